@@ -1,0 +1,345 @@
+"""The shell that all estimators share: validate, sum up, solve, store; predict."""
+
+from __future__ import annotations
+
+import warnings
+from numbers import Integral, Real
+
+import numpy as np
+import pandas as pd
+from scipy.linalg import LinAlgWarning
+from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import r2_score
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.extmath import safe_sparse_dot
+from sklearn.utils.validation import (
+    check_array,
+    check_is_fitted,
+    check_X_y,
+    validate_data,
+)
+
+from skmixed._messages import (
+    GIVEN_TWICE,
+    MISSING_IN_FIT,
+    MISSING_IN_PREDICT,
+    RANK_DEFICIENT,
+    why_not_converged,
+    why_singular,
+)
+from skmixed._numerics.moments import GroupedMoments
+from skmixed._numerics.objective import RatioCriterion
+from skmixed._numerics.optimize import LARGEST_RATIO, minimize_ratio
+from skmixed._numerics.problem import make_problem
+from skmixed._numerics.solution import solve
+from skmixed._summary import ModelSummary
+from skmixed._validation import (
+    check_enough_rows,
+    check_new_groups,
+    check_target,
+    check_weights,
+    encode_groups,
+    explain_text_columns,
+    match_groups,
+    split_group_column,
+)
+from skmixed.exceptions import MissingGroupsWarning, SingularFitWarning
+
+INTERCEPT = "(Intercept)"
+
+
+class BaseMixedRegressor(RegressorMixin, BaseEstimator):
+    """Linear mixed model with one grouping factor: everything but the random columns.
+
+    Subclasses give the constructor; see `RandomInterceptRegressor` for the parameters,
+    attributes and methods.
+    """
+
+    __metadata_request__fit = {"groups": True}
+    __metadata_request__predict = {"groups": True}
+    __metadata_request__score = {"groups": True}
+
+    _parameter_constraints = {
+        "group_by": [str, Integral, None],
+        "method": [StrOptions({"reml", "ml"})],
+        "fit_intercept": ["boolean"],
+        "new_groups": [StrOptions({"population", "error"})],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="neither")],
+    }
+
+    def __init__(
+        self,
+        *,
+        group_by=None,
+        method="reml",
+        fit_intercept=True,
+        new_groups="population",
+        max_iter=100,
+        tol=1e-8,
+    ):
+        self.group_by = group_by
+        self.method = method
+        self.fit_intercept = fit_intercept
+        self.new_groups = new_groups
+        self.max_iter = max_iter
+        self.tol = tol
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, groups=None, sample_weight=None):
+        """Estimate fixed effects, variance components and group effects.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, DataFrame} of shape (n_rows, n_columns)
+            Numeric features and, if `group_by` is set, the group column. A table whose only
+            column is the group gives the null model ``y ~ 1 + (1 | group)``.
+        y : array-like of shape (n_rows,)
+            Target.
+        groups : array-like of shape (n_rows,), optional
+            Group label of each row: numbers, strings, booleans, dates or categories, none
+            missing. Not together with `group_by`. If neither is given, the fit is a pooled
+            linear regression and a `MissingGroupsWarning` says so.
+        sample_weight : array-like of shape (n_rows,), optional
+            A weight of 2 is the row twice, a weight of 0 is no row. lme4's precision weights
+            give the same estimates when scaled to mean 1.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+        """
+        (X, y), groups = self._check_rows(X, y, groups=groups)
+        sample_weight = check_weights(sample_weight, X)
+        check_enough_rows(X, sample_weight, has_groups=groups is not None)
+        codes, labels = self._check_groups(groups, len(y))
+        self._terms = self._name_terms()
+        moments = GroupedMoments.from_rows(X, y, codes, labels, sample_weight=sample_weight)
+        return self._fit_moments(moments)
+
+    def predict(self, X, groups=None):
+        """Predict y for rows of known and of new groups.
+
+        A row of a known group is predicted by that group's own line, ``x'beta + b_j``; a row
+        of a group not seen in fit, or whose label is missing, by the population line.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, DataFrame} of shape (n_rows, n_columns)
+            The same columns as in `fit`.
+        groups : array-like of shape (n_rows,), optional
+            Group label of each row. Required if `fit` was given `groups`.
+
+        Returns
+        -------
+        ndarray of shape (n_rows,)
+            Predicted values.
+
+        Raises
+        ------
+        ValueError
+            If the model was fitted with groups and none are given, or if there are new
+            groups and ``new_groups="error"``.
+        """
+        check_is_fitted(self)
+        X, groups = self._check_rows(X, groups=groups, reset=False)
+        y = self._predict_fixed(X)
+        if groups is None:
+            if self.n_groups_:
+                raise ValueError(
+                    MISSING_IN_PREDICT.format(method="predict", name=type(self).__name__)
+                )
+            return y
+        codes, new = match_groups(groups, self.groups_, len(y))
+        if self.new_groups == "error":
+            check_new_groups(new, self.groups_)
+        # the last entry, 0, serves the code -1 of new groups
+        y += np.append(self.random_effects_[INTERCEPT].to_numpy(), 0.0)[codes]
+        return y
+
+    def predict_population(self, X):
+        """Predict y by the population line, ``x'beta``: that of an average group.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, DataFrame} of shape (n_rows, n_columns)
+            The same columns as in `fit`; with `group_by`, the group column is ignored.
+
+        Returns
+        -------
+        ndarray of shape (n_rows,)
+            Predicted values.
+        """
+        check_is_fitted(self)
+        X, _ = self._check_rows(X, reset=False)
+        return self._predict_fixed(X)
+
+    def score(self, X, y, groups=None, sample_weight=None):
+        """Coefficient of determination, R2, of the predictions.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, DataFrame} of shape (n_rows, n_columns)
+            The same columns as in `fit`.
+        y : array-like of shape (n_rows,)
+            True values.
+        groups : array-like of shape (n_rows,), optional
+            Group label of each row, as for `predict`.
+        sample_weight : array-like of shape (n_rows,), optional
+            Weight of each row.
+
+        Returns
+        -------
+        float
+            1 - (residual sum of squares) / (total sum of squares).
+        """
+        return r2_score(y, self.predict(X, groups=groups), sample_weight=sample_weight)
+
+    def summary(self):
+        """Describe the fitted model as lme4's `summary` does.
+
+        Returns
+        -------
+        ModelSummary
+            Prints as text, shows as HTML in a notebook, and holds its tables as DataFrames.
+        """
+        check_is_fitted(self)
+        return ModelSummary.from_estimator(self)
+
+    @property
+    def group_coef_(self):
+        """Each group's own line: fixed plus random effects; DataFrame, groups x terms."""
+        check_is_fitted(self)
+        lines = np.tile([self.intercept_, *self.coef_], (self.n_groups_, 1))
+        lines = pd.DataFrame(lines, self.groups_, [INTERCEPT, *self._terms])
+        lines[self.random_effects_.columns] += self.random_effects_
+        return lines
+
+    # ------------------------------------------------------------------ the rows as given
+
+    def _check_rows(self, X, y="no_validation", groups=None, *, reset=True):
+        """Split off the group column and check the rest with scikit-learn's own functions.
+
+        Returns X, or (X, y) if y is given, and the groups.
+        """
+        checks = {"accept_sparse": ("csr", "csc"), "estimator": self}
+        has_y = not isinstance(y, str)
+        if has_y:
+            checks["y_numeric"] = True
+        if self.group_by is not None:
+            if groups is not None:
+                raise ValueError(GIVEN_TWICE.format(group_by=self.group_by))
+            validate_data(self, X, y, reset=reset, skip_check_array=True)
+            X, groups = split_group_column(X, self.group_by)
+        if groups is not None or not reset:
+            checks["ensure_min_features"] = 0  # the null model
+            if hasattr(X, "iloc") and X.shape[1] == 0:
+                X = np.empty(X.shape)  # check_array does not take a frame without columns
+        try:
+            if self.group_by is None:
+                rows = validate_data(self, X, y, reset=reset, **checks)
+            else:
+                rows = check_X_y(X, y, **checks) if has_y else check_array(X, **checks)
+        except (ValueError, TypeError) as error:
+            explain_text_columns(X, error)
+        if has_y:
+            check_target(rows[1])
+        return rows, groups
+
+    def _name_terms(self):
+        """Names of the feature columns, without the group."""
+        names = getattr(self, "feature_names_in_", None)
+        if names is None:
+            names = np.array([f"x{i}" for i in range(self.n_features_in_)], dtype=object)
+        if self.group_by is None:
+            return list(names)
+        position = self.group_by
+        if isinstance(position, str):
+            position = np.flatnonzero(names == position)[0]
+        return list(np.delete(names, position))
+
+    def _check_groups(self, groups, n_rows):
+        self._group_name = getattr(groups, "name", None) or "group"
+        if groups is None:
+            message = MISSING_IN_FIT.format(name=type(self).__name__)
+            warnings.warn(message, MissingGroupsWarning, stacklevel=4)
+            return None, np.array([])
+        codes, labels = encode_groups(groups, n_rows)
+        return codes, labels.to_numpy()
+
+    def _predict_fixed(self, X):
+        return safe_sparse_dot(X, self.coef_) + self.intercept_
+
+    # ------------------------------------------------------- moments -> solution -> attributes
+
+    def _fit_moments(self, moments):
+        problem = make_problem(moments, fit_intercept=self.fit_intercept)
+        criterion = RatioCriterion.from_problem(problem, reml=self.method == "reml")
+        optimum = minimize_ratio(criterion, tol=self.tol, max_iter=self.max_iter)
+        solution = solve(criterion, optimum.psi)
+        self._store_groups(moments)
+        self._store_fixed_effects(solution)
+        self._store_random_effects(solution)
+        self._store_fit(problem, optimum, solution)
+        self._warn_of_dropped_columns(problem)
+        self._warn_of_singular_fit(problem, optimum, solution)
+        return self
+
+    def _store_groups(self, moments):
+        self.groups_ = pd.Index(moments.labels, name=self._group_name)
+        self.n_groups_ = len(self.groups_)
+        sizes = moments.sizes
+        whole = np.array_equal(sizes, moments.n_rows)
+        self.group_sizes_ = pd.Series(
+            moments.n_rows if whole else sizes, index=self.groups_, name="size"
+        )
+
+    def _store_fixed_effects(self, solution):
+        first = 1 if self.fit_intercept else 0
+        self.coef_ = solution.beta[first:]
+        self.intercept_ = float(solution.beta[0]) if self.fit_intercept else 0.0
+        terms = [INTERCEPT, *self._terms] if self.fit_intercept else self._terms
+        self.coef_cov_ = pd.DataFrame(solution.beta_cov, index=terms, columns=terms)
+
+    def _store_random_effects(self, solution):
+        terms = [INTERCEPT]
+        psi = float(solution.Lambda[0, 0] ** 2)
+        self.theta_ = solution.Lambda[np.tril_indices(len(terms))]
+        self.residual_variance_ = solution.sigma2
+        cov = solution.sigma2 * solution.Lambda @ solution.Lambda.T
+        self.random_effects_cov_ = pd.DataFrame(cov, index=terms, columns=terms)
+        self.random_effects_ = pd.DataFrame(solution.b.T, index=self.groups_, columns=terms)
+        self.icc_ = psi / (1 + psi)
+        self.pooling_weights_ = psi * self.group_sizes_ / (1 + psi * self.group_sizes_)
+        self.pooling_weights_.name = "pooling_weight"
+
+    def _store_fit(self, problem, optimum, solution):
+        self.criterion_ = solution.criterion
+        self.log_likelihood_ = -solution.criterion / 2
+        n_parameters = problem.p + 1 + (len(self.theta_) if self.n_groups_ else 0)
+        self.aic_ = solution.criterion + 2 * n_parameters
+        self.bic_ = solution.criterion + np.log(problem.n) * n_parameters
+        self.singular_ = not np.all(np.diag(solution.Lambda))
+        self.converged_ = optimum.converged
+        self.n_iter_ = optimum.n_iter
+        self._n_rows = problem.n
+
+    def _warn_of_dropped_columns(self, problem):
+        dropped = self.coef_cov_.index[~problem.kept]
+        if len(dropped):
+            message = RANK_DEFICIENT.format(columns=", ".join(dropped))
+            warnings.warn(message, LinAlgWarning, stacklevel=5)
+
+    def _warn_of_singular_fit(self, problem, optimum, solution):
+        if not optimum.converged:
+            message = why_not_converged(self.max_iter, beyond=optimum.psi == LARGEST_RATIO)
+            warnings.warn(message, ConvergenceWarning, stacklevel=5)
+        elif self.singular_ and self.n_groups_:
+            message = why_singular(self.groups_, problem.n_rows, solution.sigma2)
+            warnings.warn(message, SingularFitWarning, stacklevel=5)

@@ -1,0 +1,69 @@
+"""Wording of the errors and warnings that explain what a model can and cannot do."""
+
+from __future__ import annotations
+
+REMEDIES = (
+    "Do one of these:\n"
+    "  model.predict(X, groups=groups)        # groups: one label for each row of X\n"
+    "  {name}(group_by='column').fit(X, y)    # the group is a column of X; X alone will do\n"
+    "  model.predict_population(X)            # the line of an average group, on purpose"
+)
+MISSING_IN_PREDICT = (
+    "`groups` must be given to `{method}`, because the model was fitted with groups, but got "
+    "None. scikit-learn's tools often lose it on the way. " + REMEDIES
+)
+GIVEN_TWICE = (
+    "The groups must be given once, but got both `groups` and group_by={group_by!r}. Leave one "
+    "of them out."
+)
+MISSING_IN_FIT = (
+    "{name} was fitted without groups, so this is a pooled linear regression with no random "
+    "effects. Pass them as `model.fit(X, y, groups=groups)`, or name the column of X that "
+    "holds them: `{name}(group_by='column').fit(X, y)`."
+)
+RANK_DEFICIENT = (
+    "X is rank-deficient: {columns} can be written in terms of the columns before. The "
+    "coefficients of these columns are set to 0, without standard errors; predictions do not "
+    "depend on the choice. Leave the columns out to silence this warning."
+)
+BEYOND_MEASURE = (
+    "The variance between groups exceeds the residual variance beyond measure: within groups y "
+    "is explained exactly, and no finite ratio is best. The estimates are those of the largest "
+    "ratio tried."
+)
+NOT_CONVERGED = (
+    "No convergence after max_iter={max_iter} iterations; the attributes hold the estimate so "
+    "far. Raise max_iter or tol."
+)
+SINGULAR = "Singular fit: "
+ONE_GROUP = (
+    "there is only one group, {label!r}, so the variance between groups cannot be estimated. "
+    "It is set to 0 and the fit is a pooled one."
+)
+ONE_ROW_EACH = (
+    "each of the {n_groups} groups has one row, so the variance between groups cannot be told "
+    "from the residual variance. It is set to 0 and the fit is a pooled one."
+)
+NO_RESIDUAL = (
+    "the fixed effects explain y exactly, so nothing is left to estimate a variance from. "
+    "Residual variance and variance between groups are 0."
+)
+ZERO_VARIANCE = (
+    "the variance between groups is estimated as exactly 0, so all group effects are 0 and "
+    "predictions are those of a pooled fit. The groups differ no more than their rows would by "
+    "chance."
+)
+
+
+def why_not_converged(max_iter, *, beyond):
+    """Explain a search that ended without an optimum."""
+    return BEYOND_MEASURE if beyond else NOT_CONVERGED.format(max_iter=max_iter)
+
+
+def why_singular(labels, n_rows, sigma2):
+    """Explain why a variance component is 0."""
+    if len(labels) == 1:
+        return SINGULAR + ONE_GROUP.format(label=labels[0])
+    if n_rows.max() == 1:
+        return SINGULAR + ONE_ROW_EACH.format(n_groups=len(labels))
+    return SINGULAR + (NO_RESIDUAL if sigma2 == 0 else ZERO_VARIANCE)

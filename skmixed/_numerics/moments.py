@@ -1,0 +1,183 @@
+"""Cross-products of the rows, in total and by group: all that a fit needs to know."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+# Rows are taken in chunks whose working array stays in the second-level cache.
+CHUNK_VALUES = 2**17
+MIN_CHUNK_ROWS = 2**11
+PILOT_ROWS = 2**10
+
+
+@dataclass(frozen=True)
+class GroupedMoments:
+    """Weighted cross-products of D = [1, X, y], in total and by group.
+
+    Every column is taken around `shift`, so that a large offset costs no digits.
+    Moments of two sets of rows are added with ``+``, which aligns them on the labels.
+
+    Attributes
+    ----------
+    labels : ndarray of shape (n_groups,)
+        The group labels, sorted and unique.
+    n_rows : ndarray of shape (n_groups,)
+        Number of rows with a positive weight in each group.
+    shift : ndarray of shape (n_columns,)
+        What was taken off each column of D; ``shift[0]`` is 0.
+    T : ndarray of shape (n_columns, n_columns)
+        D' W D over all rows.
+    C : ndarray of shape (n_random, n_columns, n_groups)
+        Z_j' W D_j for each group j: the group is the last axis, so that sums over groups
+        run over contiguous memory.
+    random : tuple of int
+        The columns of D that form Z. The first is always 0, the column of ones.
+    """
+
+    labels: NDArray[Any]
+    n_rows: NDArray[np.intp]
+    shift: Array
+    T: Array
+    C: Array
+    random: tuple[int, ...] = (0,)
+
+    @classmethod
+    def from_rows(
+        cls,
+        X: Any,
+        y: NDArray[Any],
+        codes: NDArray[np.integer[Any]] | None,
+        labels: NDArray[Any],
+        *,
+        sample_weight: Array | None = None,
+        random: tuple[int, ...] = (0,),
+    ) -> GroupedMoments:
+        """Pass over the rows once, chunk by chunk, in float64.
+
+        Parameters
+        ----------
+        X : ndarray or scipy.sparse matrix or array of shape (n_rows, n_features)
+            Numeric and finite; never copied or densified whole.
+        y : ndarray of shape (n_rows,)
+            Numeric and finite.
+        codes : ndarray of shape (n_rows,) or None
+            Position of each row's label in `labels`; None if the rows have no groups.
+        labels : ndarray of shape (n_groups,)
+            Sorted and unique.
+        sample_weight : ndarray of shape (n_rows,), optional
+            Rows of weight zero count as absent, and so do groups of nothing else.
+        random : tuple of int, default=(0,)
+            Columns of D = [1, X, y] that have a random effect, the column of ones first.
+
+        Returns
+        -------
+        GroupedMoments
+        """
+        if hasattr(X, "tocsr"):
+            X = X.tocsr()  # rows are sliced below
+        n_rows, n_columns = X.shape[0], X.shape[1] + 2
+        shift = _pilot_mean(X, y, sample_weight)
+        T = np.zeros((n_columns, n_columns))
+        C = np.zeros((len(random), n_columns, len(labels)))
+        size = max(CHUNK_VALUES // n_columns, MIN_CHUNK_ROWS)
+        buffer = np.ones((n_columns, min(size, n_rows)))
+        for start in range(0, n_rows, size):
+            chunk = slice(start, start + size)
+            D = _fill(buffer, X[chunk], y[chunk], shift)
+            WD = D if sample_weight is None else D * sample_weight[chunk]
+            T += D @ WD.T
+            if codes is not None:
+                _add_by_group(C, D, WD, codes[chunk].astype(np.intp, copy=False), random)
+        counts = _count_rows(codes, sample_weight, len(labels))
+        there = counts > 0
+        if not there.all():
+            labels, counts, C = labels[there], counts[there], C[..., there]
+        return cls(labels, counts, shift, T, C, random)
+
+    @property
+    def n(self) -> float:
+        """Sum of the weights: the number of rows, if there are no weights."""
+        return float(self.T[0, 0])
+
+    @property
+    def sizes(self) -> Array:
+        """Sum of the weights in each group, shape (n_groups,)."""
+        sizes: Array = self.C[0, 0]
+        return sizes
+
+    def around(self, shift: Array) -> GroupedMoments:
+        """Express the moments around another shift, by exact algebra."""
+        # D_new = D + delta 1', and Z is made of rows of D.
+        delta = (self.shift - shift)[:, None]
+        T = self.T + delta * self.T[:1]
+        T = T + delta.T * T[:, :1]
+        C = self.C + delta * self.C[:, :1]
+        C = C + delta[list(self.random), None] * C[:1]
+        return replace(self, shift=shift, T=T, C=C)
+
+    def __add__(self, other: GroupedMoments) -> GroupedMoments:
+        """Moments of the rows of both, groups aligned on their labels."""
+        if self.random != other.random or len(self.shift) != len(other.shift):
+            raise ValueError(
+                "only moments of the same columns can be added, but got "
+                f"{len(self.shift) - 2} and {len(other.shift) - 2} features with random "
+                f"columns {self.random} and {other.random}"
+            )
+        other = other.around(self.shift)
+        labels = np.union1d(self.labels, other.labels)
+        counts = np.zeros(len(labels), dtype=np.intp)
+        C = np.zeros((*self.C.shape[:2], len(labels)))
+        for part in (self, other):
+            position = np.searchsorted(labels, part.labels)
+            counts[position] += part.n_rows
+            C[..., position] += part.C
+        return replace(self, labels=labels, n_rows=counts, T=self.T + other.T, C=C)
+
+
+def _dense(X: Any) -> NDArray[Any]:
+    dense: NDArray[Any] = X.toarray() if hasattr(X, "toarray") else X
+    return dense
+
+
+def _pilot_mean(X: Any, y: NDArray[Any], sample_weight: Array | None) -> Array:
+    """Means of the columns of D over about a thousand rows, spread evenly."""
+    step = max(1, X.shape[0] // PILOT_ROWS)
+    rows: Any = slice(None, None, step)
+    if sample_weight is not None:
+        rows = np.flatnonzero(sample_weight)[rows]
+    X_mean = _dense(X[rows]).mean(axis=0, dtype=np.float64)
+    return np.concatenate([[0.0], X_mean, [y[rows].mean(dtype=np.float64)]])
+
+
+def _fill(buffer: Array, X: Any, y: NDArray[Any], shift: Array) -> Array:
+    """Write the shifted columns of D, one in each row, below the row of ones."""
+    D = buffer[:, : len(y)]
+    np.subtract(_dense(X).T, shift[1:-1, None], out=D[1:-1])
+    np.subtract(y, shift[-1], out=D[-1])
+    return D
+
+
+def _add_by_group(
+    C: Array, D: Array, WD: Array, codes: NDArray[np.intp], random: tuple[int, ...]
+) -> None:
+    for C_z, z in zip(C, random, strict=True):
+        products = WD if z == 0 else WD * D[z]
+        for sums, column in zip(C_z, products, strict=True):
+            # numpy's fast path: one contiguous column at a time
+            np.add.at(sums, codes, column)
+
+
+def _count_rows(
+    codes: NDArray[np.integer[Any]] | None, sample_weight: Array | None, n_groups: int
+) -> NDArray[np.intp]:
+    if codes is None:
+        return np.zeros(n_groups, dtype=np.intp)
+    if sample_weight is not None:
+        codes = codes[sample_weight > 0]
+    return np.bincount(codes, minlength=n_groups)

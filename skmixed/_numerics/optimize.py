@@ -1,0 +1,156 @@
+"""The variance ratio that minimises the criterion, over the whole half-line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from skmixed._numerics.moments import Array
+from skmixed._numerics.objective import PERFECT_FIT, RatioCriterion
+
+# A ratio of standard deviations, between over within groups, of 1e6.
+LARGEST_RATIO = 1e12
+# Distance of the points of the scan in log(1 + psi u_max).
+SCAN_STEP = 0.7
+# A minimum away from zero must be lower than zero's by this much for each row.
+ROUNDING = 1e-10
+# d criterion / d x at the end of the line is minus the residual degrees of freedom within
+# groups if y is explained exactly there; otherwise it is positive, or zero if psi is arbitrary.
+RUNNING_AWAY = -0.5
+
+
+@dataclass(frozen=True)
+class Optimum:
+    """Where the search ended.
+
+    Attributes
+    ----------
+    psi : float
+        Variance ratio of random effect and residual; exactly 0 if the optimum is there.
+    n_iter : int
+        Newton steps taken, at least 1.
+    converged : bool
+        Whether the last step was below the tolerance and away from the upper limit.
+    """
+
+    psi: float
+    n_iter: int
+    converged: bool
+
+
+def minimize_ratio(criterion: RatioCriterion, *, tol: float, max_iter: int) -> Optimum:
+    """Minimise the criterion over psi >= 0.
+
+    The criterion can have two minima, one of them at zero, so a scan of the whole line
+    first brackets every minimum; a safeguarded Newton iteration then finds each, and the
+    lowest is taken. Both work in ``x = log(1 + psi u_max)``, which is linear in psi near
+    zero and logarithmic far from it.
+
+    Parameters
+    ----------
+    criterion : RatioCriterion
+        The function to minimise.
+    tol : float
+        Tolerance on x.
+    max_iter : int
+        Newton steps allowed for each minimum.
+
+    Returns
+    -------
+    Optimum
+    """
+    if not is_identified(criterion):
+        return Optimum(0.0, 1, converged=True)
+    line = _Line(criterion)
+    at_zero = float(line(np.zeros(1))[0][0])
+    best, lowest = Optimum(0.0, 1, converged=True), at_zero - ROUNDING * criterion.problem.n
+    for low, start, high in _brackets(line, tol=tol, max_iter=max_iter):
+        found = _newton(line, low, start, high, tol=tol, max_iter=max_iter)
+        reached = float(criterion(np.array([found.psi])).value[0])
+        if reached < lowest:
+            best, lowest = found, reached
+    if line(np.array([line.end]))[1][0] < RUNNING_AWAY:
+        best = Optimum(LARGEST_RATIO, 1, converged=False)
+    return best
+
+
+def is_identified(criterion: RatioCriterion) -> bool:
+    """Whether the rows can tell the variance between groups from that within them."""
+    problem = criterion.problem
+    several = problem.n_groups > 1 and bool(np.any(problem.n_rows > 1))
+    return several and not is_perfect(criterion)
+
+
+def is_perfect(criterion: RatioCriterion) -> bool:
+    """Whether the fixed effects alone leave no residual."""
+    T = criterion.problem.T
+    if criterion.dof <= 0:
+        return True
+    return float(criterion.residual_square(T)) <= 10 * PERFECT_FIT * max(float(T[-1, -1]), 0.0)
+
+
+class _Line:
+    """The criterion in x = log(1 + psi u_max), with its two derivatives."""
+
+    def __init__(self, criterion: RatioCriterion) -> None:
+        self.criterion = criterion
+        self.unit = 1 / float(criterion.u.max())
+        self.end = float(np.log1p(LARGEST_RATIO / self.unit))
+
+    def psi(self, x: float) -> float:
+        return self.unit * float(np.expm1(x))
+
+    def x(self, psi: float) -> float:
+        return float(np.log1p(psi / self.unit))
+
+    def __call__(self, x: Array) -> tuple[Array, Array, Array]:
+        at = self.criterion(self.unit * np.expm1(x))
+        jacobian = self.unit * np.exp(x)
+        slope = jacobian * at.slope
+        return at.value, slope, jacobian**2 * at.curvature + slope
+
+
+def _brackets(
+    line: _Line, *, tol: float, max_iter: int
+) -> Iterator[tuple[float, float, float]]:
+    """Where the slope turns from falling to rising: (low, start, high) for each minimum.
+
+    If an evaluation costs much, a coarsened criterion is scanned and minimised in its place,
+    and the bracket is widened to hold the minimum of the true one.
+    """
+    coarse = _Line(line.criterion.coarsened())
+    exact = coarse.criterion is line.criterion
+    grid = np.arange(0.0, line.end + SCAN_STEP, SCAN_STEP)
+    _, slope, _ = coarse(grid)
+    slope[0] = line(grid[:1])[1][0]
+    for i in np.flatnonzero((slope[:-1] < 0) & (slope[1:] >= 0)):
+        low, high = float(grid[i]), float(grid[i + 1])
+        start = (low + high) / 2
+        if exact:
+            yield low, start, high
+        else:
+            near = _newton(coarse, low, start, high, tol=tol, max_iter=max_iter)
+            yield max(low - SCAN_STEP, 0.0), line.x(near.psi), high + SCAN_STEP
+
+
+def _newton(
+    line: _Line, low: float, start: float, high: float, *, tol: float, max_iter: int
+) -> Optimum:
+    """Find where the slope changes sign from - to + between low and high.
+
+    A step that leaves the bracket, or that would run uphill, is replaced by bisection.
+    """
+    x = start
+    for n_iter in range(1, max_iter + 1):
+        _, slope, curvature = (float(part[0]) for part in line(np.array([x])))
+        low, high = (low, x) if slope > 0 else (x, high)
+        step = -slope / curvature if curvature > 0 else np.inf
+        if not low <= x + step <= high:
+            x = (low + high) / 2
+            continue
+        x += step
+        if abs(step) <= tol:
+            return Optimum(line.psi(x), n_iter, converged=True)
+    return Optimum(line.psi(x), max_iter, converged=False)

@@ -1,0 +1,187 @@
+"""What a reader of lme4's output looks for: tables, as text and as HTML."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+
+import numpy as np
+import pandas as pd
+
+STYLE = (
+    "<style>"
+    ".skmixed-summary table {border-collapse: collapse; margin: 0.2em 0 0.9em 0}"
+    ".skmixed-summary caption {text-align: left; font-weight: bold; white-space: nowrap}"
+    ".skmixed-summary th, .skmixed-summary td {padding: 0.15em 0.7em; text-align: right}"
+    ".skmixed-summary tbody th, .skmixed-summary thead th:first-child {text-align: left}"
+    ".skmixed-summary thead tr {border-bottom: 1px solid currentColor}"
+    "</style>"
+)
+
+
+@dataclass(frozen=True)
+class ModelSummary:
+    """Tables that describe a fitted mixed model.
+
+    Printing it shows the tables as text; a notebook shows them as HTML.
+
+    Attributes
+    ----------
+    title : str
+        What was fitted, and how.
+    fit_statistics : Series
+        Criterion, log-likelihood, information criteria, numbers of rows and groups.
+    variance_components : DataFrame
+        One row for each random effect and one for the residual: variance, std_dev and the
+        share of their sum. The share of the groups is the intraclass correlation.
+    fixed_effects : DataFrame
+        One row for each term: estimate, std_error, t.
+    fixed_effects_correlation : DataFrame
+        Correlation of the estimated fixed effects.
+    remarks : tuple of str
+        What to know before reading on, such as that the fit is singular.
+
+    Examples
+    --------
+    >>> from skmixed import RandomInterceptRegressor
+    >>> from skmixed.datasets import load_sleepstudy
+    >>> model = RandomInterceptRegressor().fit(*load_sleepstudy(return_X_y=True))
+    >>> model.summary().fixed_effects.round(2)
+                 estimate  std_error      t
+    term
+    (Intercept)    251.41       9.75  25.79
+    Days            10.47       0.80  13.02
+    """
+
+    title: str
+    fit_statistics: pd.Series
+    variance_components: pd.DataFrame
+    fixed_effects: pd.DataFrame
+    fixed_effects_correlation: pd.DataFrame
+    remarks: tuple[str, ...]
+
+    @classmethod
+    def from_estimator(cls, model):
+        """Read the tables off a fitted estimator."""
+        return cls(
+            title=f"{type(model).__name__}, fitted by {model.method.upper()}",
+            fit_statistics=_fit_statistics(model),
+            variance_components=_variance_components(model),
+            fixed_effects=_fixed_effects(model),
+            fixed_effects_correlation=_correlation(model.coef_cov_),
+            remarks=_remarks(model),
+        )
+
+    def __str__(self):
+        blocks = [self.title, *self.remarks]
+        for name, table in self._tables():
+            blocks.append(f"{name}:\n{table.to_string(header=_has_header(table))}")
+        return "\n\n".join(blocks)
+
+    __repr__ = __str__
+
+    def _repr_html_(self):
+        blocks = [f"<p><b>{escape(self.title)}</b></p>"]
+        blocks += [f"<p>{escape(remark)}</p>" for remark in self.remarks]
+        for name, table in self._tables():
+            caption = f"<caption>{escape(name)}</caption>"
+            html = table.to_html(border=0, header=_has_header(table))
+            blocks.append(html.replace(">", f">{caption}", 1))
+        return f'{STYLE}<div class="skmixed-summary">{"".join(blocks)}</div>'
+
+    def _tables(self):
+        """Titles and tables of text, in the order of printing."""
+        statistics = self.fit_statistics.map("{:.10g}".format).to_frame("")
+        yield "Fit", statistics.rename_axis(None)
+        yield "Variance components", _as_text(self.variance_components)
+        yield "Fixed effects", _as_text(self.fixed_effects)
+        if len(self.fixed_effects) > 1:
+            yield (
+                "Correlation of fixed effects",
+                _lower_triangle(self.fixed_effects_correlation),
+            )
+
+
+def _fit_statistics(model):
+    name = "REML criterion" if model.method == "reml" else "Deviance"
+    return pd.Series(
+        {
+            "Rows": model._n_rows,
+            f"Groups ({model.groups_.name})": model.n_groups_,
+            name: round(model.criterion_, 4),
+            "Log-likelihood": round(model.log_likelihood_, 4),
+            "AIC": round(model.aic_, 4),
+            "BIC": round(model.bic_, 4),
+            "Intraclass correlation": round(model.icc_, 4),
+        },
+        dtype=object,
+    )
+
+
+def _variance_components(model):
+    variances = np.append(np.diag(model.random_effects_cov_), model.residual_variance_)
+    group = model.groups_.name
+    index = pd.MultiIndex.from_tuples(
+        [*((group, term) for term in model.random_effects_cov_.index), ("Residual", "")],
+        names=["level", "term"],
+    )
+    with np.errstate(invalid="ignore"):
+        share = variances / variances.sum()
+    table = {"variance": variances, "std_dev": np.sqrt(variances), "share": share}
+    return pd.DataFrame(table, index=index)
+
+
+def _fixed_effects(model):
+    estimate = np.append(model.intercept_, model.coef_)[-len(model.coef_cov_) :]
+    std_error = np.sqrt(np.diag(model.coef_cov_))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = estimate / std_error
+    index = model.coef_cov_.index.rename("term")
+    return pd.DataFrame({"estimate": estimate, "std_error": std_error, "t": t}, index=index)
+
+
+def _correlation(cov):
+    std = np.sqrt(np.diag(cov))
+    with np.errstate(invalid="ignore"):
+        return cov / np.outer(std, std)
+
+
+def _remarks(model):
+    remarks = []
+    if not model.n_groups_:
+        remarks.append("Fitted without groups: a pooled linear regression.")
+    elif model.singular_:
+        remarks.append("Singular fit: the variance between groups is 0.")
+    if not model.converged_:
+        remarks.append(f"Not converged after {model.n_iter_} iterations.")
+    return tuple(remarks)
+
+
+def _has_header(table):
+    return list(table.columns) != [""]
+
+
+def _as_text(table):
+    """Numbers as text, each column with as many decimals as its smaller entries need."""
+    return table.apply(_column_as_text).rename_axis(columns=None)
+
+
+def _column_as_text(column):
+    sizes = column.abs()
+    typical = sizes[(sizes > 0) & np.isfinite(sizes)].min()
+    if column.name in ("t", "share"):
+        decimals = 3
+    elif np.isnan(typical):
+        decimals = 1
+    else:
+        decimals = 3 - int(np.floor(np.log10(typical)))
+    if decimals > 8 or typical > 1e9:
+        return column.map("{:.4g}".format)
+    return column.map(f"{{:.{max(decimals, 0)}f}}".format)
+
+
+def _lower_triangle(correlation):
+    """Correlations below the diagonal, as text, without the empty row and column."""
+    text = correlation.map("{:.3f}".format)
+    below = np.tri(len(text), k=-1, dtype=bool)
+    return text.where(below, "").iloc[1:, :-1].rename_axis(None)

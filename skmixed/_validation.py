@@ -1,0 +1,262 @@
+"""Checks of what the user hands in, on top of scikit-learn's."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from sklearn.utils.validation import _check_sample_weight
+
+LABELS_SHOWN = 10
+# The hash table grows from here; pandas would start with 34 MB for a million rows.
+SIZE_HINT = 2**14
+
+
+def split_group_column(X, group_by):
+    """Take the group column out of X.
+
+    Parameters
+    ----------
+    X : DataFrame, ndarray, sparse matrix or nested list
+        Features and, among them, the groups.
+    group_by : str or int
+        Name (DataFrame only) or position of the column.
+
+    Returns
+    -------
+    X : same type as X
+        The other columns. For an ndarray this is a view if the group column is the first or
+        the last.
+    groups : Series or ndarray
+        The group column.
+    """
+    if hasattr(X, "iloc"):
+        position = _position_in_frame(X, group_by)
+        others = np.delete(np.arange(X.shape[1]), position)
+        return X.iloc[:, others], X.iloc[:, position]
+    if isinstance(group_by, str):
+        raise ValueError(
+            f"group_by={group_by!r} names a column, so X must be a DataFrame, but got "
+            f"{type(X).__name__}. Pass a DataFrame or the column's position, as in group_by=0."
+        )
+    if not hasattr(X, "shape"):
+        X = np.asarray(X, dtype=object)
+    position = _position(group_by, X.shape[1])
+    if hasattr(X, "tocsc"):
+        others = np.delete(np.arange(X.shape[1]), position)
+        return X.tocsc()[:, others], X.tocsc()[:, [position]].toarray().ravel()
+    groups = X[:, position]
+    if position == 0:
+        return X[:, 1:], groups
+    if position == X.shape[1] - 1:
+        return X[:, :-1], groups
+    return np.delete(X, position, axis=1), groups
+
+
+def _position_in_frame(X, group_by):
+    if not isinstance(group_by, str):
+        return _position(group_by, X.shape[1])
+    positions = np.flatnonzero(X.columns == group_by)
+    if len(positions) != 1:
+        raise ValueError(
+            f"group_by={group_by!r} must be one column of X, but {len(positions)} of its "
+            f"columns have that name; the columns are {list(X.columns)}."
+        )
+    return int(positions[0])
+
+
+def _position(group_by, n_columns):
+    if not -n_columns <= group_by < n_columns:
+        raise ValueError(
+            f"group_by={group_by} must be the position of a column of X, but X has "
+            f"{n_columns} columns."
+        )
+    return group_by % n_columns
+
+
+def encode_groups(groups, n_rows):
+    """Replace the labels of a fit by numbers.
+
+    Parameters
+    ----------
+    groups : array-like of shape (n_rows,)
+        Labels of any hashable, sortable type: numbers, strings, booleans, dates, categories.
+    n_rows : int
+        Rows of X.
+
+    Returns
+    -------
+    codes : ndarray of shape (n_rows,)
+        Position of each row's label in `labels`.
+    labels : Index
+        The labels, sorted and unique.
+
+    Raises
+    ------
+    ValueError
+        If `groups` is not one-dimensional, has another length than X, holds missing labels
+        or labels of types that cannot be sorted together.
+    """
+    codes, labels = _factorize(groups, n_rows)
+    missing = np.count_nonzero(codes < 0)
+    if missing:
+        raise ValueError(
+            f"`groups` must have a label for every row in fit, but {missing} of {n_rows} are "
+            "missing (None, NaN or NA). Drop those rows, or give them a label of their own, "
+            "as in groups.fillna('unknown')."
+        )
+    try:
+        order = labels.argsort()
+    except TypeError as error:
+        kind = pd.api.types.infer_dtype(labels)
+        raise ValueError(
+            f"`groups` must have labels of one type, but got {kind}. Convert them, as in "
+            "groups.astype(str)."
+        ) from error
+    rank = np.empty(len(labels), dtype=np.intp)
+    rank[order] = np.arange(len(labels))
+    return rank[codes], labels[order]
+
+
+def match_groups(groups, labels, n_rows):
+    """Find labels among those of the fit.
+
+    Parameters
+    ----------
+    groups : array-like of shape (n_rows,)
+        Labels; missing ones are allowed.
+    labels : Index
+        The labels of the fit.
+    n_rows : int
+        Rows of X.
+
+    Returns
+    -------
+    codes : ndarray of shape (n_rows,)
+        Position of each row's label in `labels`, -1 for labels not seen in fit or missing.
+    new : Index
+        The labels not seen in fit, in order of appearance.
+
+    Raises
+    ------
+    ValueError
+        If `groups` is not one-dimensional, has another length than X or holds labels of
+        another type than those of the fit.
+    """
+    codes, given = _factorize(groups, n_rows)
+    position = np.append(labels.get_indexer(given), -1)
+    new = given[position[:-1] < 0]
+    if len(new) and len(labels) and _kind(new) != _kind(labels):
+        raise ValueError(
+            f"`groups` must have labels of the same type as in fit, {_kind(labels)} (such as "
+            f"{labels[0]!r}), but got {_kind(new)} (such as {new[0]!r}). Convert them, as in "
+            "groups.astype(...)."
+        )
+    return position[codes], new
+
+
+def check_new_groups(new, labels):
+    """Refuse labels that were not seen in fit."""
+    if len(new):
+        more = ", ..." if len(new) > LABELS_SHOWN else ""
+        shown = ", ".join(repr(label) for label in new[:LABELS_SHOWN].tolist())
+        raise ValueError(
+            f"`groups` must hold labels seen in fit, since new_groups='error', but "
+            f"{len(new)} are new: {shown}{more}; {len(labels)} are known. Use "
+            "new_groups='population' to predict new groups by the population line."
+        )
+
+
+def check_target(y):
+    """Refuse a target that is not made of real numbers."""
+    if y.dtype.kind not in "biuf":
+        raise ValueError(
+            f"y must be numeric, but got dtype {y.dtype} (such as {y[0]!r}). Convert it, as in "
+            "y.astype(float)."
+        )
+
+
+def check_weights(sample_weight, X):
+    """Validate the weights; None stays None."""
+    if sample_weight is None:
+        return None
+    weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    if not np.any(weights > 0):
+        raise ValueError("`sample_weight` must have a positive entry, but all are zero.")
+    return weights
+
+
+def check_enough_rows(X, sample_weight, *, has_groups):
+    """Refuse data with too few rows for variance components; a pooled fit takes any."""
+    n_rows, n_columns = X.shape
+    if sample_weight is not None:
+        n_rows = np.count_nonzero(sample_weight)
+    needed = n_columns + 2
+    if n_rows < needed and has_groups:
+        raise ValueError(
+            f"X must have at least {needed} rows, two more than its {n_columns} feature "
+            f"columns, but got n_samples={n_rows}. Use fewer columns or more rows."
+        )
+    if sample_weight is not None and sample_weight.sum() < min(needed, n_rows):
+        raise ValueError(
+            f"`sample_weight` must sum to at least {needed}, two more than the {n_columns} "
+            f"feature columns, but sums to {sample_weight.sum():.6g}: a weight of 2 counts as "
+            "two rows. To give precisions, scale them to mean 1: "
+            "sample_weight / sample_weight.mean()."
+        )
+
+
+def explain_text_columns(X, error):
+    """Name the columns of a DataFrame that are not numeric, or pass the error on."""
+    if not hasattr(X, "dtypes"):
+        raise error
+    text = [
+        str(name)
+        for name, dtype in X.dtypes.items()
+        if not pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype)
+    ]
+    if not text:
+        raise error
+    raise ValueError(
+        f"X must be numeric, but these columns are not: {', '.join(text)}. If one of them "
+        f"holds the groups, pass group_by={text[0]!r}; encode the others, for example with "
+        "sklearn.preprocessing.OneHotEncoder."
+    ) from error
+
+
+def _factorize(groups, n_rows):
+    """Codes (-1 if missing) and unique labels, in order of appearance."""
+    values = _one_dimensional(groups)
+    if len(values) != n_rows:
+        raise ValueError(
+            f"`groups` must have one label for each row of X, but got {len(values)} labels "
+            f"for {n_rows} rows."
+        )
+    codes, labels = pd.factorize(values, size_hint=SIZE_HINT)
+    if isinstance(labels.dtype, pd.CategoricalDtype):
+        labels = labels.astype(labels.categories.dtype)
+    return codes, pd.Index(labels)
+
+
+def _one_dimensional(groups):
+    if isinstance(groups, str) or not hasattr(groups, "__len__"):
+        raise ValueError(
+            f"`groups` must be an array with one label for each row of X, but got {groups!r}. "
+            "To name a column of X, use the constructor: group_by='column'."
+        )
+    if not hasattr(groups, "shape"):
+        groups = pd.Series(groups) if np.ndim(groups) == 1 else np.asarray(groups)
+    if len(groups.shape) != 1:
+        raise ValueError(
+            f"`groups` must be one-dimensional, but got shape {tuple(groups.shape)}. Groups "
+            "made of several columns need one label each: "
+            "groups=frame.groupby(['a', 'b']).ngroup()."
+        )
+    known = isinstance(groups, pd.Series | pd.Index | pd.api.extensions.ExtensionArray)
+    return groups if known else np.asarray(groups)
+
+
+def _kind(labels):
+    kind = pd.api.types.infer_dtype(labels, skipna=True)
+    if kind in ("integer", "floating", "mixed-integer-float", "decimal"):
+        return "number"
+    return {"datetime64": "datetime", "date": "datetime"}.get(kind, kind)

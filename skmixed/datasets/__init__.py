@@ -1,0 +1,6 @@
+"""Real data sets with groups, and a seeded generator whose truth is known."""
+
+from skmixed.datasets._generate import make_mixed_regression
+from skmixed.datasets._load import load_hsb, load_sleepstudy
+
+__all__ = ["load_hsb", "load_sleepstudy", "make_mixed_regression"]

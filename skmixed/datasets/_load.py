@@ -1,0 +1,108 @@
+"""Data sets that come with the package."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+import pandas as pd
+from sklearn.utils import Bunch
+
+
+def load_sleepstudy(*, return_X_y=False):
+    """Load the sleep-deprivation study: 180 rows, 18 subjects.
+
+    Average reaction time of each subject on each day of a study in which sleep was
+    restricted to three hours a night. Days 0 and 1 were training, day 2 is the baseline.
+
+    =============  =====================================================
+    ``Reaction``   average reaction time in milliseconds (the target)
+    ``Days``       day of the study, 0 to 9
+    ``Subject``    number of the subject (the group)
+    =============  =====================================================
+
+    Parameters
+    ----------
+    return_X_y : bool, default=False
+        If true, return ``(data, target, groups)`` instead of a Bunch.
+
+    Returns
+    -------
+    Bunch or tuple of (DataFrame, Series, Series)
+        A Bunch has the attributes data, target, groups, frame (all of them in one table),
+        feature_names, target_name, group_name and DESCR.
+
+    References
+    ----------
+    Belenky, G. et al. (2003). Patterns of performance degradation and restoration during sleep
+    restriction and subsequent recovery: a sleep dose-response study. Journal of Sleep
+    Research, 12(1), 1-12. doi:10.1046/j.1365-2869.2003.00337.x
+
+    Examples
+    --------
+    >>> from skmixed.datasets import load_sleepstudy
+    >>> load_sleepstudy().frame.head(2)
+       Reaction  Days  Subject
+    0  249.5600     0      308
+    1  258.7047     1      308
+    """
+    return _load("sleepstudy.csv", "Reaction", "Subject", load_sleepstudy.__doc__, return_X_y)
+
+
+def load_hsb(*, return_X_y=False):
+    """Load High School and Beyond: mathematics scores of 7,185 pupils in 160 schools.
+
+    A subsample of the 1982 survey, the standard example of multilevel textbooks.
+
+    =============  ==========================================================
+    ``math``       score of a mathematics test (the target)
+    ``ses``        socio-economic status of the pupil's family, standardised
+    ``minority``   1 if the pupil belongs to a minority
+    ``female``     1 if the pupil is a girl
+    ``mean_ses``   mean of ``ses`` in the school: varies between schools only
+    ``catholic``   1 if the school is Catholic: varies between schools only
+    ``school``     number of the school (the group)
+    =============  ==========================================================
+
+    Parameters
+    ----------
+    return_X_y : bool, default=False
+        If true, return ``(data, target, groups)`` instead of a Bunch.
+
+    Returns
+    -------
+    Bunch or tuple of (DataFrame, Series, Series)
+        A Bunch has the attributes data, target, groups, frame (all of them in one table),
+        feature_names, target_name, group_name and DESCR.
+
+    References
+    ----------
+    Raudenbush, S. W. and Bryk, A. S. (2002). Hierarchical Linear Models: Applications and Data
+    Analysis Methods, 2nd ed. Sage.
+
+    Examples
+    --------
+    >>> from skmixed.datasets import load_hsb
+    >>> load_hsb().frame.head(2).round(3)
+         math    ses  minority  female  mean_ses  catholic  school
+    0   5.876 -1.528         0       1    -0.434         0    1224
+    1  19.708 -0.588         0       1    -0.434         0    1224
+    """
+    return _load("hsb.csv", "math", "school", load_hsb.__doc__, return_X_y)
+
+
+def _load(name, target, group, description, return_X_y):
+    with files("skmixed.datasets").joinpath("data", name).open() as file:
+        frame = pd.read_csv(file)
+    data = frame.drop(columns=[target, group])
+    if return_X_y:
+        return data, frame[target], frame[group]
+    return Bunch(
+        data=data,
+        target=frame[target],
+        groups=frame[group],
+        frame=frame,
+        feature_names=list(data.columns),
+        target_name=target,
+        group_name=group,
+        DESCR=description,
+    )

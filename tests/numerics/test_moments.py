@@ -1,0 +1,137 @@
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from skmixed._numerics import moments as module
+from skmixed._numerics.moments import GroupedMoments
+
+
+@pytest.fixture(autouse=True)
+def _small_chunks(monkeypatch):
+    """Make every pass cross many chunk borders."""
+    monkeypatch.setattr(module, "CHUNK_VALUES", 100)
+    monkeypatch.setattr(module, "MIN_CHUNK_ROWS", 7)
+
+
+@pytest.fixture
+def rows():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(101, 3)) * [1, 100, 0.01] + [0, 5, 1e6]
+    y = rng.normal(size=101) - 1e8
+    return X, y, rng.integers(0, 6, 101)
+
+
+def direct(X, y, codes, shift, random, w=None):
+    D = np.column_stack([np.ones(len(y)), X, y]) - shift
+    w = np.ones(len(y)) if w is None else w
+    T = (D * w[:, None]).T @ D
+    groups = [codes == j for j in range(codes.max() + 1)]
+    C = np.stack([(D[g][:, random] * w[g, None]).T @ D[g] for g in groups], axis=-1)
+    return T, C
+
+
+@pytest.mark.parametrize("random", [(0,), (0, 2), (0, 3, 1)])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_moments_are_the_cross_products(rows, random, weighted):
+    X, y, codes = rows
+    w = np.random.default_rng(1).uniform(0.5, 2, len(y)) if weighted else None
+    moments = GroupedMoments.from_rows(
+        X, y, codes, np.arange(6), sample_weight=w, random=random
+    )
+    T, C = direct(X, y, codes, moments.shift, random, w)
+    np.testing.assert_allclose(moments.T, T, rtol=1e-11, atol=1e-9)
+    np.testing.assert_allclose(moments.C, C, rtol=1e-11, atol=1e-9)
+    np.testing.assert_array_equal(moments.n_rows, np.bincount(codes))
+    assert moments.n == pytest.approx(len(y) if w is None else w.sum())
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [sp.csr_array, sp.csc_array, sp.csr_matrix, np.asfortranarray, lambda X: X.astype("f4")],
+)
+def test_input_formats_agree(rows, convert):
+    X, y, codes = rows
+    X = np.round(X * 8) / 8  # exact in float32, with zeros
+    X[np.abs(X) < 1] = 0
+    expected = GroupedMoments.from_rows(X, y, codes, np.arange(6))
+    moments = GroupedMoments.from_rows(convert(X), y, codes, np.arange(6))
+    np.testing.assert_allclose(moments.T, expected.T, rtol=1e-12, atol=1e-9)
+    np.testing.assert_allclose(moments.C, expected.C, rtol=1e-9, atol=1e-6)
+
+
+def test_sparse_rows_are_never_densified_whole(rows, monkeypatch):
+    X, y, codes = rows
+    sizes = []
+    original = sp.csr_array.toarray
+    monkeypatch.setattr(
+        sp.csr_array,
+        "toarray",
+        lambda self, *args, **kw: sizes.append(self.shape[0]) or original(self, *args, **kw),
+    )
+    GroupedMoments.from_rows(sp.csr_array(np.tile(X, (20, 1))), np.tile(y, 20), None, codes[:0])
+    assert max(sizes) <= module.PILOT_ROWS * 2 - 1
+    assert np.median(sizes) == 20
+
+
+def test_sum_of_batches_is_the_whole(rows):
+    X, y, codes = rows
+    labels = np.array(list("abcdef"))
+    whole = GroupedMoments.from_rows(X, y, codes, labels, random=(0, 1))
+    parts = []
+    for batch in (slice(0, 10), slice(10, 60), slice(60, None)):
+        used, local = np.unique(codes[batch], return_inverse=True)
+        parts.append(
+            GroupedMoments.from_rows(X[batch], y[batch], local, labels[used], random=(0, 1))
+        )
+    total = parts[2] + parts[0] + parts[1]
+    np.testing.assert_array_equal(total.labels, whole.labels)
+    np.testing.assert_array_equal(total.n_rows, whole.n_rows)
+    total = total.around(whole.shift)
+    np.testing.assert_allclose(total.T, whole.T, rtol=1e-9, atol=1e-6)
+    np.testing.assert_allclose(total.C, whole.C, rtol=1e-9, atol=1e-5)
+
+
+def test_moments_of_other_columns_cannot_be_added(rows):
+    X, y, codes = rows
+    one = GroupedMoments.from_rows(X, y, codes, np.arange(6))
+    other = GroupedMoments.from_rows(X[:, :2], y, codes, np.arange(6))
+    with pytest.raises(ValueError, match="same columns can be added, but got 3 and 2 features"):
+        one + other
+
+
+def test_another_shift_is_exact_algebra(rows):
+    X, y, codes = rows
+    moments = GroupedMoments.from_rows(X, y, codes, np.arange(6), random=(0, 2))
+    shift = moments.shift + np.array([0, 0.3, -7, 0.01, 2])
+    T, C = direct(X, y, codes, shift, (0, 2))
+    moved = moments.around(shift)
+    np.testing.assert_allclose(moved.T, T, rtol=1e-10)
+    np.testing.assert_allclose(moved.C, C, rtol=1e-9, atol=1e-8)
+
+
+def test_rows_of_weight_zero_and_groups_of_nothing_else_are_not_there(rows):
+    X, y, codes = rows
+    w = np.where((codes == 2) | (np.arange(101) < 30), 0.0, 1.5)
+    X[w == 0], y[w == 0] = 1e150, -1e150
+    there = w > 0
+    moments = GroupedMoments.from_rows(X, y, codes, np.arange(6), sample_weight=w)
+    used, local = np.unique(codes[there], return_inverse=True)
+    expected = GroupedMoments.from_rows(X[there], y[there], local, used, sample_weight=w[there])
+    np.testing.assert_array_equal(moments.labels, [0, 1, 3, 4, 5])
+    np.testing.assert_array_equal(moments.n_rows, expected.n_rows)
+    np.testing.assert_allclose(moments.T, expected.T, rtol=1e-12, atol=1e-9)
+    np.testing.assert_allclose(moments.C, expected.C, rtol=1e-12, atol=1e-10)
+
+
+def test_group_sizes_are_exact(rows):
+    X, y, codes = rows
+    moments = GroupedMoments.from_rows(
+        X, y, codes, np.arange(6), sample_weight=np.full(101, 2.0)
+    )
+    np.testing.assert_array_equal(moments.sizes, 2.0 * np.bincount(codes))
+
+
+def test_input_is_left_alone(rows):
+    X, y, codes = rows
+    X.flags.writeable = y.flags.writeable = codes.flags.writeable = False
+    GroupedMoments.from_rows(X, y, codes, np.arange(6), random=(0, 1))
