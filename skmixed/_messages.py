@@ -63,7 +63,7 @@ def why_not_converged(max_iter, *, beyond):
 def why_singular(labels, n_rows, sigma2):
     """Explain why a variance component is 0."""
     if len(labels) == 1:
-        return SINGULAR + ONE_GROUP.format(label=labels[0])
+        return SINGULAR + ONE_GROUP.format(label=labels.tolist()[0])
     if n_rows.max() == 1:
         return SINGULAR + ONE_ROW_EACH.format(n_groups=len(labels))
     return SINGULAR + (NO_RESIDUAL if sigma2 == 0 else ZERO_VARIANCE)

@@ -167,17 +167,15 @@ def _as_text(table):
 
 
 def _column_as_text(column):
+    """At least three decimals, and four significant digits of the smallest entry."""
     sizes = column.abs()
-    typical = sizes[(sizes > 0) & np.isfinite(sizes)].min()
-    if column.name in ("t", "share"):
-        decimals = 3
-    elif np.isnan(typical):
-        decimals = 1
-    else:
-        decimals = 3 - int(np.floor(np.log10(typical)))
-    if decimals > 8 or typical > 1e9:
+    smallest = sizes[(sizes > 0) & np.isfinite(sizes)].min()
+    if column.name in ("t", "share") or np.isnan(smallest):
+        return column.map("{:.3f}".format)
+    decimals = max(3 - int(np.floor(np.log10(smallest))), 3)
+    if decimals > 8 or sizes.max() > 1e9:
         return column.map("{:.4g}".format)
-    return column.map(f"{{:.{max(decimals, 0)}f}}".format)
+    return column.map(f"{{:.{decimals}f}}".format)
 
 
 def _lower_triangle(correlation):

@@ -55,13 +55,12 @@ def split_group_column(X, group_by):
 def _position_in_frame(X, group_by):
     if not isinstance(group_by, str):
         return _position(group_by, X.shape[1])
-    positions = np.flatnonzero(X.columns == group_by)
-    if len(positions) != 1:
+    if group_by not in X.columns:
         raise ValueError(
-            f"group_by={group_by!r} must be one column of X, but {len(positions)} of its "
-            f"columns have that name; the columns are {list(X.columns)}."
+            f"group_by={group_by!r} must be a column of X, but the columns of X are "
+            f"{list(X.columns)}."
         )
-    return int(positions[0])
+    return X.columns.get_loc(group_by)
 
 
 def _position(group_by, n_columns):
@@ -148,8 +147,8 @@ def match_groups(groups, labels, n_rows):
     if len(new) and len(labels) and _kind(new) != _kind(labels):
         raise ValueError(
             f"`groups` must have labels of the same type as in fit, {_kind(labels)} (such as "
-            f"{labels[0]!r}), but got {_kind(new)} (such as {new[0]!r}). Convert them, as in "
-            "groups.astype(...)."
+            f"{labels[:1].tolist()[0]!r}), but got {_kind(new)} (such as "
+            f"{new[:1].tolist()[0]!r}). Convert them, as in groups.astype(...)."
         )
     return position[codes], new
 
@@ -181,7 +180,7 @@ def check_weights(sample_weight, X):
         return None
     weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
     if not np.any(weights > 0):
-        raise ValueError("`sample_weight` must have a positive entry, but all are zero.")
+        raise ValueError("Sample weights must contain at least one non-zero number.")
     return weights
 
 

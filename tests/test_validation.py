@@ -1,0 +1,165 @@
+"""Bad input: one clear error each, with what came, what was expected and what to do."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from skmixed import RandomInterceptRegressor
+from skmixed.datasets import make_mixed_regression
+
+
+@pytest.fixture
+def rows():
+    return make_mixed_regression(60, 2, 6, random_state=0)
+
+
+@pytest.fixture
+def frame(rows):
+    X, _, groups = rows
+    return pd.DataFrame({"a": X[:, 0], "b": X[:, 1], "site": groups})
+
+
+def replaced(array, value):
+    array = array.astype(float)
+    array.flat[3] = value
+    return array
+
+
+BAD_ROWS = {
+    "y of another length": (lambda X, y, g: (X, y[:-1], g), r"inconsistent .*\[60, 59\]"),
+    "groups of another length": (lambda X, y, g: (X, y, g[:-1]), "59 labels for 60 rows"),
+    "NaN in X": (lambda X, y, g: (replaced(X, np.nan), y, g), "Input X contains NaN"),
+    "infinity in X": (lambda X, y, g: (replaced(X, np.inf), y, g), "Input X contains infinity"),
+    "NaN in y": (lambda X, y, g: (X, replaced(y, np.nan), g), "Input y contains NaN"),
+    "infinity in y": (
+        lambda X, y, g: (X, replaced(y, -np.inf), g),
+        "Input y contains infinity",
+    ),
+    "missing label": (
+        lambda X, y, g: (X, y, replaced(g, np.nan)),
+        "label for every row in fit, but 1 of 60 are missing",
+    ),
+    "no labels at all": (lambda X, y, g: (X, y, [None] * 60), "60 of 60 are missing"),
+    "groups in two dimensions": (
+        lambda X, y, g: (X, y, np.column_stack([g, g])),
+        r"one-dimensional, but got shape \(60, 2\)",
+    ),
+    "groups in one column": (lambda X, y, g: (X, y, g[:, None]), r"got shape \(60, 1\)"),
+    "a name for groups": (lambda X, y, g: (X, y, "site"), "got 'site'. To name a column"),
+    "a number for groups": (
+        lambda X, y, g: (X, y, 3),
+        "one label for each row of X, but got 3",
+    ),
+    "labels of several types": (
+        lambda X, y, g: (X, y, ["a", 1] * 30),
+        "labels of one type, but got mixed",
+    ),
+    "too few rows": (
+        lambda X, y, g: (X[:3], y[:3], g[:3]),
+        "at least 4 rows.* got n_samples=3",
+    ),
+    "text in y": (lambda X, y, g: (X, y.astype(str), g), "y must be numeric, but got dtype <U"),
+    "words in y": (lambda X, y, g: (X, ["low", "high"] * 30, g), "y must be numeric|could not"),
+    "two targets": (lambda X, y, g: (X, np.c_[y, y], g), "y should be a 1d array"),
+    "one-dimensional X": (lambda X, y, g: (X[:, 0], y, g), "Expected 2D array, got 1D"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_ROWS)
+def test_bad_rows_in_fit(rows, case):
+    spoil, message = BAD_ROWS[case]
+    X, y, groups = spoil(*rows)
+    with pytest.raises(ValueError, match=message):
+        RandomInterceptRegressor().fit(X, y, groups=groups)
+
+
+BAD_WEIGHTS = {
+    "negative": (lambda n: -np.ones(n), "[Nn]egative values in .*sample_weight"),
+    "NaN": (lambda n: np.full(n, np.nan), "Input sample_weight contains NaN"),
+    "zero": (np.zeros, "at least one non-zero number"),
+    "too short": (lambda n: np.ones(n - 1), r"sample_weight.shape == \(59,\)"),
+    "too little": (
+        lambda n: np.full(n, 1e-3),
+        "sums to 0.06: a weight of 2 counts as two rows",
+    ),
+    "too few positive": (lambda n: np.r_[np.ones(3), np.zeros(n - 3)], "got n_samples=3"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_WEIGHTS)
+def test_bad_weights(rows, case):
+    make, message = BAD_WEIGHTS[case]
+    X, y, groups = rows
+    with pytest.raises(ValueError, match=message):
+        RandomInterceptRegressor().fit(X, y, groups=groups, sample_weight=make(len(y)))
+
+
+def test_groups_given_twice(frame, rows):
+    model = RandomInterceptRegressor(group_by="site")
+    with pytest.raises(
+        ValueError, match="given once, but got both `groups` and group_by='site'"
+    ):
+        model.fit(frame, rows[1], groups=rows[2])
+    model.fit(frame, rows[1])
+    with pytest.raises(ValueError, match="given once"):
+        model.predict(frame, groups=rows[2])
+
+
+@pytest.mark.parametrize(
+    ("group_by", "convert", "message"),
+    [
+        ("school", lambda f: f, r"but the columns of X are \['a', 'b', 'site'\]"),
+        ("site", lambda f: f.to_numpy(), "X must be a DataFrame, but got ndarray"),
+        (3, lambda f: f, "position of a column of X, but X has 3 columns"),
+        (-4, lambda f: f.to_numpy(), "position of a column of X, but X has 3 columns"),
+    ],
+)
+def test_group_by_names_no_column(frame, rows, group_by, convert, message):
+    with pytest.raises(ValueError, match=message):
+        RandomInterceptRegressor(group_by=group_by).fit(convert(frame), rows[1])
+
+
+def test_text_left_in_x_is_named(frame, rows):
+    frame["town"], frame["road"] = "x", "y"
+    with pytest.raises(ValueError, match=r"columns are not: town, road. .* group_by='town'"):
+        RandomInterceptRegressor().fit(frame, rows[1], groups=rows[2])
+    with pytest.raises(ValueError, match="columns are not: town, road"):
+        RandomInterceptRegressor(group_by="site").fit(frame, rows[1])
+    model = RandomInterceptRegressor(group_by="site").fit(frame[["a", "b", "site"]], rows[1])
+    frame["b"] = "z"
+    with pytest.raises(ValueError, match="columns are not: b"):
+        model.predict(frame[["a", "b", "site"]])
+
+
+def test_missing_label_in_a_group_column(frame, rows):
+    frame["site"] = frame["site"].astype("Int64")
+    frame.loc[:4, "site"] = pd.NA
+    with pytest.raises(ValueError, match="5 of 60 are missing"):
+        RandomInterceptRegressor(group_by="site").fit(frame, rows[1])
+
+
+def test_labels_of_another_type_in_predict(rows):
+    X, y, groups = rows
+    model = RandomInterceptRegressor().fit(X, y, groups=groups)
+    with pytest.raises(ValueError, match=r"number \(such as 0\), but got string \(such as"):
+        model.predict(X, groups=groups.astype(str))
+
+
+def test_other_columns_in_predict(rows, frame):
+    X, y, groups = rows
+    model = RandomInterceptRegressor().fit(X, y, groups=groups)
+    with pytest.raises(ValueError, match=r"X has 1 features, but .* is expecting 2"):
+        model.predict(X[:, :1], groups=groups)
+    model = RandomInterceptRegressor(group_by="site").fit(frame, y)
+    with pytest.raises(ValueError, match="feature names should match"):
+        model.predict(frame.rename(columns={"a": "c"}))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"method": "mle"}, {"group_by": 1.5}, {"new_groups": "mean"}, {"max_iter": 0}, {"tol": 0}],
+)
+def test_bad_parameters(rows, options):
+    name = next(iter(options))
+    with pytest.raises(ValueError, match=f"The '{name}' parameter"):
+        RandomInterceptRegressor(**options).fit(*rows)
