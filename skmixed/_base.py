@@ -37,7 +37,7 @@ from skmixed._summary import ModelSummary
 from skmixed._validation import (
     check_enough_rows,
     check_new_groups,
-    check_target,
+    check_real,
     check_weights,
     encode_groups,
     explain_text_columns,
@@ -214,7 +214,13 @@ class BaseMixedRegressor(RegressorMixin, BaseEstimator):
 
     @property
     def group_coef_(self):
-        """Each group's own line: fixed plus random effects; DataFrame, groups x terms."""
+        """Each group's own line: fixed plus random effects.
+
+        Returns
+        -------
+        DataFrame of shape (n_groups, 1 + n_features)
+            A row for each group, a column for each term.
+        """
         check_is_fitted(self)
         lines = np.tile([self.intercept_, *self.coef_], (self.n_groups_, 1))
         lines = pd.DataFrame(lines, self.groups_, [INTERCEPT, *self._terms])
@@ -246,10 +252,11 @@ class BaseMixedRegressor(RegressorMixin, BaseEstimator):
                 rows = validate_data(self, X, y, reset=reset, **checks)
             else:
                 rows = check_X_y(X, y, **checks) if has_y else check_array(X, **checks)
+            check_real(rows[0] if has_y else rows, "X")
         except (ValueError, TypeError) as error:
             explain_text_columns(X, error)
         if has_y:
-            check_target(rows[1])
+            check_real(rows[1], "y")
         return rows, groups
 
     def _name_terms(self):

@@ -62,7 +62,18 @@ class ModelSummary:
 
     @classmethod
     def from_estimator(cls, model):
-        """Read the tables off a fitted estimator."""
+        """Read the tables off a fitted estimator.
+
+        Parameters
+        ----------
+        model : estimator
+            A fitted mixed model of this package.
+
+        Returns
+        -------
+        ModelSummary
+            Its tables.
+        """
         return cls(
             title=f"{type(model).__name__}, fitted by {model.method.upper()}",
             fit_statistics=_fit_statistics(model),

@@ -95,7 +95,7 @@ def encode_groups(groups, n_rows):
         If `groups` is not one-dimensional, has another length than X, holds missing labels
         or labels of types that cannot be sorted together.
     """
-    codes, labels = _factorize(groups, n_rows)
+    codes, labels = _factorize(_check_labels(groups, n_rows))
     missing = np.count_nonzero(codes < 0)
     if missing:
         raise ValueError(
@@ -141,16 +141,21 @@ def match_groups(groups, labels, n_rows):
         If `groups` is not one-dimensional, has another length than X or holds labels of
         another type than those of the fit.
     """
-    codes, given = _factorize(groups, n_rows)
-    position = np.append(labels.get_indexer(given), -1)
-    new = given[position[:-1] < 0]
+    values = _check_labels(groups, n_rows)
+    if pd.api.types.is_numeric_dtype(values):
+        codes = labels.get_indexer(values)
+        new = pd.Index(values[codes < 0]).unique().dropna()
+    else:  # each string is looked up once
+        codes, given = _factorize(values)
+        position = np.append(labels.get_indexer(given), -1)
+        codes, new = position[codes], given[position[:-1] < 0]
     if len(new) and len(labels) and _kind(new) != _kind(labels):
         raise ValueError(
             f"`groups` must have labels of the same type as in fit, {_kind(labels)} (such as "
             f"{labels[:1].tolist()[0]!r}), but got {_kind(new)} (such as "
             f"{new[:1].tolist()[0]!r}). Convert them, as in groups.astype(...)."
         )
-    return position[codes], new
+    return codes, new
 
 
 def check_new_groups(new, labels):
@@ -165,13 +170,10 @@ def check_new_groups(new, labels):
         )
 
 
-def check_target(y):
-    """Refuse a target that is not made of real numbers."""
-    if y.dtype.kind not in "biuf":
-        raise ValueError(
-            f"y must be numeric, but got dtype {y.dtype} (such as {y[0]!r}). Convert it, as in "
-            "y.astype(float)."
-        )
+def check_real(array, name):
+    """Refuse an array that is not made of real numbers."""
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"{name} must be numeric, but got dtype {array.dtype}.")
 
 
 def check_weights(sample_weight, X):
@@ -222,21 +224,8 @@ def explain_text_columns(X, error):
     ) from error
 
 
-def _factorize(groups, n_rows):
-    """Codes (-1 if missing) and unique labels, in order of appearance."""
-    values = _one_dimensional(groups)
-    if len(values) != n_rows:
-        raise ValueError(
-            f"`groups` must have one label for each row of X, but got {len(values)} labels "
-            f"for {n_rows} rows."
-        )
-    codes, labels = pd.factorize(values, size_hint=SIZE_HINT)
-    if isinstance(labels.dtype, pd.CategoricalDtype):
-        labels = labels.astype(labels.categories.dtype)
-    return codes, pd.Index(labels)
-
-
-def _one_dimensional(groups):
+def _check_labels(groups, n_rows):
+    """Refuse groups that are not one label for each row."""
     if isinstance(groups, str) or not hasattr(groups, "__len__"):
         raise ValueError(
             f"`groups` must be an array with one label for each row of X, but got {groups!r}. "
@@ -250,8 +239,21 @@ def _one_dimensional(groups):
             "made of several columns need one label each: "
             "groups=frame.groupby(['a', 'b']).ngroup()."
         )
+    if len(groups) != n_rows:
+        raise ValueError(
+            f"`groups` must have one label for each row of X, but got {len(groups)} labels "
+            f"for {n_rows} rows."
+        )
     known = isinstance(groups, pd.Series | pd.Index | pd.api.extensions.ExtensionArray)
     return groups if known else np.asarray(groups)
+
+
+def _factorize(values):
+    """Codes (-1 if missing) and unique labels, in order of appearance."""
+    codes, labels = pd.factorize(values, size_hint=SIZE_HINT)
+    if isinstance(labels.dtype, pd.CategoricalDtype):
+        labels = labels.astype(labels.categories.dtype)
+    return codes, pd.Index(labels)
 
 
 def _kind(labels):
