@@ -86,7 +86,7 @@ class ModelSummary:
     def __str__(self):
         blocks = [self.title, *self.remarks]
         for name, table in self._tables():
-            blocks.append(f"{name}:\n{table.to_string(header=_has_header(table))}")
+            blocks.append(f"{name}:\n{table.to_string(**_layout(table))}")
         return "\n\n".join(blocks)
 
     __repr__ = __str__
@@ -96,14 +96,13 @@ class ModelSummary:
         blocks += [f"<p>{escape(remark)}</p>" for remark in self.remarks]
         for name, table in self._tables():
             caption = f"<caption>{escape(name)}</caption>"
-            html = table.to_html(border=0, header=_has_header(table))
+            html = table.to_html(border=0, **_layout(table))
             blocks.append(html.replace(">", f">{caption}", 1))
         return f'{STYLE}<div class="skmixed-summary">{"".join(blocks)}</div>'
 
     def _tables(self):
         """Titles and tables of text, in the order of printing."""
-        statistics = self.fit_statistics.map("{:.10g}".format).to_frame("")
-        yield "Fit", statistics.rename_axis(None)
+        yield "Fit", self.fit_statistics.map(_number_as_text).to_frame("")
         yield "Variance components", _as_text(self.variance_components)
         yield "Fixed effects", _as_text(self.fixed_effects)
         if len(self.fixed_effects) > 1:
@@ -114,16 +113,17 @@ class ModelSummary:
 
 
 def _fit_statistics(model):
+    n = model._n_rows
     name = "REML criterion" if model.method == "reml" else "Deviance"
     return pd.Series(
         {
-            "Rows": model._n_rows,
+            "Rows": int(n) if n.is_integer() else n,
             f"Groups ({model.groups_.name})": model.n_groups_,
-            name: round(model.criterion_, 4),
-            "Log-likelihood": round(model.log_likelihood_, 4),
-            "AIC": round(model.aic_, 4),
-            "BIC": round(model.bic_, 4),
-            "Intraclass correlation": round(model.icc_, 4),
+            name: model.criterion_,
+            "Log-likelihood": model.log_likelihood_,
+            "AIC": model.aic_,
+            "BIC": model.bic_,
+            "Intraclass correlation": model.icc_,
         },
         dtype=object,
     )
@@ -168,8 +168,13 @@ def _remarks(model):
     return tuple(remarks)
 
 
-def _has_header(table):
-    return list(table.columns) != [""]
+def _layout(table):
+    """Leave out the names of the index, and a header that is empty."""
+    return {"header": list(table.columns) != [""], "index_names": False}
+
+
+def _number_as_text(number):
+    return f"{number:.4f}" if isinstance(number, float) else str(number)
 
 
 def _as_text(table):
