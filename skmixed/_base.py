@@ -8,6 +8,7 @@ from numbers import Integral, Real
 import numpy as np
 import pandas as pd
 from scipy.linalg import LinAlgWarning
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import r2_score
@@ -20,6 +21,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from skmixed._columns import find_group_column, split_group_column
 from skmixed._messages import (
     GIVEN_TWICE,
     MISSING_IN_FIT,
@@ -28,9 +30,8 @@ from skmixed._messages import (
     why_not_converged,
     why_singular,
 )
+from skmixed._numerics.estimate import estimate
 from skmixed._numerics.moments import GroupedMoments
-from skmixed._numerics.objective import RatioCriterion
-from skmixed._numerics.optimize import LARGEST_RATIO, minimize_ratio
 from skmixed._numerics.problem import make_problem
 from skmixed._numerics.solution import solve
 from skmixed._summary import ModelSummary
@@ -42,7 +43,6 @@ from skmixed._validation import (
     encode_groups,
     explain_text_columns,
     match_groups,
-    split_group_column,
 )
 from skmixed.exceptions import MissingGroupsWarning, SingularFitWarning
 
@@ -115,12 +115,16 @@ class BaseMixedRegressor(RegressorMixin, BaseEstimator):
         self : object
             The fitted estimator.
         """
+        slopes = self._find_slopes(X)
         (X, y), groups = self._check_rows(X, y, groups=groups)
         sample_weight = check_weights(sample_weight, X)
         check_enough_rows(X, sample_weight, has_groups=groups is not None)
         codes, labels = self._check_groups(groups, len(y))
-        self._terms = self._name_terms()
-        moments = GroupedMoments.from_rows(X, y, codes, labels, sample_weight=sample_weight)
+        self._terms, self._slopes = self._name_terms(), slopes
+        random = (0, *(1 + position for position in slopes))
+        moments = GroupedMoments.from_rows(
+            X, y, codes, labels, sample_weight=sample_weight, random=random
+        )
         return self._fit_moments(moments)
 
     def predict(self, X, groups=None):
@@ -159,9 +163,7 @@ class BaseMixedRegressor(RegressorMixin, BaseEstimator):
         codes, new = match_groups(groups, self.groups_, len(y))
         if self.new_groups == "error":
             check_new_groups(new, self.groups_)
-        # the last entry, 0, serves the code -1 of new groups
-        y += np.append(self.random_effects_[INTERCEPT].to_numpy(), 0.0)[codes]
-        return y
+        return y + self._predict_random(X, codes)
 
     def predict_population(self, X):
         """Predict y by the population line, ``x'beta``: that of an average group.
@@ -266,10 +268,8 @@ class BaseMixedRegressor(RegressorMixin, BaseEstimator):
             names = np.array([f"x{i}" for i in range(self.n_features_in_)], dtype=object)
         if self.group_by is None:
             return list(names)
-        position = self.group_by
-        if isinstance(position, str):
-            position = np.flatnonzero(names == position)[0]
-        return list(np.delete(names, position))
+        frame = pd.DataFrame(columns=names)
+        return list(np.delete(names, find_group_column(frame, self.group_by)))
 
     def _check_groups(self, groups, n_rows):
         self._group_name = getattr(groups, "name", None) or "group"
@@ -283,13 +283,38 @@ class BaseMixedRegressor(RegressorMixin, BaseEstimator):
     def _predict_fixed(self, X):
         return safe_sparse_dot(X, self.coef_) + self.intercept_
 
+    def _predict_random(self, X, codes):
+        """z'b_j of each row; 0 where the code is -1."""
+        effects = self.random_effects_.to_numpy().T
+        total = np.zeros(len(codes))
+        if self._has_random_intercept:
+            total += np.append(effects[0], 0.0)[codes]
+            effects = effects[1:]
+        for position, effect in zip(self._slopes, effects, strict=True):
+            column = X[:, [position]].toarray().ravel() if issparse(X) else X[:, position]
+            total += column * np.append(effect, 0.0)[codes]
+        return total
+
+    # ------------------------------------------------------------- what subclasses override
+
+    _has_random_intercept = True
+
+    def _find_slopes(self, X):
+        """Positions of the slope columns among the features."""
+        return []
+
+    def _structure(self):
+        """Which columns are fixed and random effects, as `make_problem` takes it."""
+        return {}
+
     # ------------------------------------------------------- moments -> solution -> attributes
 
     def _fit_moments(self, moments):
-        problem = make_problem(moments, fit_intercept=self.fit_intercept)
-        criterion = RatioCriterion.from_problem(problem, reml=self.method == "reml")
-        optimum = minimize_ratio(criterion, tol=self.tol, max_iter=self.max_iter)
-        solution = solve(criterion, optimum.psi)
+        problem = make_problem(moments, fit_intercept=self.fit_intercept, **self._structure())
+        criterion, optimum = estimate(
+            problem, reml=self.method == "reml", tol=self.tol, max_iter=self.max_iter
+        )
+        solution = solve(criterion, optimum.Lambda)
         self._store_groups(moments)
         self._store_fixed_effects(solution)
         self._store_random_effects(solution)
@@ -315,16 +340,18 @@ class BaseMixedRegressor(RegressorMixin, BaseEstimator):
         self.coef_cov_ = pd.DataFrame(solution.beta_cov, index=terms, columns=terms)
 
     def _store_random_effects(self, solution):
-        terms = [INTERCEPT]
-        psi = float(solution.Lambda[0, 0] ** 2)
-        self.theta_ = solution.Lambda[np.tril_indices(len(terms))]
+        slopes = [self._terms[position] for position in self._slopes]
+        terms = [INTERCEPT, *slopes] if self._has_random_intercept else slopes
+        Lambda = solution.Lambda
         self.residual_variance_ = solution.sigma2
-        cov = solution.sigma2 * solution.Lambda @ solution.Lambda.T
+        cov = solution.sigma2 * Lambda @ Lambda.T
         self.random_effects_cov_ = pd.DataFrame(cov, index=terms, columns=terms)
         self.random_effects_ = pd.DataFrame(solution.b.T, index=self.groups_, columns=terms)
-        self.icc_ = psi / (1 + psi)
-        self.pooling_weights_ = psi * self.group_sizes_ / (1 + psi * self.group_sizes_)
-        self.pooling_weights_.name = "pooling_weight"
+        self.pooling_weights_ = pd.DataFrame(
+            solution.pooling_weights.T, index=self.groups_, columns=terms
+        )
+        self.icc_ = solution.icc
+        self.theta_ = solution.theta
 
     def _store_fit(self, problem, optimum, solution):
         self.criterion_ = solution.criterion
@@ -332,7 +359,7 @@ class BaseMixedRegressor(RegressorMixin, BaseEstimator):
         n_parameters = problem.p + 1 + (len(self.theta_) if self.n_groups_ else 0)
         self.aic_ = solution.criterion + 2 * n_parameters
         self.bic_ = solution.criterion + np.log(problem.n) * n_parameters
-        self.singular_ = not np.all(np.diag(solution.Lambda))
+        self.singular_ = solution.rank < len(solution.Lambda)
         self.converged_ = optimum.converged
         self.n_iter_ = optimum.n_iter
         self._n_rows = problem.n
@@ -345,8 +372,9 @@ class BaseMixedRegressor(RegressorMixin, BaseEstimator):
 
     def _warn_of_singular_fit(self, problem, optimum, solution):
         if not optimum.converged:
-            message = why_not_converged(self.max_iter, beyond=optimum.psi == LARGEST_RATIO)
+            message = why_not_converged(self.max_iter, beyond=optimum.beyond)
             warnings.warn(message, ConvergenceWarning, stacklevel=5)
         elif self.singular_ and self.n_groups_:
-            message = why_singular(self.groups_, problem.n_rows, solution.sigma2)
+            unclear = self.random_effects_.columns[~problem.random_kept]
+            message = why_singular(self.groups_, problem.n_rows, solution, unclear)
             warnings.warn(message, SingularFitWarning, stacklevel=5)

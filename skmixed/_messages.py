@@ -53,6 +53,15 @@ ZERO_VARIANCE = (
     "predictions are those of a pooled fit. The groups differ no more than their rows would by "
     "chance."
 )
+UNCLEAR_COLUMNS = (
+    "the random effects of {columns} cannot be told from those of the random columns before, "
+    "which add up to the same. They are set to 0; leave the columns out of `slopes`."
+)
+LOW_RANK = (
+    "the {q} random effects of a group vary in {rank} direction(s) only: a variance is exactly "
+    "0, or the correlations are exact. The data do not support so many random effects: leave "
+    "out a slope, or use covariance='diag'."
+)
 
 
 def why_not_converged(max_iter, *, beyond):
@@ -60,10 +69,19 @@ def why_not_converged(max_iter, *, beyond):
     return BEYOND_MEASURE if beyond else NOT_CONVERGED.format(max_iter=max_iter)
 
 
-def why_singular(labels, n_rows, sigma2):
-    """Explain why a variance component is 0."""
+def why_singular(labels, n_rows, solution, unclear):
+    """Explain why random effects do not vary, or not in all directions."""
+    q = len(solution.Lambda)
     if len(labels) == 1:
-        return SINGULAR + ONE_GROUP.format(label=labels.tolist()[0])
-    if n_rows.max() == 1:
-        return SINGULAR + ONE_ROW_EACH.format(n_groups=len(labels))
-    return SINGULAR + (NO_RESIDUAL if sigma2 == 0 else ZERO_VARIANCE)
+        reason = ONE_GROUP.format(label=labels.tolist()[0])
+    elif n_rows.max() == 1:
+        reason = ONE_ROW_EACH.format(n_groups=len(labels))
+    elif solution.sigma2 == 0:
+        reason = NO_RESIDUAL
+    elif len(unclear):
+        reason = UNCLEAR_COLUMNS.format(columns=", ".join(unclear))
+    elif solution.rank:
+        reason = LOW_RANK.format(q=q, rank=solution.rank)
+    else:
+        reason = ZERO_VARIANCE
+    return SINGULAR + reason

@@ -34,7 +34,7 @@ class RandomInterceptRegressor(BaseMixedRegressor):
     max_iter : int, default=100
         Newton steps allowed; about five are needed.
     tol : float, default=1e-8
-        Tolerance of the Newton iteration: relative precision of the variance ratio psi.
+        The search ends with a step that promises to lower the criterion by less than this.
 
     Attributes
     ----------
@@ -56,7 +56,7 @@ class RandomInterceptRegressor(BaseMixedRegressor):
     icc_ : float
         Intraclass correlation: the share of the variance not explained by X that lies between
         groups.
-    pooling_weights_ : Series of shape (n_groups,)
+    pooling_weights_ : DataFrame of shape (n_groups, 1)
         Weight of the group's own mean against the grand mean, psi n_j / (1 + psi n_j).
     coef_cov_ : DataFrame
         Covariance of (intercept, coefficients); NaN for dropped columns.
@@ -97,6 +97,7 @@ class RandomInterceptRegressor(BaseMixedRegressor):
 
     See Also
     --------
+    RandomSlopeRegressor : Groups differ in slopes, too.
     sklearn.linear_model.LinearRegression : Complete pooling: groups are ignored.
 
     Notes

@@ -32,8 +32,9 @@ class ModelSummary:
     fit_statistics : Series
         Criterion, log-likelihood, information criteria, numbers of rows and groups.
     variance_components : DataFrame
-        One row for each random effect and one for the residual: variance, std_dev and the
-        share of their sum. The share of the groups is the intraclass correlation.
+        One row for each random effect and one for the residual: variance and std_dev. With
+        a random intercept alone the share of the sum, which is the intraclass correlation;
+        with slopes the correlations.
     fixed_effects : DataFrame
         One row for each term: estimate, std_error, t.
     fixed_effects_correlation : DataFrame
@@ -130,16 +131,23 @@ def _fit_statistics(model):
 
 
 def _variance_components(model):
-    variances = np.append(np.diag(model.random_effects_cov_), model.residual_variance_)
+    cov = model.random_effects_cov_
+    variances = np.append(np.diag(cov), model.residual_variance_)
+    std_dev = np.sqrt(variances)
     group = model.groups_.name
     index = pd.MultiIndex.from_tuples(
-        [*((group, term) for term in model.random_effects_cov_.index), ("Residual", "")],
+        [*((group, term) for term in cov.index), ("Residual", "")],
         names=["level", "term"],
     )
-    with np.errstate(invalid="ignore"):
-        share = variances / variances.sum()
-    table = {"variance": variances, "std_dev": np.sqrt(variances), "share": share}
-    return pd.DataFrame(table, index=index)
+    table = pd.DataFrame({"variance": variances, "std_dev": std_dev}, index=index)
+    if list(cov.index) == ["(Intercept)"]:
+        table["share"] = variances / max(variances.sum(), np.finfo(float).tiny)
+    elif model.covariance == "full":
+        below = _correlation(cov).where(np.tri(len(cov), k=-1, dtype=bool)).iloc[:, :-1]
+        table[[f"corr {term}" for term in below]] = np.pad(
+            below, ((0, 1), (0, 0)), constant_values=np.nan
+        )
+    return table
 
 
 def _fixed_effects(model):
@@ -162,7 +170,10 @@ def _remarks(model):
     if not model.n_groups_:
         remarks.append("Fitted without groups: a pooled linear regression.")
     elif model.singular_:
-        remarks.append("Singular fit: the variance between groups is 0.")
+        remarks.append(
+            "Singular fit: the random effects do not vary"
+            + (" in every direction." if model.theta_.any() else ", their variance is 0.")
+        )
     if not model.converged_:
         remarks.append(f"Not converged after {model.n_iter_} iterations.")
     return tuple(remarks)
@@ -186,8 +197,8 @@ def _column_as_text(column):
     """At least three decimals, and four significant digits of the smallest entry."""
     sizes = column.abs()
     smallest = sizes[(sizes > 0) & np.isfinite(sizes)].min()
-    if column.name in ("t", "share") or np.isnan(smallest):
-        return column.map("{:.3f}".format)
+    if column.name in ("t", "share") or column.name.startswith("corr") or np.isnan(smallest):
+        return column.map("{:.3f}".format).where(column.notna(), "")
     decimals = max(3 - int(np.floor(np.log10(smallest))), 3)
     if decimals > 8 or sizes.max() > 1e9:
         return column.map("{:.4g}".format)

@@ -11,67 +11,6 @@ LABELS_SHOWN = 10
 SIZE_HINT = 2**14
 
 
-def split_group_column(X, group_by):
-    """Take the group column out of X.
-
-    Parameters
-    ----------
-    X : DataFrame, ndarray, sparse matrix or nested list
-        Features and, among them, the groups.
-    group_by : str or int
-        Name (DataFrame only) or position of the column.
-
-    Returns
-    -------
-    X : same type as X
-        The other columns. For an ndarray this is a view if the group column is the first or
-        the last.
-    groups : Series or ndarray
-        The group column.
-    """
-    if hasattr(X, "iloc"):
-        position = _position_in_frame(X, group_by)
-        others = np.delete(np.arange(X.shape[1]), position)
-        return X.iloc[:, others], X.iloc[:, position]
-    if isinstance(group_by, str):
-        raise ValueError(
-            f"group_by={group_by!r} names a column, so X must be a DataFrame, but got "
-            f"{type(X).__name__}. Pass a DataFrame or the column's position, as in group_by=0."
-        )
-    if not hasattr(X, "shape"):
-        X = np.asarray(X, dtype=object)
-    position = _position(group_by, X.shape[1])
-    if hasattr(X, "tocsc"):
-        others = np.delete(np.arange(X.shape[1]), position)
-        return X.tocsc()[:, others], X.tocsc()[:, [position]].toarray().ravel()
-    groups = X[:, position]
-    if position == 0:
-        return X[:, 1:], groups
-    if position == X.shape[1] - 1:
-        return X[:, :-1], groups
-    return np.delete(X, position, axis=1), groups
-
-
-def _position_in_frame(X, group_by):
-    if not isinstance(group_by, str):
-        return _position(group_by, X.shape[1])
-    if group_by not in X.columns:
-        raise ValueError(
-            f"group_by={group_by!r} must be a column of X, but the columns of X are "
-            f"{list(X.columns)}."
-        )
-    return X.columns.get_loc(group_by)
-
-
-def _position(group_by, n_columns):
-    if not -n_columns <= group_by < n_columns:
-        raise ValueError(
-            f"group_by={group_by} must be the position of a column of X, but X has "
-            f"{n_columns} columns."
-        )
-    return group_by % n_columns
-
-
 def encode_groups(groups, n_rows):
     """Replace the labels of a fit by numbers.
 

@@ -2,11 +2,14 @@
 
 Data flow one way: rows -> moments -> problem -> optimum -> solution.
 
-=================  ======================================================================
-`moments`          one pass over the rows: cross-products, in total and by group
-`problem`          the moments of one model: columns chosen, scaled and of full rank
-`objective`        the profiled REML or ML criterion and its derivatives
-`optimize`         the variance ratio that minimises the criterion
-`solution`         what follows from the ratio: coefficients, variances, random effects
-=================  ======================================================================
+===================  ====================================================================
+`moments`            one pass over the rows: cross-products, in total and by group
+`problem`            the moments of one model: columns chosen, scaled and of full rank
+`criterion`          REML and ML, profiled to the relative covariance of the random effects
+`ratio`              the criterion for one random column; `ratio_search`, its minimum
+`covariance`         the criterion for several; `covariance_search`, its minimum
+`small_matrices`     linear algebra on many small matrices at once
+`estimate`           the choice between the two
+`solution`           what follows: coefficients, variances, random effects
+===================  ====================================================================
 """

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import lapack
 
 from skmixed._numerics.moments import Array, GroupedMoments
+from skmixed._numerics.small_matrices import multiply
 
 # A column is dropped if less than this share of its variance is left when the columns before
 # it are known. Cross-products in float64 carry a share of about 1e-15.
@@ -36,6 +36,8 @@ class Problem:
         Sum of the weights.
     n_rows : ndarray of shape (n_groups,)
         Rows of positive weight in each group.
+    diagonal : bool
+        Whether random effects are uncorrelated.
     y_scale : float
         Standard deviation of y.
     log_scale : float
@@ -46,7 +48,11 @@ class Problem:
     backmap : ndarray of shape (n_columns, p)
         How the user's coefficients change with the scaled ones; 0 for dropped columns.
     kept : ndarray of shape (n_columns,), dtype bool
-        Which fixed-effect columns are linearly independent of those before them.
+        Which columns are fixed effects and linearly independent of those before them.
+    random_backmap : ndarray of shape (n_random, q)
+        The user's random effects, over y_scale, from those of the scaled random columns.
+    random_kept : ndarray of shape (n_random,), dtype bool
+        Which random columns can be told from those before them.
     """
 
     T: Array
@@ -54,11 +60,14 @@ class Problem:
     G: Array
     n: float
     n_rows: NDArray[np.intp]
+    diagonal: bool
     y_scale: float
     log_scale: float
     origin: Array
     backmap: Array
     kept: NDArray[np.bool_]
+    random_backmap: Array
+    random_kept: NDArray[np.bool_]
 
     @property
     def p(self) -> int:
@@ -71,15 +80,28 @@ class Problem:
         return len(self.n_rows)
 
 
-def make_problem(moments: GroupedMoments, *, fit_intercept: bool) -> Problem:
-    """Choose, scale and thin out the columns of a model with fixed effects for all of X.
+def make_problem(
+    moments: GroupedMoments,
+    *,
+    fit_intercept: bool = True,
+    random_intercept: bool = True,
+    diagonal: bool = False,
+    fixed_slopes: bool = True,
+) -> Problem:
+    """Choose, scale and thin out the columns of a model.
 
     Parameters
     ----------
     moments : GroupedMoments
-        Cross-products of the rows.
-    fit_intercept : bool
+        Cross-products of the rows; their random columns are those of the model.
+    fit_intercept : bool, default=True
         Whether the column of ones is a fixed effect.
+    random_intercept : bool, default=True
+        Whether the column of ones is a random effect.
+    diagonal : bool, default=False
+        Whether random effects are uncorrelated.
+    fixed_slopes : bool, default=True
+        Whether the random columns are fixed effects, too.
 
     Returns
     -------
@@ -87,21 +109,34 @@ def make_problem(moments: GroupedMoments, *, fit_intercept: bool) -> Problem:
     """
     moments = _relocate(moments, fit_intercept=fit_intercept)
     first = 0 if fit_intercept else 1
-    scale, varies = _scales(moments, fit_intercept=fit_intercept)
+    scale, kept = _scales(moments)
     fixed = np.arange(first, len(scale) - 1)
-    scaled = moments.T[np.ix_(fixed, fixed)] / np.outer(scale[fixed], scale[fixed])
-    kept = varies[fixed] & _independent(scaled / moments.n)
+    if not fixed_slopes:
+        kept[list(moments.random[1:])] = False
+    kept = kept[fixed]
+    R = moments.T[np.ix_(fixed, fixed)] / np.outer(scale[fixed], scale[fixed]) / moments.n
+    kept[kept] = _independent(R[np.ix_(kept, kept)])
     used = np.append(fixed[kept], len(scale) - 1)
+    Z, random_backmap = _random_columns(
+        moments, scale, random_intercept=random_intercept, diagonal=diagonal
+    )
+    G = multiply(Z, np.swapaxes(multiply(Z, moments.C[:, list(moments.random)]), 0, 1).copy())
+    random_kept = _distinct(G.sum(axis=-1) / moments.n, diagonal=diagonal)
+    origin, backmap = _way_back(moments.shift, scale, fit_intercept=fit_intercept)
     return Problem(
         T=moments.T[np.ix_(used, used)] / np.outer(scale[used], scale[used]),
-        C=moments.C[:, used] / scale[used, None],
-        G=moments.C[:, list(moments.random)],
+        C=multiply(Z[random_kept], moments.C[:, used] / scale[used, None]),
+        G=G[np.ix_(random_kept, random_kept)],
         n=moments.n,
         n_rows=moments.n_rows,
+        diagonal=diagonal,
         y_scale=float(scale[-1]),
         log_scale=float(2 * np.log(scale[used[:-1]]).sum()),
+        origin=origin,
+        backmap=backmap[:, kept],
         kept=kept,
-        **_way_back(moments.shift, scale, kept, fit_intercept=fit_intercept),
+        random_backmap=random_backmap[:, random_kept],
+        random_kept=random_kept,
     )
 
 
@@ -116,7 +151,7 @@ def _relocate(moments: GroupedMoments, *, fit_intercept: bool) -> GroupedMoments
     return moments.around(moments.shift + offset)
 
 
-def _scales(moments: GroupedMoments, *, fit_intercept: bool) -> tuple[Array, NDArray[np.bool_]]:
+def _scales(moments: GroupedMoments) -> tuple[Array, NDArray[np.bool_]]:
     """Root mean square of each column, and whether it is more than rounding error."""
     square = np.clip(np.diag(moments.T) / moments.n, 0.0, None)
     noise = 8 * np.finfo(np.float64).eps * np.abs(moments.shift)
@@ -138,14 +173,49 @@ def _independent(R: Array) -> NDArray[np.bool_]:
     return independent
 
 
-def _way_back(
-    shift: Array, scale: Array, kept: NDArray[np.bool_], *, fit_intercept: bool
-) -> dict[str, Any]:
+def _random_columns(
+    moments: GroupedMoments, scale: Array, *, random_intercept: bool, diagonal: bool
+) -> tuple[Array, Array]:
+    """How to make scaled random columns from those of the moments, and the way back.
+
+    The moments hold (1, z - s). With a full covariance that includes the intercept any basis
+    gives the same model, so these columns are divided by their scale and used as they are.
+    Otherwise the model depends on where z is zero, and the shift has to be undone.
+    """
+    random = list(moments.random)
+    unshift = np.eye(len(random))
+    unshift[1:, 0] = moments.shift[random[1:]]  # (1, z) = unshift (1, z - s)
+    if random_intercept and not diagonal:
+        Z = np.diag(1 / scale[random])
+        return Z, np.linalg.inv(unshift).T @ Z
+    T = unshift @ moments.T[np.ix_(random, random)] @ unshift.T
+    square = np.clip(np.diag(T) / moments.n, 0.0, None)
+    rescale = np.diag(1 / np.sqrt(np.where(square > 0, square, 1.0)))
+    use = slice(0 if random_intercept else 1, None)
+    return (rescale @ unshift)[use], rescale[use, use]
+
+
+def _distinct(R: Array, *, diagonal: bool) -> NDArray[np.bool_]:
+    """Which random columns have effects that can be told from those of the columns before.
+
+    With a full covariance they must be linearly independent; uncorrelated effects only must
+    not be proportional to one another.
+    """
+    if not diagonal:
+        return _independent(R)
+    size = np.diag(R)
+    proportional = (1 - RANK_TOLERANCE) * np.outer(size, size) <= R**2
+    before = np.tri(len(R), k=-1, dtype=np.bool_)
+    distinct: NDArray[np.bool_] = (size > 0) & ~np.any(proportional & before, axis=1)
+    return distinct
+
+
+def _way_back(shift: Array, scale: Array, *, fit_intercept: bool) -> tuple[Array, Array]:
     """`origin` and `backmap`: (y - t) / s_y = sum_i beta_i (x_i - s_i) / d_i, solved for y."""
     first = 0 if fit_intercept else 1
-    origin = np.zeros(len(kept))
+    origin = np.zeros(len(scale) - 1 - first)
     backmap = np.diag(scale[-1] / scale[first:-1])
     if fit_intercept:
         origin[0] = shift[-1]
         backmap[0] -= shift[:-1] * np.diag(backmap)
-    return {"origin": origin, "backmap": backmap[:, kept]}
+    return origin, backmap

@@ -1,16 +1,18 @@
-"""What follows from the variance ratio: coefficients, variances and random effects."""
+"""What follows from the covariance factor: coefficients, variances and random effects."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from scipy.linalg import qr
 
+from skmixed._numerics.criterion import Criterion, residual_square
 from skmixed._numerics.moments import Array
-from skmixed._numerics.objective import RatioCriterion
-from skmixed._numerics.optimize import is_perfect
+from skmixed._numerics.problem import Problem
+
+# Entries of a triangular factor below this share of its row are rounding.
+ROUNDING = 1e-13
 
 
 @dataclass(frozen=True)
@@ -20,15 +22,25 @@ class Solution:
     Attributes
     ----------
     beta : ndarray of shape (n_columns,)
-        Fixed effects; 0 for columns dropped as linearly dependent.
+        Fixed effects; 0 for columns dropped as linearly dependent, or not fixed.
     beta_cov : ndarray of shape (n_columns, n_columns)
-        Their covariance; NaN for dropped columns.
+        Their covariance; NaN for those columns.
     sigma2 : float
         Residual variance.
-    Lambda : ndarray of shape (q, q)
-        Relative covariance factor: the random effects have covariance sigma2 Lambda Lambda'.
-    b : ndarray of shape (q, n_groups)
+    Lambda : ndarray of shape (n_random, n_random)
+        Relative covariance factor, lower triangular with a diagonal >= 0: the random effects
+        have covariance sigma2 Lambda Lambda'.
+    diagonal : bool
+        Whether Lambda is restricted to diagonal matrices.
+    rank : int
+        Number of directions in which the random effects vary.
+    b : ndarray of shape (n_random, n_groups)
         Conditional modes of the random effects.
+    pooling_weights : ndarray of shape (n_random, n_groups)
+        1 - (conditional variance) / (variance) of each random effect; 0 where it is 0.
+    icc : float
+        Share of the random effects in the variance around the fixed effects, averaged over
+        the rows.
     criterion : float
         REML criterion or ML deviance at the optimum; -inf for a perfect fit.
     """
@@ -37,56 +49,82 @@ class Solution:
     beta_cov: Array
     sigma2: float
     Lambda: Array
+    diagonal: bool
+    rank: int
     b: Array
+    pooling_weights: Array
+    icc: float
     criterion: float
 
+    @property
+    def theta(self) -> Array:
+        """Free entries of Lambda: its diagonal, or its lower triangle column by column."""
+        q = len(self.Lambda)
+        return np.diag(self.Lambda) if self.diagonal else self.Lambda.T[np.triu_indices(q)]
 
-def solve(criterion: RatioCriterion, psi: float) -> Solution:
-    """Solve the mixed-model equations for a given variance ratio.
 
-    beta = M_XX^-1 M_Xy, sigma2 = r2 / dof and b_j = h_j (c_jy - c_jX beta), with
-    h_j = psi / (1 + psi u_j); then back to the user's coordinates.
+def solve(criterion: Criterion, Lambda: Array) -> Solution:
+    """Solve the mixed-model equations for a given relative covariance factor.
+
+    beta = M_XX^-1 M_Xy, sigma2 = r2 / dof and b_j = H_j (C_jy - C_jX beta); then back to the
+    user's coordinates.
 
     Parameters
     ----------
-    criterion : RatioCriterion
+    criterion : Criterion
         The moments and the method.
-    psi : float
-        Variance of the random effect over the residual variance.
+    Lambda : ndarray of shape (q, q)
+        Any factor of Psi, in the coordinates of the problem.
 
     Returns
     -------
     Solution
     """
     problem = criterion.problem
-    M = criterion.cross_products(psi)
-    beta = np.linalg.solve(M[:-1, :-1], M[:-1, -1])
-    perfect = is_perfect(criterion)
-    scaled_sigma2 = 0.0 if perfect else float(criterion.residual_square(M)) / criterion.dof
-    b = _conditional_modes(criterion, psi, beta)
+    log_det, M = criterion.eliminate(Lambda)
+    beta: Array = np.asarray(np.linalg.solve(M[:-1, :-1], M[:-1, -1]))
+    perfect = criterion.is_perfect
+    sigma2 = 0.0 if perfect else float(residual_square(M)) / criterion.dof
+    b = criterion.conditional_modes(Lambda, beta)
+    variance = float(np.sum(Lambda * (problem.G.sum(axis=-1) @ Lambda))) / problem.n
     return Solution(
         beta=problem.origin + problem.backmap @ beta,
-        beta_cov=_covariance(criterion, M, scaled_sigma2),
-        sigma2=scaled_sigma2 * problem.y_scale**2,
-        Lambda=np.array([[np.sqrt(psi)]]),
-        b=b * problem.y_scale,
-        criterion=-np.inf if perfect else float(criterion(np.array([psi])).value[0]),
+        beta_cov=sigma2 * _unscaled_covariance(problem, M),
+        sigma2=sigma2 * problem.y_scale**2,
+        Lambda=_triangular(problem.random_backmap @ Lambda, diagonal=problem.diagonal),
+        diagonal=problem.diagonal,
+        rank=int(np.count_nonzero(np.any(Lambda, axis=0))),
+        b=problem.y_scale * (problem.random_backmap @ b),
+        pooling_weights=_pooling_weights(criterion, Lambda),
+        icc=variance / (1 + variance),
+        criterion=-np.inf if perfect else criterion.profile(log_det, M),
     )
 
 
-def _conditional_modes(
-    criterion: RatioCriterion, psi: float, beta: NDArray[np.floating[Any]]
-) -> Array:
-    problem = criterion.problem
-    residual = problem.C[:, -1] - np.tensordot(problem.C[:, :-1], beta, axes=(1, 0))
-    b: Array = psi / (1 + psi * problem.G[0]) * residual
-    return b
+def _pooling_weights(criterion: Criterion, Lambda: Array) -> Array:
+    rows = criterion.problem.random_backmap
+    variances = np.sum((rows @ Lambda) ** 2, axis=1, keepdims=True)
+    share = criterion.conditional_variances(Lambda, rows) / np.where(
+        variances > 0, variances, 1
+    )
+    return np.where(variances > 0, 1 - share, 0.0)
 
 
-def _covariance(criterion: RatioCriterion, M: Array, scaled_sigma2: float) -> Array:
-    problem = criterion.problem
+def _unscaled_covariance(problem: Problem, M: Array) -> Array:
     cov = problem.backmap @ np.linalg.solve(M[:-1, :-1], problem.backmap.T)
-    cov = scaled_sigma2 * (cov + cov.T) / 2
+    cov = (cov + cov.T) / 2
     cov[~problem.kept] = np.nan
     cov[:, ~problem.kept] = np.nan
     return cov
+
+
+def _triangular(factor: Array, *, diagonal: bool) -> Array:
+    """Turn any factor F into the lower triangular one, L with L L' = F F'."""
+    if diagonal:
+        return np.diag(np.sqrt(np.sum(factor**2, axis=1)))
+    L = np.zeros((len(factor),) * 2)
+    R = np.asarray(qr(factor.T, mode="r")[0])
+    L[:, : len(R)] = R.T
+    L *= np.where(np.diag(L) < 0, -1.0, 1.0)
+    size = np.sqrt(np.sum(L**2, axis=1, keepdims=True))
+    return np.where(np.abs(L) <= ROUNDING * size, 0.0, L)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
+from skmixed._numerics.criterion import Optimum
 from skmixed._numerics.moments import Array
-from skmixed._numerics.objective import PERFECT_FIT, RatioCriterion
+from skmixed._numerics.ratio import RatioCriterion
 
-# A ratio of standard deviations, between over within groups, of 1e6.
-LARGEST_RATIO = 1e12
+# Ratio of standard deviations, random effect over residual, that is beyond measure.
+LARGEST_SD_RATIO = 1e6
 # Distance of the points of the scan in log(1 + psi u_max).
 SCAN_STEP = 0.7
 # A minimum away from zero must be lower than zero's by this much for each row.
@@ -19,25 +19,6 @@ ROUNDING = 1e-10
 # d criterion / d x at the end of the line is minus the residual degrees of freedom within
 # groups if y is explained exactly there; otherwise it is positive, or zero if psi is arbitrary.
 RUNNING_AWAY = -0.5
-
-
-@dataclass(frozen=True)
-class Optimum:
-    """Where the search ended.
-
-    Attributes
-    ----------
-    psi : float
-        Variance ratio of random effect and residual; exactly 0 if the optimum is there.
-    n_iter : int
-        Newton steps taken, at least 1.
-    converged : bool
-        Whether the last step was below the tolerance and away from the upper limit.
-    """
-
-    psi: float
-    n_iter: int
-    converged: bool
 
 
 def minimize_ratio(criterion: RatioCriterion, *, tol: float, max_iter: int) -> Optimum:
@@ -53,7 +34,7 @@ def minimize_ratio(criterion: RatioCriterion, *, tol: float, max_iter: int) -> O
     criterion : RatioCriterion
         The function to minimise.
     tol : float
-        Tolerance on x.
+        The search ends with a step that promises to lower the criterion by less.
     max_iter : int
         Newton steps allowed for each minimum.
 
@@ -61,34 +42,24 @@ def minimize_ratio(criterion: RatioCriterion, *, tol: float, max_iter: int) -> O
     -------
     Optimum
     """
-    if not is_identified(criterion):
-        return Optimum(0.0, 1, converged=True)
+    zero = _optimum(0.0, 1, converged=True)
+    if not criterion.is_identified:
+        return zero
     line = _Line(criterion)
     at_zero = float(line(np.zeros(1))[0][0])
-    best, lowest = Optimum(0.0, 1, converged=True), at_zero - ROUNDING * criterion.problem.n
+    best, lowest = zero, at_zero - ROUNDING * criterion.problem.n
     for low, start, high in _brackets(line, tol=tol, max_iter=max_iter):
-        found = _newton(line, low, start, high, tol=tol, max_iter=max_iter)
-        reached = float(criterion(np.array([found.psi])).value[0])
+        x, n_iter, converged = _newton(line, low, start, high, tol=tol, max_iter=max_iter)
+        reached = float(line(np.array([x]))[0][0])
         if reached < lowest:
-            best, lowest = found, reached
+            best, lowest = _optimum(line.psi(x), n_iter, converged=converged), reached
     if line(np.array([line.end]))[1][0] < RUNNING_AWAY:
-        best = Optimum(LARGEST_RATIO, 1, converged=False)
+        return _optimum(line.psi(line.end), 1, converged=False, beyond=True)
     return best
 
 
-def is_identified(criterion: RatioCriterion) -> bool:
-    """Whether the rows can tell the variance between groups from that within them."""
-    problem = criterion.problem
-    several = problem.n_groups > 1 and bool(np.any(problem.n_rows > 1))
-    return several and not is_perfect(criterion)
-
-
-def is_perfect(criterion: RatioCriterion) -> bool:
-    """Whether the fixed effects alone leave no residual."""
-    T = criterion.problem.T
-    if criterion.dof <= 0:
-        return True
-    return float(criterion.residual_square(T)) <= 10 * PERFECT_FIT * max(float(T[-1, -1]), 0.0)
+def _optimum(psi: float, n_iter: int, **flags: bool) -> Optimum:
+    return Optimum(np.array([[np.sqrt(psi)]]), n_iter, **flags)
 
 
 class _Line:
@@ -97,7 +68,7 @@ class _Line:
     def __init__(self, criterion: RatioCriterion) -> None:
         self.criterion = criterion
         self.unit = 1 / float(criterion.u.max())
-        self.end = float(np.log1p(LARGEST_RATIO / self.unit))
+        self.end = float(np.log1p(LARGEST_SD_RATIO**2 / self.unit))
 
     def psi(self, x: float) -> float:
         return self.unit * float(np.expm1(x))
@@ -131,16 +102,18 @@ def _brackets(
         if exact:
             yield low, start, high
         else:
-            near = _newton(coarse, low, start, high, tol=tol, max_iter=max_iter)
-            yield max(low - SCAN_STEP, 0.0), line.x(near.psi), high + SCAN_STEP
+            near, *_ = _newton(coarse, low, start, high, tol=tol, max_iter=max_iter)
+            start = line.x(coarse.psi(near))
+            yield max(low - SCAN_STEP, 0.0), start, high + SCAN_STEP
 
 
 def _newton(
     line: _Line, low: float, start: float, high: float, *, tol: float, max_iter: int
-) -> Optimum:
+) -> tuple[float, int, bool]:
     """Find where the slope changes sign from - to + between low and high.
 
-    A step that leaves the bracket, or that would run uphill, is replaced by bisection.
+    Returns x, the number of steps, and whether the last one was below the tolerance. A step
+    that leaves the bracket, or that would run uphill, is replaced by bisection.
     """
     x = start
     for n_iter in range(1, max_iter + 1):
@@ -151,6 +124,6 @@ def _newton(
             x = (low + high) / 2
             continue
         x += step
-        if abs(step) <= tol:
-            return Optimum(line.psi(x), n_iter, converged=True)
-    return Optimum(line.psi(x), max_iter, converged=False)
+        if step**2 * curvature / 2 <= tol:
+            return x, n_iter, True
+    return x, max_iter, False

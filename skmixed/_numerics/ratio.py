@@ -1,4 +1,4 @@
-"""The profiled REML or ML criterion as a function of one variance ratio."""
+"""The criterion as a function of one variance ratio: a single random column."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from skmixed._numerics.criterion import Criterion, residual_square
 from skmixed._numerics.moments import Array
 from skmixed._numerics.problem import Problem
 
-# Residual sums of squares are never taken below this share of the total sum of squares:
-# cross-products in float64 carry no more.
-PERFECT_FIT = 1e-14
 # A column whose scatter within groups is a smaller share of the total is constant there.
 CONSTANT_WITHIN = 1e-12
 # Sizes that a coarsened criterion tells apart, for each doubling of the size.
@@ -28,7 +26,7 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
-class RatioCriterion:
+class RatioCriterion(Criterion):
     """REML or ML criterion of a model with one random column, profiled to its ratio psi.
 
     With group sizes ``u_j = Z_j' W Z_j`` and ``c_j = Z_j' W D_j``,
@@ -43,10 +41,6 @@ class RatioCriterion:
 
     Attributes
     ----------
-    problem : Problem
-        Moments with a single random column.
-    reml : bool
-        Restricted maximum likelihood if true, else maximum likelihood.
     u : ndarray of shape (n_sizes,)
         Group sizes, ascending.
     count : ndarray of shape (n_sizes,)
@@ -58,8 +52,6 @@ class RatioCriterion:
         Scatter within groups.
     """
 
-    problem: Problem
-    reml: bool
     u: Array
     count: Array
     between: Array
@@ -69,6 +61,7 @@ class RatioCriterion:
     def from_problem(cls, problem: Problem, *, reml: bool) -> RatioCriterion:
         """Add up groups of equal size."""
         order = np.argsort(problem.G[0, 0], kind="stable")
+        order = order[np.searchsorted(problem.G[0, 0], 0.0, "right", sorter=order) :]
         u = problem.G[0, 0, order]
         root = np.take(problem.C[0], order, axis=1)
         root /= np.sqrt(u)
@@ -85,27 +78,23 @@ class RatioCriterion:
         u, count, between = _add_up(self.between, self.u, nearly)
         return replace(self, u=u, count=count, between=between)
 
-    @property
-    def dof(self) -> float:
-        """What r2 is divided by: n - p for REML, n for ML."""
-        return self.problem.n - (self.problem.p if self.reml else 0)
+    def eliminate(self, Lambda: Array) -> tuple[float, Array]:
+        """Return sum_j log|I + Lambda' G_j Lambda| and M = D' V^-1 D, up to sigma2."""
+        a = 1 + Lambda[0, 0] ** 2 * self.u
+        return float(np.log(a) @ self.count), self.within + self._weighted_sum(1 / a)
 
-    @property
-    def constant(self) -> float:
-        """What the criterion in the user's coordinates adds to that in scaled ones."""
-        of_y = self.dof * 2 * np.log(self.problem.y_scale)
-        return float(of_y + (self.problem.log_scale if self.reml else 0.0))
+    def conditional_modes(self, Lambda: Array, beta: Array) -> Array:
+        """Return b_j = psi (c_jy - c_jX beta) / (1 + psi u_j), shape (1, n_groups)."""
+        psi, problem = Lambda[0, 0] ** 2, self.problem
+        residual = problem.C[:, -1] - np.tensordot(problem.C[:, :-1], beta, axes=(1, 0))
+        b: Array = psi / (1 + psi * problem.G[0]) * residual
+        return b
 
-    def cross_products(self, psi: float) -> Array:
-        """M = D' V^-1 D, up to sigma2; shape (p + 1, p + 1)."""
-        return self.within + self._weighted_sum(1 / (1 + psi * self.u))
-
-    def residual_square(self, M: Array) -> Array:
-        """r2 = M_yy - M_yX M_XX^-1 M_Xy, floored where nothing but rounding is left."""
-        M_XX, M_Xy = M[..., :-1, :-1], M[..., :-1, -1]
-        explained = np.sum(M_Xy * np.linalg.solve(M_XX, M_Xy[..., None])[..., 0], axis=-1)
-        r2: Array = np.maximum(M[..., -1, -1] - explained, PERFECT_FIT * M[..., -1, -1])
-        return r2
+    def conditional_variances(self, Lambda: Array, rows: Array) -> Array:
+        """Return rows^2 psi / (1 + psi u_j), shape (len(rows), n_groups)."""
+        psi = Lambda[0, 0] ** 2
+        variances: Array = rows**2 * psi / (1 + psi * self.problem.G[0])
+        return variances
 
     def __call__(self, psi: Array) -> Evaluation:
         """Evaluate the criterion, its slope and its curvature at every psi, shape (k,)."""
@@ -141,7 +130,7 @@ class RatioCriterion:
         first = (np.swapaxes(w, 1, 2) @ M1 @ w)[:, 0, 0]
         second = (np.swapaxes(w, 1, 2) @ M2 @ w)[:, 0, 0]
         second -= 2 * np.sum(k * np.linalg.solve(M_XX, k), axis=(1, 2))
-        return self.residual_square(M), first, second
+        return residual_square(M), first, second
 
     def _weighted_sum(self, weight: Array) -> Array:
         """sum_j weight_j c_j c_j' / u_j; weight has shape (n_sizes,) or (k, n_sizes)."""

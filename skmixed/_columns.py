@@ -1,0 +1,122 @@
+"""Which columns of X hold the groups, and which have slopes."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.utils._indexing import _get_column_indices
+
+
+def split_group_column(X, group_by):
+    """Take the group column out of X.
+
+    Parameters
+    ----------
+    X : DataFrame, ndarray, sparse matrix or nested list
+        Features and, among them, the groups.
+    group_by : str or int
+        Name (DataFrame only) or position of the column.
+
+    Returns
+    -------
+    X : same type as X
+        The other columns. For an ndarray this is a view if the group column is the first or
+        the last.
+    groups : Series or ndarray
+        The group column.
+    """
+    position = find_group_column(X, group_by)
+    others = np.delete(np.arange(X.shape[1]), position)
+    if hasattr(X, "iloc"):
+        return X.iloc[:, others], X.iloc[:, position]
+    if hasattr(X, "tocsc"):
+        return X.tocsc()[:, others], X.tocsc()[:, [position]].toarray().ravel()
+    groups = X[:, position]
+    if position == 0:
+        return X[:, 1:], groups
+    if position == X.shape[1] - 1:
+        return X[:, :-1], groups
+    return np.delete(X, position, axis=1), groups
+
+
+def find_group_column(X, group_by):
+    """Position of the group column in X.
+
+    Parameters
+    ----------
+    X : DataFrame, ndarray or sparse matrix
+        Features and, among them, the groups.
+    group_by : str or int
+        Name (DataFrame only) or position of the column.
+
+    Returns
+    -------
+    int
+        Its position, not negative.
+    """
+    n_columns = X.shape[1]
+    if isinstance(group_by, str):
+        if not hasattr(X, "iloc"):
+            raise ValueError(
+                f"group_by={group_by!r} names a column, so X must be a DataFrame, but got "
+                f"{type(X).__name__}. Pass a DataFrame or the column's position, as in "
+                "group_by=0."
+            )
+        if group_by not in X.columns:
+            raise ValueError(
+                f"group_by={group_by!r} must be a column of X, but the columns of X are "
+                f"{list(X.columns)}."
+            )
+        return X.columns.get_loc(group_by)
+    if not -n_columns <= group_by < n_columns:
+        raise ValueError(
+            f"group_by={group_by} must be the position of a column of X, but X has "
+            f"{n_columns} columns."
+        )
+    return group_by % n_columns
+
+
+def find_slope_columns(X, slopes, group_by):
+    """Positions of the slope columns among the features, that is, without the group column.
+
+    Parameters
+    ----------
+    X : DataFrame, ndarray or sparse matrix
+        Features and, if `group_by` is set, the groups.
+    slopes : "all", str, int, list, slice, mask or callable
+        As `sklearn.compose.ColumnTransformer` takes columns. A callable is given the features.
+    group_by : str, int or None
+        The group column.
+
+    Returns
+    -------
+    list of int
+        Positions in the order given.
+    """
+    features = np.arange(X.shape[1])
+    if group_by is not None:
+        group = find_group_column(X, group_by)
+        features = np.delete(features, group)
+    if isinstance(slopes, str) and slopes == "all":
+        return list(range(len(features)))
+    if callable(slopes):
+        X = X if group_by is None else split_group_column(X, group_by)[0]
+        features, slopes = np.arange(X.shape[1]), slopes(X)
+    try:
+        positions = [features.tolist().index(i) for i in _positions(X, slopes)]
+    except ValueError as error:
+        names = list(X.columns) if hasattr(X, "columns") else f"0 to {X.shape[1] - 1}"
+        raise ValueError(
+            f"slopes={slopes!r} must be feature columns of X, but the columns of X are {names}"
+            + (f" and {group_by!r} holds the groups." if group_by is not None else ".")
+        ) from error
+    if len(set(positions)) < len(positions):
+        raise ValueError(f"slopes={slopes!r} must name each column once.")
+    return positions
+
+
+def _positions(X, key):
+    mask = np.asarray(key)
+    if mask.dtype == bool and mask.shape != (X.shape[1],):
+        raise ValueError(f"a mask of length {mask.size} does not fit")
+    n_columns = X.shape[1]
+    return [i % n_columns for i in np.atleast_1d(_get_column_indices(X, key)).tolist()]

@@ -1,0 +1,188 @@
+"""The criterion as a function of a covariance matrix: several random columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from skmixed._numerics.criterion import Criterion, residual_square
+from skmixed._numerics.moments import Array
+from skmixed._numerics.small_matrices import (
+    cholesky,
+    gram,
+    multiply,
+    solve_lower,
+    solve_lower_transposed,
+    subtract_product,
+)
+
+# Groups are taken in chunks whose working arrays stay in the second-level cache.
+CHUNK_GROUPS = 2**12
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The criterion at one Psi and its derivatives.
+
+    Attributes
+    ----------
+    value : float
+        The criterion.
+    S : ndarray of shape (q, q)
+        Gradient: the criterion changes by <S, E> for a small symmetric change E of Psi.
+    hessian : ndarray of shape (q, q, q, q)
+        Second derivative: <E, hessian F> for symmetric E and F.
+    """
+
+    value: float
+    S: Array
+    hessian: Array
+
+
+@dataclass(frozen=True)
+class CovarianceCriterion(Criterion):
+    """REML or ML criterion of a model with q random columns, profiled to Psi.
+
+    Psi enters as any factor, Psi = Lambda Lambda'. For each group, with R the Cholesky factor
+    of I + Lambda' G Lambda,
+
+        B = R^-1 Lambda' C,  F = R^-1 Lambda' G,
+        N = Z'V^-1 Z = G - F'F,  Delta = Z'V^-1 D = C - F'B,  M = T - sum_j B'B.
+    """
+
+    def eliminate(self, Lambda: Array) -> tuple[float, Array]:
+        """Return sum_j log|I + Lambda' G_j Lambda| and M = D' V^-1 D, up to sigma2."""
+        log_det, M = 0.0, self.problem.T.copy()
+        for chunk in self._chunks():
+            R = self._root(Lambda, chunk)
+            log_det += _log_det(R)
+            M -= gram(solve_lower(R, multiply(Lambda.T, self.problem.C[..., chunk])))
+        return log_det, M
+
+    def conditional_modes(self, Lambda: Array, beta: Array) -> Array:
+        """Return b_j = Lambda (I + Lambda' G_j Lambda)^-1 Lambda' (C_jy - C_jX beta)."""
+        C = self.problem.C
+        b = C[:, -1] - np.tensordot(C[:, :-1], beta, axes=(1, 0))
+        for chunk in self._chunks():
+            R = self._root(Lambda, chunk)
+            part = solve_lower_transposed(R, solve_lower(R, Lambda.T @ b[:, chunk]))
+            b[:, chunk] = Lambda @ part
+        return b
+
+    def conditional_variances(self, Lambda: Array, rows: Array) -> Array:
+        """Return the diagonals of rows H_j rows', over sigma2, shape (len(rows), n_groups)."""
+        variances = np.empty((len(rows), self.problem.n_groups))
+        for chunk in self._chunks():
+            R = self._root(Lambda, chunk)
+            F = np.repeat((rows @ Lambda).T[..., None], R.shape[-1], axis=-1)
+            variances[:, chunk] = np.sum(solve_lower(R, F) ** 2, axis=0)
+        return variances
+
+    def value(self, Lambda: Array) -> float:
+        """Return the criterion alone."""
+        return self.profile(*self.eliminate(Lambda))
+
+    def __call__(self, Lambda: Array) -> Evaluation:
+        """Evaluate the criterion with its first and second derivatives in Psi.
+
+        With U = Delta_X M_XX^-1/2, u = d sqrt(dof / r2), d = Delta_y - Delta_X beta, and for
+        REML Q_j = U_j U_j' + u_j u_j', for ML Q_j = u_j u_j',
+
+            S = sum_j N_j - Q_j,
+            <E, hessian F> = sum_j 2 tr(E N_j F Q_j) - tr(E N_j F N_j)
+                - tr(a_E a_F) - 2 b_E' b_F - t_E t_F / dof,
+
+        where a_E = sum_j U_j' E U_j (REML only), b_E = sum_j U_j' E u_j and
+        t_E = sum_j u_j' E u_j.
+        """
+        C, G = self.problem.C, self.problem.G
+        log_det, M = 0.0, self.problem.T.copy()
+        N, Delta = np.empty_like(G), np.empty_like(C)
+        for chunk in self._chunks():
+            R = self._root(Lambda, chunk)
+            log_det += _log_det(R)
+            B = solve_lower(R, multiply(Lambda.T, C[..., chunk]))
+            F = solve_lower(R, multiply(Lambda.T, G[..., chunk]))
+            M -= gram(B)
+            N[..., chunk] = subtract_product(G[..., chunk], F, F)
+            Delta[..., chunk] = subtract_product(C[..., chunk], F, B)
+        root = self._inverse_root(M)
+        NN, NQ, UU = self._sums_of_products(N, Delta, root)
+        counted = slice(None) if self.reml else slice(-1, None)
+        return Evaluation(
+            value=self.profile(log_det, M),
+            S=N.sum(axis=-1) - np.einsum("akbk->ab", UU[:, counted, :, counted]),
+            hessian=self._hessian(NN, NQ, UU),
+        )
+
+    def _inverse_root(self, M: Array) -> Array:
+        """W with W [Delta_X, Delta_y]' = [U, u]': M_XX^-1/2 and (-beta, 1) sqrt(dof / r2)."""
+        W = np.zeros_like(M)
+        W[:-1, :-1] = np.linalg.inv(np.linalg.cholesky(M[:-1, :-1]))
+        W[-1] = np.append(-W[:-1, :-1].T @ W[:-1, :-1] @ M[:-1, -1], 1.0)
+        W[-1] *= np.sqrt(self.dof / residual_square(M))
+        return W
+
+    def _sums_of_products(self, N: Array, Delta: Array, root: Array) -> tuple[Array, ...]:
+        """Add up over groups N (x) N, N (x) Q and of [U, u] (x) [U, u]."""
+        q, m, _ = Delta.shape
+        counted = slice(None) if self.reml else slice(-1, None)
+        NN, NQ, UU = np.zeros((q * q,) * 2), np.zeros((q * q,) * 2), np.zeros((q * m,) * 2)
+        for chunk in self._chunks():
+            U = np.matmul(root, Delta[..., chunk])
+            Q = np.einsum("amk,bmk->abk", U[:, counted], U[:, counted])
+            n, Q, U = (part.reshape(-1, part.shape[-1]) for part in (N[..., chunk], Q, U))
+            NN += n @ n.T
+            NQ += n @ Q.T
+            UU += U @ U.T
+        return NN.reshape((q,) * 4), NQ.reshape((q,) * 4), UU.reshape(q, m, q, m)
+
+    def _hessian(self, NN: Array, NQ: Array, UU: Array) -> Array:
+        a, b, t = UU[:, :-1, :, :-1], UU[:, :-1, :, -1], UU[:, -1, :, -1]
+        b = (b + np.swapaxes(b, 0, 2)) / 2
+        hessian: Array = 2 * np.einsum("bcda->abcd", NQ) - np.einsum("bcda->abcd", NN)
+        hessian -= (
+            2 * np.einsum("akb,ckd->abcd", b, b) + np.einsum("ab,cd->abcd", t, t) / self.dof
+        )
+        if self.reml:
+            hessian -= np.einsum("akbl,cldk->abcd", a, a)
+        return hessian
+
+    def sampled(self, step: int) -> CovarianceCriterion:
+        """Keep every step-th group, with its share of the rows: close enough to start with.
+
+        The scatter within groups, M as Psi -> infinity, is shared out by numbers of rows.
+        """
+        problem = self.problem
+        some = slice(None, None, step)
+        share = problem.n_rows[some].sum() / problem.n_rows.sum()
+        sample = replace(
+            problem,
+            C=problem.C[..., some],
+            G=problem.G[..., some],
+            n_rows=problem.n_rows[some],
+            n=share * problem.n,
+        )
+        large = 1e4 * np.eye(len(problem.G))
+        _, within = self.eliminate(large)
+        _, M = replace(self, problem=sample).eliminate(large)
+        T = share * within + (problem.T - M)
+        return replace(self, problem=replace(sample, T=T))
+
+    def _root(self, Lambda: Array, chunk: slice) -> Array:
+        """Cholesky factors of I + Lambda' G_j Lambda."""
+        G = multiply(Lambda.T, self.problem.G[..., chunk])
+        A = multiply(Lambda.T, np.ascontiguousarray(np.swapaxes(G, 0, 1)))
+        for i in range(len(A)):
+            A[i, i] += 1
+        return cholesky(A)
+
+    def _chunks(self) -> Iterator[slice]:
+        for start in range(0, self.problem.n_groups, CHUNK_GROUPS):
+            yield slice(start, start + CHUNK_GROUPS)
+
+
+def _log_det(R: Array) -> float:
+    return 2 * float(sum(np.log(R[i, i]).sum() for i in range(len(R))))

@@ -1,0 +1,221 @@
+"""The relative covariance matrix that minimises the criterion, singular ones included."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skmixed._numerics.covariance import CovarianceCriterion, Evaluation
+from skmixed._numerics.criterion import Optimum
+from skmixed._numerics.moments import Array
+
+# Variance ratios to start from; all of them if there are few groups, since then the
+# criterion may have several minima.
+STARTS = (1.0, 0.05, 30.0, 0.003, 1000.0)
+FEW_GROUPS = 200
+# With many groups the search begins with about this many of them.
+SAMPLE_GROUPS = 2000
+# A curvature below minus this share of the largest one marks a saddle.
+SADDLE = 1e-6
+# Curvatures are raised to this share of the largest one.
+FLAT = 1e-9
+MAX_HALVINGS = 40
+# Ratio of standard deviations, random effect over residual, that is beyond measure; the sums
+# over groups keep fewer digits than those for a single ratio.
+LARGEST_SD_RATIO = 1e5
+# A variance ratio this small is set to zero if the criterion does not feel it.
+NEGLIGIBLE = 1e-6
+NOT_FELT = 1e-9
+
+
+def minimize_covariance(
+    criterion: CovarianceCriterion, *, diagonal: bool, tol: float, max_iter: int
+) -> Optimum:
+    """Minimise the criterion over positive semidefinite Psi.
+
+    Newton steps in a factor of Psi: at each step the coordinates are turned to the
+    eigenvectors of Psi, where Lambda is diagonal, and the lower triangle of Lambda is free to
+    move. In these coordinates a singular optimum is an ordinary one, with a zero on the
+    diagonal and a positive curvature there, and a point where Psi is singular but should not
+    be is a saddle, left along its negative curvature.
+
+    Parameters
+    ----------
+    criterion : CovarianceCriterion
+        The function to minimise.
+    diagonal : bool
+        Whether Psi is restricted to diagonal matrices.
+    tol : float
+        The search ends with a step that promises to lower the criterion by less.
+    max_iter : int
+        Newton steps allowed for each start.
+
+    Returns
+    -------
+    Optimum
+    """
+    q = len(criterion.problem.G)
+    if not criterion.is_identified:
+        return Optimum(np.zeros((q, q)), 1, converged=True)
+    search = _Search(diagonal, tol, max_iter)
+    step = criterion.problem.n_groups // SAMPLE_GROUPS
+    first = criterion.sampled(step) if step > 1 else criterion
+    starts = STARTS if criterion.problem.n_groups <= FEW_GROUPS else STARTS[:1]
+    found = [search.descend(first, ratio * np.eye(q)) for ratio in starts]
+    best = min(found, key=lambda state: state.value)
+    if first is not criterion:
+        best = search.descend(criterion, best.factor.Lambda @ best.factor.Lambda.T)
+    Lambda = _without_negligible(criterion, best)
+    return Optimum(Lambda, best.n_iter, best.converged, best.factor.is_beyond)
+
+
+@dataclass(frozen=True)
+class _Factor:
+    """Psi = (V scale) (V scale)' with orthogonal V and scale >= 0."""
+
+    V: Array
+    scale: Array
+
+    @property
+    def Lambda(self) -> Array:
+        return self.V * self.scale
+
+    @property
+    def is_beyond(self) -> bool:
+        return bool(self.scale.max() >= LARGEST_SD_RATIO)
+
+
+@dataclass(frozen=True)
+class _State:
+    """Where a descent ended."""
+
+    factor: _Factor
+    value: float
+    n_iter: int
+    converged: bool
+
+
+@dataclass(frozen=True)
+class _Model:
+    """Quadratic model of the criterion in the free entries of Lambda, in its eigenbasis."""
+
+    gradient: Array
+    curvature: Array
+    basis: Array
+
+    @property
+    def newton(self) -> Array:
+        """Newton step, downhill along directions of negative curvature, too."""
+        size = np.abs(self.curvature)
+        step: Array = -self.gradient / np.maximum(size, FLAT * size.max())
+        return step
+
+    @property
+    def promise(self) -> float:
+        """By how much the Newton step should lower the criterion."""
+        return float(-self.gradient @ self.newton) / 2
+
+    @property
+    def is_saddle(self) -> bool:
+        return bool(self.curvature[0] < -SADDLE * np.abs(self.curvature).max())
+
+
+@dataclass(frozen=True)
+class _Search:
+    diagonal: bool
+    tol: float
+    max_iter: int
+
+    def descend(self, criterion: CovarianceCriterion, Psi: Array) -> _State:
+        """Newton steps with backtracking from Psi to a local minimum."""
+        factor = self.factor(Psi)
+        at = criterion(factor.Lambda)
+        for n_iter in range(1, self.max_iter + 1):
+            model = self.model(factor, at)
+            if model.promise <= self.tol and not model.is_saddle:
+                factor = self.moved(factor, model.basis @ model.newton)
+                return _State(factor, at.value, n_iter, converged=True)
+            further = self.shortened_step(criterion, factor, at, model)
+            if further is None:  # rounding hides what is left to gain
+                converged = model.promise <= np.sqrt(self.tol)
+                return _State(factor, at.value, n_iter, converged)
+            factor, at = further
+            if factor.is_beyond:
+                return _State(factor, at.value, n_iter, converged=False)
+        return _State(factor, at.value, self.max_iter, converged=False)
+
+    def factor(self, Psi: Array) -> _Factor:
+        """Factor Psi along its eigenvectors, the largest variance first."""
+        if self.diagonal:
+            return _Factor(np.eye(len(Psi)), np.sqrt(np.diag(Psi)))
+        variances, V = np.linalg.eigh(Psi)
+        return _Factor(V[:, ::-1], np.sqrt(np.clip(variances[::-1], 0.0, None)))
+
+    def model(self, factor: _Factor, at: Evaluation) -> _Model:
+        """Carry the derivatives over from Psi to Lambda = V L at L = diag(scale).
+
+        d Psi = L E' + E L' for a change E of L, and the gradient in L is 2 S L.
+        """
+        V, scale = factor.V, factor.scale
+        rows, columns = self._free(len(scale))
+        S = V.T @ at.S @ V
+        hessian = at.hessian
+        for _ in range(4):  # turn each index in its turn
+            hessian = np.tensordot(hessian, V, axes=(0, 0))
+        change = np.zeros((len(rows), len(S), len(S)))
+        free = np.arange(len(rows))
+        change[free, rows, columns] += scale[columns]
+        change[free, columns, rows] += scale[columns]
+        flat = change.reshape(len(rows), -1)
+        H = flat @ hessian.reshape(S.size, S.size) @ flat.T
+        H += 2 * S[np.ix_(rows, rows)] * np.equal.outer(columns, columns)
+        curvature, basis = np.linalg.eigh(H)
+        gradient = basis.T @ (2 * S * scale)[rows, columns]
+        return _Model(gradient, curvature, basis)
+
+    def shortened_step(
+        self, criterion: CovarianceCriterion, factor: _Factor, at: Evaluation, model: _Model
+    ) -> tuple[_Factor, Evaluation] | None:
+        """Take the longest of step, step / 2, step / 4, ... that lowers the criterion."""
+        step = model.newton
+        if model.promise <= self.tol:  # at a saddle: leave along the negative curvature
+            step = np.zeros_like(step)
+            step[0] = 1.0
+        longest = max(1.0, float(np.linalg.norm(factor.scale)))
+        step *= min(1.0, longest / float(np.linalg.norm(step)))
+        enough = 1e-4 * min(float(model.gradient @ step), 0.0)
+        for halving in range(MAX_HALVINGS):
+            share = 0.5**halving
+            new = self.moved(factor, model.basis @ (share * step))
+            there = criterion(new.Lambda)
+            if there.value < at.value + share * enough:
+                return new, there
+        return None
+
+    def moved(self, factor: _Factor, step: Array) -> _Factor:
+        """Factor Psi anew after a step in the free entries of Lambda."""
+        L = np.diag(factor.scale)
+        L[self._free(len(L))] += step
+        Lambda = factor.V @ L
+        return self.factor(Lambda @ Lambda.T)
+
+    def _free(self, q: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Rows and columns of the free entries of Lambda."""
+        if self.diagonal:
+            return np.arange(q), np.arange(q)
+        return np.tril_indices(q)
+
+
+def _without_negligible(criterion: CovarianceCriterion, state: _State) -> Array:
+    """Lambda with exact zeros for variances that the criterion cannot feel."""
+    factor = state.factor
+    variances = factor.scale**2
+    small = (variances > 0) & (variances < NEGLIGIBLE * max(1.0, float(variances.max())))
+    if small.any():
+        without = _Factor(factor.V, np.where(small, 0.0, factor.scale))
+        here, there = criterion.value(factor.Lambda), criterion.value(without.Lambda)
+        if there <= here + NOT_FELT * max(1.0, abs(here) * NOT_FELT**0.5):
+            factor = without
+    return factor.Lambda

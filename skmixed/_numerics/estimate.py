@@ -1,0 +1,43 @@
+"""The choice between one variance ratio and a covariance matrix."""
+
+from __future__ import annotations
+
+from skmixed._numerics.covariance import CovarianceCriterion
+from skmixed._numerics.covariance_search import minimize_covariance
+from skmixed._numerics.criterion import Criterion, Optimum
+from skmixed._numerics.problem import Problem
+from skmixed._numerics.ratio import RatioCriterion
+from skmixed._numerics.ratio_search import minimize_ratio
+
+
+def estimate(
+    problem: Problem, *, reml: bool, tol: float, max_iter: int
+) -> tuple[Criterion, Optimum]:
+    """Find the relative covariance factor of the random effects.
+
+    Parameters
+    ----------
+    problem : Problem
+        Moments of the model.
+    reml : bool
+        Restricted maximum likelihood if true, else maximum likelihood.
+    tol : float
+        The search ends with a step that promises to lower the criterion by less.
+    max_iter : int
+        Newton steps allowed.
+
+    Returns
+    -------
+    criterion : Criterion
+        The function that was minimised.
+    optimum : Optimum
+        Where.
+    """
+    if len(problem.C) == 1:
+        ratio = RatioCriterion.from_problem(problem, reml=reml)
+        return ratio, minimize_ratio(ratio, tol=tol, max_iter=max_iter)
+    criterion = CovarianceCriterion(problem, reml)
+    optimum = minimize_covariance(
+        criterion, diagonal=problem.diagonal, tol=tol, max_iter=max_iter
+    )
+    return criterion, optimum

@@ -1,0 +1,64 @@
+"""Linear algebra on many small matrices at once, the matrix index last.
+
+Each step works on whole vectors over the matrices, so that thousands of 2 x 2 systems cost
+no more calls than one.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from skmixed._numerics.moments import Array
+
+
+def multiply(A: Array, B: Array) -> Array:
+    """Return A B for one A of shape (r, q) and many B of shape (q, m, k); shape (r, m, k)."""
+    return (A @ B.reshape(len(B), -1)).reshape(len(A), *B.shape[1:])
+
+
+def cholesky(A: Array) -> Array:
+    """Return lower Cholesky factors of positive definite matrices of shape (q, q, k)."""
+    R = np.zeros_like(A)
+    for i in range(len(A)):
+        for j in range(i):
+            R[i, j] = (A[i, j] - _dot(R[i, :j], R[j, :j])) / R[j, j]
+        R[i, i] = np.sqrt(A[i, i] - _dot(R[i, :i], R[i, :i]))
+    return R
+
+
+def solve_lower(R: Array, B: Array) -> Array:
+    """Return R^-1 B for lower R of shape (q, q, k) and B of shape (q, ..., k); overwrites B."""
+    for i in range(len(R)):
+        for j in range(i):
+            B[i] -= R[i, j] * B[j]
+        B[i] /= R[i, i]
+    return B
+
+
+def solve_lower_transposed(R: Array, B: Array) -> Array:
+    """Return R'^-1 B like `solve_lower`, for the transposed R; overwrites B."""
+    for i in reversed(range(len(R))):
+        for j in range(i + 1, len(R)):
+            B[i] -= R[j, i] * B[j]
+        B[i] /= R[i, i]
+    return B
+
+
+def subtract_product(A: Array, F: Array, B: Array) -> Array:
+    """Return A - F' B for A (q, m, k), F (r, q, k) and B (r, m, k)."""
+    result = A.copy()
+    for a in range(len(A)):
+        for r in range(len(F)):
+            result[a] -= F[r, a] * B[r]
+    return result
+
+
+def gram(B: Array) -> Array:
+    """Return sum_k B_k' B_k for B of shape (r, m, k); shape (m, m)."""
+    total: Array = sum((b @ b.T for b in B), start=np.zeros((B.shape[1],) * 2))
+    return total
+
+
+def _dot(A: Array, B: Array) -> Array:
+    products: Array = np.einsum("ik,ik->k", A, B)
+    return products
