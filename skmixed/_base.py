@@ -365,7 +365,7 @@ class BaseMixedRegressor(RegressorMixin, BaseEstimator):
         self._n_rows = problem.n
 
     def _warn_of_dropped_columns(self, problem):
-        dropped = self.coef_cov_.index[~problem.kept]
+        dropped = self.coef_cov_.index[problem.dependent]
         if len(dropped):
             message = RANK_DEFICIENT.format(columns=", ".join(dropped))
             warnings.warn(message, LinAlgWarning, stacklevel=5)

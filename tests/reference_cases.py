@@ -7,7 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from skmixed import RandomInterceptRegressor, RandomSlopeRegressor
+
 FOLDER = Path(__file__).parent / "reference"
+INTERCEPT = "(Intercept)"
 
 
 @dataclass(frozen=True)
@@ -21,25 +24,38 @@ class Case:
     raw_weight: np.ndarray | None
 
     @property
+    def random(self):
+        """The random term: its columns, its group and whether effects are correlated."""
+        return self.model["random"][0]
+
+    @property
+    def slopes(self):
+        return [name for name in self.random["columns"] if name != INTERCEPT]
+
+    @property
+    def estimator(self):
+        options = {
+            "method": self.model["method"].lower(),
+            "fit_intercept": self.model["intercept"],
+        }
+        if not self.slopes:
+            return RandomInterceptRegressor(**options)
+        return RandomSlopeRegressor(
+            self.slopes,
+            covariance="full" if self.random["correlated"] else "diag",
+            random_intercept=INTERCEPT in self.random["columns"],
+            fixed_slopes=set(self.slopes) <= set(self.model["fixed_columns"]),
+            **options,
+        )
+
+    @property
     def sample_weight(self):
         """lme4's prior weights scaled to mean 1."""
         return None if self.raw_weight is None else self.raw_weight / self.raw_weight.mean()
 
     @property
-    def options(self):
-        return {
-            "method": self.model["method"].lower(),
-            "fit_intercept": self.model["intercept"],
-        }
-
-    @property
-    def term(self):
-        """Name of the grouping factor."""
-        return self.model["random"][0]["group"]
-
-    @property
     def random_cov(self):
-        return np.array(self.expected["varcorr"][self.term]["cov"], dtype=float)
+        return np.array(self.expected["varcorr"][self.random["group"]]["cov"], dtype=float)
 
     @property
     def sigma2(self):
@@ -54,28 +70,35 @@ class Case:
         return self.expected["criterion"] + logs
 
     def random_effects(self, labels):
-        modes = self.expected["ranef"][self.term]
+        modes = self.expected["ranef"][self.random["group"]]
         return np.array([modes[str(label)] for label in labels], dtype=float)
 
+    def conditional_variances(self, labels):
+        """lme4's postVar, stored for the first 50 groups."""
+        stored = self.expected["ranef_postvar"][self.random["group"]]
+        return {label: np.diag(stored[str(label)]) for label in labels if str(label) in stored}
 
-def load_cases(select):
-    """Cases whose random terms satisfy `select`, by name."""
-    paths = sorted(FOLDER.glob("*/expected*.json"))
-    cases = (_load(path) for path in paths)
-    return [case for case in cases if select(case.model["random"])]
+
+def load_cases():
+    """All cases, by name."""
+    return [_load(path) for path in sorted(FOLDER.glob("*/expected*.json"))]
 
 
 def _load(path):
     stored = json.loads(path.read_text())
     model = stored["model"]
     frame = pd.read_csv(path.parent / model["data"])
+    (random,) = model["random"]
+    random_only = [
+        name for name in random["columns"] if name not in [INTERCEPT, *model["fixed_columns"]]
+    ]
     weights = model["weights"]
     return Case(
         name=f"{path.parent.name}-{path.stem}",
         model=model,
         expected=stored["expected"],
-        X=frame[model["fixed_columns"]],
+        X=frame[model["fixed_columns"] + random_only],
         y=frame[model["response"]],
-        groups=frame[model["random"][0]["group"]],
+        groups=frame[random["group"]],
         raw_weight=frame[weights].to_numpy() if weights else None,
     )

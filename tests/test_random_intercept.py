@@ -62,7 +62,9 @@ def test_attributes_agree_with_each_other(model, rows):
     assert model.groups_.tolist() == list(range(N_GROUPS))
     assert model.group_sizes_.tolist() == sizes.tolist()
     assert model.group_sizes_.dtype.kind == "i"
-    np.testing.assert_allclose(model.pooling_weights_, psi * sizes / (1 + psi * sizes))
+    np.testing.assert_allclose(
+        model.pooling_weights_["(Intercept)"], psi * sizes / (1 + psi * sizes)
+    )
     cov = model.random_effects_cov_.loc["(Intercept)", "(Intercept)"]
     assert cov == pytest.approx(psi * model.residual_variance_)
     assert model.icc_ == pytest.approx(cov / (cov + model.residual_variance_))
@@ -83,7 +85,7 @@ def test_a_null_model_pools_group_means(rows):
     frame = pd.DataFrame({"site": groups})
     model = RandomInterceptRegressor(group_by="site").fit(frame, y)
     distance = pd.Series(y).groupby(groups).mean() - model.intercept_
-    expected = model.pooling_weights_ * distance
+    expected = model.pooling_weights_["(Intercept)"] * distance
     np.testing.assert_allclose(model.random_effects_["(Intercept)"], expected, atol=1e-9)
     assert model.coef_.shape == (0,)
     own = model.group_coef_["(Intercept)"].to_numpy()

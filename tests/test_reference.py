@@ -6,30 +6,25 @@ import numpy as np
 import pytest
 from reference_cases import load_cases
 
-from skmixed import RandomInterceptRegressor
 from skmixed.exceptions import SingularFitWarning
 
-
-def is_random_intercept(random):
-    return len(random) == 1 and random[0]["columns"] == ["(Intercept)"]
-
-
-CASES = load_cases(is_random_intercept)
+CASES = load_cases()
 
 
 @pytest.fixture(scope="module", params=CASES, ids=lambda case: case.name)
 def fitted(request):
     case = request.param
-    model = RandomInterceptRegressor(**case.options)
     with warnings.catch_warnings():
         if case.expected["is_singular"]:
             warnings.simplefilter("ignore", SingularFitWarning)
-        model.fit(case.X, case.y, groups=case.groups, sample_weight=case.sample_weight)
+        model = case.estimator.fit(
+            case.X, case.y, groups=case.groups, sample_weight=case.sample_weight
+        )
     return case, model
 
 
 def test_there_are_cases():
-    assert len(CASES) == 24
+    assert len(CASES) == 45
 
 
 def test_criterion(fitted):
@@ -49,31 +44,48 @@ def test_information_criteria(fitted):
 
 def test_fixed_effects_and_standard_errors(fitted):
     case, model = fitted
-    se = np.array([case.expected["se"][name] for name in case.model["fixed"]])
-    beta = np.array([case.expected["fixef"][name] for name in case.model["fixed"]])
-    found = np.append(model.intercept_, model.coef_)[-len(beta) :]
-    assert list(model.coef_cov_.columns) == case.model["fixed"]
-    np.testing.assert_allclose((found - beta) / se, 0, atol=1e-5)
-    np.testing.assert_allclose(np.sqrt(np.diag(model.coef_cov_)), se, rtol=1e-5)
-    scaled = (model.coef_cov_ - np.array(case.expected["vcov"])) / np.outer(se, se)
+    names = case.model["fixed"]
+    se = np.array([case.expected["se"][name] for name in names])
+    beta = np.array([case.expected["fixef"][name] for name in names])
+    terms = model.coef_cov_.columns
+    found = np.append(model.intercept_, model.coef_)[-len(terms) :]
+    assert list(terms[: len(names)]) == names
+    np.testing.assert_allclose((found[: len(names)] - beta) / se, 0, atol=1e-5)
+    assert not found[len(names) :].any()
+    cov = model.coef_cov_.loc[names, names]
+    np.testing.assert_allclose(np.sqrt(np.diag(cov)), se, rtol=1e-5)
+    scaled = (cov - np.array(case.expected["vcov"])) / np.outer(se, se)
     np.testing.assert_allclose(scaled, 0, atol=1e-5)
 
 
 def test_variance_components(fitted):
     case, model = fitted
-    cov, sigma2 = case.random_cov, case.sigma2
-    np.testing.assert_allclose(model.random_effects_cov_, cov, rtol=1e-4)
-    assert model.residual_variance_ == pytest.approx(sigma2, rel=1e-4)
-    assert model.icc_ == pytest.approx(cov[0, 0] / (cov[0, 0] + sigma2), rel=1e-4)
+    cov = case.random_cov
+    std = np.sqrt(np.diag(cov))
+    error = (model.random_effects_cov_ - cov) / np.where(std > 0, np.outer(std, std), 1.0)
+    np.testing.assert_allclose(error, 0, atol=1e-4)
+    assert model.residual_variance_ == pytest.approx(case.sigma2, rel=1e-4)
     assert model.singular_ == case.expected["is_singular"]
+    if case.raw_weight is None and not model.singular_:
+        theta = case.expected["theta"]
+        np.testing.assert_allclose(model.theta_, theta, rtol=1e-4, atol=1e-4 * max(theta))
 
 
 def test_random_effects(fitted):
     case, model = fitted
-    assert case.model["n_groups"][case.term] == model.n_groups_
+    assert model.n_groups_ == case.model["n_groups"][case.random["group"]]
+    assert list(model.random_effects_.columns) == case.random["columns"]
     expected = case.random_effects(model.groups_)
     std = np.sqrt(np.diag(case.random_cov))
-    np.testing.assert_allclose(model.random_effects_, expected, atol=1e-4 * std.max())
+    np.testing.assert_allclose(model.random_effects_, expected, atol=1e-4 * std.min())
+
+
+def test_pooling_weights(fitted):
+    case, model = fitted
+    variances = np.diag(model.random_effects_cov_)
+    for label, expected in case.conditional_variances(model.groups_).items():
+        found = variances * (1 - model.pooling_weights_.loc[label])
+        np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
 def test_predictions(fitted):

@@ -65,7 +65,7 @@ def test_a_singular_fit_is_stated():
     with pytest.warns(SingularFitWarning):
         model = RandomInterceptRegressor(method="ml").fit(X, y, groups=groups)
     text = str(model.summary())
-    assert "Singular fit: the variance between groups is 0" in text
+    assert "Singular fit: the random effects do not vary, their variance is 0." in text
     assert "Deviance" in text
 
 

@@ -48,7 +48,9 @@ class Problem:
     backmap : ndarray of shape (n_columns, p)
         How the user's coefficients change with the scaled ones; 0 for dropped columns.
     kept : ndarray of shape (n_columns,), dtype bool
-        Which columns are fixed effects and linearly independent of those before them.
+        Which columns have a fixed effect that is estimated.
+    dependent : ndarray of shape (n_columns,), dtype bool
+        Which have none because they depend linearly on the fixed columns before them.
     random_backmap : ndarray of shape (n_random, q)
         The user's random effects, over y_scale, from those of the scaled random columns.
     random_kept : ndarray of shape (n_random,), dtype bool
@@ -66,6 +68,7 @@ class Problem:
     origin: Array
     backmap: Array
     kept: NDArray[np.bool_]
+    dependent: NDArray[np.bool_]
     random_backmap: Array
     random_kept: NDArray[np.bool_]
 
@@ -108,21 +111,18 @@ def make_problem(
     Problem
     """
     moments = _relocate(moments, fit_intercept=fit_intercept)
-    first = 0 if fit_intercept else 1
-    scale, kept = _scales(moments)
-    fixed = np.arange(first, len(scale) - 1)
-    if not fixed_slopes:
-        kept[list(moments.random[1:])] = False
-    kept = kept[fixed]
-    R = moments.T[np.ix_(fixed, fixed)] / np.outer(scale[fixed], scale[fixed]) / moments.n
-    kept[kept] = _independent(R[np.ix_(kept, kept)])
-    used = np.append(fixed[kept], len(scale) - 1)
+    scale, varies = _scales(moments)
+    kept, dependent = _fixed_columns(
+        moments, scale, varies, fit_intercept=fit_intercept, fixed_slopes=fixed_slopes
+    )
+    used = np.append(np.flatnonzero(kept), len(scale) - 1)
     Z, random_backmap = _random_columns(
         moments, scale, random_intercept=random_intercept, diagonal=diagonal
     )
     G = multiply(Z, np.swapaxes(multiply(Z, moments.C[:, list(moments.random)]), 0, 1).copy())
     random_kept = _distinct(G.sum(axis=-1) / moments.n, diagonal=diagonal)
-    origin, backmap = _way_back(moments.shift, scale, fit_intercept=fit_intercept)
+    first = 0 if fit_intercept else 1
+    origin, backmap = _way_back(moments.shift, scale, first)
     return Problem(
         T=moments.T[np.ix_(used, used)] / np.outer(scale[used], scale[used]),
         C=multiply(Z[random_kept], moments.C[:, used] / scale[used, None]),
@@ -133,8 +133,9 @@ def make_problem(
         y_scale=float(scale[-1]),
         log_scale=float(2 * np.log(scale[used[:-1]]).sum()),
         origin=origin,
-        backmap=backmap[:, kept],
-        kept=kept,
+        backmap=backmap[:, kept[first:]],
+        kept=kept[first:],
+        dependent=dependent[first:],
         random_backmap=random_backmap[:, random_kept],
         random_kept=random_kept,
     )
@@ -157,6 +158,26 @@ def _scales(moments: GroupedMoments) -> tuple[Array, NDArray[np.bool_]]:
     noise = 8 * np.finfo(np.float64).eps * np.abs(moments.shift)
     varies = square > noise**2
     return np.where(varies, np.sqrt(square), 1.0), varies
+
+
+def _fixed_columns(
+    moments: GroupedMoments,
+    scale: Array,
+    varies: NDArray[np.bool_],
+    *,
+    fit_intercept: bool,
+    fixed_slopes: bool,
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which of [1, X] have a fixed effect, and which only depend on those before them."""
+    chosen = np.ones(len(scale) - 1, dtype=np.bool_)
+    chosen[0] = fit_intercept
+    if not fixed_slopes:
+        chosen[list(moments.random[1:])] = False
+    kept = chosen & varies[:-1]
+    used = np.flatnonzero(kept)
+    R = moments.T[np.ix_(used, used)] / np.outer(scale[used], scale[used])
+    kept[used] = _independent(R / moments.n)
+    return kept, chosen & ~kept
 
 
 def _independent(R: Array) -> NDArray[np.bool_]:
@@ -210,12 +231,11 @@ def _distinct(R: Array, *, diagonal: bool) -> NDArray[np.bool_]:
     return distinct
 
 
-def _way_back(shift: Array, scale: Array, *, fit_intercept: bool) -> tuple[Array, Array]:
+def _way_back(shift: Array, scale: Array, first: int) -> tuple[Array, Array]:
     """`origin` and `backmap`: (y - t) / s_y = sum_i beta_i (x_i - s_i) / d_i, solved for y."""
-    first = 0 if fit_intercept else 1
     origin = np.zeros(len(scale) - 1 - first)
     backmap = np.diag(scale[-1] / scale[first:-1])
-    if fit_intercept:
+    if first == 0:
         origin[0] = shift[-1]
         backmap[0] -= shift[:-1] * np.diag(backmap)
     return origin, backmap

@@ -5,9 +5,9 @@ import pytest
 from dense_oracle import dense_solution
 
 from skmixed._numerics.moments import GroupedMoments
-from skmixed._numerics.objective import RatioCriterion
-from skmixed._numerics.optimize import LARGEST_RATIO, minimize_ratio
 from skmixed._numerics.problem import make_problem
+from skmixed._numerics.ratio import RatioCriterion
+from skmixed._numerics.ratio_search import LARGEST_SD_RATIO, minimize_ratio
 from skmixed._numerics.solution import solve
 
 
@@ -21,6 +21,10 @@ def criterion_of(X, y, groups, *, reml=True, fit_intercept=True, sample_weight=N
 
 def minimum(criterion, **options):
     return minimize_ratio(criterion, **{"tol": 1e-8, "max_iter": 100, **options})
+
+
+def ratio(optimum):
+    return optimum.Lambda[0, 0] ** 2
 
 
 def simulate(seed, n=60, n_groups=8, k=2, between=1.0):
@@ -45,7 +49,7 @@ PSI = np.array([0.0, 1e-3, 0.3, 2.0, 50.0])
 def test_agrees_with_the_dense_covariance(psi, reml, fit_intercept):
     X, y, groups = simulate(0)
     criterion = criterion_of(X, y, groups, reml=reml, fit_intercept=fit_intercept)
-    solution = solve(criterion, psi)
+    solution = solve(criterion, np.array([[np.sqrt(psi)]]))
     ones = np.ones((len(y), 1))
     D = np.hstack([ones, X]) if fit_intercept else X
     oracle = dense_solution(D, y, ones, groups, np.array([[psi]]), reml=reml)
@@ -95,7 +99,7 @@ def test_groups_kept_apart_or_added_up_give_the_same():
     coarse = apart.coarsened()
     assert coarse.between.ndim == 3
     np.testing.assert_allclose(coarse(PSI).value, apart(PSI).value, rtol=1e-5)
-    assert minimum(apart).psi == pytest.approx(minimum(added_up).psi, rel=1e-7)
+    assert ratio(minimum(apart)) == pytest.approx(ratio(minimum(added_up)), rel=1e-7)
 
 
 @pytest.mark.parametrize("seed", range(150))
@@ -105,7 +109,7 @@ def test_the_minimum_is_global(seed):
     criterion = criterion_of(X, y, groups, reml=bool(seed % 2))
     optimum = minimum(criterion)
     grid = np.concatenate([[0.0], np.geomspace(1e-6, 1e6, 2000)])
-    reached = criterion(np.array([optimum.psi])).value[0]
+    reached = criterion(np.array([ratio(optimum)])).value[0]
     assert optimum.converged
     assert reached <= criterion(grid).value.min() + 1e-9
 
@@ -122,9 +126,9 @@ def test_of_two_minima_the_lower_is_taken():
     y = rng.normal(size=n_groups)[groups] * rng.uniform(0, 0.4) + rng.normal(size=n)
     criterion = criterion_of(X, y, groups, reml=False)
     optimum = minimum(criterion)
-    at = criterion(np.array([0.0, optimum.psi]))
+    at = criterion(np.array([0.0, ratio(optimum)]))
     assert at.slope[0] > 0
-    assert optimum.psi == pytest.approx(0.0800926660515309, rel=1e-6)
+    assert ratio(optimum) == pytest.approx(0.0800926660515309, rel=1e-6)
     assert at.value[0] - at.value[1] == pytest.approx(0.690022176, rel=1e-6)
 
 
@@ -137,21 +141,22 @@ def test_a_variance_that_is_not_there_is_exactly_zero():
     rng = np.random.default_rng(0)
     groups = np.repeat(np.arange(10), 5)
     y = np.tile([-2.0, -1, 0, 1, 2], 10) + 1e-9 * rng.normal(size=50)
-    assert minimum(criterion_of(np.empty((50, 0)), y, groups)).psi == 0.0
+    assert ratio(minimum(criterion_of(np.empty((50, 0)), y, groups))) == 0.0
 
 
 def test_group_dummies_in_x_leave_no_variance():
     """REML does not depend on psi then, so rounding must not decide."""
     X, y, groups = simulate(3)
     X = np.equal.outer(groups, np.unique(groups)[1:]).astype(float)
-    assert minimum(criterion_of(X, y, groups)).psi == 0.0
+    assert ratio(minimum(criterion_of(X, y, groups))) == 0.0
 
 
 def test_y_explained_exactly_within_groups_runs_to_the_limit():
     groups = np.repeat(np.arange(8), 4)
     y = np.random.default_rng(0).normal(size=8)[groups]
     optimum = minimum(criterion_of(np.empty((32, 0)), y, groups))
-    assert optimum.psi == LARGEST_RATIO
+    assert optimum.Lambda == pytest.approx(LARGEST_SD_RATIO)
+    assert optimum.beyond
     assert not optimum.converged
 
 
@@ -162,7 +167,7 @@ def test_a_large_ratio_costs_no_more_digits_than_the_sums_hold():
     level = 1e4 * rng.normal(size=50)
     y = level[groups] + rng.normal(size=200)
     criterion = criterion_of(np.empty((200, 0)), y, groups)
-    solution = solve(criterion, minimum(criterion).psi)
+    solution = solve(criterion, minimum(criterion).Lambda)
     means = y.reshape(50, 4).mean(1)
     within = np.sum((y - means[groups]) ** 2) / 150
     assert solution.sigma2 == pytest.approx(within, rel=1e-7)
@@ -174,4 +179,4 @@ def test_too_few_iterations_are_reported():
     optimum = minimum(criterion_of(*simulate(0)), max_iter=1)
     assert not optimum.converged
     assert optimum.n_iter == 1
-    assert optimum.psi > 0
+    assert ratio(optimum) > 0
