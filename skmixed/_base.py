@@ -115,13 +115,13 @@ class BaseMixedRegressor(RegressorMixin, BaseEstimator):
         self : object
             The fitted estimator.
         """
-        slopes = self._find_slopes(X)
-        (X, y), groups = self._check_rows(X, y, groups=groups)
+        given = X
+        (X, y), groups = self._check_rows(given, y, groups=groups)
         sample_weight = check_weights(sample_weight, X)
         check_enough_rows(X, sample_weight, has_groups=groups is not None)
         codes, labels = self._check_groups(groups, len(y))
-        self._terms, self._slopes = self._name_terms(), slopes
-        random = (0, *(1 + position for position in slopes))
+        self._terms, self._slopes = self._name_terms(), self._find_slopes(given)
+        random = (0, *(1 + position for position in self._slopes))
         moments = GroupedMoments.from_rows(
             X, y, codes, labels, sample_weight=sample_weight, random=random
         )

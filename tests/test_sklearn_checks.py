@@ -3,7 +3,7 @@
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skmixed import RandomInterceptRegressor
+from skmixed import RandomInterceptRegressor, RandomSlopeRegressor
 
 # The checks fit without groups, on rank-deficient data and on constant targets.
 pytestmark = [
@@ -13,6 +13,6 @@ pytestmark = [
 ]
 
 
-@parametrize_with_checks([RandomInterceptRegressor()])
+@parametrize_with_checks([RandomInterceptRegressor(), RandomSlopeRegressor()])
 def test_estimator_check(estimator, check):
     check(estimator)
