@@ -182,7 +182,10 @@ def test_order_of_rows_and_names_of_groups(rows):
         make_column_selector("a|b"),
         lambda X: [0, 1],
     ],
-    ids=str,
+    ids=[
+        *("list", "tuple", "array", "positions", "negative positions", "list mask"),
+        *("array mask", "selector", "function"),
+    ],
 )
 def test_ways_to_name_slopes(model, rows, frame, slopes):
     """With `group_by`, positions and masks count the group column; callables do not see it."""
