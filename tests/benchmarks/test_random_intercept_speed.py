@@ -1,12 +1,10 @@
-"""Time and memory of fit and predict beside scikit-learn's, in one process.
+"""Random intercepts: time and memory of fit and predict beside scikit-learn's.
 
 Run with ``pytest tests/benchmarks``; the ratios are printed at the end.
 """
 
-import time
 import tracemalloc
 
-import numpy as np
 import pandas as pd
 import pytest
 from sklearn.linear_model import LinearRegression, Ridge
@@ -25,17 +23,6 @@ def rows(request):
     return {"X": X, "y": y, "integers": groups, "strings": names}
 
 
-def median_seconds(calls, rounds=7):
-    """Median time of each call, taken in turn so that all see the same machine."""
-    times = {name: [] for name in calls}
-    for _ in range(rounds):
-        for name, call in calls.items():
-            start = time.perf_counter()
-            call()
-            times[name].append(time.perf_counter() - start)
-    return {name: float(np.median(values)) for name, values in times.items()}
-
-
 @pytest.mark.parametrize(
     "estimator", [RandomInterceptRegressor, LinearRegression, Ridge], ids=lambda e: e.__name__
 )
@@ -47,7 +34,7 @@ def test_time_of_fit(benchmark, rows, estimator):
     )
 
 
-def test_fit_relative_to_linear_regression(rows, record_ratio):
+def test_fit_relative_to_linear_regression(rows, median_seconds, record_ratio):
     X, y = rows["X"], rows["y"]
     n_groups = rows["integers"].max() + 1
     seconds = median_seconds(
@@ -71,7 +58,7 @@ def test_fit_relative_to_linear_regression(rows, record_ratio):
         assert ratio["integers"] <= 1.0
 
 
-def test_predict_relative_to_linear_regression(rows, record_ratio):
+def test_predict_relative_to_linear_regression(rows, median_seconds, record_ratio):
     X, y, groups = rows["X"], rows["y"], rows["integers"]
     model = RandomInterceptRegressor().fit(X, y, groups=groups)
     linear = LinearRegression().fit(X, y)
