@@ -86,6 +86,25 @@ class BaseMixedRegressor(RegressorMixin, BaseEstimator):
         self.max_iter = max_iter
         self.tol = tol
 
+    def get_metadata_routing(self):
+        """Get the metadata requests: `groups` for fit, predict and score, by default.
+
+        With `group_by` no groups are requested, so that those given to a splitter do not
+        arrive here as well.
+
+        Returns
+        -------
+        MetadataRequest
+            The requests.
+        """
+        requests = super().get_metadata_routing()
+        if self.group_by is not None:
+            for method in ("fit", "predict", "score"):
+                request = getattr(requests, method)
+                if request.requests.get("groups") is True:
+                    request.add_request(param="groups", alias=False)
+        return requests
+
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True

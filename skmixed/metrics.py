@@ -1,0 +1,95 @@
+"""Scorers that give groups to the model."""
+
+from __future__ import annotations
+
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.metrics import get_scorer, make_scorer
+from sklearn.utils.metadata_routing import UNUSED
+
+__all__ = ["group_scorer"]
+
+
+def group_scorer(metric, *, greater_is_better=True, **kwargs):
+    """Make a scorer that passes `groups` on to `predict`.
+
+    scikit-learn's own scorers call ``predict(X)`` and so ask a mixed model for predictions
+    without saying which group a row belongs to. This one calls ``predict(X, groups=groups)``.
+    With metadata routing enabled it receives the groups from `cross_validate`, `GridSearchCV`
+    and the like without a further request. Called without groups, it behaves as the plain
+    scorer, so that it also serves models with ``group_by``.
+
+    Parameters
+    ----------
+    metric : str, scorer or callable
+        Name of a scorer, such as ``"neg_root_mean_squared_error"``, a scorer, or a metric with
+        the signature ``metric(y_true, y_pred)``.
+    greater_is_better : bool, default=True
+        For a metric only: whether greater is better. If not, its sign is turned.
+    **kwargs : dict
+        For a metric only: further arguments to pass to it.
+
+    Returns
+    -------
+    callable
+        A scorer with the signature ``scorer(estimator, X, y, groups=None,
+        sample_weight=None)``. To have weights routed to it, request them:
+        ``group_scorer("r2").set_score_request(sample_weight=True)``.
+
+    Examples
+    --------
+    >>> import sklearn
+    >>> from sklearn.model_selection import KFold, cross_validate
+    >>> from skmixed import RandomInterceptRegressor
+    >>> from skmixed.datasets import load_sleepstudy
+    >>> from skmixed.metrics import group_scorer
+    >>> X, y, subject = load_sleepstudy(return_X_y=True)
+    >>> with sklearn.config_context(enable_metadata_routing=True):
+    ...     scores = cross_validate(
+    ...         RandomInterceptRegressor(), X, y, params={"groups": subject},
+    ...         cv=KFold(5, shuffle=True, random_state=0),
+    ...         scoring=group_scorer("neg_root_mean_squared_error"),
+    ...     )
+    >>> round(-scores["test_score"].mean(), 1)
+    np.float64(31.9)
+    """
+    if isinstance(metric, str) or hasattr(metric, "_score_func"):
+        if kwargs or not greater_is_better:
+            raise ValueError(
+                f"metric={metric!r} is a scorer, so it knows its arguments and whether greater "
+                "is better. Pass them with a metric function instead, as in "
+                "group_scorer(sklearn.metrics.mean_pinball_loss, greater_is_better=False, "
+                "alpha=0.1)."
+            )
+        return _GroupScorer(get_scorer(metric))
+    return _GroupScorer(make_scorer(metric, greater_is_better=greater_is_better, **kwargs))
+
+
+class _GroupScorer(BaseEstimator):
+    """A scorer around a scorer; an estimator, for its handling of metadata requests."""
+
+    __metadata_request__score = {"groups": True, "estimator": UNUSED}
+
+    def __init__(self, scorer):
+        self.scorer = scorer
+
+    def __call__(self, *args, **kwargs):
+        return self.score(*args, **kwargs)
+
+    def score(self, estimator, X, y=None, groups=None, sample_weight=None):
+        weights = {} if sample_weight is None else {"sample_weight": sample_weight}
+        model = estimator if groups is None else _ModelOfGroups(estimator, groups)
+        return self.scorer(model, X, y, **weights)
+
+    def _accept_sample_weight(self):
+        return True
+
+
+class _ModelOfGroups(RegressorMixin, BaseEstimator):
+    """A fitted model together with the groups of the rows to predict."""
+
+    def __init__(self, model, groups):
+        self.model = model
+        self.groups = groups
+
+    def predict(self, X):
+        return self.model.predict(X, groups=self.groups)

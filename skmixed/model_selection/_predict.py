@@ -1,0 +1,127 @@
+"""Cross-validated predictions that know the groups."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn import config_context, get_config
+from sklearn.base import clone, is_classifier
+from sklearn.model_selection import check_cv
+from sklearn.utils import _safe_indexing, indexable
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
+from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.validation import _check_method_params, _num_samples
+
+
+def cross_val_predict(
+    estimator,
+    X,
+    y=None,
+    *,
+    groups=None,
+    cv=None,
+    n_jobs=None,
+    verbose=0,
+    params=None,
+    pre_dispatch="2*n_jobs",
+    method="predict",
+):
+    """Predict each row by a model fitted without it, with the groups known to both.
+
+    As `sklearn.model_selection.cross_val_predict`, except that `groups` reach `predict` as well
+    as `fit`. Metadata routing is used inside whether it is enabled or not, so that the groups
+    arrive in a `Pipeline` and the like.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A mixed model, or a pipeline or search that ends in one.
+    X : {array-like, sparse matrix, DataFrame} of shape (n_rows, n_columns)
+        Features.
+    y : array-like of shape (n_rows,), default=None
+        Target.
+    groups : array-like of shape (n_rows,), default=None
+        Group label of each row: for `fit`, for `method`, and for splitters that use groups.
+    cv : int, splitter or iterable, default=None
+        As scikit-learn takes it: five folds if None. Its test sets must be a partition.
+    n_jobs : int, default=None
+        Number of jobs to run in parallel.
+    verbose : int, default=0
+        How much to tell about progress.
+    params : dict, default=None
+        Further metadata: passed to `fit`, or with metadata routing enabled to the methods that
+        request it.
+    pre_dispatch : int or str, default="2*n_jobs"
+        Number of jobs dispatched at a time.
+    method : str, default="predict"
+        Method to call on the test rows.
+
+    Returns
+    -------
+    ndarray of shape (n_rows,)
+        Predictions, in the order of the rows.
+
+    Examples
+    --------
+    >>> from sklearn.metrics import r2_score
+    >>> from skmixed import RandomSlopeRegressor
+    >>> from skmixed.datasets import load_sleepstudy
+    >>> from skmixed.model_selection import WithinGroupKFold, cross_val_predict
+    >>> X, y, subject = load_sleepstudy(return_X_y=True)
+    >>> predicted = cross_val_predict(
+    ...     RandomSlopeRegressor("Days"), X, y, groups=subject, cv=WithinGroupKFold(10)
+    ... )
+    >>> round(r2_score(y, predicted), 2)
+    0.73
+    """
+    X, y = indexable(X, y)
+    cv = check_cv(cv, y, classifier=is_classifier(estimator))
+    routed = _route(estimator, cv, groups, params or {}, method)
+    splits = list(cv.split(X, y, **routed["split"]))
+    tested = np.concatenate([test for _, test in splits])
+    if not np.array_equal(np.sort(tested), np.arange(_num_samples(X))):
+        raise ValueError("cross_val_predict only works for partitions")
+    parallel = Parallel(n_jobs=n_jobs, verbose=verbose, pre_dispatch=pre_dispatch)
+    predictions = parallel(
+        delayed(_fit_and_predict)(clone(estimator), X, y, train, test, routed, method)
+        for train, test in splits
+    )
+    return np.concatenate(predictions)[np.argsort(tested)]
+
+
+def _route(estimator, cv, groups, params, method):
+    """Decide which metadata go to the splitter, to fit and to predict."""
+    given = {} if groups is None else {"groups": groups}
+    if get_config()["enable_metadata_routing"]:
+        mapping = MethodMapping().add(caller="fit", callee="fit")
+        mapping = mapping.add(caller="fit", callee=method)
+        router = MetadataRouter(owner="cross_val_predict").add(
+            splitter=cv, method_mapping=MethodMapping().add(caller="fit", callee="split")
+        )
+        router = router.add(estimator=estimator, method_mapping=mapping)
+        routed = process_routing(router, "fit", **given, **params)
+        return {
+            "split": routed.splitter.split,
+            "fit": routed.estimator.fit,
+            "predict": routed.estimator[method],
+        }
+    return {
+        "split": given if _uses_groups(cv) else {},
+        "fit": {**params, **given},
+        "predict": given,
+    }
+
+
+def _uses_groups(cv):
+    """Whether a splitter takes groups, or does not say."""
+    if not hasattr(cv, "get_metadata_routing"):
+        return True
+    return bool(cv.get_metadata_routing().split.requests.get("groups"))
+
+
+def _fit_and_predict(estimator, X, y, train, test, routed, method):
+    fit_params = _check_method_params(X, routed["fit"], indices=train)
+    predict_params = _check_method_params(X, routed["predict"], indices=test)
+    target = () if y is None else (_safe_indexing(y, train),)
+    with config_context(enable_metadata_routing=True):
+        estimator.fit(_safe_indexing(X, train), *target, **fit_params)
+        return getattr(estimator, method)(_safe_indexing(X, test), **predict_params)

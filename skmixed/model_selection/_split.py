@@ -1,0 +1,192 @@
+"""Splitters whose test rows belong to groups that have training rows."""
+
+from __future__ import annotations
+
+from numbers import Integral
+
+import numpy as np
+from sklearn.model_selection import BaseCrossValidator
+from sklearn.utils import check_random_state, indexable
+from sklearn.utils.validation import _num_samples
+
+from skmixed._validation import encode_groups
+
+
+class WithinGroupKFold(BaseCrossValidator):
+    """K-fold cross-validation that spreads every group over the folds.
+
+    The regime of new rows in known groups: a test row's group has rows in training, too,
+    unless it has but one row. Folds differ by at most one row in size, and so do the parts of
+    a group. For new groups use `sklearn.model_selection.GroupKFold`.
+
+    Parameters
+    ----------
+    n_splits : int, default=5
+        Number of folds, at least 2.
+    shuffle : bool, default=False
+        Whether rows are drawn to folds at random within their group; otherwise a group's rows
+        are dealt out in their order.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the shuffling; pass an int for the same folds at every call.
+
+    See Also
+    --------
+    WithinGroupTimeSeriesSplit : The last rows of each group are the test.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmixed.model_selection import WithinGroupKFold
+    >>> groups = np.array(["a", "a", "a", "a", "b", "b"])
+    >>> for train, test in WithinGroupKFold(2).split(groups, groups=groups):
+    ...     print(train, test)
+    [1 3 5] [0 2 4]
+    [0 2 4] [1 3 5]
+    """
+
+    __metadata_request__split = {"groups": True}
+
+    def __init__(self, n_splits=5, *, shuffle=False, random_state=None):
+        self.n_splits = n_splits
+        self.shuffle = shuffle
+        self.random_state = random_state
+
+    def get_n_splits(self, X=None, y=None, groups=None):
+        """Return the number of folds.
+
+        Parameters
+        ----------
+        X, y, groups : object
+            Ignored.
+
+        Returns
+        -------
+        int
+            Number of folds.
+        """
+        return self.n_splits
+
+    def _iter_test_indices(self, X=None, y=None, groups=None):
+        n_rows = _num_samples(X)
+        _check_n_splits(self.n_splits, n_rows)
+        codes = _check_groups(groups, n_rows, type(self).__name__)
+        order = np.arange(n_rows)
+        if self.shuffle:
+            check_random_state(self.random_state).shuffle(order)
+        order = order[np.argsort(codes[order], kind="stable")]
+        for fold in range(self.n_splits):
+            yield order[fold :: self.n_splits]
+
+
+class WithinGroupTimeSeriesSplit(BaseCrossValidator):
+    """Cross-validation in which the last rows of each group are the test: forecasting.
+
+    The rows of a group must be in the order of time; groups may be interleaved. Going
+    backwards from the end of each group, the last split tests its last `test_size` rows, the
+    split before the `test_size` rows before those, and so on; all earlier rows of the group,
+    less a gap, train. A group too short to have training rows in a split is left out of it.
+
+    Parameters
+    ----------
+    n_splits : int, default=5
+        Number of splits.
+    test_size : int, default=1
+        Rows of each group in each test set.
+    gap : int, default=0
+        Rows of each group left out between training and test.
+
+    See Also
+    --------
+    sklearn.model_selection.TimeSeriesSplit : The same for a single series.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmixed.model_selection import WithinGroupTimeSeriesSplit
+    >>> groups = np.array(["a", "b", "a", "b", "a", "b", "a"])
+    >>> for train, test in WithinGroupTimeSeriesSplit(2).split(groups, groups=groups):
+    ...     print(train, test)
+    [0 1 2] [3 4]
+    [0 1 2 3 4] [5 6]
+    """
+
+    __metadata_request__split = {"groups": True}
+
+    def __init__(self, n_splits=5, *, test_size=1, gap=0):
+        self.n_splits = n_splits
+        self.test_size = test_size
+        self.gap = gap
+
+    def get_n_splits(self, X=None, y=None, groups=None):
+        """Return the number of splits.
+
+        Parameters
+        ----------
+        X, y, groups : object
+            Ignored.
+
+        Returns
+        -------
+        int
+            Number of splits.
+        """
+        return self.n_splits
+
+    def split(self, X, y=None, groups=None):
+        """Generate indices of training and test rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_columns)
+            Only its length is used.
+        y : array-like of shape (n_rows,), optional
+            Ignored.
+        groups : array-like of shape (n_rows,)
+            Group label of each row.
+
+        Yields
+        ------
+        train : ndarray
+            Indices of the training rows.
+        test : ndarray
+            Indices of the test rows.
+        """
+        X, y, groups = indexable(X, y, groups)
+        n_rows = _num_samples(X)
+        _check_n_splits(self.n_splits, n_rows, least=1)
+        codes = _check_groups(groups, n_rows, type(self).__name__)
+        sizes = np.bincount(codes)
+        order = np.argsort(codes, kind="stable")
+        age = np.empty(n_rows, dtype=np.intp)  # 0 for a group's first row
+        age[order] = np.arange(n_rows) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        for ahead in reversed(range(self.n_splits)):
+            start = (sizes - (ahead + 1) * self.test_size)[codes]
+            has_past = start > self.gap
+            train = np.flatnonzero(has_past & (age < start - self.gap))
+            test = np.flatnonzero(has_past & (age >= start) & (age < start + self.test_size))
+            if not len(test):
+                raise ValueError(
+                    f"n_splits={self.n_splits}, test_size={self.test_size} and "
+                    f"gap={self.gap} need a group of "
+                    f"{self.n_splits * self.test_size + self.gap + 1} rows, but the largest "
+                    f"has {sizes.max()}. Take fewer splits or smaller tests."
+                )
+            yield train, test
+
+
+def _check_n_splits(n_splits, n_rows, least=2):
+    if not isinstance(n_splits, Integral) or not least <= n_splits <= n_rows:
+        raise ValueError(
+            f"n_splits must be an integer from {least} to the number of rows, {n_rows}, but "
+            f"got {n_splits!r}."
+        )
+
+
+def _check_groups(groups, n_rows, name):
+    if groups is None:
+        raise ValueError(
+            f"`groups` must be given to {name}.split, but got None. Pass it on, as in "
+            "cross_validate(..., groups=groups), or with metadata routing enabled "
+            "cross_validate(..., params={'groups': groups})."
+        )
+    return encode_groups(groups, n_rows)[0]
