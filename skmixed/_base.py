@@ -21,7 +21,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from skmixed._columns import find_group_column, split_group_column
+from skmixed._columns import split_group_column
 from skmixed._messages import (
     GIVEN_TWICE,
     MISSING_IN_FIT,
@@ -266,8 +266,8 @@ class BaseMixedRegressor(RegressorMixin, BaseEstimator):
             X, groups = split_group_column(X, self.group_by)
         if groups is not None or not reset:
             checks["ensure_min_features"] = 0  # the null model
-            if hasattr(X, "iloc") and X.shape[1] == 0:
-                X = np.empty(X.shape)  # check_array does not take a frame without columns
+            if hasattr(X, "columns") and len(X.columns) == 0:
+                X = np.empty((len(X), 0))  # check_array does not take a frame without columns
         try:
             if self.group_by is None:
                 rows = validate_data(self, X, y, reset=reset, **checks)
@@ -287,8 +287,9 @@ class BaseMixedRegressor(RegressorMixin, BaseEstimator):
             names = np.array([f"x{i}" for i in range(self.n_features_in_)], dtype=object)
         if self.group_by is None:
             return list(names)
-        frame = pd.DataFrame(columns=names)
-        return list(np.delete(names, find_group_column(frame, self.group_by)))
+        if isinstance(self.group_by, str):
+            return [name for name in names if name != self.group_by]
+        return list(np.delete(names, self.group_by))
 
     def _check_groups(self, groups, n_rows):
         self._group_name = getattr(groups, "name", None) or "group"

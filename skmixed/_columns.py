@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 from sklearn.utils._indexing import _get_column_indices
 
 
@@ -11,23 +12,29 @@ def split_group_column(X, group_by):
 
     Parameters
     ----------
-    X : DataFrame, ndarray, sparse matrix or nested list
+    X : DataFrame of pandas or polars, ndarray, sparse matrix or nested list
         Features and, among them, the groups.
     group_by : str or int
-        Name (DataFrame only) or position of the column.
+        Name (DataFrame only) or position of the column, or name of a pandas index level.
 
     Returns
     -------
     X : same type as X
         The other columns. For an ndarray this is a view if the group column is the first or
         the last.
-    groups : Series or ndarray
+    groups : Series, Index or ndarray
         The group column.
     """
+    if not hasattr(X, "shape"):
+        X = np.asarray(X, dtype=object)
     position = find_group_column(X, group_by)
+    if position is None:
+        return X, X.index.get_level_values(group_by)
     others = np.delete(np.arange(X.shape[1]), position)
     if hasattr(X, "iloc"):
         return X.iloc[:, others], X.iloc[:, position]
+    if hasattr(X, "columns"):  # polars
+        return X.drop(X.columns[position]), X[X.columns[position]]
     if hasattr(X, "tocsc"):
         return X.tocsc()[:, others], X.tocsc()[:, [position]].toarray().ravel()
     groups = X[:, position]
@@ -43,36 +50,44 @@ def find_group_column(X, group_by):
 
     Parameters
     ----------
-    X : DataFrame, ndarray or sparse matrix
+    X : DataFrame of pandas or polars, ndarray or sparse matrix
         Features and, among them, the groups.
     group_by : str or int
-        Name (DataFrame only) or position of the column.
+        Name (DataFrame only) or position of the column, or name of a pandas index level.
 
     Returns
     -------
-    int
-        Its position, not negative.
+    int or None
+        Its position, not negative; None for an index level.
     """
     n_columns = X.shape[1]
-    if isinstance(group_by, str):
-        if not hasattr(X, "iloc"):
+    if not isinstance(group_by, str):
+        if not -n_columns <= group_by < n_columns:
             raise ValueError(
-                f"group_by={group_by!r} names a column, so X must be a DataFrame, but got "
-                f"{type(X).__name__}. Pass a DataFrame or the column's position, as in "
-                "group_by=0."
+                f"group_by={group_by} must be the position of a column of X, but X has "
+                f"{n_columns} columns."
             )
-        if group_by not in X.columns:
-            raise ValueError(
-                f"group_by={group_by!r} must be a column of X, but the columns of X are "
-                f"{list(X.columns)}."
-            )
-        return X.columns.get_loc(group_by)
-    if not -n_columns <= group_by < n_columns:
+        return group_by % n_columns
+    if not hasattr(X, "columns"):
         raise ValueError(
-            f"group_by={group_by} must be the position of a column of X, but X has "
-            f"{n_columns} columns."
+            f"group_by={group_by!r} names a column, so X must be a DataFrame, but got "
+            f"{type(X).__name__}. Pass a DataFrame (in a pipeline, "
+            "transformer.set_output(transform='pandas')) or the column's position, as in "
+            "group_by=0."
         )
-    return group_by % n_columns
+    columns = list(X.columns)
+    if group_by in columns:
+        return columns.index(group_by)
+    levels = [name for name in X.index.names if name is not None] if hasattr(X, "iloc") else []
+    if group_by in levels:
+        return None
+    raise ValueError(
+        f"group_by={group_by!r} must be a column of X"
+        + (f" or a level of its index, {levels}" if levels else "")
+        + f", but the columns that arrived are {columns}. If a transformer dropped or renamed "
+        "it, pass it through: ColumnTransformer(..., remainder='passthrough', "
+        "verbose_feature_names_out=False)."
+    )
 
 
 def find_slope_columns(X, slopes, group_by):
@@ -80,7 +95,7 @@ def find_slope_columns(X, slopes, group_by):
 
     Parameters
     ----------
-    X : DataFrame, ndarray or sparse matrix
+    X : DataFrame of pandas or polars, ndarray or sparse matrix
         Features and, if `group_by` is set, the groups.
     slopes : "all", str, int, list, slice, mask or callable
         As `sklearn.compose.ColumnTransformer` takes columns. A callable is given the features.
@@ -95,7 +110,7 @@ def find_slope_columns(X, slopes, group_by):
     features = np.arange(X.shape[1])
     if group_by is not None:
         group = find_group_column(X, group_by)
-        features = np.delete(features, group)
+        features = np.delete(features, [] if group is None else group)
     if isinstance(slopes, str) and slopes == "all":
         return list(range(len(features)))
     if callable(slopes):
@@ -119,4 +134,6 @@ def _positions(X, key):
     if mask.dtype == bool and mask.shape != (X.shape[1],):
         raise ValueError(f"a mask of length {mask.size} does not fit")
     n_columns = X.shape[1]
+    if hasattr(X, "columns"):
+        X = pd.DataFrame(columns=list(X.columns))  # scikit-learn 1.8 knows no newer polars
     return [i % n_columns for i in np.atleast_1d(_get_column_indices(X, key)).tolist()]

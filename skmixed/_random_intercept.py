@@ -19,9 +19,9 @@ class RandomInterceptRegressor(BaseMixedRegressor):
     Parameters
     ----------
     group_by : str or int, default=None
-        Name (of a DataFrame's column) or position of the column of X that holds the groups.
-        The estimator then works wherever scikit-learn passes X alone. If None, groups are
-        given to `fit` and `predict` as an array.
+        Name (of a DataFrame's column, or of a level of its index) or position of the column
+        of X that holds the groups. The estimator then works wherever scikit-learn passes X
+        alone. If None, groups are given to `fit` and `predict` as an array.
     method : {"reml", "ml"}, default="reml"
         Restricted or ordinary maximum likelihood. REML accounts for the fixed effects that
         were estimated, so its variances are not biased downwards; ML is for comparing models

@@ -43,9 +43,9 @@ class RandomSlopeRegressor(BaseMixedRegressor):
         group column, and a callable is given X without it. A single column called "all" is
         given as ``["all"]``.
     group_by : str or int, default=None
-        Name (of a DataFrame's column) or position of the column of X that holds the groups.
-        The estimator then works wherever scikit-learn passes X alone. If None, groups are
-        given to `fit` and `predict` as an array.
+        Name (of a DataFrame's column, or of a level of its index) or position of the column
+        of X that holds the groups. The estimator then works wherever scikit-learn passes X
+        alone. If None, groups are given to `fit` and `predict` as an array.
     covariance : {"full", "diag"}, default="full"
         Whether random effects are correlated. If not, the model depends on where the columns
         have their zero: centre them where "the level" of a group is meant.

@@ -31,10 +31,11 @@ def encode_groups(groups, n_rows):
     Raises
     ------
     ValueError
-        If `groups` is not one-dimensional, has another length than X, holds missing labels
-        or labels of types that cannot be sorted together.
+        If `groups` is not one-dimensional, has another length than X, holds missing labels,
+        numbers that are not whole, or labels of types that cannot be sorted together.
     """
     codes, labels = _factorize(_check_labels(groups, n_rows))
+    _check_whole(labels)
     missing = np.count_nonzero(codes < 0)
     if missing:
         raise ValueError(
@@ -185,6 +186,20 @@ def _check_labels(groups, n_rows):
         )
     known = isinstance(groups, pd.Series | pd.Index | pd.api.extensions.ExtensionArray)
     return groups if known else np.asarray(groups)
+
+
+def _check_whole(labels):
+    """Refuse a column of measurements, which is a feature and not a grouping."""
+    if labels.dtype.kind != "f":
+        return
+    numbers = labels.to_numpy(dtype=np.float64)
+    odd = numbers[~(np.isfinite(numbers) & (np.floor(numbers) == numbers))]
+    if len(odd):
+        raise ValueError(
+            "`groups` must hold labels, but got numbers that are not whole, such as "
+            f"{odd[0]}. Is it a feature? If they are labels, convert them, as in "
+            "groups.astype(str)."
+        )
 
 
 def _factorize(values):

@@ -195,7 +195,7 @@ LABELS = {
     "categorical": pd.Categorical(STRINGS, categories=[*"zgfedcbay"], ordered=True),
     "int": np.arange(N_GROUPS) * 10 - 30,
     "nullable int": pd.array(np.arange(N_GROUPS), dtype="Int64"),
-    "float": np.arange(N_GROUPS) / 2,
+    "float": np.arange(N_GROUPS) * 2.0,
     "datetime": DAYS.to_numpy(),
     "datetime with zone": DAYS.tz_localize("Europe/Vienna"),
     "period": DAYS.to_period("D"),

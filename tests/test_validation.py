@@ -50,6 +50,11 @@ BAD_ROWS = {
         lambda X, y, g: (X, y, 3),
         "one label for each row of X, but got 3",
     ),
+    "a feature for groups": (
+        lambda X, y, g: (X, y, X[:, 0]),
+        "numbers that are not whole, such as .* Is it a feature",
+    ),
+    "infinite labels": (lambda X, y, g: (X, y, replaced(g, np.inf)), "not whole, such as inf"),
     "labels of several types": (
         lambda X, y, g: (X, y, ["a", 1] * 30),
         "labels of one type, but got mixed",
@@ -108,8 +113,9 @@ def test_groups_given_twice(frame, rows):
 @pytest.mark.parametrize(
     ("group_by", "convert", "message"),
     [
-        ("school", lambda f: f, r"but the columns of X are \['a', 'b', 'site'\]"),
+        ("school", lambda f: f, r"the columns that arrived are \['a', 'b', 'site'\]"),
         ("site", lambda f: f.to_numpy(), "X must be a DataFrame, but got ndarray"),
+        ("town", lambda f: f.set_index("site"), r"or a level of its index, \['site'\], but"),
         (3, lambda f: f, "position of a column of X, but X has 3 columns"),
         (-4, lambda f: f.to_numpy(), "position of a column of X, but X has 3 columns"),
     ],

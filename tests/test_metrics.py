@@ -1,0 +1,129 @@
+import numpy as np
+import pytest
+import sklearn
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.feature_selection import RFECV
+from sklearn.metrics import (
+    get_scorer,
+    make_scorer,
+    mean_absolute_error,
+    mean_pinball_loss,
+    r2_score,
+)
+from sklearn.model_selection import GridSearchCV, KFold, cross_validate
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skmixed import RandomInterceptRegressor
+from skmixed.datasets import make_mixed_regression
+from skmixed.metrics import group_scorer
+
+CV = KFold(4, shuffle=True, random_state=0)
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return make_mixed_regression(200, 3, 8, intercept_variance=9.0, random_state=0)
+
+
+@pytest.fixture
+def routing():
+    with sklearn.config_context(enable_metadata_routing=True):
+        yield
+
+
+def by_hand(rows, metric):
+    X, y, groups = rows
+    scores = []
+    for train, test in CV.split(X):
+        model = RandomInterceptRegressor().fit(X[train], y[train], groups=groups[train])
+        scores.append(metric(y[test], model.predict(X[test], groups=groups[test])))
+    return np.array(scores)
+
+
+@pytest.mark.parametrize(
+    ("scorer", "metric"),
+    [
+        (group_scorer("r2"), r2_score),
+        (group_scorer(get_scorer("r2")), r2_score),
+        (group_scorer(r2_score), r2_score),
+        (
+            group_scorer(mean_pinball_loss, greater_is_better=False, alpha=0.1),
+            lambda y, p: -mean_pinball_loss(y, p, alpha=0.1),
+        ),
+        (group_scorer(make_scorer(mean_absolute_error)), mean_absolute_error),
+    ],
+    ids=["name", "scorer", "metric", "metric with arguments", "made scorer"],
+)
+def test_scores_use_the_groups(rows, scorer, metric):
+    X, y, groups = rows
+    model = RandomInterceptRegressor().fit(X, y, groups=groups)
+    expected = metric(y, model.predict(X, groups=groups))
+    assert scorer(model, X, y, groups=groups) == pytest.approx(expected)
+
+
+@pytest.mark.usefixtures("routing")
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda model: model,
+        lambda model: make_pipeline(StandardScaler(), model),
+        lambda model: TransformedTargetRegressor(model, transformer=StandardScaler()),
+    ],
+    ids=["model", "pipeline", "transformed target"],
+)
+def test_one_or_several_metrics_in_cross_validation(rows, wrap):
+    X, y, groups = rows
+    scoring = {"r2": group_scorer("r2"), "mae": group_scorer("neg_mean_absolute_error")}
+    model = wrap(RandomInterceptRegressor())
+    params = {"groups": groups}
+    scores = cross_validate(model, X, y, params=params, cv=CV, scoring=scoring)
+    np.testing.assert_allclose(scores["test_r2"], by_hand(rows, r2_score), atol=1e-9)
+    mae = by_hand(rows, mean_absolute_error)
+    np.testing.assert_allclose(scores["test_mae"], -mae, atol=1e-9)
+    one = cross_validate(model, X, y, params=params, cv=CV, scoring=scoring["r2"])
+    np.testing.assert_array_equal(one["test_score"], scores["test_r2"])
+
+
+@pytest.mark.usefixtures("routing")
+def test_in_searches(rows):
+    X, y, groups = rows
+    search = GridSearchCV(
+        RandomInterceptRegressor(), {"method": ["reml"]}, cv=CV, scoring=group_scorer("r2")
+    ).fit(X, y, groups=groups)
+    assert search.best_score_ == pytest.approx(by_hand(rows, r2_score).mean())
+    selection = RFECV(
+        RandomInterceptRegressor(), cv=CV, scoring=group_scorer("r2"), min_features_to_select=3
+    ).fit(X, y, groups=groups)
+    found = selection.cv_results_["mean_test_score"][-1]
+    assert found == pytest.approx(by_hand(rows, r2_score).mean())
+
+
+def test_weights_can_be_requested(rows):
+    X, y, groups = rows
+    weight = np.random.default_rng(0).uniform(0.5, 2, len(y))
+    model = RandomInterceptRegressor().fit(X, y, groups=groups)
+    expected = r2_score(y, model.predict(X, groups=groups), sample_weight=weight)
+    found = group_scorer("r2")(model, X, y, groups=groups, sample_weight=weight)
+    assert found == pytest.approx(expected)
+    with sklearn.config_context(enable_metadata_routing=True):
+        scorer = group_scorer("r2").set_score_request(sample_weight=True)
+        request = scorer.get_metadata_routing().score.requests
+    assert request == {"groups": True, "sample_weight": True}
+
+
+def test_without_groups_it_is_the_plain_scorer(rows):
+    X, y, groups = rows
+    table = np.column_stack([groups, X])
+    model = RandomInterceptRegressor(group_by=0).fit(table, y)
+    assert group_scorer("r2")(model, table, y) == pytest.approx(model.score(table, y))
+    strict = RandomInterceptRegressor().fit(X, y, groups=groups)
+    with pytest.raises(ValueError, match="`groups` must be given"):
+        group_scorer("r2")(strict, X, y)
+
+
+def test_arguments_belong_to_metrics():
+    with pytest.raises(ValueError, match="'r2' is a scorer, so it knows its arguments"):
+        group_scorer("r2", greater_is_better=False)
+    with pytest.raises(ValueError, match="r3"):
+        group_scorer("r3")
