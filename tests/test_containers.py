@@ -7,6 +7,9 @@ import pytest
 from skmixed import RandomInterceptRegressor, RandomSlopeRegressor
 from skmixed.datasets import load_hsb
 
+# scikit-learn 1.8 reads polars through it
+pytestmark = pytest.mark.filterwarnings("ignore:Support for the dataframe interchange")
+
 
 def as_polars(frame):
     return pytest.importorskip("polars").from_pandas(frame)
