@@ -12,7 +12,28 @@ from sklearn.utils.validation import _num_samples
 from skmixed._validation import encode_groups
 
 
-class WithinGroupKFold(BaseCrossValidator):
+class _WithinGroupSplitter(BaseCrossValidator):
+    """What splitters that need groups have in common."""
+
+    __metadata_request__split = {"groups": True}
+
+    def get_n_splits(self, X=None, y=None, groups=None):
+        """Return the number of splits.
+
+        Parameters
+        ----------
+        X, y, groups : object
+            Ignored.
+
+        Returns
+        -------
+        int
+            Number of splits.
+        """
+        return self.n_splits
+
+
+class WithinGroupKFold(_WithinGroupSplitter):
     """K-fold cross-validation that spreads every group over the folds.
 
     The regime of new rows in known groups: a test row's group has rows in training, too,
@@ -44,27 +65,10 @@ class WithinGroupKFold(BaseCrossValidator):
     [0 2 4] [1 3 5]
     """
 
-    __metadata_request__split = {"groups": True}
-
     def __init__(self, n_splits=5, *, shuffle=False, random_state=None):
         self.n_splits = n_splits
         self.shuffle = shuffle
         self.random_state = random_state
-
-    def get_n_splits(self, X=None, y=None, groups=None):
-        """Return the number of folds.
-
-        Parameters
-        ----------
-        X, y, groups : object
-            Ignored.
-
-        Returns
-        -------
-        int
-            Number of folds.
-        """
-        return self.n_splits
 
     def _iter_test_indices(self, X=None, y=None, groups=None):
         n_rows = _num_samples(X)
@@ -78,7 +82,7 @@ class WithinGroupKFold(BaseCrossValidator):
             yield order[fold :: self.n_splits]
 
 
-class WithinGroupTimeSeriesSplit(BaseCrossValidator):
+class WithinGroupTimeSeriesSplit(_WithinGroupSplitter):
     """Cross-validation in which the last rows of each group are the test: forecasting.
 
     The rows of a group must be in the order of time; groups may be interleaved. Going
@@ -110,27 +114,10 @@ class WithinGroupTimeSeriesSplit(BaseCrossValidator):
     [0 1 2 3 4] [5 6]
     """
 
-    __metadata_request__split = {"groups": True}
-
     def __init__(self, n_splits=5, *, test_size=1, gap=0):
         self.n_splits = n_splits
         self.test_size = test_size
         self.gap = gap
-
-    def get_n_splits(self, X=None, y=None, groups=None):
-        """Return the number of splits.
-
-        Parameters
-        ----------
-        X, y, groups : object
-            Ignored.
-
-        Returns
-        -------
-        int
-            Number of splits.
-        """
-        return self.n_splits
 
     def split(self, X, y=None, groups=None):
         """Generate indices of training and test rows.
