@@ -275,7 +275,7 @@ class BaseMixedRegressor(RegressorMixin, BaseEstimator):
                 rows = check_X_y(X, y, **checks) if has_y else check_array(X, **checks)
             check_real(rows[0] if has_y else rows, "X")
         except (ValueError, TypeError) as error:
-            explain_text_columns(X, error)
+            explain_text_columns(X, error, has_groups=groups is not None)
         if has_y:
             check_real(rows[1], "y")
         return rows, groups
@@ -395,6 +395,8 @@ class BaseMixedRegressor(RegressorMixin, BaseEstimator):
             message = why_not_converged(self.max_iter, beyond=optimum.beyond)
             warnings.warn(message, ConvergenceWarning, stacklevel=5)
         elif self.singular_ and self.n_groups_:
-            unclear = self.random_effects_.columns[~problem.random_kept]
-            message = why_singular(self.groups_, problem.n_rows, solution, unclear)
+            terms = self.random_effects_.columns
+            message = why_singular(
+                self.groups_, problem.n_rows, solution, terms, problem.random_kept
+            )
             warnings.warn(message, SingularFitWarning, stacklevel=5)

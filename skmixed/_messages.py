@@ -4,7 +4,8 @@ from __future__ import annotations
 
 REMEDIES = (
     "Do one of these:\n"
-    "  model.predict(X, groups=groups)        # groups: one label for each row of X\n"
+    "  model.predict(X, groups=groups)        # groups: one label for each row of X; of a "
+    "search, search.best_estimator_.predict\n"
     "  {name}(group_by='column').fit(X, y)    # the group is a column of X; X alone will do\n"
     "  model.predict_population(X)            # the line of an average group, on purpose"
 )
@@ -57,10 +58,14 @@ UNCLEAR_COLUMNS = (
     "the random effects of {columns} cannot be told from those of the random columns before, "
     "which add up to the same. They are set to 0; leave the columns out of `slopes`."
 )
+NO_VARIANCE_OF = (
+    "the variance of the random effects of {columns} is estimated as exactly 0: groups differ "
+    "in them no more than rows would by chance. Leave them out of the random effects."
+)
 LOW_RANK = (
-    "the {q} random effects of a group vary in {rank} direction(s) only: a variance is exactly "
-    "0, or the correlations are exact. The data do not support so many random effects: leave "
-    "out a slope, or use covariance='diag'."
+    "the {q} random effects of a group vary in {rank} direction(s) only: they are exactly "
+    "correlated. The data do not support so many random effects: leave out a slope, or use "
+    "covariance='diag'."
 )
 
 
@@ -69,9 +74,10 @@ def why_not_converged(max_iter, *, beyond):
     return BEYOND_MEASURE if beyond else NOT_CONVERGED.format(max_iter=max_iter)
 
 
-def why_singular(labels, n_rows, solution, unclear):
+def why_singular(labels, n_rows, solution, terms, random_kept):
     """Explain why random effects do not vary, or not in all directions."""
-    q = len(solution.Lambda)
+    unclear = terms[~random_kept]
+    constant = terms[~solution.Lambda.any(axis=1)]
     if len(labels) == 1:
         reason = ONE_GROUP.format(label=labels.tolist()[0])
     elif n_rows.max() == 1:
@@ -80,8 +86,10 @@ def why_singular(labels, n_rows, solution, unclear):
         reason = NO_RESIDUAL
     elif len(unclear):
         reason = UNCLEAR_COLUMNS.format(columns=", ".join(unclear))
-    elif solution.rank:
-        reason = LOW_RANK.format(q=q, rank=solution.rank)
-    else:
+    elif solution.rank == 0:
         reason = ZERO_VARIANCE
+    elif len(constant):
+        reason = NO_VARIANCE_OF.format(columns=", ".join(constant))
+    else:
+        reason = LOW_RANK.format(q=len(terms), rank=solution.rank)
     return SINGULAR + reason

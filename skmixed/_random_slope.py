@@ -40,8 +40,8 @@ class RandomSlopeRegressor(BaseMixedRegressor):
         Columns of X whose slope varies between groups: names (of a DataFrame's columns),
         positions, a boolean mask, or a callable such as
         `sklearn.compose.make_column_selector`. With `group_by`, positions and masks count the
-        group column, and a callable is given X without it. A single column called "all" is
-        given as ``["all"]``.
+        group column, and a callable is given X without it. An empty list is the model with a
+        random intercept alone; a single column called "all" is given as ``["all"]``.
     group_by : str or int, default=None
         Name (of a DataFrame's column, or of a level of its index) or position of the column
         of X that holds the groups. The estimator then works wherever scikit-learn passes X

@@ -146,7 +146,7 @@ def check_enough_rows(X, sample_weight, *, has_groups):
         )
 
 
-def explain_text_columns(X, error):
+def explain_text_columns(X, error, *, has_groups):
     """Name the columns of a DataFrame that are not numeric, or pass the error on."""
     if not hasattr(X, "dtypes"):
         raise error
@@ -157,10 +157,10 @@ def explain_text_columns(X, error):
     ]
     if not text:
         raise error
+    hint = "" if has_groups else f"If one of them holds the groups, pass group_by={text[0]!r}. "
     raise ValueError(
-        f"X must be numeric, but these columns are not: {', '.join(text)}. If one of them "
-        f"holds the groups, pass group_by={text[0]!r}; encode the others, for example with "
-        "sklearn.preprocessing.OneHotEncoder."
+        f"X must be numeric, but these columns are not: {', '.join(text)}. {hint}Encode them "
+        "as numbers, for example with sklearn.preprocessing.OneHotEncoder."
     ) from error
 
 

@@ -6,6 +6,8 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.metrics import get_scorer, make_scorer
 from sklearn.utils.metadata_routing import UNUSED
 
+from skmixed._routing import predicting_model, requested
+
 __all__ = ["group_scorer"]
 
 
@@ -15,8 +17,9 @@ def group_scorer(metric, *, greater_is_better=True, **kwargs):
     scikit-learn's own scorers call ``predict(X)`` and so ask a mixed model for predictions
     without saying which group a row belongs to. This one calls ``predict(X, groups=groups)``.
     With metadata routing enabled it receives the groups from `cross_validate`, `GridSearchCV`
-    and the like without a further request. Called without groups, it behaves as the plain
-    scorer, so that it also serves models with ``group_by``.
+    and the like without a further request. A model that asks for no groups, because it has
+    ``group_by``, is scored as by the plain scorer; of a fitted search, the model that it chose
+    predicts.
 
     Parameters
     ----------
@@ -92,4 +95,5 @@ class _ModelOfGroups(RegressorMixin, BaseEstimator):
         self.groups = groups
 
     def predict(self, X):
-        return self.model.predict(X, groups=self.groups)
+        model = predicting_model(self.model)
+        return model.predict(X, **requested(model, "predict", {"groups": self.groups}))

@@ -10,7 +10,7 @@ from sklearn.metrics import (
     mean_pinball_loss,
     r2_score,
 )
-from sklearn.model_selection import GridSearchCV, KFold, cross_validate
+from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -97,6 +97,25 @@ def test_in_searches(rows):
     ).fit(X, y, groups=groups)
     found = selection.cv_results_["mean_test_score"][-1]
     assert found == pytest.approx(by_hand(rows, r2_score).mean())
+
+
+@pytest.mark.usefixtures("routing")
+def test_searches_and_models_with_a_group_column(rows):
+    """A search's own predict takes X alone; a model with `group_by` asks for no groups."""
+    X, y, groups = rows
+    table = np.column_stack([groups, X])
+    expected = by_hand(rows, r2_score)
+    inside = RandomInterceptRegressor(group_by=0)
+    for model, data in (
+        (GridSearchCV(RandomInterceptRegressor(), {"max_iter": [100]}, cv=GroupKFold(2)), X),
+        (inside, table),
+        (make_pipeline(inside), table),
+        (GridSearchCV(inside, {"max_iter": [100]}, cv=GroupKFold(2)), table),
+    ):
+        scores = cross_validate(
+            model, data, y, params={"groups": groups}, cv=CV, scoring=group_scorer("r2")
+        )
+        np.testing.assert_allclose(scores["test_score"], expected, atol=1e-9)
 
 
 def test_weights_can_be_requested(rows):

@@ -128,6 +128,8 @@ def test_group_by_names_no_column(frame, rows, group_by, convert, message):
 def test_text_left_in_x_is_named(frame, rows):
     frame["town"], frame["road"] = "x", "y"
     with pytest.raises(ValueError, match=r"columns are not: town, road. .* group_by='town'"):
+        RandomInterceptRegressor().fit(frame, rows[1])
+    with pytest.raises(ValueError, match=r"columns are not: town, road. Encode them"):
         RandomInterceptRegressor().fit(frame, rows[1], groups=rows[2])
     with pytest.raises(ValueError, match="columns are not: town, road"):
         RandomInterceptRegressor(group_by="site").fit(frame, rows[1])

@@ -11,6 +11,8 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, proces
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params, _num_samples
 
+from skmixed._routing import predicting_model, requested, takes_groups
+
 
 def cross_val_predict(
     estimator,
@@ -40,7 +42,7 @@ def cross_val_predict(
     y : array-like of shape (n_rows,), default=None
         Target.
     groups : array-like of shape (n_rows,), default=None
-        Group label of each row: for `fit`, for `method`, and for splitters that use groups.
+        Group label of each row: for `fit` and `predict`, and for splitters that use groups.
     cv : int, splitter or iterable, default=None
         As scikit-learn takes it: five folds if None. Its test sets must be a partition.
     n_jobs : int, default=None
@@ -75,53 +77,51 @@ def cross_val_predict(
     """
     X, y = indexable(X, y)
     cv = check_cv(cv, y, classifier=is_classifier(estimator))
-    routed = _route(estimator, cv, groups, params or {}, method)
-    splits = list(cv.split(X, y, **routed["split"]))
+    given = {} if groups is None else {"groups": groups}
+    metadata = {**(params or {}), **given}
+    split_params, fit_params = _route(estimator, cv, given, metadata)
+    splits = list(cv.split(X, y, **split_params))
     tested = np.concatenate([test for _, test in splits])
     if not np.array_equal(np.sort(tested), np.arange(_num_samples(X))):
         raise ValueError("cross_val_predict only works for partitions")
     parallel = Parallel(n_jobs=n_jobs, verbose=verbose, pre_dispatch=pre_dispatch)
     predictions = parallel(
-        delayed(_fit_and_predict)(clone(estimator), X, y, train, test, routed, method)
+        delayed(_fit_and_predict)(
+            clone(estimator), X, y, train, test, fit_params, metadata, method
+        )
         for train, test in splits
     )
     return np.concatenate(predictions)[np.argsort(tested)]
 
 
-def _route(estimator, cv, groups, params, method):
-    """Decide which metadata go to the splitter, to fit and to predict."""
-    given = {} if groups is None else {"groups": groups}
+def _route(estimator, cv, given, metadata):
+    """Decide which metadata go to the splitter and to fit."""
     if get_config()["enable_metadata_routing"]:
-        mapping = MethodMapping().add(caller="fit", callee="fit")
-        mapping = mapping.add(caller="fit", callee=method)
-        router = MetadataRouter(owner="cross_val_predict").add(
+        router = MetadataRouter(owner="cross_val_predict")
+        router.add(
             splitter=cv, method_mapping=MethodMapping().add(caller="fit", callee="split")
         )
-        router = router.add(estimator=estimator, method_mapping=mapping)
-        routed = process_routing(router, "fit", **given, **params)
-        return {
-            "split": routed.splitter.split,
-            "fit": routed.estimator.fit,
-            "predict": routed.estimator[method],
-        }
-    return {
-        "split": given if _uses_groups(cv) else {},
-        "fit": {**params, **given},
-        "predict": given,
-    }
+        router.add(
+            estimator=estimator,
+            method_mapping=MethodMapping()
+            .add(caller="fit", callee="fit")
+            .add(caller="fit", callee="predict"),
+        )
+        routed = process_routing(router, "fit", **metadata)
+        return routed.splitter.split, routed.estimator.fit
+    others = {name: value for name, value in metadata.items() if name != "groups"}
+    return (
+        given if takes_groups(cv, "split") else {},
+        {**others, **given} if takes_groups(estimator, "fit") else others,
+    )
 
 
-def _uses_groups(cv):
-    """Whether a splitter takes groups, or does not say."""
-    if not hasattr(cv, "get_metadata_routing"):
-        return True
-    return bool(cv.get_metadata_routing().split.requests.get("groups"))
-
-
-def _fit_and_predict(estimator, X, y, train, test, routed, method):
-    fit_params = _check_method_params(X, routed["fit"], indices=train)
-    predict_params = _check_method_params(X, routed["predict"], indices=test)
+def _fit_and_predict(estimator, X, y, train, test, fit_params, metadata, method):
     target = () if y is None else (_safe_indexing(y, train),)
     with config_context(enable_metadata_routing=True):
+        fit_params = _check_method_params(X, fit_params, indices=train)
         estimator.fit(_safe_indexing(X, train), *target, **fit_params)
-        return getattr(estimator, method)(_safe_indexing(X, test), **predict_params)
+        model = predicting_model(estimator)
+        params = requested(model, "predict", metadata) if method == "predict" else {}
+        params = _check_method_params(X, params, indices=test)
+        return getattr(model, method)(_safe_indexing(X, test), **params)

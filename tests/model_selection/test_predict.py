@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 import sklearn
 from sklearn.linear_model import LinearRegression
-from sklearn.model_selection import GroupKFold, KFold, TimeSeriesSplit
+from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, TimeSeriesSplit
 from sklearn.model_selection import cross_val_predict as sklearn_cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -97,6 +97,26 @@ def test_other_methods_and_models(rows):
     np.testing.assert_allclose(found[:40], model.predict_population(X[:40]), atol=1e-10)
     plain = cross_val_predict(LinearRegression(), X, y)
     np.testing.assert_allclose(plain, sklearn_cross_val_predict(LinearRegression(), X, y))
+
+
+@pytest.mark.parametrize("routing", [False, True])
+def test_searches_and_models_with_a_group_column(rows, routing):
+    """A search's own predict takes X alone; a model with `group_by` asks for no groups."""
+    X, y, groups = rows
+    frame = pd.DataFrame(X, columns=["a", "b"]).assign(site=groups)
+    cv = WithinGroupKFold(4)
+    expected = by_hand(cv.split(X, y, groups), rows)
+    grid = {"max_iter": [100]}
+    beside, inside = RandomInterceptRegressor(), RandomInterceptRegressor(group_by="site")
+    with sklearn.config_context(enable_metadata_routing=routing):
+        for model, table in (
+            (GridSearchCV(beside, grid, cv=GroupKFold(2)), X),
+            (inside, frame),
+            (make_pipeline(inside), frame),
+            (GridSearchCV(inside, grid, cv=WithinGroupKFold(2)), frame),
+        ):
+            found = cross_val_predict(model, table, y, groups=groups, cv=cv)
+            np.testing.assert_allclose(found, expected, atol=1e-10)
 
 
 def test_test_sets_must_be_a_partition(rows):

@@ -1,0 +1,38 @@
+"""Which model predicts, and which metadata it asks for."""
+
+from __future__ import annotations
+
+from sklearn import config_context
+from sklearn.utils.metadata_routing import (
+    MetadataRouter,
+    MethodMapping,
+    get_routing_for_object,
+    process_routing,
+)
+
+
+def predicting_model(estimator):
+    """Step through searches, whose `predict` takes X alone, to the model they chose."""
+    while hasattr(estimator, "best_estimator_"):
+        estimator = estimator.best_estimator_
+    return estimator
+
+
+def takes_groups(consumer, method):
+    """Whether an estimator, pipeline or splitter asks for groups, or does not say."""
+    if not hasattr(consumer, "get_metadata_routing"):
+        return True
+    with config_context(enable_metadata_routing=True):
+        return bool(get_routing_for_object(consumer).consumes(method, ["groups"]))
+
+
+def requested(estimator, method, metadata):
+    """Choose the metadata that a method asks for, under the names that it knows."""
+    with config_context(enable_metadata_routing=True):
+        mapping = MethodMapping().add(caller="fit", callee=method)
+        router = MetadataRouter(owner="skmixed").add(
+            estimator=estimator, method_mapping=mapping
+        )
+        used = router.consumes("fit", metadata.keys())
+        routed = process_routing(router, "fit", **{name: metadata[name] for name in used})
+    return routed.estimator[method]
