@@ -34,6 +34,7 @@ from skmixed._numerics.estimate import estimate
 from skmixed._numerics.moments import GroupedMoments
 from skmixed._numerics.problem import make_problem
 from skmixed._numerics.solution import solve
+from skmixed._state import pack, unpack
 from skmixed._summary import ModelSummary
 from skmixed._validation import (
     check_enough_rows,
@@ -104,6 +105,13 @@ class BaseMixedRegressor(RegressorMixin, BaseEstimator):
                 if request.requests.get("groups") is True:
                     request.add_request(param="groups", alias=False)
         return requests
+
+    def __getstate__(self):
+        # skops cannot store pandas objects
+        return {name: pack(value) for name, value in super().__getstate__().items()}
+
+    def __setstate__(self, state):
+        super().__setstate__({name: unpack(value) for name, value in state.items()})
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

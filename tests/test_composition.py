@@ -1,7 +1,6 @@
 """Inside scikit-learn's tools the groups arrive, or an error says that they did not."""
 
 import numpy as np
-import pandas as pd
 import pytest
 import sklearn
 from sklearn.base import clone
@@ -10,8 +9,6 @@ from sklearn.model_selection import (
     GridSearchCV,
     GroupKFold,
     KFold,
-    cross_val_predict,
-    cross_val_score,
     cross_validate,
 )
 from sklearn.pipeline import make_pipeline
@@ -26,12 +23,6 @@ SPLITTER = KFold(4, shuffle=True, random_state=0)
 @pytest.fixture
 def rows():
     return make_mixed_regression(200, 2, 8, intercept_variance=9.0, random_state=0)
-
-
-@pytest.fixture
-def frame(rows):
-    X, _, groups = rows
-    return pd.DataFrame(X, columns=["a", "b"]).assign(site=groups)
 
 
 @pytest.fixture
@@ -53,15 +44,6 @@ def by_hand(rows):
 
 def r2_by_fold(y, predicted):
     return [r2_score(y[test], predicted[test]) for _, test in SPLITTER.split(y)]
-
-
-def test_group_by_works_where_x_travels_alone(frame, rows, by_hand):
-    y = rows[1]
-    model = RandomInterceptRegressor(group_by="site")
-    predicted = cross_val_predict(model, frame, y, cv=SPLITTER)
-    np.testing.assert_allclose(predicted, by_hand, atol=1e-10)
-    scores = cross_val_score(model, frame, y, cv=SPLITTER, scoring="r2")
-    np.testing.assert_allclose(scores, r2_by_fold(y, by_hand), atol=1e-10)
 
 
 @pytest.mark.usefixtures("routing")

@@ -1,0 +1,28 @@
+"""Fitted tables as plain arrays, so that any way of storing estimators can hold them."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+
+def pack(value):
+    """Turn a pandas object into a dictionary of arrays and lists; leave the rest."""
+    if isinstance(value, pd.DataFrame):
+        columns = value.columns.tolist()
+        return {"frame": value.to_numpy(), "index": pack(value.index), "columns": columns}
+    if isinstance(value, pd.Series):
+        return {"series": value.to_numpy(), "index": pack(value.index), "name": value.name}
+    if isinstance(value, pd.Index):
+        return {"labels": value.to_numpy(), "name": value.name}
+    return value
+
+
+def unpack(value):
+    """Undo `pack`."""
+    if not isinstance(value, dict):
+        return value
+    if "frame" in value:
+        return pd.DataFrame(value["frame"], unpack(value["index"]), value["columns"])
+    if "series" in value:
+        return pd.Series(value["series"], unpack(value["index"]), name=value["name"])
+    return pd.Index(value["labels"], name=value["name"]) if "labels" in value else value

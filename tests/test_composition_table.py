@@ -1,0 +1,63 @@
+"""Every cell of the table in docs/composition.md holds, and the table there is this one."""
+
+import numpy as np
+import pytest
+from composition_table import (
+    BEGIN,
+    CELLS,
+    COMMAND,
+    DOCUMENT,
+    END,
+    ERROR,
+    GROUPS,
+    METADATA,
+    MODELS,
+    TEST,
+    TRAIN,
+    WORKS,
+    Way,
+    X,
+    by_hand,
+    fitted,
+    render,
+)
+
+
+def each(outcome):
+    """Parametrise over the cells of an outcome, each with its models."""
+    return pytest.mark.parametrize(
+        ("cell", "base"),
+        [
+            pytest.param(cell, base, id=f"{cell}-{base.__name__}")
+            for cell in CELLS
+            if cell.outcome.expected == outcome
+            for base in cell.models
+        ],
+    )
+
+
+@each(WORKS)
+def test_result_is_that_of_a_loop_by_hand(cell, base):
+    got, expected = cell.run(base)
+    np.testing.assert_allclose(got, expected, rtol=0, atol=1e-10)
+
+
+@each(ERROR)
+def test_error_is_clear(cell, base):
+    with pytest.raises((ValueError, TypeError, NotImplementedError), match=cell.outcome.text):
+        cell.run(base)
+    assert cell.outcome.note  # what to do instead
+
+
+@pytest.mark.parametrize("base", MODELS)
+def test_groups_matter_to_the_loop_by_hand(base):
+    way = Way(METADATA, base)
+    population = fitted(way.plain, TRAIN).predict_population(X[TEST])
+    assert np.abs(by_hand(way.plain, TRAIN, TEST) - population).min() > 1e-3
+    assert set(GROUPS[TEST]) <= set(GROUPS[TRAIN])
+
+
+def test_document_holds_this_table():
+    text = DOCUMENT.read_text(encoding="utf-8")
+    written = text.split(BEGIN)[1].split(END)[0].strip()
+    assert written == render(), f"docs/composition.md is out of date; run: {COMMAND}"
