@@ -15,6 +15,7 @@ from sklearn.metrics import r2_score
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import (
+    assert_all_finite,
     check_array,
     check_is_fitted,
     check_X_y,
@@ -26,7 +27,10 @@ from skmixed._messages import (
     GIVEN_TWICE,
     MISSING_IN_FIT,
     MISSING_IN_PREDICT,
+    NAMED_INTERCEPT,
     RANK_DEFICIENT,
+    TOO_LARGE,
+    TOO_MANY_EFFECTS,
     why_not_converged,
     why_singular,
 )
@@ -152,6 +156,8 @@ class BaseMixedRegressor(RegressorMixin, BaseEstimator):
         moments = GroupedMoments.from_rows(
             X, y, codes, labels, sample_weight=sample_weight, random=random
         )
+        if not np.all(np.isfinite(moments.T)):
+            raise ValueError(TOO_LARGE)
         return self._fit_moments(moments)
 
     def predict(self, X, groups=None):
@@ -286,6 +292,7 @@ class BaseMixedRegressor(RegressorMixin, BaseEstimator):
             explain_text_columns(X, error, has_groups=groups is not None)
         if has_y:
             check_real(rows[1], "y")
+            assert_all_finite(rows[1], input_name="y")  # None in an object array is NaN by now
         return rows, groups
 
     def _name_terms(self):
@@ -293,6 +300,8 @@ class BaseMixedRegressor(RegressorMixin, BaseEstimator):
         names = getattr(self, "feature_names_in_", None)
         if names is None:
             names = np.array([f"x{i}" for i in range(self.n_features_in_)], dtype=object)
+        if INTERCEPT in names:
+            raise ValueError(NAMED_INTERCEPT)
         if self.group_by is None:
             return list(names)
         if isinstance(self.group_by, str):
@@ -300,7 +309,8 @@ class BaseMixedRegressor(RegressorMixin, BaseEstimator):
         return list(np.delete(names, self.group_by))
 
     def _check_groups(self, groups, n_rows):
-        self._group_name = getattr(groups, "name", None) or "group"
+        name = getattr(groups, "name", None)
+        self._group_name = "group" if name is None else str(name) or "group"
         if groups is None:
             message = MISSING_IN_FIT.format(name=type(self).__name__)
             warnings.warn(message, MissingGroupsWarning, stacklevel=4)
@@ -315,7 +325,7 @@ class BaseMixedRegressor(RegressorMixin, BaseEstimator):
         """z'b_j of each row; 0 where the code is -1."""
         effects = self.random_effects_.to_numpy().T
         total = np.zeros(len(codes))
-        if self._has_random_intercept:
+        if INTERCEPT in self.random_effects_.columns:
             total += np.append(effects[0], 0.0)[codes]
             effects = effects[1:]
         for position, effect in zip(self._slopes, effects, strict=True):
@@ -399,10 +409,15 @@ class BaseMixedRegressor(RegressorMixin, BaseEstimator):
             warnings.warn(message, LinAlgWarning, stacklevel=5)
 
     def _warn_of_singular_fit(self, problem, optimum, solution):
+        n_effects, n_rows = solution.b.size, problem.n_rows.sum()
+        crowded = len(solution.b) > 1 and n_effects >= n_rows > self.n_groups_ > 1
+        if crowded:
+            message = TOO_MANY_EFFECTS.format(n_effects=n_effects, n_rows=n_rows)
+            warnings.warn(message, SingularFitWarning, stacklevel=5)
         if not optimum.converged:
             message = why_not_converged(self.max_iter, beyond=optimum.beyond)
             warnings.warn(message, ConvergenceWarning, stacklevel=5)
-        elif self.singular_ and self.n_groups_:
+        elif self.singular_ and self.n_groups_ and not crowded:
             terms = self.random_effects_.columns
             message = why_singular(
                 self.groups_, problem.n_rows, solution, terms, problem.random_kept

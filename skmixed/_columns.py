@@ -7,6 +7,21 @@ import pandas as pd
 from sklearn.utils._indexing import _get_column_indices
 
 
+def as_table(X):
+    """Turn nested lists into an array and a pyarrow table into a frame; refuse vectors."""
+    if hasattr(X, "column_names"):
+        return X.to_pandas()
+    if not hasattr(X, "shape"):
+        X = np.asarray(X, dtype=object)
+    if len(X.shape) != 2:
+        raise ValueError(
+            f"Expected 2D array for X, got {len(X.shape)}D array instead, of shape "
+            f"{tuple(X.shape)}. Reshape your data either using X.reshape(-1, 1) if it has a "
+            "single column or X.reshape(1, -1) if it has a single row."
+        )
+    return X
+
+
 def split_group_column(X, group_by):
     """Take the group column out of X.
 
@@ -25,8 +40,7 @@ def split_group_column(X, group_by):
     groups : Series, Index or ndarray
         The group column.
     """
-    if not hasattr(X, "shape"):
-        X = np.asarray(X, dtype=object)
+    X = as_table(X)
     position = find_group_column(X, group_by)
     if position is None:
         return X, X.index.get_level_values(group_by)
@@ -107,6 +121,7 @@ def find_slope_columns(X, slopes, group_by):
     list of int
         Positions in the order given.
     """
+    X = as_table(X)
     features = np.arange(X.shape[1])
     if group_by is not None:
         group = find_group_column(X, group_by)

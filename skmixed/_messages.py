@@ -23,9 +23,10 @@ MISSING_IN_FIT = (
     "holds them: `{name}(group_by='column').fit(X, y)`."
 )
 RANK_DEFICIENT = (
-    "X is rank-deficient: {columns} can be written in terms of the columns before. The "
-    "coefficients of these columns are set to 0, without standard errors; predictions do not "
-    "depend on the choice. Leave the columns out to silence this warning."
+    "X is rank-deficient: {columns} can be written in terms of the columns before, to all but "
+    "a share of 1e-12 of the variance. The coefficients of these columns are set to 0, without "
+    "standard errors. Leave the columns out to silence this warning; if a small difference "
+    "between columns matters, make it a column of its own."
 )
 BEYOND_MEASURE = (
     "The variance between groups exceeds the residual variance beyond measure: within groups y "
@@ -42,8 +43,8 @@ ONE_GROUP = (
     "It is set to 0 and the fit is a pooled one."
 )
 ONE_ROW_EACH = (
-    "each of the {n_groups} groups has one row, so the variance between groups cannot be told "
-    "from the residual variance. It is set to 0 and the fit is a pooled one."
+    "each of the {n_groups} groups has one row, which is too few to tell random effects from "
+    "residuals. Their variance is set to 0 and the fit is a pooled one."
 )
 NO_RESIDUAL = (
     "the fixed effects explain y exactly, so nothing is left to estimate a variance from. "
@@ -66,6 +67,20 @@ LOW_RANK = (
     "the {q} random effects of a group vary in {rank} direction(s) only: they are exactly "
     "correlated. The data do not support so many random effects: leave out a slope, or use "
     "covariance='diag'."
+)
+
+
+NAMED_INTERCEPT = (
+    "X must not have a column named '(Intercept)', since that is the name of the model's own. "
+    "Leave it out, or rename it and set fit_intercept=False."
+)
+TOO_LARGE = (
+    "X and y must be small enough for their squares to be summed, but the sums overflow. "
+    "Divide the largest columns by a power of ten."
+)
+TOO_MANY_EFFECTS = (
+    "There are {n_effects} random effects for {n_rows} rows, so they can hardly be told from "
+    "residuals, and their variances are not to be trusted. Use fewer slopes."
 )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from numbers import Integral
 
-import numpy as np
 import pandas as pd
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
@@ -66,7 +65,7 @@ class RandomSlopeRegressor(BaseMixedRegressor):
     max_iter : int, default=100
         Newton steps allowed; about ten are needed.
     tol : float, default=1e-8
-        The search ends with a step that promises to lower the criterion by less than this.
+        The search ends with a step after which none would lower the criterion by more.
 
     Attributes
     ----------
@@ -245,7 +244,6 @@ class RandomSlopeRegressor(BaseMixedRegressor):
         return self.random_intercept
 
     def _find_slopes(self, X):
-        X = X if hasattr(X, "shape") else np.asarray(X, dtype=object)
         slopes = find_slope_columns(X, self.slopes, self.group_by)
         if not slopes and not self.random_intercept:
             raise ValueError(

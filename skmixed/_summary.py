@@ -142,7 +142,7 @@ def _variance_components(model):
     table = pd.DataFrame({"variance": variances, "std_dev": std_dev}, index=index)
     if list(cov.index) == ["(Intercept)"]:
         table["share"] = variances / max(variances.sum(), np.finfo(float).tiny)
-    elif model.covariance == "full":
+    elif len(model.theta_) > len(cov):
         below = _correlation(cov).where(np.tri(len(cov), k=-1, dtype=bool)).iloc[:, :-1]
         table[[f"corr {term}" for term in below]] = np.pad(
             below, ((0, 1), (0, 0)), constant_values=np.nan

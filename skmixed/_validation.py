@@ -147,21 +147,27 @@ def check_enough_rows(X, sample_weight, *, has_groups):
 
 
 def explain_text_columns(X, error, *, has_groups):
-    """Name the columns of a DataFrame that are not numeric, or pass the error on."""
-    if not hasattr(X, "dtypes"):
-        raise error
-    text = [
-        str(name)
-        for name, dtype in X.dtypes.items()
-        if not pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype)
-    ]
-    if not text:
+    """Name the columns of a DataFrame that cannot be numbers, or pass the error on."""
+    of_conversion = any(
+        part in str(error) for part in ("convert", "must be numeric", "float()")
+    )
+    text = [str(name) for name in X.columns if _is_text(X[name])] if hasattr(X, "iloc") else []
+    if not (of_conversion and text):
         raise error
     hint = "" if has_groups else f"If one of them holds the groups, pass group_by={text[0]!r}. "
     raise ValueError(
         f"X must be numeric, but these columns are not: {', '.join(text)}. {hint}Encode them "
         "as numbers, for example with sklearn.preprocessing.OneHotEncoder."
     ) from error
+
+
+def _is_text(column):
+    if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
+        return False
+    if pd.api.types.is_datetime64_any_dtype(column):
+        return True
+    numbers = pd.to_numeric(column.astype(object), errors="coerce")
+    return bool((numbers.isna() & column.notna()).any())
 
 
 def _check_labels(groups, n_rows):
@@ -172,7 +178,10 @@ def _check_labels(groups, n_rows):
             "To name a column of X, use the constructor: group_by='column'."
         )
     if not hasattr(groups, "shape"):
-        groups = pd.Series(groups) if np.ndim(groups) == 1 else np.asarray(groups)
+        nested = any(pd.api.types.is_list_like(label) for label in groups)
+        groups = np.array(groups, dtype=object) if nested else pd.Series(groups)
+    if np.ma.isMaskedArray(groups):
+        groups = pd.Series(groups)
     if len(groups.shape) != 1:
         raise ValueError(
             f"`groups` must be one-dimensional, but got shape {tuple(groups.shape)}. Groups "
@@ -204,13 +213,21 @@ def _check_whole(labels):
 
 def _factorize(values):
     """Codes (-1 if missing) and unique labels, in order of appearance."""
-    codes, labels = pd.factorize(values, size_hint=SIZE_HINT)
+    try:
+        codes, labels = pd.factorize(values, size_hint=SIZE_HINT)
+    except TypeError as error:
+        raise ValueError(
+            "`groups` must hold labels such as numbers or strings, but got "
+            f"{next(iter(values))!r}, which cannot be hashed."
+        ) from error
     if isinstance(labels.dtype, pd.CategoricalDtype):
         labels = labels.astype(labels.categories.dtype)
     return codes, pd.Index(labels)
 
 
 def _kind(labels):
+    if getattr(labels.dtype, "tz", None) is not None:
+        return "datetime with a time zone"
     kind = pd.api.types.infer_dtype(labels, skipna=True)
     if kind in ("integer", "floating", "mixed-integer-float", "decimal"):
         return "number"

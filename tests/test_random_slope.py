@@ -11,6 +11,7 @@ from scipy.linalg import LinAlgWarning
 from sklearn.base import clone
 from sklearn.compose import make_column_selector
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LinearRegression
 
 from skmixed import RandomInterceptRegressor, RandomSlopeRegressor
 from skmixed.datasets import load_sleepstudy, make_mixed_regression
@@ -340,6 +341,35 @@ def test_slopes_that_cannot_be_told_apart_are_named(rows, column, covariance):
     )
     expected = without.predict(frame[["a", "b"]], groups=groups)
     np.testing.assert_allclose(model.predict(frame, groups=groups), expected, atol=1e-6)
+
+
+def test_a_slope_of_zeros_alone(rows):
+    """As of a dummy column that does not occur in a fold."""
+    X, y, groups = rows
+    X = np.column_stack([X, np.zeros(len(y))])
+    model = RandomSlopeRegressor([3], random_intercept=False)
+    with (
+        pytest.warns(LinAlgWarning),
+        pytest.warns(SingularFitWarning, match="x3 cannot be told"),
+    ):
+        model.fit(X, y, groups=groups)
+    assert model.theta_.tolist() == [0.0]
+    pooled = LinearRegression().fit(X, y)
+    np.testing.assert_allclose(model.predict(X, groups=groups), pooled.predict(X))
+
+
+def test_more_random_effects_than_rows(rows):
+    X, y, _ = rows
+    with pytest.warns(SingularFitWarning, match="There are 600 random effects for 300 rows"):
+        RandomSlopeRegressor([0, 1], max_iter=200).fit(X, y, groups=np.arange(300) % 200)
+
+
+def test_parameters_set_after_fit_do_not_change_predictions(model, rows):
+    X, _, groups = rows
+    changed = pickle.loads(pickle.dumps(model)).set_params(random_intercept=False)
+    np.testing.assert_array_equal(
+        changed.predict(X, groups=groups), model.predict(X, groups=groups)
+    )
 
 
 def test_no_slope_variance_is_exactly_zero(rows):

@@ -27,6 +27,10 @@ def replaced(array, value):
 
 BAD_ROWS = {
     "y of another length": (lambda X, y, g: (X, y[:-1], g), r"inconsistent .*\[60, 59\]"),
+    "None in y": (lambda X, y, g: (X, [None, *y[1:]], g), "Input y contains NaN"),
+    "lists for labels": (lambda X, y, g: (X, y, pd.Series([[1]] * 60)), "cannot be hashed"),
+    "ragged lists for labels": (lambda X, y, g: (X, y, [[1], [1, 2]] * 30), "cannot be hashed"),
+    "sums that overflow": (lambda X, y, g: (X, y * 1e200, g), "the sums overflow"),
     "groups of another length": (lambda X, y, g: (X, y, g[:-1]), "59 labels for 60 rows"),
     "NaN in X": (lambda X, y, g: (replaced(X, np.nan), y, g), "Input X contains NaN"),
     "infinity in X": (lambda X, y, g: (replaced(X, np.inf), y, g), "Input X contains infinity"),
@@ -171,3 +175,57 @@ def test_bad_parameters(rows, options):
     name = next(iter(options))
     with pytest.raises(ValueError, match=f"The '{name}' parameter"):
         RandomInterceptRegressor(**options).fit(*rows)
+
+
+def test_errors_of_other_kinds_are_not_blamed_on_object_columns(frame, rows):
+    _, y, groups = rows
+    frame["b"] = frame["b"].astype(object)  # numbers all the same
+    model = RandomInterceptRegressor().fit(frame[["a", "b"]], y, groups=groups)
+    for X, target, message in (
+        (frame[["a", "b"]], np.where(y > 0, y, np.nan), "Input y contains NaN"),
+        (frame[["a", "b"]], y[:5], "inconsistent numbers of samples"),
+        (frame[["a", "b"]].where(frame["a"] > 0, None), y, "contains NaN"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            RandomInterceptRegressor().fit(X, target, groups=groups)
+    with pytest.raises(ValueError, match="feature names should match"):
+        model.predict(frame[["b"]], groups=groups)
+    with pytest.raises(ValueError, match="feature names should match"):
+        model.predict(frame[["a", "b"]].assign(town="x"), groups=groups)
+
+
+def test_dates_among_the_features_are_named(frame, rows):
+    frame["day"] = pd.Timestamp("2026-01-01")
+    with pytest.raises(ValueError, match="columns are not: day"):
+        RandomInterceptRegressor(group_by="site").fit(frame, rows[1])
+
+
+@pytest.mark.parametrize("group_by", [None, 0])
+def test_one_dimensional_x_is_refused(frame, rows, group_by):
+    _, y, groups = rows
+    beside = {"groups": groups} if group_by is None else {}
+    model = RandomInterceptRegressor(group_by=group_by)
+    for vector in (frame["a"], frame["a"].to_numpy(), frame["a"].tolist()):
+        with pytest.raises(ValueError, match="Expected 2D array|Expected a 2-dimensional"):
+            model.fit(vector, y, **beside)
+
+
+def test_a_feature_cannot_have_the_name_of_the_intercept(frame, rows):
+    frame = frame.rename(columns={"a": "(Intercept)"})
+    with pytest.raises(ValueError, match="must not have a column named"):
+        RandomInterceptRegressor(group_by="site").fit(frame, rows[1])
+
+
+def test_masked_labels_are_missing(rows):
+    X, y, groups = rows
+    masked = np.ma.masked_array(groups, mask=groups == 2)
+    with pytest.raises(ValueError, match="10 of 60 are missing"):
+        RandomInterceptRegressor().fit(X, y, groups=masked)
+
+
+def test_dates_with_and_without_time_zone_do_not_match(rows):
+    X, y, groups = rows
+    days = pd.date_range("2026-01-01", periods=6)[groups]
+    model = RandomInterceptRegressor().fit(X, y, groups=days)
+    with pytest.raises(ValueError, match="same type as in fit, datetime64 .* with a time zone"):
+        model.predict(X, groups=days.tz_localize("UTC"))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from skmixed._numerics.criterion import Criterion, residual_square
+from skmixed._numerics.criterion import PERFECT_FIT, Criterion
 from skmixed._numerics.moments import Array
 from skmixed._numerics.small_matrices import (
     cholesky,
@@ -108,22 +108,24 @@ class CovarianceCriterion(Criterion):
             M -= gram(B)
             N[..., chunk] = subtract_product(G[..., chunk], F, F)
             Delta[..., chunk] = subtract_product(C[..., chunk], F, B)
-        root = self._inverse_root(M)
+        root, log_det_XX, r2 = self._inverse_root(M)
         NN, NQ, UU = self._sums_of_products(N, Delta, root)
         counted = slice(None) if self.reml else slice(-1, None)
         return Evaluation(
-            value=self.profile(log_det, M),
+            value=self.combine(log_det, log_det_XX, r2),
             S=N.sum(axis=-1) - np.einsum("akbk->ab", UU[:, counted, :, counted]),
             hessian=self._hessian(NN, NQ, UU),
         )
 
-    def _inverse_root(self, M: Array) -> Array:
-        """W with W [Delta_X, Delta_y]' = [U, u]': M_XX^-1/2 and (-beta, 1) sqrt(dof / r2)."""
+    def _inverse_root(self, M: Array) -> tuple[Array, float, float]:
+        """W with W [Delta_X, Delta_y]' = [U, u]', and log|M_XX| and r2 on the way."""
         W = np.zeros_like(M)
-        W[:-1, :-1] = np.linalg.inv(np.linalg.cholesky(M[:-1, :-1]))
-        W[-1] = np.append(-W[:-1, :-1].T @ W[:-1, :-1] @ M[:-1, -1], 1.0)
-        W[-1] *= np.sqrt(self.dof / residual_square(M))
-        return W
+        L = np.linalg.cholesky(M[:-1, :-1])
+        W[:-1, :-1] = np.linalg.inv(L)
+        explained = W[:-1, :-1] @ M[:-1, -1]
+        r2 = max(M[-1, -1] - explained @ explained, PERFECT_FIT * M[-1, -1])
+        W[-1] = np.append(-W[:-1, :-1].T @ explained, 1.0) * np.sqrt(self.dof / r2)
+        return W, 2 * float(np.log(np.diag(L)).sum()), float(r2)
 
     def _sums_of_products(self, N: Array, Delta: Array, root: Array) -> tuple[Array, ...]:
         """Add up over groups N (x) N, N (x) Q and of [U, u] (x) [U, u]."""
@@ -142,10 +144,11 @@ class CovarianceCriterion(Criterion):
     def _hessian(self, NN: Array, NQ: Array, UU: Array) -> Array:
         a, b, t = UU[:, :-1, :, :-1], UU[:, :-1, :, -1], UU[:, -1, :, -1]
         b = (b + np.swapaxes(b, 0, 2)) / 2
-        hessian: Array = 2 * np.einsum("bcda->abcd", NQ) - np.einsum("bcda->abcd", NN)
-        hessian -= (
-            2 * np.einsum("akb,ckd->abcd", b, b) + np.einsum("ab,cd->abcd", t, t) / self.dof
-        )
+        # <E, hessian F>: NQ[a, b, c, d] stands for E_da N_ab F_bc Q_cd
+        hessian: Array = (2 * NQ - NN).transpose(3, 0, 1, 2)
+        b = b.transpose(0, 2, 1).reshape(b.shape[0] ** 2, -1)
+        t = t.reshape(-1, 1)
+        hessian = hessian - (2 * b @ b.T + t @ t.T / self.dof).reshape(hessian.shape)
         if self.reml:
             hessian -= np.einsum("akbl,cldk->abcd", a, a)
         return hessian

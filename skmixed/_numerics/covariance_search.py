@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from skmixed._numerics.covariance import CovarianceCriterion, Evaluation
-from skmixed._numerics.criterion import Optimum
+from skmixed._numerics.criterion import PERFECT_FIT, Optimum, residual_square
 from skmixed._numerics.moments import Array
 
-# Variance ratios to start from; all of them if there are few groups, since then the
-# criterion may have several minima.
+# Variance ratios to start from, since the criterion may have several minima; with more groups
+# it has so less often.
 STARTS = (1.0, 0.05, 30.0, 0.003, 1000.0)
-FEW_GROUPS = 200
-# With many groups the search begins with about this many of them.
-SAMPLE_GROUPS = 2000
+FEW_GROUPS = 500
+STARTS_OF_MANY = STARTS[:3]
+# With many groups the search begins with about 500 of them, and goes on with about 5,000.
+SAMPLE_GROUPS = (5000, 500)
 # A curvature below minus this share of the largest one marks a saddle.
 SADDLE = 1e-6
 # Curvatures are raised to this share of the largest one.
 FLAT = 1e-9
 MAX_HALVINGS = 40
+# A promise from which on Newton steps converge quadratically.
+CLOSE = 0.01
 # Ratio of standard deviations, random effect over residual, that is beyond measure; the sums
 # over groups keep fewer digits than those for a single ratio.
 LARGEST_SD_RATIO = 1e5
+# One from which on it is worth a look whether any residual is left.
+LARGE_SD_RATIO = 1e3
 # A variance ratio this small is set to zero if the criterion does not feel it.
 NEGLIGIBLE = 1e-6
 NOT_FELT = 1e-9
@@ -48,7 +54,7 @@ def minimize_covariance(
     diagonal : bool
         Whether Psi is restricted to diagonal matrices.
     tol : float
-        The search ends with a step that promises to lower the criterion by less.
+        The search ends with a step after which none would lower the criterion by more.
     max_iter : int
         Newton steps allowed for each start.
 
@@ -60,15 +66,15 @@ def minimize_covariance(
     if not criterion.is_identified:
         return Optimum(np.zeros((q, q)), 1, converged=True)
     search = _Search(diagonal, tol, max_iter)
-    step = criterion.problem.n_groups // SAMPLE_GROUPS
-    first = criterion.sampled(step) if step > 1 else criterion
-    starts = STARTS if criterion.problem.n_groups <= FEW_GROUPS else STARTS[:1]
-    found = [search.descend(first, ratio * np.eye(q)) for ratio in starts]
-    best = min(found, key=lambda state: state.value)
-    if first is not criterion:
-        best = search.descend(criterion, best.factor.Lambda @ best.factor.Lambda.T)
+    chain = _ever_smaller_samples(criterion)
+    starts = STARTS if criterion.problem.n_groups <= FEW_GROUPS else STARTS_OF_MANY
+    found = [search.descend(chain[-1], ratio * np.eye(q)) for ratio in starts]
+    best = min(found, key=lambda state: chain[-1].value(state.factor.Lambda))
+    for larger in reversed(chain[:-1]):
+        best = search.descend(larger, best.factor.Lambda @ best.factor.Lambda.T)
+    beyond = best.factor.is_beyond or _explains_all(criterion, best.factor)
     Lambda = _without_negligible(criterion, best)
-    return Optimum(Lambda, best.n_iter, best.converged, best.factor.is_beyond)
+    return Optimum(Lambda, best.n_iter, best.converged and not beyond, beyond)
 
 
 @dataclass(frozen=True)
@@ -92,7 +98,6 @@ class _State:
     """Where a descent ended."""
 
     factor: _Factor
-    value: float
     n_iter: int
     converged: bool
 
@@ -132,19 +137,31 @@ class _Search:
         """Newton steps with backtracking from Psi to a local minimum."""
         factor = self.factor(Psi)
         at = criterion(factor.Lambda)
+        before = np.inf
         for n_iter in range(1, self.max_iter + 1):
             model = self.model(factor, at)
-            if model.promise <= self.tol and not model.is_saddle:
+            if self.is_last(model, before):
                 factor = self.moved(factor, model.basis @ model.newton)
-                return _State(factor, at.value, n_iter, converged=True)
+                return _State(factor, n_iter, converged=True)
             further = self.shortened_step(criterion, factor, at, model)
             if further is None:  # rounding hides what is left to gain
                 converged = model.promise <= np.sqrt(self.tol)
-                return _State(factor, at.value, n_iter, converged)
-            factor, at = further
+                return _State(factor, n_iter, converged)
+            (factor, at), before = further, model.promise
             if factor.is_beyond:
-                return _State(factor, at.value, n_iter, converged=False)
-        return _State(factor, at.value, self.max_iter, converged=False)
+                return _State(factor, n_iter, converged=False)
+        return _State(factor, self.max_iter, converged=False)
+
+    def is_last(self, model: _Model, before: float) -> bool:
+        """Whether the step after this one would promise less than the tolerance.
+
+        Close to the minimum each promise is a constant times the square of that before.
+        """
+        if model.is_saddle:
+            return False
+        quadratic = model.promise < CLOSE and model.promise < before < np.inf
+        next_promise = model.promise**3 / before**2 if quadratic else model.promise
+        return next_promise <= self.tol
 
     def factor(self, Psi: Array) -> _Factor:
         """Factor Psi along its eigenvectors, the largest variance first."""
@@ -159,17 +176,16 @@ class _Search:
         d Psi = L E' + E L' for a change E of L, and the gradient in L is 2 S L.
         """
         V, scale = factor.V, factor.scale
-        rows, columns = self._free(len(scale))
+        rows, columns = _free(len(scale), diagonal=self.diagonal)
         S = V.T @ at.S @ V
-        hessian = at.hessian
-        for _ in range(4):  # turn each index in its turn
-            hessian = np.tensordot(hessian, V, axes=(0, 0))
+        VV = np.einsum("ai,bj->abij", V, V).reshape(S.size, S.size)
+        hessian = VV.T @ at.hessian.reshape(S.size, S.size) @ VV
         change = np.zeros((len(rows), len(S), len(S)))
         free = np.arange(len(rows))
         change[free, rows, columns] += scale[columns]
         change[free, columns, rows] += scale[columns]
         flat = change.reshape(len(rows), -1)
-        H = flat @ hessian.reshape(S.size, S.size) @ flat.T
+        H = flat @ hessian @ flat.T
         H += 2 * S[np.ix_(rows, rows)] * np.equal.outer(columns, columns)
         curvature, basis = np.linalg.eigh(H)
         gradient = basis.T @ (2 * S * scale)[rows, columns]
@@ -197,15 +213,33 @@ class _Search:
     def moved(self, factor: _Factor, step: Array) -> _Factor:
         """Factor Psi anew after a step in the free entries of Lambda."""
         L = np.diag(factor.scale)
-        L[self._free(len(L))] += step
+        L[_free(len(L), diagonal=self.diagonal)] += step
         Lambda = factor.V @ L
         return self.factor(Lambda @ Lambda.T)
 
-    def _free(self, q: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Rows and columns of the free entries of Lambda."""
-        if self.diagonal:
-            return np.arange(q), np.arange(q)
-        return np.tril_indices(q)
+
+@cache
+def _free(q: int, *, diagonal: bool) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows and columns of the free entries of Lambda."""
+    return (np.arange(q), np.arange(q)) if diagonal else np.tril_indices(q)
+
+
+def _ever_smaller_samples(criterion: CovarianceCriterion) -> list[CovarianceCriterion]:
+    """List the criterion of all groups and those of samples, as far as these are smaller."""
+    chain = [criterion]
+    for size in SAMPLE_GROUPS:
+        step = chain[-1].problem.n_groups // size
+        if step > 1:
+            chain.append(chain[-1].sampled(step))
+    return chain
+
+
+def _explains_all(criterion: CovarianceCriterion, factor: _Factor) -> bool:
+    """Whether no more residual is left than rounding."""
+    if factor.scale.max() < LARGE_SD_RATIO:
+        return False
+    _, M = criterion.eliminate(factor.Lambda)
+    return float(residual_square(M)) <= 2 * PERFECT_FIT * float(M[-1, -1])
 
 
 def _without_negligible(criterion: CovarianceCriterion, state: _State) -> Array:

@@ -87,13 +87,14 @@ class GroupedMoments:
         C = np.zeros((len(random), n_columns, len(labels)))
         size = max(CHUNK_VALUES // n_columns, MIN_CHUNK_ROWS)
         buffer = np.ones((n_columns, min(size, n_rows)))
-        for start in range(0, n_rows, size):
-            chunk = slice(start, start + size)
-            D = _fill(buffer, X[chunk], y[chunk], shift)
-            WD = D if sample_weight is None else D * sample_weight[chunk]
-            T += D @ WD.T
-            if codes is not None:
-                _add_by_group(C, D, WD, codes[chunk].astype(np.intp, copy=False), random)
+        with np.errstate(over="ignore", invalid="ignore"):
+            for start in range(0, n_rows, size):
+                chunk = slice(start, start + size)
+                D = _fill(buffer, X[chunk], y[chunk], shift)
+                WD = D if sample_weight is None else D * sample_weight[chunk]
+                T += D @ WD.T
+                if codes is not None:
+                    _add_by_group(C, D, WD, codes[chunk].astype(np.intp, copy=False), random)
         counts = _count_rows(codes, sample_weight, len(labels))
         there = counts > 0
         if not there.all():

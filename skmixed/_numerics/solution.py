@@ -123,6 +123,8 @@ def _triangular(factor: Array, *, diagonal: bool) -> Array:
     if diagonal:
         return np.diag(np.sqrt(np.sum(factor**2, axis=1)))
     L = np.zeros((len(factor),) * 2)
+    if factor.size == 0:
+        return L
     R = np.asarray(qr(factor.T, mode="r")[0])
     L[:, : len(R)] = R.T
     L *= np.where(np.diag(L) < 0, -1.0, 1.0)
