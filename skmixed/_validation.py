@@ -7,6 +7,8 @@ import pandas as pd
 from sklearn.utils.validation import _check_sample_weight
 
 LABELS_SHOWN = 10
+# What errors about text in an array of numbers say.
+SIGNS_OF_TEXT = ("convert", "promoted", "must be numeric", "float()")
 # The hash table grows from here; pandas would start with 34 MB for a million rows.
 SIZE_HINT = 2**14
 
@@ -148,11 +150,11 @@ def check_enough_rows(X, sample_weight, *, has_groups):
 
 def explain_text_columns(X, error, *, has_groups):
     """Name the columns of a DataFrame that cannot be numbers, or pass the error on."""
-    of_conversion = any(
-        part in str(error) for part in ("convert", "must be numeric", "float()")
-    )
-    text = [str(name) for name in X.columns if _is_text(X[name])] if hasattr(X, "iloc") else []
-    if not (of_conversion and text):
+    about_text = any(sign in str(error) for sign in SIGNS_OF_TEXT)
+    if not (about_text and isinstance(X, pd.DataFrame)):
+        raise error
+    text = [str(name) for name in X.columns if _is_text(X[name])]
+    if not text:
         raise error
     hint = "" if has_groups else f"If one of them holds the groups, pass group_by={text[0]!r}. "
     raise ValueError(

@@ -206,7 +206,7 @@ def test_one_dimensional_x_is_refused(frame, rows, group_by):
     beside = {"groups": groups} if group_by is None else {}
     model = RandomInterceptRegressor(group_by=group_by)
     for vector in (frame["a"], frame["a"].to_numpy(), frame["a"].tolist()):
-        with pytest.raises(ValueError, match="Expected 2D array|Expected a 2-dimensional"):
+        with pytest.raises(ValueError, match=r"Expected 2D array|Expected a 2-dimensional"):
             model.fit(vector, y, **beside)
 
 
@@ -227,5 +227,5 @@ def test_dates_with_and_without_time_zone_do_not_match(rows):
     X, y, groups = rows
     days = pd.date_range("2026-01-01", periods=6)[groups]
     model = RandomInterceptRegressor().fit(X, y, groups=days)
-    with pytest.raises(ValueError, match="same type as in fit, datetime64 .* with a time zone"):
+    with pytest.raises(ValueError, match=r"same type as in fit, datetime .* with a time zone"):
         model.predict(X, groups=days.tz_localize("UTC"))

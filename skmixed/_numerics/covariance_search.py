@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -17,6 +17,8 @@ from skmixed._numerics.moments import Array
 STARTS = (1.0, 0.05, 30.0, 0.003, 1000.0)
 FEW_GROUPS = 500
 STARTS_OF_MANY = STARTS[:3]
+# What a search among samples of groups may leave.
+ROUGH = 1e-3
 # With many groups the search begins with about 500 of them, and goes on with about 5,000.
 SAMPLE_GROUPS = (5000, 500)
 # A curvature below minus this share of the largest one marks a saddle.
@@ -65,13 +67,18 @@ def minimize_covariance(
     q = len(criterion.problem.G)
     if not criterion.is_identified:
         return Optimum(np.zeros((q, q)), 1, converged=True)
-    search = _Search(diagonal, tol, max_iter)
+    few = criterion.problem.n_groups <= FEW_GROUPS
+    search = _Search(diagonal, tol, max_iter, verify=few)
+    rough = search if few else replace(search, tol=max(tol, ROUGH))
     chain = _ever_smaller_samples(criterion)
-    starts = STARTS if criterion.problem.n_groups <= FEW_GROUPS else STARTS_OF_MANY
-    found = [search.descend(chain[-1], ratio * np.eye(q)) for ratio in starts]
+    starts = STARTS if few else STARTS_OF_MANY
+    found = [rough.descend(chain[-1], ratio * np.eye(q)) for ratio in starts]
     best = min(found, key=lambda state: chain[-1].value(state.factor.Lambda))
-    for larger in reversed(chain[:-1]):
-        best = search.descend(larger, best.factor.Lambda @ best.factor.Lambda.T)
+    for sample in reversed(chain[1:-1]):
+        best = rough.descend(sample, best.factor.Psi)
+    if best.converged or not few:
+        # for few groups, too: which of equal minima was the lowest must not show
+        best = search.descend(criterion, best.factor.Psi).after(best)
     beyond = best.factor.is_beyond or _explains_all(criterion, best.factor)
     Lambda = _without_negligible(criterion, best)
     return Optimum(Lambda, best.n_iter, best.converged and not beyond, beyond)
@@ -89,6 +96,10 @@ class _Factor:
         return self.V * self.scale
 
     @property
+    def Psi(self) -> Array:
+        return self.Lambda @ self.Lambda.T
+
+    @property
     def is_beyond(self) -> bool:
         return bool(self.scale.max() >= LARGEST_SD_RATIO)
 
@@ -100,6 +111,10 @@ class _State:
     factor: _Factor
     n_iter: int
     converged: bool
+
+    def after(self, earlier: _State) -> _State:
+        """Count the steps of an earlier descent that led here."""
+        return replace(self, n_iter=self.n_iter + earlier.n_iter)
 
 
 @dataclass(frozen=True)
@@ -129,9 +144,12 @@ class _Model:
 
 @dataclass(frozen=True)
 class _Search:
+    """Newton's method; without `verify` the last step is not looked back at."""
+
     diagonal: bool
     tol: float
     max_iter: int
+    verify: bool = True
 
     def descend(self, criterion: CovarianceCriterion, Psi: Array) -> _State:
         """Newton steps with backtracking from Psi to a local minimum."""
@@ -153,15 +171,17 @@ class _Search:
         return _State(factor, self.max_iter, converged=False)
 
     def is_last(self, model: _Model, before: float) -> bool:
-        """Whether the step after this one would promise less than the tolerance.
+        """Whether this step, or without `verify` that after it, promises less than tol.
 
-        Close to the minimum each promise is a constant times the square of that before.
+        Close to the minimum each promise is a constant times the square of that before. With
+        many groups that is accurate enough: to a ten-thousandth of a standard error.
         """
         if model.is_saddle:
             return False
         quadratic = model.promise < CLOSE and model.promise < before < np.inf
-        next_promise = model.promise**3 / before**2 if quadratic else model.promise
-        return next_promise <= self.tol
+        if self.verify or not quadratic:
+            return model.promise <= self.tol
+        return model.promise**3 / before**2 <= self.tol
 
     def factor(self, Psi: Array) -> _Factor:
         """Factor Psi along its eigenvectors, the largest variance first."""
