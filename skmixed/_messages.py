@@ -30,8 +30,9 @@ RANK_DEFICIENT = (
 )
 BEYOND_MEASURE = (
     "The variance between groups exceeds the residual variance beyond measure: within groups y "
-    "is explained exactly, and no finite ratio is best. The estimates are those of the largest "
-    "ratio tried."
+    "is explained exactly, or without an intercept the level of y counts as variance between "
+    "groups. The estimates are those of the largest ratio tried. Fit an intercept, or leave "
+    "out random effects."
 )
 NOT_CONVERGED = (
     "No convergence after max_iter={max_iter} iterations; the attributes hold the estimate so "

@@ -112,6 +112,17 @@ def test_no_fixed_effects_at_all(rows):
     np.testing.assert_allclose(model.random_effects_, oracle["b"], atol=1e-8)
 
 
+def test_an_intercept_given_as_a_column(rows):
+    X, y, groups = rows
+    y = y + 1e6
+    one = RandomInterceptRegressor().fit(X, y, groups=groups)
+    other = RandomInterceptRegressor(fit_intercept=False)
+    other.fit(np.column_stack([np.full(len(y), 2.0), X]), y, groups=groups)
+    assert other.criterion_ == pytest.approx(one.criterion_ + 2 * np.log(2), abs=1e-8)
+    np.testing.assert_allclose(other.coef_, [one.intercept_ / 2, *one.coef_], rtol=1e-10)
+    np.testing.assert_allclose(other.random_effects_, one.random_effects_, atol=1e-8)
+
+
 def test_weights_count_rows(rows):
     X, y, groups = rows
     w = np.random.default_rng(0).integers(0, 4, len(y))

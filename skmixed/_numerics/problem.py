@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,6 +110,16 @@ def make_problem(
     -------
     Problem
     """
+    if not fit_intercept:
+        constant = _constant_column(moments)
+        if constant is not None:
+            problem = make_problem(
+                moments,
+                random_intercept=random_intercept,
+                diagonal=diagonal,
+                fixed_slopes=fixed_slopes,
+            )
+            return _with_constant_column(problem, constant, moments.shift[constant])
     moments = _relocate(moments, fit_intercept=fit_intercept)
     scale, varies = _scales(moments)
     kept, dependent = _fixed_columns(
@@ -150,6 +160,35 @@ def _relocate(moments: GroupedMoments, *, fit_intercept: bool) -> GroupedMoments
     if np.all(offset**2 <= 0.1 * np.diag(moments.T) / moments.n):
         return moments  # near enough: the pass already used a pilot mean
     return moments.around(moments.shift + offset)
+
+
+def _constant_column(moments: GroupedMoments) -> int | None:
+    """Position of a feature that is a constant other than zero: an intercept given as data."""
+    centred = _relocate(moments, fit_intercept=True)
+    _, varies = _scales(centred)
+    constant = np.flatnonzero(~varies[1:-1] & (centred.shift[1:-1] != 0))
+    return int(constant[0]) + 1 if len(constant) else None
+
+
+def _with_constant_column(problem: Problem, column: int, value: float) -> Problem:
+    """Give the intercept of a problem to the constant column that stands for it.
+
+    So y may be taken around its mean, as with an intercept, and keeps its digits.
+    """
+    place = column - 1
+    origin, backmap = problem.origin[1:].copy(), problem.backmap[1:].copy()
+    kept, dependent = problem.kept[1:].copy(), problem.dependent[1:].copy()
+    origin[place], backmap[place] = problem.origin[0] / value, problem.backmap[0] / value
+    kept[place], dependent[place] = True, False
+    log_scale = problem.log_scale + 2 * float(np.log(abs(value)))
+    return replace(
+        problem,
+        origin=origin,
+        backmap=backmap,
+        kept=kept,
+        dependent=dependent,
+        log_scale=log_scale,
+    )
 
 
 def _scales(moments: GroupedMoments) -> tuple[Array, NDArray[np.bool_]]:

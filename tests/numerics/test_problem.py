@@ -48,12 +48,23 @@ def test_columns_that_follow_from_those_before_are_dropped(rows, column, kept):
     np.testing.assert_array_equal(problem.kept, [True] * 5 + [kept, True])
 
 
-def test_a_constant_column_serves_as_intercept(rows):
+@pytest.mark.parametrize("place", [0, 2, 4])
+@pytest.mark.parametrize("value", [1.0, -0.1])
+def test_a_constant_column_serves_as_intercept(rows, place, value):
+    """As in the matrices of formula packages; a large level of y costs no digits then."""
     X, y, groups = rows
-    problem = problem_of(
-        np.column_stack([X, np.full(200, 0.1)]), y, groups, fit_intercept=False
-    )
+    y = y + 1e6
+    design = np.insert(X, place, value, axis=1)
+    problem = problem_of(design, y, groups, fit_intercept=False)
+    expected = problem_of(X, y, groups)
     assert problem.kept.all()
+    np.testing.assert_allclose(problem.T, expected.T, atol=1e-8)
+    beta = np.linalg.solve(problem.T[:-1, :-1], problem.T[:-1, -1])
+    coef = problem.origin + problem.backmap @ beta
+    fitted = design @ np.linalg.lstsq(design, y)[0]
+    np.testing.assert_allclose(design @ coef, fitted, rtol=1e-10)
+    log_det = np.linalg.slogdet(problem.T[:-1, :-1])[1] + problem.log_scale
+    assert log_det == pytest.approx(np.linalg.slogdet(design.T @ design)[1], abs=1e-8)
 
 
 def test_moments_around_a_bad_shift_give_the_same_problem(rows):
