@@ -71,6 +71,21 @@ def test_routed_groups_reach_splitter_and_search(rows):
     assert search.best_score_ == pytest.approx(np.mean(scores), abs=1e-10)
 
 
+@pytest.mark.usefixtures("routing")
+def test_the_unit_of_splitting_may_be_another(rows):
+    X, y, groups = rows
+    region = groups // 2
+    model = RandomInterceptRegressor()
+    model.set_fit_request(groups="site").set_score_request(groups="site")
+    params = {"groups": region, "site": groups}
+    found = cross_validate(model, X, y, params=params, cv=GroupKFold(4))["test_score"]
+    expected = []
+    for train, test in GroupKFold(4).split(X, y, region):
+        by_hand = RandomInterceptRegressor().fit(X[train], y[train], groups=groups[train])
+        expected.append(by_hand.score(X[test], y[test], groups=groups[test]))
+    np.testing.assert_allclose(found, expected, atol=1e-10)
+
+
 def test_groups_lost_on_the_way_are_an_error(rows):
     X, y, groups = rows
     model = RandomInterceptRegressor().fit(X, y, groups=groups)
