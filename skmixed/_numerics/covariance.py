@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.linalg import lapack
 
 from skmixed._numerics.criterion import PERFECT_FIT, Criterion
 from skmixed._numerics.moments import Array
@@ -120,8 +121,10 @@ class CovarianceCriterion(Criterion):
     def _inverse_root(self, M: Array) -> tuple[Array, float, float]:
         """W with W [Delta_X, Delta_y]' = [U, u]', and log|M_XX| and r2 on the way."""
         W = np.zeros_like(M)
-        L = np.linalg.cholesky(M[:-1, :-1])
-        W[:-1, :-1] = np.linalg.inv(L)
+        L, failed = lapack.dpotrf(M[:-1, :-1], lower=1, clean=1)
+        if failed:
+            raise np.linalg.LinAlgError("M_XX is not positive definite")
+        W[:-1, :-1], _ = lapack.dtrtri(L, lower=1)
         explained = W[:-1, :-1] @ M[:-1, -1]
         r2 = max(M[-1, -1] - explained @ explained, PERFECT_FIT * M[-1, -1])
         W[-1] = np.append(-W[:-1, :-1].T @ explained, 1.0) * np.sqrt(self.dof / r2)

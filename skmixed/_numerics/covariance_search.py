@@ -198,7 +198,7 @@ class _Search:
         V, scale = factor.V, factor.scale
         rows, columns = _free(len(scale), diagonal=self.diagonal)
         S = V.T @ at.S @ V
-        VV = np.einsum("ai,bj->abij", V, V).reshape(S.size, S.size)
+        VV = (V[:, None, :, None] * V[None, :, None, :]).reshape(S.size, S.size)
         hessian = VV.T @ at.hessian.reshape(S.size, S.size) @ VV
         change = np.zeros((len(rows), len(S), len(S)))
         free = np.arange(len(rows))
@@ -206,7 +206,7 @@ class _Search:
         change[free, columns, rows] += scale[columns]
         flat = change.reshape(len(rows), -1)
         H = flat @ hessian @ flat.T
-        H += 2 * S[np.ix_(rows, rows)] * np.equal.outer(columns, columns)
+        H += 2 * S[rows[:, None], rows] * (columns[:, None] == columns)
         curvature, basis = np.linalg.eigh(H)
         gradient = basis.T @ (2 * S * scale)[rows, columns]
         return _Model(gradient, curvature, basis)
