@@ -7,10 +7,8 @@ from numbers import Integral, Real
 
 import numpy as np
 import pandas as pd
-from scipy.linalg import LinAlgWarning
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import r2_score
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.extmath import safe_sparse_dot
@@ -28,11 +26,8 @@ from skmixed._messages import (
     MISSING_IN_FIT,
     MISSING_IN_PREDICT,
     NAMED_INTERCEPT,
-    RANK_DEFICIENT,
     TOO_LARGE,
-    TOO_MANY_EFFECTS,
-    why_not_converged,
-    why_singular,
+    warn_about_fit,
 )
 from skmixed._numerics.estimate import estimate
 from skmixed._numerics.moments import GroupedMoments
@@ -49,7 +44,7 @@ from skmixed._validation import (
     explain_text_columns,
     match_groups,
 )
-from skmixed.exceptions import MissingGroupsWarning, SingularFitWarning
+from skmixed.exceptions import MissingGroupsWarning
 
 INTERCEPT = "(Intercept)"
 
@@ -357,8 +352,7 @@ class BaseMixedRegressor(RegressorMixin, BaseEstimator):
         self._store_fixed_effects(solution)
         self._store_random_effects(solution)
         self._store_fit(problem, optimum, solution)
-        self._warn_of_dropped_columns(problem)
-        self._warn_of_singular_fit(problem, optimum, solution)
+        warn_about_fit(self, problem, optimum, solution)
         return self
 
     def _store_groups(self, moments):
@@ -401,25 +395,3 @@ class BaseMixedRegressor(RegressorMixin, BaseEstimator):
         self.converged_ = optimum.converged
         self.n_iter_ = optimum.n_iter
         self._n_rows = problem.n
-
-    def _warn_of_dropped_columns(self, problem):
-        dropped = self.coef_cov_.index[problem.dependent]
-        if len(dropped):
-            message = RANK_DEFICIENT.format(columns=", ".join(dropped))
-            warnings.warn(message, LinAlgWarning, stacklevel=5)
-
-    def _warn_of_singular_fit(self, problem, optimum, solution):
-        n_effects, n_rows = solution.b.size, problem.n_rows.sum()
-        crowded = len(solution.b) > 1 and n_effects >= n_rows > self.n_groups_ > 1
-        if crowded:
-            message = TOO_MANY_EFFECTS.format(n_effects=n_effects, n_rows=n_rows)
-            warnings.warn(message, SingularFitWarning, stacklevel=5)
-        if not optimum.converged:
-            message = why_not_converged(self.max_iter, beyond=optimum.beyond)
-            warnings.warn(message, ConvergenceWarning, stacklevel=5)
-        elif self.singular_ and self.n_groups_ and not crowded:
-            terms = self.random_effects_.columns
-            message = why_singular(
-                self.groups_, problem.n_rows, solution, terms, problem.random_kept
-            )
-            warnings.warn(message, SingularFitWarning, stacklevel=5)

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
+
+from scipy.linalg import LinAlgWarning
+from sklearn.exceptions import ConvergenceWarning
+
+from skmixed.exceptions import SingularFitWarning
+
 REMEDIES = (
     "Do one of these:\n"
     "  model.predict(X, groups=groups)        # groups: one label for each row of X; of a "
@@ -85,27 +92,48 @@ TOO_MANY_EFFECTS = (
 )
 
 
-def why_not_converged(max_iter, *, beyond):
-    """Explain a search that ended without an optimum."""
-    return BEYOND_MEASURE if beyond else NOT_CONVERGED.format(max_iter=max_iter)
+def warn_about_fit(model, problem, optimum, solution):
+    """Warn of what a user must know of a fit before reading its numbers.
+
+    Parameters
+    ----------
+    model : estimator
+        The fitted model; called from `fit` by way of one method.
+    problem, optimum, solution : Problem, Optimum, Solution
+        What it was fitted from.
+    """
+    dropped = model.coef_cov_.index[problem.dependent]
+    if len(dropped):
+        message = RANK_DEFICIENT.format(columns=", ".join(dropped))
+        warnings.warn(message, LinAlgWarning, stacklevel=5)
+    n_effects, n_rows = solution.b.size, problem.n_rows.sum()
+    crowded = len(solution.b) > 1 and n_effects >= n_rows > model.n_groups_ > 1
+    if crowded:
+        message = TOO_MANY_EFFECTS.format(n_effects=n_effects, n_rows=n_rows)
+        warnings.warn(message, SingularFitWarning, stacklevel=5)
+    if not optimum.converged:
+        message = NOT_CONVERGED.format(max_iter=model.max_iter)
+        message = BEYOND_MEASURE if optimum.beyond else message
+        warnings.warn(message, ConvergenceWarning, stacklevel=5)
+    elif model.singular_ and model.n_groups_ and not crowded:
+        message = SINGULAR + _why_singular(model, problem, solution)
+        warnings.warn(message, SingularFitWarning, stacklevel=5)
 
 
-def why_singular(labels, n_rows, solution, terms, random_kept):
+def _why_singular(model, problem, solution):
     """Explain why random effects do not vary, or not in all directions."""
-    unclear = terms[~random_kept]
-    constant = terms[~solution.Lambda.any(axis=1)]
+    labels, terms = model.groups_, model.random_effects_.columns
+    unclear, constant = terms[~problem.random_kept], terms[~solution.Lambda.any(axis=1)]
     if len(labels) == 1:
-        reason = ONE_GROUP.format(label=labels.tolist()[0])
-    elif n_rows.max() == 1:
-        reason = ONE_ROW_EACH.format(n_groups=len(labels))
-    elif solution.sigma2 == 0:
-        reason = NO_RESIDUAL
-    elif len(unclear):
-        reason = UNCLEAR_COLUMNS.format(columns=", ".join(unclear))
-    elif solution.rank == 0:
-        reason = ZERO_VARIANCE
-    elif len(constant):
-        reason = NO_VARIANCE_OF.format(columns=", ".join(constant))
-    else:
-        reason = LOW_RANK.format(q=len(terms), rank=solution.rank)
-    return SINGULAR + reason
+        return ONE_GROUP.format(label=labels.tolist()[0])
+    if problem.n_rows.max() == 1:
+        return ONE_ROW_EACH.format(n_groups=len(labels))
+    if solution.sigma2 == 0:
+        return NO_RESIDUAL
+    if len(unclear):
+        return UNCLEAR_COLUMNS.format(columns=", ".join(unclear))
+    if solution.rank == 0:
+        return ZERO_VARIANCE
+    if len(constant):
+        return NO_VARIANCE_OF.format(columns=", ".join(constant))
+    return LOW_RANK.format(q=len(terms), rank=solution.rank)
