@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -12,20 +13,22 @@ from skmixed._numerics.covariance import CovarianceCriterion, Evaluation
 from skmixed._numerics.criterion import PERFECT_FIT, Optimum, residual_square
 from skmixed._numerics.moments import Array
 
-# Variance ratios to start from, since the criterion may have several minima; with more groups
-# it has so less often.
+# Variance ratios to start from, since the criterion may have several minima; and those to
+# start from in samples, which do not show the minima that a few extreme rows make.
 STARTS = (1.0, 0.05, 30.0, 0.003, 1000.0)
-FEW_GROUPS = 500
-STARTS_OF_MANY = STARTS[:3]
+STARTS_IN_SAMPLES = STARTS[:3]
 # What a search among samples of groups may leave.
 ROUGH = 1e-3
-# With many groups the search begins with about 500 of them, and goes on with about 5,000.
+# With 1,000 groups or more the search begins with about 500 of them, and goes on with about
+# 5,000.
 SAMPLE_GROUPS = (5000, 500)
 # A curvature below minus this share of the largest one marks a saddle.
 SADDLE = 1e-6
 # Curvatures are raised to this share of the largest one.
 FLAT = 1e-9
 MAX_HALVINGS = 40
+# Relative distance in Psi at which a search among samples of groups knows a minimum again.
+NEAR = 0.1
 # A promise from which on Newton steps converge quadratically.
 CLOSE = 0.01
 # Ratio of standard deviations, random effect over residual, that is beyond measure; the sums
@@ -67,12 +70,14 @@ def minimize_covariance(
     q = len(criterion.problem.G)
     if not criterion.is_identified:
         return Optimum(np.zeros((q, q)), 1, converged=True)
-    few = criterion.problem.n_groups <= FEW_GROUPS
+    chain = _ever_smaller_samples(criterion)
+    few = len(chain) == 1
     search = _Search(diagonal, tol, max_iter, verify=few)
     rough = search if few else replace(search, tol=max(tol, ROUGH))
-    chain = _ever_smaller_samples(criterion)
-    starts = STARTS if few else STARTS_OF_MANY
-    found = [rough.descend(chain[-1], ratio * np.eye(q)) for ratio in starts]
+    starts = STARTS if few else STARTS_IN_SAMPLES
+    found: list[_State] = []
+    for ratio in starts:
+        found.append(rough.descend(chain[-1], ratio * np.eye(q), [] if few else found))
     best = min(found, key=lambda state: chain[-1].value(state.factor.Lambda))
     for sample in reversed(chain[1:-1]):
         best = rough.descend(sample, best.factor.Psi)
@@ -111,6 +116,11 @@ class _State:
     factor: _Factor
     n_iter: int
     converged: bool
+
+    def is_near(self, factor: _Factor) -> bool:
+        """Whether another Psi differs from this one by a small share of it."""
+        distance = float(np.linalg.norm(factor.Psi - self.factor.Psi))
+        return distance <= NEAR * float(np.linalg.norm(self.factor.Psi))
 
     def after(self, earlier: _State) -> _State:
         """Count the steps of an earlier descent that led here."""
@@ -151,8 +161,13 @@ class _Search:
     max_iter: int
     verify: bool = True
 
-    def descend(self, criterion: CovarianceCriterion, Psi: Array) -> _State:
-        """Newton steps with backtracking from Psi to a local minimum."""
+    def descend(
+        self, criterion: CovarianceCriterion, Psi: Array, known: Sequence[_State] = ()
+    ) -> _State:
+        """Newton steps with backtracking from Psi to a local minimum.
+
+        A descent that has come near a known minimum is taken to end there.
+        """
         factor = self.factor(Psi)
         at = criterion(factor.Lambda)
         before = np.inf
@@ -161,6 +176,9 @@ class _Search:
             if self.is_last(model, before):
                 factor = self.moved(factor, model.basis @ model.newton)
                 return _State(factor, n_iter, converged=True)
+            for state in known:
+                if state.is_near(factor) and not model.is_saddle:
+                    return state
             further = self.shortened_step(criterion, factor, at, model)
             if further is None:  # rounding hides what is left to gain
                 converged = model.promise <= np.sqrt(self.tol)
