@@ -358,6 +358,17 @@ def test_a_slope_of_zeros_alone(rows):
     np.testing.assert_allclose(model.predict(X, groups=groups), pooled.predict(X))
 
 
+def test_a_constant_slope_without_fixed_effect_is_a_random_intercept(rows):
+    """A constant column stands for the intercept only if it is a fixed effect."""
+    X, y, groups = rows
+    design = np.column_stack([np.ones(len(y)), X])
+    options = {"random_intercept": False, "fixed_slopes": False, "fit_intercept": False}
+    model = RandomSlopeRegressor([0], **options).fit(design, y, groups=groups)
+    other = RandomInterceptRegressor(fit_intercept=False).fit(X, y, groups=groups)
+    assert model.coef_[0] == 0.0
+    assert model.criterion_ == pytest.approx(other.criterion_, abs=1e-8)
+
+
 def test_more_random_effects_than_rows(rows):
     X, y, _ = rows
     with pytest.warns(SingularFitWarning, match="There are 600 random effects for 300 rows"):

@@ -111,7 +111,7 @@ def make_problem(
     Problem
     """
     if not fit_intercept:
-        constant = _constant_column(moments)
+        constant = _constant_column(moments, fixed_slopes=fixed_slopes)
         if constant is not None:
             problem = make_problem(
                 moments,
@@ -162,12 +162,15 @@ def _relocate(moments: GroupedMoments, *, fit_intercept: bool) -> GroupedMoments
     return moments.around(moments.shift + offset)
 
 
-def _constant_column(moments: GroupedMoments) -> int | None:
-    """Position of a feature that is a constant other than zero: an intercept given as data."""
+def _constant_column(moments: GroupedMoments, *, fixed_slopes: bool) -> int | None:
+    """Position of a fixed effect that is a constant, not 0: an intercept given as data."""
     centred = _relocate(moments, fit_intercept=True)
     _, varies = _scales(centred)
-    constant = np.flatnonzero(~varies[1:-1] & (centred.shift[1:-1] != 0))
-    return int(constant[0]) + 1 if len(constant) else None
+    constant = ~varies & (centred.shift != 0)
+    constant[-1] = False  # y
+    if not fixed_slopes:
+        constant[list(moments.random)] = False
+    return int(np.flatnonzero(constant)[0]) if constant.any() else None
 
 
 def _with_constant_column(problem: Problem, column: int, value: float) -> Problem:
