@@ -19,9 +19,9 @@ STARTS = (1.0, 0.05, 30.0, 0.003, 1000.0)
 STARTS_IN_SAMPLES = STARTS[:3]
 # What a search among samples of groups may leave.
 ROUGH = 1e-3
-# With 1,000 groups or more the search begins with about 500 of them, and goes on with about
-# 5,000.
-SAMPLE_GROUPS = (5000, 500)
+# With many groups the search begins with about 250 of them, and goes on with about 5,000.
+MANY_GROUPS = 1000
+SAMPLE_GROUPS = (5000, 250)
 # A curvature below minus this share of the largest one marks a saddle.
 SADDLE = 1e-6
 # Curvatures are raised to this share of the largest one.
@@ -265,6 +265,8 @@ def _free(q: int, *, diagonal: bool) -> tuple[NDArray[np.intp], NDArray[np.intp]
 def _ever_smaller_samples(criterion: CovarianceCriterion) -> list[CovarianceCriterion]:
     """List the criterion of all groups and those of samples, as far as these are smaller."""
     chain = [criterion]
+    if criterion.problem.n_groups < MANY_GROUPS:
+        return chain
     for size in SAMPLE_GROUPS:
         step = chain[-1].problem.n_groups // size
         if step > 1:

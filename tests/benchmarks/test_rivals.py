@@ -13,7 +13,7 @@ mixedlm_rs = pytest.importorskip("mixedlm_rs")
 @pytest.mark.parametrize(
     ("n_random", "limit"), [(1, 3.0), (2, 2.8)], ids=["intercept", "slope"]
 )
-def test_fit_relative_to_mixedlm_rs(n_random, limit, median_seconds, record_ratio):
+def test_fit_relative_to_mixedlm_rs(n_random, median_seconds, record_ratio):
     X, y, groups = make_mixed_regression(
         200_000, 10, 5000, slope_variances=[0.3] + [0.0] * 9, random_state=0
     )
@@ -34,4 +34,4 @@ def test_fit_relative_to_mixedlm_rs(n_random, limit, median_seconds, record_rati
     record_ratio(
         f"fit, 2e5 x 10, 5,000 groups, {n_random} random column(s), mixedlm-rs / ours", ratio
     )
-    assert ratio >= limit
+    assert ratio >= 3.0

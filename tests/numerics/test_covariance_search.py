@@ -157,6 +157,7 @@ def test_a_start_from_a_sample_of_groups_ends_at_the_same_place(monkeypatch):
     criterion = criterion_of(*sleep_like(0.5, n_groups=600), (0, 1))
     whole = minimum(criterion)
     monkeypatch.setattr(covariance_search, "SAMPLE_GROUPS", (200, 50))
+    monkeypatch.setattr(covariance_search, "MANY_GROUPS", 100)
     sampled = minimum(criterion)
     assert sampled.n_iter < whole.n_iter
     np.testing.assert_allclose(
