@@ -70,3 +70,11 @@ def test_missing_values_are_refused(frame):
     table.loc[3, "ses"] = pd.NA
     with pytest.raises(ValueError, match="contains NaN"):
         RandomInterceptRegressor(group_by="school").fit(table[["ses", "school"]], table["math"])
+
+
+@pytest.mark.parametrize("group_by", ["school", -1])
+def test_an_arrow_table(frame, expected, group_by):
+    pa = pytest.importorskip("pyarrow")
+    table = pa.Table.from_pandas(frame[["ses", "female", "school"]], preserve_index=False)
+    model = RandomSlopeRegressor(["ses"], group_by=group_by).fit(table, frame["math"])
+    np.testing.assert_allclose(model.predict(table), expected[1])
