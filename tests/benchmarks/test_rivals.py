@@ -10,9 +10,7 @@ mixedlm_rs = pytest.importorskip("mixedlm_rs")
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:mixedlm_rs")
-@pytest.mark.parametrize(
-    ("n_random", "limit"), [(1, 3.0), (2, 2.8)], ids=["intercept", "slope"]
-)
+@pytest.mark.parametrize("n_random", [1, 2], ids=["intercept", "slope"])
 def test_fit_relative_to_mixedlm_rs(n_random, median_seconds, record_ratio):
     X, y, groups = make_mixed_regression(
         200_000, 10, 5000, slope_variances=[0.3] + [0.0] * 9, random_state=0
