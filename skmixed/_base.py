@@ -21,6 +21,7 @@ from sklearn.utils.validation import (
 )
 
 from skmixed._columns import split_group_column
+from skmixed._inference import InferenceMixin
 from skmixed._messages import (
     GIVEN_TWICE,
     MISSING_IN_FIT,
@@ -47,9 +48,11 @@ from skmixed._validation import (
 from skmixed.exceptions import MissingGroupsWarning
 
 INTERCEPT = "(Intercept)"
+# Made from the moments when first needed, and not stored.
+DERIVED = ("_criterion", "_uncertainty")
 
 
-class BaseMixedRegressor(RegressorMixin, BaseEstimator):
+class BaseMixedRegressor(InferenceMixin, RegressorMixin, BaseEstimator):
     """Linear mixed model with one grouping factor: everything but the random columns.
 
     Subclasses give the constructor; see `RandomInterceptRegressor` for the parameters,
@@ -107,7 +110,8 @@ class BaseMixedRegressor(RegressorMixin, BaseEstimator):
 
     def __getstate__(self):
         # skops cannot store pandas objects
-        return {name: pack(value) for name, value in super().__getstate__().items()}
+        state = super().__getstate__().items()
+        return {name: pack(value) for name, value in state if name not in DERIVED}
 
     def __setstate__(self, state):
         super().__setstate__({name: unpack(value) for name, value in state.items()})
@@ -155,7 +159,7 @@ class BaseMixedRegressor(RegressorMixin, BaseEstimator):
             raise ValueError(TOO_LARGE)
         return self._fit_moments(moments)
 
-    def predict(self, X, groups=None):
+    def predict(self, X, groups=None, *, return_std=False):
         """Predict y for rows of known and of new groups.
 
         A row of a known group is predicted by that group's own line, ``x'beta + b_j``; a row
@@ -167,11 +171,15 @@ class BaseMixedRegressor(RegressorMixin, BaseEstimator):
             The same columns as in `fit`.
         groups : array-like of shape (n_rows,), optional
             Group label of each row. Required if `fit` was given `groups`.
+        return_std : bool, default=False
+            Whether to return the standard deviation of a new y around its prediction, too: it
+            holds the residual, what is open about the group, and the uncertainty of the fixed
+            effects. See `predict_interval` for the mean, and for weights.
 
         Returns
         -------
-        ndarray of shape (n_rows,)
-            Predicted values.
+        ndarray of shape (n_rows,), or a pair of such arrays
+            Predicted values, and their standard deviations if `return_std`.
 
         Raises
         ------
@@ -180,35 +188,35 @@ class BaseMixedRegressor(RegressorMixin, BaseEstimator):
             groups and ``new_groups="error"``.
         """
         check_is_fitted(self)
+        if return_std:
+            y, variance = self._predict_with_variance(X, groups)
+            return y, np.sqrt(variance)
         X, groups = self._check_rows(X, groups=groups, reset=False)
-        y = self._predict_fixed(X)
-        if groups is None:
-            if self.n_groups_:
-                raise ValueError(
-                    MISSING_IN_PREDICT.format(method="predict", name=type(self).__name__)
-                )
-            return y
-        codes, new = match_groups(groups, self.groups_, len(y))
-        if self.new_groups == "error":
-            check_new_groups(new, self.groups_)
-        return y + self._predict_random(X, codes)
+        return self._predict_rows(X, groups)[0]
 
-    def predict_population(self, X):
+    def predict_population(self, X, *, return_std=False):
         """Predict y by the population line, ``x'beta``: that of an average group.
 
         Parameters
         ----------
         X : {array-like, sparse matrix, DataFrame} of shape (n_rows, n_columns)
             The same columns as in `fit`; with `group_by`, the group column is ignored.
+        return_std : bool, default=False
+            Whether to return the standard deviation of a new y of a new group, too.
 
         Returns
         -------
-        ndarray of shape (n_rows,)
-            Predicted values.
+        ndarray of shape (n_rows,), or a pair of such arrays
+            Predicted values, and their standard deviations if `return_std`.
         """
         check_is_fitted(self)
         X, _ = self._check_rows(X, reset=False)
-        return self._predict_fixed(X)
+        y = self._predict_fixed(X)
+        if not return_std:
+            return y
+        self._check_has_groups("return_std")
+        variance = 1 + self._variance_of_means(X, np.full(len(y), -1))
+        return y, np.sqrt(self.residual_variance_ * variance)
 
     def score(self, X, y, groups=None, sample_weight=None):
         """Coefficient of determination, R2, of the predictions.
@@ -313,6 +321,20 @@ class BaseMixedRegressor(RegressorMixin, BaseEstimator):
         codes, labels = encode_groups(groups, n_rows)
         return codes, labels.to_numpy()
 
+    def _predict_rows(self, X, groups):
+        """Predictions, and the position of each row's group, -1 if it is new."""
+        y = self._predict_fixed(X)
+        if groups is None:
+            if self.n_groups_:
+                raise ValueError(
+                    MISSING_IN_PREDICT.format(method="predict", name=type(self).__name__)
+                )
+            return y, np.full(len(y), -1)
+        codes, new = match_groups(groups, self.groups_, len(y))
+        if self.new_groups == "error":
+            check_new_groups(new, self.groups_)
+        return y + self._predict_random(X, codes), codes
+
     def _predict_fixed(self, X):
         return safe_sparse_dot(X, self.coef_) + self.intercept_
 
@@ -324,9 +346,13 @@ class BaseMixedRegressor(RegressorMixin, BaseEstimator):
             total += np.append(effects[0], 0.0)[codes]
             effects = effects[1:]
         for position, effect in zip(self._slopes, effects, strict=True):
-            column = X[:, [position]].toarray().ravel() if issparse(X) else X[:, position]
-            total += column * np.append(effect, 0.0)[codes]
+            total += _column(X, position) * np.append(effect, 0.0)[codes]
         return total
+
+    def _random_columns(self, X):
+        """Z, the columns of the random effects."""
+        ones = [np.ones(X.shape[0])] if self._has_random_intercept else []
+        return np.column_stack([*ones, *(_column(X, position) for position in self._slopes)])
 
     # ------------------------------------------------------------- what subclasses override
 
@@ -343,15 +369,18 @@ class BaseMixedRegressor(RegressorMixin, BaseEstimator):
     # ------------------------------------------------------- moments -> solution -> attributes
 
     def _fit_moments(self, moments):
-        problem = make_problem(moments, fit_intercept=self.fit_intercept, **self._structure())
-        criterion, optimum = estimate(
-            problem, reml=self.method == "reml", tol=self.tol, max_iter=self.max_iter
-        )
+        structure = {"fit_intercept": self.fit_intercept, **self._structure()}
+        reml = self.method == "reml"
+        problem = make_problem(moments, **structure)
+        criterion, optimum = estimate(problem, reml=reml, tol=self.tol, max_iter=self.max_iter)
         solution = solve(criterion, optimum.Lambda)
         self._store_groups(moments)
         self._store_fixed_effects(solution)
         self._store_random_effects(solution)
         self._store_fit(problem, optimum, solution)
+        self._moments, self._Lambda = moments, optimum.Lambda
+        self._fitted_as = {"reml": reml, **structure}
+        self._forget()
         warn_about_fit(self, problem, optimum, solution)
         return self
 
@@ -395,3 +424,12 @@ class BaseMixedRegressor(RegressorMixin, BaseEstimator):
         self.converged_ = optimum.converged
         self.n_iter_ = optimum.n_iter
         self._n_rows = problem.n
+
+    def _forget(self):
+        """Drop what was derived from an earlier fit."""
+        for name in DERIVED:
+            vars(self).pop(name, None)
+
+
+def _column(X, position):
+    return X[:, [position]].toarray().ravel() if issparse(X) else X[:, position]

@@ -76,8 +76,14 @@ LOW_RANK = (
     "correlated. The data do not support so many random effects: leave out a slope, or use "
     "covariance='diag'."
 )
-
-
+NO_INTERVALS = (
+    "`{name}` needs random effects, but {model} was fitted without groups, which is a pooled "
+    "linear regression. Pass the groups as `model.fit(X, y, groups=groups)`."
+)
+KENWARD_ROGER_ML = (
+    "df_method='kenward-roger' is defined for REML, but the model was fitted with "
+    "method='ml'. Fit it with method='reml', or use df_method='satterthwaite'."
+)
 NAMED_INTERCEPT = (
     "X must not have a column named '(Intercept)', since that is the name of the model's own. "
     "Leave it out, or rename it and set fit_intercept=False."

@@ -11,5 +11,7 @@ Data flow one way: rows -> moments -> problem -> optimum -> solution.
 `small_matrices`     linear algebra on many small matrices at once
 `estimate`           the choice between the two
 `solution`           what follows: coefficients, variances, random effects
+`inference`          degrees of freedom of the fixed effects
+`prediction`         variances of predictions and random effects
 ===================  ====================================================================
 """

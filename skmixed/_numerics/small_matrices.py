@@ -13,7 +13,7 @@ from skmixed._numerics.moments import Array
 
 def multiply(A: Array, B: Array) -> Array:
     """Return A B for one A of shape (r, q) and many B of shape (q, m, k); shape (r, m, k)."""
-    return (A @ B.reshape(len(B), -1)).reshape(len(A), *B.shape[1:])
+    return np.tensordot(A, B, axes=1)
 
 
 def cholesky(A: Array) -> Array:
@@ -57,6 +57,12 @@ def gram(B: Array) -> Array:
     """Return sum_k B_k' B_k for B of shape (r, m, k); shape (m, m)."""
     total: Array = sum((b @ b.T for b in B), start=np.zeros((B.shape[1],) * 2))
     return total
+
+
+def gram_by_matrix(B: Array) -> Array:
+    """Return B_k' B_k for B of shape (r, m, k); shape (m, m, k)."""
+    products: Array = np.einsum("rak,rbk->abk", B, B)
+    return products
 
 
 def _dot(A: Array, B: Array) -> Array:
