@@ -239,8 +239,17 @@ class BaseMixedRegressor(InferenceMixin, RegressorMixin, BaseEstimator):
         """
         return r2_score(y, self.predict(X, groups=groups), sample_weight=sample_weight)
 
-    def summary(self):
+    def summary(self, *, level=0.95, df_method="satterthwaite", stars=False):
         """Describe the fitted model as lme4's `summary` does.
+
+        Parameters
+        ----------
+        level : float, default=0.95
+            Level of the intervals of the fixed effects.
+        df_method : {"satterthwaite", "kenward-roger", "normal"}, default="satterthwaite"
+            As in `fixed_effects_frame`.
+        stars : bool, default=False
+            Whether the text marks p-values below 0.05, 0.01 and 0.001.
 
         Returns
         -------
@@ -248,7 +257,7 @@ class BaseMixedRegressor(InferenceMixin, RegressorMixin, BaseEstimator):
             Prints as text, shows as HTML in a notebook, and holds its tables as DataFrames.
         """
         check_is_fitted(self)
-        return ModelSummary.from_estimator(self)
+        return ModelSummary.from_estimator(self, level=level, df_method=df_method, stars=stars)
 
     @property
     def group_coef_(self):

@@ -15,9 +15,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from skmixed._messages import KENWARD_ROGER_ML, NO_INTERVALS
 from skmixed._numerics.covariance import CovarianceCriterion
+from skmixed._numerics.estimate import estimate
 from skmixed._numerics.inference import VarianceUncertainty, kenward_roger, satterthwaite
+from skmixed._numerics.levels import without
 from skmixed._numerics.prediction import Uncertainty
 from skmixed._numerics.problem import make_problem
+from skmixed._numerics.solution import solve
 from skmixed._validation import check_weights
 
 LEVEL = Interval(Real, 0, 1, closed="neither")
@@ -190,6 +193,21 @@ class InferenceMixin:
         blocks = np.moveaxis(cov, -1, 0).reshape(len(index), len(terms))
         return pd.DataFrame(blocks, index.set_names(self.groups_.name, level=0), terms)
 
+    @property
+    def design_effect_(self):
+        """By how much grouping inflates the variance of the mean of y: 1 + (m - 1) ICC.
+
+        Kish's formula with m = sum_j n_j^2 / sum_j n_j, the size of a row's group on average.
+
+        Returns
+        -------
+        float
+            At least 1 - ICC; 1 if the groups do not differ.
+        """
+        self._check_has_groups("design_effect_")
+        sizes = self.group_sizes_.to_numpy()
+        return float(1 + (np.sum(sizes**2) / np.sum(sizes) - 1) * self.icc_)
+
     # --------------------------------------------------------------------- steps of the above
 
     def _check_has_groups(self, name):
@@ -234,6 +252,16 @@ class InferenceMixin:
             random = self._random_columns(X[rows]) @ random_backmap
             variance[rows] = self._uncertainty.of_predictions(fixed, random, codes[rows])
         return variance
+
+    def _variance_of_intercepts_without(self, terms):
+        """Estimate the variance of the groups' levels again without some of the features."""
+        dropped = np.array([False, *(term in terms for term in self._terms), False])
+        structure = dict(self._fitted_as)
+        reml = structure.pop("reml")
+        problem = make_problem(without(self._moments, dropped), **structure)
+        criterion, optimum = estimate(problem, reml=reml, tol=self.tol, max_iter=self.max_iter)
+        solution = solve(criterion, optimum.Lambda)
+        return solution.sigma2 * np.sum(solution.Lambda[0] ** 2)
 
     def _tabulate_fixed_effects(self, level, df_method):
         cov = self.coef_cov_.to_numpy()
