@@ -78,7 +78,7 @@ def coverage(design, seed):
         ("Kenward-Roger", "kenward-roger"),
     ]:
         frame = model.fixed_effects_frame(df_method=df_method)
-        covered = (frame["lower"] < BETA) & (BETA < frame["upper"])
+        covered = (frame["lower"] < BETA) & (frame["upper"] > BETA)
         shares |= {f"{term}, {name}": covered[term] for term in ("x", "z")}
     frame, truth = model.random_effects_frame(), b[:, : 1 + design.slope].ravel()
     shares["group effects"] = np.mean((frame["lower"] < truth) & (truth < frame["upper"]))
