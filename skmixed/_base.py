@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from numbers import Integral, Real
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -50,6 +51,16 @@ from skmixed.exceptions import MissingGroupsWarning
 INTERCEPT = "(Intercept)"
 # Made from the moments when first needed, and not stored.
 DERIVED = ("_criterion", "_uncertainty")
+
+
+class TrainingRows(NamedTuple):
+    """Checked rows of a fit; codes are positions in labels, or None without groups."""
+
+    X: Any
+    y: np.ndarray
+    codes: np.ndarray | None
+    labels: np.ndarray
+    sample_weight: np.ndarray | None
 
 
 class BaseMixedRegressor(InferenceMixin, RegressorMixin, BaseEstimator):
@@ -145,19 +156,9 @@ class BaseMixedRegressor(InferenceMixin, RegressorMixin, BaseEstimator):
         self : object
             The fitted estimator.
         """
-        given = X
-        (X, y), groups = self._check_rows(given, y, groups=groups)
-        sample_weight = check_weights(sample_weight, X)
-        check_enough_rows(X, sample_weight, has_groups=groups is not None)
-        codes, labels = self._check_groups(groups, len(y))
-        self._terms, self._slopes = self._name_terms(), self._find_slopes(given)
-        random = (0, *(1 + position for position in self._slopes))
-        moments = GroupedMoments.from_rows(
-            X, y, codes, labels, sample_weight=sample_weight, random=random
-        )
-        if not np.all(np.isfinite(moments.T)):
-            raise ValueError(TOO_LARGE)
-        return self._fit_moments(moments)
+        rows = self._check_training_rows(X, y, groups, sample_weight)
+        check_enough_rows(rows.X, rows.sample_weight, has_groups=rows.codes is not None)
+        return self._fit_moments(self._sum_up(rows))
 
     def predict(self, X, groups=None, *, return_std=False):
         """Predict y for rows of known and of new groups.
@@ -319,6 +320,23 @@ class BaseMixedRegressor(InferenceMixin, RegressorMixin, BaseEstimator):
         if isinstance(self.group_by, str):
             return [name for name in names if name != self.group_by]
         return list(np.delete(names, self.group_by))
+
+    def _check_training_rows(self, X, y, groups, sample_weight, *, reset=True):
+        """Check the rows of a fit, number their groups, and find the slope columns."""
+        given = X
+        (X, y), groups = self._check_rows(given, y, groups=groups, reset=reset)
+        sample_weight = check_weights(sample_weight, X)
+        codes, labels = self._check_groups(groups, len(y))
+        self._terms, self._slopes = self._name_terms(), self._find_slopes(given)
+        return TrainingRows(X, y, codes, labels, sample_weight)
+
+    def _sum_up(self, rows):
+        """Rows -> moments."""
+        random = (0, *(1 + position for position in self._slopes))
+        moments = GroupedMoments.from_rows(*rows, random=random)
+        if not np.all(np.isfinite(moments.T)):
+            raise ValueError(TOO_LARGE)
+        return moments
 
     def _check_groups(self, groups, n_rows):
         name = getattr(groups, "name", None)

@@ -54,8 +54,8 @@ class GroupedMoments:
         y: NDArray[Any],
         codes: NDArray[np.integer[Any]] | None,
         labels: NDArray[Any],
-        *,
         sample_weight: Array | None = None,
+        *,
         random: tuple[int, ...] = (0,),
     ) -> GroupedMoments:
         """Pass over the rows once, chunk by chunk, in float64.
@@ -130,6 +130,8 @@ class GroupedMoments:
                 f"{len(self.shift) - 2} and {len(other.shift) - 2} features with random "
                 f"columns {self.random} and {other.random}"
             )
+        if self.n < other.n:  # the shift of most rows is near most rows
+            return other + self
         other = other.around(self.shift)
         labels = np.union1d(self.labels, other.labels)
         counts = np.zeros(len(labels), dtype=np.intp)
@@ -152,6 +154,8 @@ def _pilot_mean(X: Any, y: NDArray[Any], sample_weight: Array | None) -> Array:
     rows: Any = slice(None, None, step)
     if sample_weight is not None:
         rows = np.flatnonzero(sample_weight)[rows]
+    if len(y[rows]) == 0:
+        return np.zeros(X.shape[1] + 2)
     X_mean = _dense(X[rows]).mean(axis=0, dtype=np.float64)
     return np.concatenate([[0.0], X_mean, [y[rows].mean(dtype=np.float64)]])
 
