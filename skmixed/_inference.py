@@ -108,7 +108,15 @@ class InferenceMixin:
         >>> from skmixed.datasets import load_hsb
         >>> X, y, school = load_hsb(return_X_y=True)
         >>> model = RandomInterceptRegressor().fit(X, y, groups=school)
-        >>> model.fixed_effects_frame()[["estimate", "std_error", "df"]].round(2)
+        >>> model.fixed_effects_frame()[["estimate", "std_error", "df", "p_value"]].round(2)
+                     estimate  std_error       df  p_value
+        term
+        (Intercept)     13.33       0.20   234.86      0.0
+        ses              1.92       0.11  7070.91      0.0
+        minority        -2.84       0.20  3643.28      0.0
+        female          -1.24       0.16  5345.02      0.0
+        mean_ses         2.11       0.36   191.18      0.0
+        catholic         1.72       0.28   149.98      0.0
         """
         self._check_has_groups("fixed_effects_frame")
         return self._tabulate_fixed_effects(level, df_method)
@@ -150,7 +158,7 @@ class InferenceMixin:
         >>> model = RandomInterceptRegressor().fit(X, y, groups=subject)
         >>> model.random_effects_frame().head(2).round(1)
            group         term  estimate  std_error  lower  upper
-        0    308  (Intercept)      40.8       12.7   13.8   67.8
+        0    308  (Intercept)      40.8       12.7   13.9   67.7
         1    309  (Intercept)     -77.8       12.7 -104.8  -50.9
         """
         self._check_has_groups("random_effects_frame")
