@@ -13,5 +13,7 @@ Data flow one way: rows -> moments -> problem -> optimum -> solution.
 `solution`           what follows: coefficients, variances, random effects
 `inference`          degrees of freedom of the fixed effects
 `prediction`         variances of predictions and random effects
+`group_lines`        groups with lines of their own: the limit of the mixed model
+`fixed_effects`      least squares, with those lines or pooled
 ===================  ====================================================================
 """
