@@ -34,6 +34,8 @@ class Problem:
         Z_j' W Z_j.
     n : float
         Sum of the weights.
+    mean : ndarray of shape (p,)
+        Mean of each column of X.
     n_rows : ndarray of shape (n_groups,)
         Rows of positive weight in each group.
     diagonal : bool
@@ -61,6 +63,7 @@ class Problem:
     C: Array
     G: Array
     n: float
+    mean: Array
     n_rows: NDArray[np.intp]
     diagonal: bool
     y_scale: float
@@ -138,6 +141,7 @@ def make_problem(
         C=multiply(Z[random_kept], moments.C[:, used] / scale[used, None]),
         G=G[np.ix_(random_kept, random_kept)],
         n=moments.n,
+        mean=moments.T[0, used[:-1]] / scale[used[:-1]] / moments.n,
         n_rows=moments.n_rows,
         diagonal=diagonal,
         y_scale=float(scale[-1]),

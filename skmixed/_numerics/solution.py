@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import qr
 
-from skmixed._numerics.criterion import Criterion, residual_square
+from skmixed._numerics.criterion import Criterion
 from skmixed._numerics.moments import Array
 from skmixed._numerics.problem import Problem
 
@@ -82,9 +82,7 @@ def solve(criterion: Criterion, Lambda: Array) -> Solution:
     """
     problem = criterion.problem
     log_det, M = criterion.eliminate(Lambda)
-    beta: Array = np.asarray(np.linalg.solve(M[:-1, :-1], M[:-1, -1]))
-    perfect = criterion.is_perfect
-    sigma2 = 0.0 if perfect else float(residual_square(M)) / criterion.dof
+    beta, sigma2 = criterion.coefficients(M)
     b = criterion.conditional_modes(Lambda, beta)
     variance = float(np.sum(Lambda * (problem.G.sum(axis=-1) @ Lambda))) / problem.n
     return Solution(
@@ -97,7 +95,7 @@ def solve(criterion: Criterion, Lambda: Array) -> Solution:
         b=problem.y_scale * (problem.random_backmap @ b),
         pooling_weights=_pooling_weights(criterion, Lambda),
         icc=variance / (1 + variance),
-        criterion=-np.inf if perfect else criterion.profile(log_det, M),
+        criterion=-np.inf if criterion.is_perfect else criterion.profile(log_det, M),
     )
 
 
