@@ -99,6 +99,18 @@ KENWARD_ROGER_ML = (
     "df_method='kenward-roger' is defined for REML, but the model was fitted with "
     "method='ml'. Fit it with method='reml', or use df_method='satterthwaite'."
 )
+ONE_SIDED = (
+    "The fit is singular. The interval of a standard deviation that is estimated as 0 is "
+    "one-sided: its lower limit is 0. Limits of correlations may be -1 or 1."
+)
+UNCERTAIN_LIMITS = (
+    "The search for some profile limits did not end; these are NaN. Use method='bootstrap', or "
+    "fewer random effects."
+)
+REFITS_NOT_CONVERGED = (
+    "{failed} of {total} bootstrap refits did not converge within max_iter; their last estimates "
+    "were taken. Raise max_iter."
+)
 NAMED_INTERCEPT = (
     "X must not have a column named '(Intercept)', since that is the name of the model's own. "
     "Leave it out, or rename it and set fit_intercept=False."

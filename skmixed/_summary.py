@@ -153,6 +153,13 @@ class ModelSummary(Printed):
 def _fit_statistics(model):
     n = model._n_rows
     name = "REML criterion" if model.method == "reml" else "Deviance"
+    of_groups = {}
+    if model.n_groups_:
+        of_groups = {
+            "Design effect": model.design_effect_,
+            "R2, fixed effects": model.r2_marginal_,
+            "R2, fixed and random effects": model.r2_conditional_,
+        }
     return pd.Series(
         {
             "Rows": int(n) if n.is_integer() else n,
@@ -162,6 +169,7 @@ def _fit_statistics(model):
             "AIC": model.aic_,
             "BIC": model.bic_,
             "Intraclass correlation": model.icc_,
+            **of_groups,
         },
         dtype=object,
     )
