@@ -96,7 +96,7 @@ def _theta_order(model):
 
 
 def _in_order(model, cov, sigma2, beta):
-    """Standard deviations and correlations, sigma and beta, along the last axis."""
+    """Join standard deviations and correlations, sigma and beta along the last axis."""
     rows, columns = _theta_order(model)
     sd = np.sqrt(np.einsum("...aa->...a", cov))
     with np.errstate(invalid="ignore", divide="ignore"):

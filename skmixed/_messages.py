@@ -108,8 +108,8 @@ UNCERTAIN_LIMITS = (
     "fewer random effects."
 )
 REFITS_NOT_CONVERGED = (
-    "{failed} of {total} bootstrap refits did not converge within max_iter; their last estimates "
-    "were taken. Raise max_iter."
+    "{failed} of {total} bootstrap refits did not converge within max_iter; their last "
+    "estimates were taken. Raise max_iter."
 )
 NAMED_INTERCEPT = (
     "X must not have a column named '(Intercept)', since that is the name of the model's own. "

@@ -89,7 +89,7 @@ def solve(criterion: Criterion, Lambda: Array) -> Solution:
         beta=problem.origin + problem.backmap @ beta,
         beta_cov=sigma2 * _unscaled_covariance(problem, M),
         sigma2=sigma2 * problem.y_scale**2,
-        Lambda=_triangular(problem.random_backmap @ Lambda, diagonal=problem.diagonal),
+        Lambda=triangular(problem.random_backmap @ Lambda, diagonal=problem.diagonal),
         diagonal=problem.diagonal,
         rank=int(np.count_nonzero(np.any(Lambda, axis=0))),
         b=problem.y_scale * (problem.random_backmap @ b),
@@ -116,7 +116,7 @@ def _unscaled_covariance(problem: Problem, M: Array) -> Array:
     return cov
 
 
-def _triangular(factor: Array, *, diagonal: bool) -> Array:
+def triangular(factor: Array, *, diagonal: bool) -> Array:
     """Turn any factor F into the lower triangular one, L with L L' = F F'."""
     if diagonal:
         return np.diag(np.sqrt(np.sum(factor**2, axis=1)))
