@@ -192,6 +192,12 @@ class InferenceMixin:
         >>> X, y, subject = load_sleepstudy(return_X_y=True)
         >>> model = RandomInterceptRegressor().fit(X, y, groups=subject)
         >>> model.confint().round(2)
+                                estimate   lower   upper
+        parameter
+        sd_(Intercept)|Subject     37.12   26.01   52.94
+        sigma                      30.99   27.81   34.59
+        (Intercept)               251.41  231.99  270.82
+        Days                       10.47    8.89   12.05
         """
         self._check_has_groups("confint")
         if method == "profile":
@@ -356,6 +362,7 @@ class InferenceMixin:
         >>> level = RandomInterceptRegressor(method="ml").fit(X, y, groups=subject)
         >>> slope = RandomSlopeRegressor("Days", method="ml").fit(X, y, groups=subject)
         >>> round(level.conditional_aic(), 1), round(slope.conditional_aic(), 1)
+        (1767.0, 1711.7)
         """
         self._check_has_groups("conditional_aic")
         return conditional_aic(self._criterion, self._Lambda).value
