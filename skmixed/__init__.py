@@ -1,7 +1,13 @@
 """Linear mixed (multilevel) models as scikit-learn estimators."""
 
+from skmixed._fixed_effects import FixedEffectsRegressor, PooledRegressor
 from skmixed._random_intercept import RandomInterceptRegressor
 from skmixed._random_slope import RandomSlopeRegressor
 
-__all__ = ["RandomInterceptRegressor", "RandomSlopeRegressor"]
+__all__ = [
+    "FixedEffectsRegressor",
+    "PooledRegressor",
+    "RandomInterceptRegressor",
+    "RandomSlopeRegressor",
+]
 __version__ = "0.1.0"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from numbers import Real
+from numbers import Integral, Real
 
 import numpy as np
 import pandas as pd
@@ -13,9 +13,18 @@ from sklearn.utils._param_validation import Interval, StrOptions, validate_param
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted
 
+from skmixed._intervals import (
+    bootstrap_limits,
+    estimates,
+    parameter_names,
+    profile_limits_of,
+    wald_limits,
+)
 from skmixed._messages import KENWARD_ROGER_ML, NO_INTERVALS
+from skmixed._numerics.conditional_aic import conditional_aic
 from skmixed._numerics.covariance import CovarianceCriterion
 from skmixed._numerics.estimate import estimate
+from skmixed._numerics.explained_variance import explained_variance
 from skmixed._numerics.inference import VarianceUncertainty, kenward_roger, satterthwaite
 from skmixed._numerics.levels import without
 from skmixed._numerics.prediction import Uncertainty
@@ -108,10 +117,99 @@ class InferenceMixin:
         >>> from skmixed.datasets import load_hsb
         >>> X, y, school = load_hsb(return_X_y=True)
         >>> model = RandomInterceptRegressor().fit(X, y, groups=school)
-        >>> model.fixed_effects_frame()[["estimate", "std_error", "df"]].round(2)
+        >>> model.fixed_effects_frame()[["estimate", "std_error", "df", "p_value"]].round(2)
+                     estimate  std_error       df  p_value
+        term
+        (Intercept)     13.33       0.20   234.86      0.0
+        ses              1.92       0.11  7070.91      0.0
+        minority        -2.84       0.20  3643.28      0.0
+        female          -1.24       0.16  5345.02      0.0
+        mean_ses         2.11       0.36   191.18      0.0
+        catholic         1.72       0.28   149.98      0.0
         """
         self._check_has_groups("fixed_effects_frame")
         return self._tabulate_fixed_effects(level, df_method)
+
+    @validate_params(
+        {
+            "level": [LEVEL],
+            "method": [StrOptions({"profile", "wald", "bootstrap"})],
+            "n_bootstrap": [Interval(Integral, 1, None, closed="left")],
+            "random_state": ["random_state"],
+            "n_jobs": [Integral, None],
+        },
+        prefer_skip_nested_validation=True,
+    )
+    def confint(
+        self, level=0.95, method="profile", *, n_bootstrap=1000, random_state=None, n_jobs=None
+    ):
+        """Confidence intervals of all parameters, as lme4's `confint` gives them.
+
+        Parameters
+        ----------
+        level : float, default=0.95
+            Level of the intervals, between 0 and 1.
+        method : {"profile", "wald", "bootstrap"}, default="profile"
+            "profile": the values that a likelihood-ratio test does not reject. As in lme4 the
+            ML deviance is profiled, for REML fits, too. "wald": the estimate plus and minus
+            normal quantiles times the standard error; none for variance components, whose
+            estimates are far from normal. "bootstrap": quantiles of the estimates from y
+            drawn anew from the fitted model; its moments are drawn, not its rows.
+        n_bootstrap : int, default=1000
+            Number of refits of the bootstrap.
+        random_state : int, RandomState instance or None, default=None
+            Seed of the bootstrap; the result does not depend on `n_jobs`.
+        n_jobs : int, default=None
+            Number of jobs the bootstrap runs in parallel.
+
+        Returns
+        -------
+        DataFrame
+            A row for each parameter, named as in lme4: standard deviations
+            ``sd_term|group`` and correlations ``cor_term2.term1|group`` of the random effects,
+            the residual standard deviation ``sigma``, and the fixed effects. Columns estimate
+            (of this fit), lower and upper; NaN for columns without an estimate.
+
+        Warns
+        -----
+        SingularFitWarning
+            If the fit is singular: intervals of standard deviations estimated as 0 are
+            one-sided.
+        ConvergenceWarning
+            If a limit was not found (it is NaN), or refits did not converge.
+
+        Notes
+        -----
+        A profile limit is the extreme value of its parameter over the likelihood region, all
+        parameters whose deviance exceeds the least by no more than a chi-square quantile. For
+        a given Psi it has a closed form, so that a search over Psi alone is left: for a random
+        intercept over one number.
+
+        Examples
+        --------
+        >>> from skmixed import RandomInterceptRegressor
+        >>> from skmixed.datasets import load_sleepstudy
+        >>> X, y, subject = load_sleepstudy(return_X_y=True)
+        >>> model = RandomInterceptRegressor().fit(X, y, groups=subject)
+        >>> model.confint().round(2)
+                                estimate   lower   upper
+        parameter
+        sd_(Intercept)|Subject     37.12   26.01   52.94
+        sigma                      30.99   27.81   34.59
+        (Intercept)               251.41  231.99  270.82
+        Days                       10.47    8.89   12.05
+        """
+        self._check_has_groups("confint")
+        if method == "profile":
+            limits = profile_limits_of(self, level)
+        elif method == "wald":
+            limits = wald_limits(self, level)
+        else:
+            limits = bootstrap_limits(
+                self, level, n_bootstrap=n_bootstrap, random_state=random_state, n_jobs=n_jobs
+            )
+        columns = {"estimate": estimates(self), "lower": limits[:, 0], "upper": limits[:, 1]}
+        return pd.DataFrame(columns, pd.Index(parameter_names(self), name="parameter"))
 
     @validate_params({"level": [LEVEL]}, prefer_skip_nested_validation=True)
     def random_effects_frame(self, level=0.95):
@@ -150,7 +248,7 @@ class InferenceMixin:
         >>> model = RandomInterceptRegressor().fit(X, y, groups=subject)
         >>> model.random_effects_frame().head(2).round(1)
            group         term  estimate  std_error  lower  upper
-        0    308  (Intercept)      40.8       12.7   13.8   67.8
+        0    308  (Intercept)      40.8       12.7   13.9   67.7
         1    309  (Intercept)     -77.8       12.7 -104.8  -50.9
         """
         self._check_has_groups("random_effects_frame")
@@ -207,6 +305,67 @@ class InferenceMixin:
         self._check_has_groups("design_effect_")
         sizes = self.group_sizes_.to_numpy()
         return float(1 + (np.sum(sizes**2) / np.sum(sizes) - 1) * self.icc_)
+
+    @property
+    def r2_marginal_(self):
+        """Share of the variance of y that the fixed effects explain.
+
+        Nakagawa and Schielzeth's (2013) marginal R2, with Johnson's (2014) extension to random
+        slopes: the variance of x'beta over the rows, relative to the sum of that, the average
+        variance of the random effects z'b, and the residual variance.
+
+        Returns
+        -------
+        float
+            Between 0 and 1.
+        """
+        self._check_has_groups("r2_marginal_")
+        return explained_variance(self._criterion, self._Lambda).marginal
+
+    @property
+    def r2_conditional_(self):
+        """Share of the variance of y that fixed and random effects explain together.
+
+        Nakagawa and Schielzeth's conditional R2; see `r2_marginal_`.
+
+        Returns
+        -------
+        float
+            Between 0 and 1.
+        """
+        self._check_has_groups("r2_conditional_")
+        return explained_variance(self._criterion, self._Lambda).conditional
+
+    def conditional_aic(self):
+        """Compute Akaike's criterion for predictions within the groups at hand.
+
+        `aic_` asks how the model would do in new groups, the conditional AIC how it would do in
+        new rows of these groups: -2 log f(y | random effects) + 2 (rho + 1), with the effective
+        degrees of freedom rho = tr(d y^ / d y) of Greven and Kneib (2010), which count that the
+        variance components follow y, too. It is computed exactly, from sums over groups.
+
+        Returns
+        -------
+        float
+            The criterion; smaller is better.
+
+        References
+        ----------
+        Greven, S. and Kneib, T. (2010). On the behaviour of marginal and conditional AIC in
+        linear mixed models. Biometrika, 97, 773-789. doi:10.1093/biomet/asq042
+
+        Examples
+        --------
+        >>> from skmixed import RandomInterceptRegressor, RandomSlopeRegressor
+        >>> from skmixed.datasets import load_sleepstudy
+        >>> X, y, subject = load_sleepstudy(return_X_y=True)
+        >>> level = RandomInterceptRegressor(method="ml").fit(X, y, groups=subject)
+        >>> slope = RandomSlopeRegressor("Days", method="ml").fit(X, y, groups=subject)
+        >>> round(level.conditional_aic(), 1), round(slope.conditional_aic(), 1)
+        (1767.0, 1711.7)
+        """
+        self._check_has_groups("conditional_aic")
+        return conditional_aic(self._criterion, self._Lambda).value
 
     # --------------------------------------------------------------------- steps of the above
 

@@ -34,8 +34,29 @@ FORMATS = {
 }
 
 
-@dataclass(frozen=True)
-class ModelSummary:
+class Printed:
+    """A title, remarks and tables, as text and as HTML."""
+
+    def __str__(self):
+        blocks = [self.title, *(fill(remark, 88) for remark in self.remarks)]
+        for name, table in self._tables():
+            blocks.append(f"{name}:\n{table.to_string(**_layout(table))}")
+        return "\n\n".join(blocks)
+
+    __repr__ = __str__
+
+    def _repr_html_(self):
+        blocks = [f"<p><b>{escape(self.title)}</b></p>"]
+        blocks += [f"<p>{escape(remark)}</p>" for remark in self.remarks]
+        for name, table in self._tables():
+            caption = f"<caption>{escape(name)}</caption>"
+            html = table.to_html(border=0, **_layout(table))
+            blocks.append(html.replace(">", f">{caption}", 1))
+        return f'{STYLE}<div class="skmixed-summary">{"".join(blocks)}</div>'
+
+
+@dataclass(frozen=True, repr=False)
+class ModelSummary(Printed):
     """Tables that describe a fitted mixed model.
 
     Printing it shows the tables as text; a notebook shows them as HTML.
@@ -115,23 +136,6 @@ class ModelSummary:
             stars=stars,
         )
 
-    def __str__(self):
-        blocks = [self.title, *(fill(remark, 88) for remark in self.remarks)]
-        for name, table in self._tables():
-            blocks.append(f"{name}:\n{table.to_string(**_layout(table))}")
-        return "\n\n".join(blocks)
-
-    __repr__ = __str__
-
-    def _repr_html_(self):
-        blocks = [f"<p><b>{escape(self.title)}</b></p>"]
-        blocks += [f"<p>{escape(remark)}</p>" for remark in self.remarks]
-        for name, table in self._tables():
-            caption = f"<caption>{escape(name)}</caption>"
-            html = table.to_html(border=0, **_layout(table))
-            blocks.append(html.replace(">", f">{caption}", 1))
-        return f'{STYLE}<div class="skmixed-summary">{"".join(blocks)}</div>'
-
     def _tables(self):
         """Titles and tables of text, in the order of printing."""
         yield "Fit", self.fit_statistics.map(_number_as_text).to_frame("")
@@ -149,6 +153,13 @@ class ModelSummary:
 def _fit_statistics(model):
     n = model._n_rows
     name = "REML criterion" if model.method == "reml" else "Deviance"
+    of_groups = {}
+    if model.n_groups_:
+        of_groups = {
+            "Design effect": model.design_effect_,
+            "R2, fixed effects": model.r2_marginal_,
+            "R2, fixed and random effects": model.r2_conditional_,
+        }
     return pd.Series(
         {
             "Rows": int(n) if n.is_integer() else n,
@@ -158,6 +169,7 @@ def _fit_statistics(model):
             "AIC": model.aic_,
             "BIC": model.bic_,
             "Intraclass correlation": model.icc_,
+            **of_groups,
         },
         dtype=object,
     )

@@ -107,8 +107,8 @@ def check_new_groups(new, labels):
         shown = ", ".join(repr(label) for label in new[:LABELS_SHOWN].tolist())
         raise ValueError(
             f"`groups` must hold labels seen in fit, since new_groups='error', but "
-            f"{len(new)} are new: {shown}{more}; {len(labels)} are known. Use "
-            "new_groups='population' to predict new groups by the population line."
+            f"{len(new)} are new: {shown}{more}; {len(labels)} are known. Leave "
+            "new_groups at its default to predict new groups by the population line."
         )
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from skmixed._numerics.covariance import CovarianceCriterion
 from skmixed._numerics.covariance_search import minimize_covariance
 from skmixed._numerics.criterion import Criterion, Optimum
+from skmixed._numerics.moments import Array
 from skmixed._numerics.problem import Problem
 from skmixed._numerics.ratio import RatioCriterion
 from skmixed._numerics.ratio_search import minimize_ratio
 
 
 def estimate(
-    problem: Problem, *, reml: bool, tol: float, max_iter: int
+    problem: Problem, *, reml: bool, tol: float, max_iter: int, start: Array | None = None
 ) -> tuple[Criterion, Optimum]:
     """Find the relative covariance factor of the random effects.
 
@@ -25,6 +26,9 @@ def estimate(
         The search ends with a step that promises to lower the criterion by less.
     max_iter : int
         Newton steps allowed.
+    start : ndarray of shape (q, q), optional
+        A relative covariance factor that must be near; without it the minimum is looked for
+        everywhere. One variance ratio needs none: its whole line is searched.
 
     Returns
     -------
@@ -38,6 +42,6 @@ def estimate(
         return ratio, minimize_ratio(ratio, tol=tol, max_iter=max_iter)
     criterion = CovarianceCriterion(problem, reml)
     optimum = minimize_covariance(
-        criterion, diagonal=problem.diagonal, tol=tol, max_iter=max_iter
+        criterion, diagonal=problem.diagonal, tol=tol, max_iter=max_iter, start=start
     )
     return criterion, optimum

@@ -64,8 +64,8 @@ class Uncertainty:
         groups, at = np.unique(codes, return_inverse=True)
         H, HC = self._shrinkage(groups)
         a = X.T - np.einsum("ak,apk->pk", Z.T, HC[..., at])
-        variances: Array = np.einsum("ak,abk,bk->k", Z.T, H[..., at], Z.T)
-        return variances + np.sum((self.root @ a) ** 2, axis=0)
+        of_b = np.einsum("ak,abk,bk->k", Z.T, H[..., at], Z.T)
+        return np.asarray(of_b + np.sum((self.root @ a) ** 2, axis=0))
 
     def of_random_effects(self) -> Array:
         """Return Var(b_j^ - b_j) = H_j + H_j C_jX M_XX^-1 C_jX' H_j, shape (q, q, n_groups).

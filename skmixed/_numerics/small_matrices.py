@@ -26,6 +26,23 @@ def cholesky(A: Array) -> Array:
     return R
 
 
+def cholesky_semidefinite(A: Array, null: Array | float) -> Array:
+    """Return lower factors R with R R' = A for semidefinite A of shape (q, q, k).
+
+    Column i is 0 if the square left on its diagonal is no more than null[i]: row i of A then
+    depends on those before it.
+    """
+    R = np.zeros_like(A)
+    null = np.broadcast_to(null, A.shape[1:])
+    for i in range(len(A)):
+        for j in range(i):
+            there = R[j, j] > 0
+            R[i, j] = there * (A[i, j] - _dot(R[i, :j], R[j, :j])) / (R[j, j] + ~there)
+        square = A[i, i] - _dot(R[i, :i], R[i, :i])
+        R[i, i] = np.sqrt(np.where(square > null[i], square, 0.0))
+    return R
+
+
 def solve_lower(R: Array, B: Array) -> Array:
     """Return R^-1 B for lower R of shape (q, q, k) and B of shape (q, ..., k); overwrites B."""
     for i in range(len(R)):
