@@ -114,6 +114,8 @@ class GroupedMoments:
 
     def around(self, shift: Array) -> GroupedMoments:
         """Express the moments around another shift, by exact algebra."""
+        if np.array_equal(shift, self.shift):
+            return self
         # D_new = D + delta 1', and Z is made of rows of D.
         delta = (self.shift - shift)[:, None]
         T = self.T + delta * self.T[:1]
@@ -121,6 +123,10 @@ class GroupedMoments:
         C = self.C + delta * self.C[:, :1]
         C = C + delta[list(self.random), None] * C[:1]
         return replace(self, shift=shift, T=T, C=C)
+
+    def with_random(self, random: tuple[int, ...]) -> GroupedMoments:
+        """Choose some of the random columns, the column of ones first."""
+        return replace(self, random=random, C=self.C[[self.random.index(i) for i in random]])
 
     def __add__(self, other: GroupedMoments) -> GroupedMoments:
         """Moments of the rows of both, groups aligned on their labels."""
