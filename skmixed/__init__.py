@@ -1,11 +1,13 @@
 """Linear mixed (multilevel) models as scikit-learn estimators."""
 
 from skmixed._fixed_effects import FixedEffectsRegressor, PooledRegressor
+from skmixed._moments import GroupedMoments
 from skmixed._random_intercept import RandomInterceptRegressor
 from skmixed._random_slope import RandomSlopeRegressor
 
 __all__ = [
     "FixedEffectsRegressor",
+    "GroupedMoments",
     "PooledRegressor",
     "RandomInterceptRegressor",
     "RandomSlopeRegressor",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from numbers import Integral, Real
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -35,6 +36,7 @@ from skmixed._numerics.moments import GroupedMoments
 from skmixed._numerics.problem import make_problem
 from skmixed._numerics.solution import solve
 from skmixed._state import pack, unpack
+from skmixed._streaming import StreamingMixin
 from skmixed._summary import ModelSummary
 from skmixed._validation import (
     check_enough_rows,
@@ -50,6 +52,16 @@ from skmixed.exceptions import MissingGroupsWarning
 INTERCEPT = "(Intercept)"
 # Made from the moments when first needed, and not stored.
 DERIVED = ("_criterion", "_uncertainty")
+
+
+class TrainingRows(NamedTuple):
+    """Checked rows of a fit; codes are positions in labels, or None without groups."""
+
+    X: Any
+    y: np.ndarray
+    codes: np.ndarray | None
+    labels: np.ndarray
+    sample_weight: np.ndarray | None
 
 
 class BaseGroupedRegressor(RegressorMixin, BaseEstimator):
@@ -77,7 +89,7 @@ class BaseGroupedRegressor(RegressorMixin, BaseEstimator):
         """
         requests = super().get_metadata_routing()
         if self.group_by is not None:
-            for method in ("fit", "predict", "score"):
+            for method in ("fit", "partial_fit", "predict", "score"):
                 request = getattr(requests, method)
                 if request.requests.get("groups") is True:
                     request.add_request(param="groups", alias=False)
@@ -119,19 +131,9 @@ class BaseGroupedRegressor(RegressorMixin, BaseEstimator):
         self : object
             The fitted estimator.
         """
-        given = X
-        (X, y), groups = self._check_rows(given, y, groups=groups)
-        sample_weight = check_weights(sample_weight, X)
-        check_enough_rows(X, sample_weight, has_groups=groups is not None)
-        codes, labels = self._check_groups(groups, len(y))
-        self._terms, self._slopes = self._name_terms(), self._find_slopes(given)
-        random = (0, *(1 + position for position in self._slopes))
-        moments = GroupedMoments.from_rows(
-            X, y, codes, labels, sample_weight=sample_weight, random=random
-        )
-        if not np.all(np.isfinite(moments.T)):
-            raise ValueError(TOO_LARGE)
-        return self._fit_moments(moments)
+        rows = self._check_training_rows(X, y, groups, sample_weight)
+        check_enough_rows(rows.X, rows.sample_weight, has_groups=rows.codes is not None)
+        return self._fit_moments(self._sum_up(rows))
 
     def predict(self, X, groups=None):
         """Predict y for rows of known and of new groups.
@@ -260,12 +262,30 @@ class BaseGroupedRegressor(RegressorMixin, BaseEstimator):
             return [name for name in names if name != self.group_by]
         return list(np.delete(names, self.group_by))
 
+    def _check_training_rows(self, X, y, groups, sample_weight, *, reset=True):
+        """Check the rows of a fit, number their groups, and find the slope columns."""
+        given = X
+        (X, y), groups = self._check_rows(given, y, groups=groups, reset=reset)
+        sample_weight = check_weights(sample_weight, X)
+        codes, labels = self._check_groups(groups, len(y))
+        if reset:
+            name = getattr(groups, "name", None)
+            self._group_name = "group" if name is None else str(name) or "group"
+        self._terms, self._slopes = self._name_terms(), self._find_slopes(given)
+        return TrainingRows(X, y, codes, labels, sample_weight)
+
+    def _sum_up(self, rows):
+        """Rows -> moments."""
+        random = (0, *(1 + position for position in self._slopes))
+        moments = GroupedMoments.from_rows(*rows, random=random)
+        if not np.all(np.isfinite(moments.T)):
+            raise ValueError(TOO_LARGE)
+        return moments
+
     def _check_groups(self, groups, n_rows):
-        name = getattr(groups, "name", None)
-        self._group_name = "group" if name is None else str(name) or "group"
         if groups is None:
             message = MISSING_IN_FIT.format(name=type(self).__name__)
-            warnings.warn(message, MissingGroupsWarning, stacklevel=4)
+            warnings.warn(message, MissingGroupsWarning, stacklevel=5)
             return None, np.array([])
         codes, labels = encode_groups(groups, n_rows)
         return codes, labels.to_numpy()
@@ -328,7 +348,7 @@ class BaseGroupedRegressor(RegressorMixin, BaseEstimator):
         self.coef_cov_ = pd.DataFrame(solution.beta_cov, index=terms, columns=terms)
 
 
-class BaseMixedRegressor(InferenceMixin, BaseGroupedRegressor):
+class BaseMixedRegressor(StreamingMixin, InferenceMixin, BaseGroupedRegressor):
     """Linear mixed model with one grouping factor: everything but the random columns.
 
     Subclasses give the constructor; see `RandomInterceptRegressor` for the parameters,
@@ -468,6 +488,8 @@ class BaseMixedRegressor(InferenceMixin, BaseGroupedRegressor):
         self._store_fit(problem, optimum, solution)
         self._moments, self._Lambda = moments, optimum.Lambda
         self._fitted_as = {"reml": reml, **structure}
+        self._summed_for = self._model_parameters()
+        vars(self).pop("_all_sums", None)
         self._forget()
         warn_about_fit(self, problem, optimum, solution)
         return self
@@ -479,12 +501,16 @@ class BaseMixedRegressor(InferenceMixin, BaseGroupedRegressor):
         self.residual_variance_ = solution.sigma2
         cov = solution.sigma2 * Lambda @ Lambda.T
         self.random_effects_cov_ = pd.DataFrame(cov, index=terms, columns=terms)
-        self.random_effects_ = pd.DataFrame(solution.b.T, index=self.groups_, columns=terms)
-        self.pooling_weights_ = pd.DataFrame(
-            solution.pooling_weights.T, index=self.groups_, columns=terms
-        )
+        self._store_modes(solution.b, solution.pooling_weights)
         self.icc_ = solution.icc
         self.theta_ = solution.theta
+
+    def _store_modes(self, b, pooling_weights):
+        terms = self.random_effects_cov_.index
+        self.random_effects_ = pd.DataFrame(b.T, index=self.groups_, columns=terms)
+        self.pooling_weights_ = pd.DataFrame(
+            pooling_weights.T, index=self.groups_, columns=terms
+        )
 
     def _store_fit(self, problem, optimum, solution):
         self.criterion_ = solution.criterion

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from numbers import Integral, Real
 
@@ -254,13 +255,13 @@ class InferenceMixin:
         self._check_has_groups("random_effects_frame")
         known = self._uncertainty.of_random_effects()
         variances = VarianceUncertainty.from_criterion(self._criterion, self._Lambda)
-        more = variances.of_random_effects(self._criterion, self._Lambda)
+        more = variances.of_random_effects(self._groups_now, self._Lambda)
         std_error, wider = (
             np.sqrt(np.einsum("aaj->ja", self._in_units_of_y(cov))).ravel()
             for cov in (known, known + 2 * more)
         )
         estimate = self.random_effects_.to_numpy().ravel()
-        half = t.isf((1 - level) / 2, max(self.n_groups_ - 1, 1)) * wider
+        half = t.isf((1 - level) / 2, max(len(self._moments.labels) - 1, 1)) * wider
         terms = self.random_effects_.columns
         return pd.DataFrame(
             {
@@ -383,7 +384,17 @@ class InferenceMixin:
 
     @cached_property
     def _uncertainty(self):
-        return Uncertainty.from_criterion(self._criterion, self._Lambda)
+        fitted = Uncertainty.from_criterion(self._criterion, self._Lambda)
+        return replace(fitted, problem=self._groups_now.problem)
+
+    @property
+    def _groups_now(self):
+        """The criterion with the groups that are known now, updates included."""
+        if "_all_sums" not in vars(self):
+            return self._criterion
+        return replace(
+            self._criterion, problem=self._criterion.problem.with_groups(self._all_sums)
+        )
 
     def _in_units_of_y(self, cov):
         """Covariances of random effects over sigma2, from the problem's to the user's units."""

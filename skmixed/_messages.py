@@ -111,6 +111,22 @@ REFITS_NOT_CONVERGED = (
     "{failed} of {total} bootstrap refits did not converge within max_iter; their last "
     "estimates were taken. Raise max_iter."
 )
+CHANGED_PARAMETERS = (
+    "Parameters of the model must stay the same from batch to batch, but {names} changed since "
+    "the first. Fit a new model: sklearn.base.clone(model).partial_fit(...)."
+)
+MIXED_GROUPS = (
+    "Either all batches or none must have groups, but this one differs from those before. The "
+    "model is as it was before this batch."
+)
+OTHER_GROUP_COLUMN = (
+    "The moments must have been summed with the model's group_by={expected!r}, but were with "
+    "group_by={given!r}. Use GroupedMoments.from_rows(..., group_by={expected!r})."
+)
+SLOPES_NOT_SUMMED = (
+    "The moments must have been summed for the slopes of the model, {slopes}, but were for "
+    "{summed}. Name them: GroupedMoments.from_rows(..., slopes={slopes})."
+)
 NAMED_INTERCEPT = (
     "X must not have a column named '(Intercept)', since that is the name of the model's own. "
     "Leave it out, or rename it and set fit_intercept=False."

@@ -163,7 +163,7 @@ def _fit_statistics(model):
     return pd.Series(
         {
             "Rows": int(n) if n.is_integer() else n,
-            f"Groups ({model.groups_.name})": model.n_groups_,
+            f"Groups ({model.groups_.name})": len(model._moments.labels),
             name: model.criterion_,
             "Log-likelihood": model.log_likelihood_,
             "AIC": model.aic_,

@@ -91,13 +91,18 @@ def match_groups(groups, labels, n_rows):
         codes, given = _factorize(values)
         position = np.append(labels.get_indexer(given), -1)
         codes, new = position[codes], given[position[:-1] < 0]
+    check_same_kind(new, labels)
+    return codes, new
+
+
+def check_same_kind(new, labels):
+    """Refuse labels of another type than those that are known."""
     if len(new) and len(labels) and _kind(new) != _kind(labels):
         raise ValueError(
             f"`groups` must have labels of the same type as in fit, {_kind(labels)} (such as "
             f"{labels[:1].tolist()[0]!r}), but got {_kind(new)} (such as "
             f"{new[:1].tolist()[0]!r}). Convert them, as in groups.astype(...)."
         )
-    return codes, new
 
 
 def check_new_groups(new, labels):
@@ -145,6 +150,16 @@ def check_enough_rows(X, sample_weight, *, has_groups):
             f"feature columns, but sums to {sample_weight.sum():.6g}: a weight of 2 counts as "
             "two rows. To give precisions, scale them to mean 1: "
             "sample_weight / sample_weight.mean()."
+        )
+
+
+def check_enough_moments(moments):
+    """Refuse sums over too few rows for variance components."""
+    n_rows, n_columns = int(moments.n_rows.sum()), len(moments.shift) - 2
+    if len(moments.labels) and n_rows < n_columns + 2:
+        raise ValueError(
+            f"At least {n_columns + 2} rows are needed, two more than the {n_columns} feature "
+            f"columns, but the model has seen {n_rows}. Use fewer columns or more rows."
         )
 
 

@@ -17,6 +17,35 @@ RANK_TOLERANCE = 1e-12
 
 
 @dataclass(frozen=True)
+class Coordinates:
+    """How the columns of a problem are made from those of moments.
+
+    Attributes
+    ----------
+    shift : ndarray of shape (n_columns,)
+        What is taken off each column of D.
+    used : ndarray of shape (p + 1,)
+        The columns of D that become [X, y].
+    scale : ndarray of shape (p + 1,)
+        What these are divided by.
+    Z : ndarray of shape (q, n_random)
+        The random columns, from those of the moments.
+    """
+
+    shift: Array
+    used: NDArray[np.intp]
+    scale: Array
+    Z: Array
+
+    def of_groups(self, moments: GroupedMoments) -> tuple[Array, Array]:
+        """Return C and G of the groups of any moments of the same columns."""
+        sums = moments.around(self.shift).C
+        C = multiply(self.Z, sums[:, self.used] / self.scale[:, None])
+        ZZ = multiply(self.Z, sums[:, list(moments.random)])
+        return C, multiply(self.Z, np.ascontiguousarray(np.swapaxes(ZZ, 0, 1)))
+
+
+@dataclass(frozen=True)
 class Problem:
     """Moments of [X, y] for one model, in coordinates where all numbers are of order one.
 
@@ -38,6 +67,8 @@ class Problem:
         Mean of each column of X.
     n_rows : ndarray of shape (n_groups,)
         Rows of positive weight in each group.
+    coordinates : Coordinates
+        How the columns were made.
     diagonal : bool
         Whether random effects are uncorrelated.
     y_scale : float
@@ -65,6 +96,7 @@ class Problem:
     n: float
     mean: Array
     n_rows: NDArray[np.intp]
+    coordinates: Coordinates
     diagonal: bool
     y_scale: float
     log_scale: float
@@ -84,6 +116,11 @@ class Problem:
     def n_groups(self) -> int:
         """Number of groups."""
         return len(self.n_rows)
+
+    def with_groups(self, moments: GroupedMoments) -> Problem:
+        """Exchange the groups for those of other moments; all else stays as it is."""
+        C, G = self.coordinates.of_groups(moments)
+        return replace(self, C=C, G=G, n_rows=moments.n_rows)
 
 
 def make_problem(
@@ -132,17 +169,21 @@ def make_problem(
     Z, random_backmap = _random_columns(
         moments, scale, random_intercept=random_intercept, diagonal=diagonal
     )
-    G = multiply(Z, np.swapaxes(multiply(Z, moments.C[:, list(moments.random)]), 0, 1).copy())
-    random_kept = _distinct(G.sum(axis=-1) / moments.n, diagonal=diagonal)
+    random = list(moments.random)
+    R = Z @ moments.T[np.ix_(random, random)] @ Z.T
+    random_kept = _distinct(R / moments.n, diagonal=diagonal)
+    coordinates = Coordinates(moments.shift, used, scale[used], Z[random_kept])
+    C, G = coordinates.of_groups(moments)
     first = 0 if fit_intercept else 1
     origin, backmap = way_back(moments.shift, scale, first)
     return Problem(
         T=moments.T[np.ix_(used, used)] / np.outer(scale[used], scale[used]),
-        C=multiply(Z[random_kept], moments.C[:, used] / scale[used, None]),
-        G=G[np.ix_(random_kept, random_kept)],
+        C=C,
+        G=G,
         n=moments.n,
         mean=moments.T[0, used[:-1]] / scale[used[:-1]] / moments.n,
         n_rows=moments.n_rows,
+        coordinates=coordinates,
         diagonal=diagonal,
         y_scale=float(scale[-1]),
         log_scale=float(2 * np.log(scale[used[:-1]]).sum()),
