@@ -33,7 +33,8 @@ from skmixed._numerics.estimate import estimate
 from skmixed._numerics.moments import GroupedMoments
 from skmixed._numerics.problem import make_problem
 from skmixed._numerics.solution import solve
-from skmixed._state import pack, unpack
+from skmixed._routing import without_groups
+from skmixed._state import PacksTables
 from skmixed._summary import ModelSummary
 from skmixed._validation import (
     check_enough_rows,
@@ -49,7 +50,7 @@ from skmixed.exceptions import MissingGroupsWarning
 INTERCEPT = "(Intercept)"
 
 
-class BaseMixedRegressor(RegressorMixin, BaseEstimator):
+class BaseMixedRegressor(PacksTables, RegressorMixin, BaseEstimator):
     """Linear mixed model with one grouping factor: everything but the random columns.
 
     Subclasses give the constructor; see `RandomInterceptRegressor` for the parameters,
@@ -98,19 +99,9 @@ class BaseMixedRegressor(RegressorMixin, BaseEstimator):
             The requests.
         """
         requests = super().get_metadata_routing()
-        if self.group_by is not None:
-            for method in ("fit", "predict", "score"):
-                request = getattr(requests, method)
-                if request.requests.get("groups") is True:
-                    request.add_request(param="groups", alias=False)
-        return requests
-
-    def __getstate__(self):
-        # skops cannot store pandas objects
-        return {name: pack(value) for name, value in super().__getstate__().items()}
-
-    def __setstate__(self, state):
-        super().__setstate__({name: unpack(value) for name, value in state.items()})
+        if self.group_by is None:
+            return requests
+        return without_groups(requests, ["fit", "predict", "score"])
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -4,6 +4,7 @@ import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skmixed import RandomInterceptRegressor, RandomSlopeRegressor
+from skmixed.preprocessing import WithinBetween
 
 # The checks fit without groups, on rank-deficient data and on constant targets.
 pytestmark = [
@@ -13,6 +14,6 @@ pytestmark = [
 ]
 
 
-@parametrize_with_checks([RandomInterceptRegressor(), RandomSlopeRegressor()])
+@parametrize_with_checks([RandomInterceptRegressor(), RandomSlopeRegressor(), WithinBetween()])
 def test_estimator_check(estimator, check):
     check(estimator)
