@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from html import escape
 
 import numpy as np
 import pandas as pd
 
-STYLE = (
-    "<style>"
-    ".skmixed-summary table {border-collapse: collapse; margin: 0.2em 0 0.9em 0}"
-    ".skmixed-summary caption {text-align: left; font-weight: bold; white-space: nowrap}"
-    ".skmixed-summary th, .skmixed-summary td {padding: 0.15em 0.7em; text-align: right}"
-    ".skmixed-summary tbody th, .skmixed-summary thead th:first-child {text-align: left}"
-    ".skmixed-summary thead tr {border-bottom: 1px solid currentColor}"
-    "</style>"
-)
+from skmixed._report import Report
 
 
-@dataclass(frozen=True)
-class ModelSummary:
+@dataclass(frozen=True, repr=False)
+class ModelSummary(Report):
     """Tables that describe a fitted mixed model.
 
     Printing it shows the tables as text; a notebook shows them as HTML.
@@ -83,23 +74,6 @@ class ModelSummary:
             fixed_effects_correlation=_correlation(model.coef_cov_),
             remarks=_remarks(model),
         )
-
-    def __str__(self):
-        blocks = [self.title, *self.remarks]
-        for name, table in self._tables():
-            blocks.append(f"{name}:\n{table.to_string(**_layout(table))}")
-        return "\n\n".join(blocks)
-
-    __repr__ = __str__
-
-    def _repr_html_(self):
-        blocks = [f"<p><b>{escape(self.title)}</b></p>"]
-        blocks += [f"<p>{escape(remark)}</p>" for remark in self.remarks]
-        for name, table in self._tables():
-            caption = f"<caption>{escape(name)}</caption>"
-            html = table.to_html(border=0, **_layout(table))
-            blocks.append(html.replace(">", f">{caption}", 1))
-        return f'{STYLE}<div class="skmixed-summary">{"".join(blocks)}</div>'
 
     def _tables(self):
         """Titles and tables of text, in the order of printing."""
@@ -177,11 +151,6 @@ def _remarks(model):
     if not model.converged_:
         remarks.append(f"Not converged after {model.n_iter_} iterations.")
     return tuple(remarks)
-
-
-def _layout(table):
-    """Leave out the names of the index, and a header that is empty."""
-    return {"header": list(table.columns) != [""], "index_names": False}
 
 
 def _number_as_text(number):
