@@ -73,7 +73,8 @@ def _pooling(d):
     alone, given = components.iloc[0], components.iloc[-1]
     yield (
         f"{alone['icc']:.1%} of the variance of {d.variation.index[0]} lies between groups "
-        f"(intraclass correlation {alone['icc']:.3f}; test that it is 0: {_p(alone['p_value'])})."
+        f"(intraclass correlation {alone['icc']:.3f}; test that it is 0: "
+        f"{_p(alone['p_value'])})."
     )
     if len(components) > 1:
         yield f"Given the features it is {given['icc']:.1%} ({_p(given['p_value'])})."

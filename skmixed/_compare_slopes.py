@@ -102,12 +102,24 @@ class SlopeComparison(Report):
 
     @property
     def title(self):
-        """What is compared."""
+        """What is compared.
+
+        Returns
+        -------
+        str
+            One line.
+        """
         return f"Slopes within and between {self.n_groups} groups"
 
     @property
     def remarks(self):
-        """The joint test, and how far to trust it."""
+        """The joint test, and how far to trust it.
+
+        Returns
+        -------
+        tuple of str
+            Sentences.
+        """
         remarks = [f"Test that all differences are 0: {self.as_text()}"]
         if self.n_groups < FEW_GROUPS:
             remarks.append(

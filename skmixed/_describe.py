@@ -69,7 +69,7 @@ class GroupDescription(Report):
         Returns
         -------
         Series
-            rows, groups, smallest, median, mean, largest, and the number of singletons.
+            Its index is rows, groups, smallest, median, mean, largest and singletons.
         """
         sizes = self.group_sizes
         return pd.Series(
@@ -97,7 +97,13 @@ class GroupDescription(Report):
 
     @property
     def title(self):
-        """Numbers of rows and groups."""
+        """Number of rows and groups.
+
+        Returns
+        -------
+        str
+            One line.
+        """
         rows, sizes = self.group_sizes.sum(), self.group_sizes
         return f"{rows:.10g} rows in {len(sizes)} groups ({sizes.index.name})"
 

@@ -383,8 +383,8 @@ def test_groups_are_requested_unless_they_are_a_column():
 def test_in_a_column_transformer(frame):
     X, y = frame[["a", "b"]], frame["y"]
     split = ColumnTransformer(
-        [("split", WithinBetween(), ["a"])],
-        remainder="passthrough",
+        # scikit-learn 1.8 routes nothing if remainder="passthrough"
+        [("split", WithinBetween(), ["a"]), ("rest", "passthrough", ["b"])],
         verbose_feature_names_out=False,
     ).set_output(transform="pandas")
     pipeline = make_pipeline(split, RandomSlopeRegressor("a_within"))

@@ -60,10 +60,12 @@ def which_vary(
 
     Parameters
     ----------
-    X, codes, sample_weight : ndarray
+    X, codes : ndarray
         As `group_means` takes them.
     sizes, means : ndarray
         What it returns.
+    sample_weight : ndarray of shape (n_rows,), optional
+        As `group_means` takes it.
 
     Returns
     -------
@@ -121,6 +123,7 @@ def split_columns(moments: GroupedMoments) -> GroupedMoments:
     Returns
     -------
     GroupedMoments
+        Of twice as many features.
     """
     n_features = len(moments.shift) - 2
     ones, X, y = np.split(np.arange(len(moments.shift)), [1, 1 + n_features])
