@@ -55,7 +55,7 @@ def _why_not(d):
             f"Complete pooling: each of the {n_groups} groups has 1 row, so differences "
             "between groups cannot be told from those between rows."
         )
-    if y["varies"] == "between":
+    if y["varies"] == "between groups":
         return (
             f"Complete pooling of one row for each group: {y.name} does not vary within groups "
             f"(share 0%), so the {n_rows:.10g} rows tell no more than {n_groups} would."
@@ -159,7 +159,7 @@ def _random_effects(d):
             "The variance between groups is estimated as 0, so all groups are predicted by the "
             "common line."
         )
-    if (d.variation["varies"].iloc[1:].str.contains("within")).any():
+    if d.variation["varies"].iloc[1:].isin(["both", "within groups"]).any():
         enough = int(np.count_nonzero(sizes >= ROWS_FOR_A_LINE))
         yield (
             f"{enough} of {len(sizes)} groups have {ROWS_FOR_A_LINE} rows or more, as they "
@@ -215,7 +215,7 @@ def _error_of_variance(d):
 
 def _level_2(d):
     varies = d.variation["varies"].iloc[1:]
-    return list(varies.index[varies == "between"])
+    return list(varies.index[varies == "between groups"])
 
 
 def _names(names):

@@ -11,9 +11,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from skmixed._base import BaseMixedRegressor
-from skmixed._report import Report
 from skmixed._routing import predicting_model
-from skmixed._summary import _as_text
+from skmixed._summary import Printed, _column_as_text
 from skmixed.preprocessing import BETWEEN, WITHIN, WithinBetween
 
 # With fewer groups the normal approximation is poor for slopes between groups.
@@ -36,7 +35,7 @@ SOMETHING_BETWEEN = (
 
 
 @dataclass(frozen=True, repr=False)
-class SlopeComparison(Report):
+class SlopeComparison(Printed):
     """Slopes within and between groups, and whether they differ.
 
     Printing it shows a table as text; a notebook shows it as HTML.
@@ -141,9 +140,12 @@ class SlopeComparison(Report):
         return f"chi2({self.df}) = {self.statistic:.2f}, p = {self.p_value:.3g}"
 
     def _tables(self):
-        text = _as_text(self.slopes.drop(columns=["z", "p_value"]))
-        text["z"] = self.slopes["z"].map("{:.2f}".format)
-        text["p_value"] = self.slopes["p_value"].map("{:.3g}".format)
+        slopes = self.slopes
+        text = slopes.drop(columns=["z", "p_value"]).apply(
+            lambda column: _column_as_text(column.rename("slope"), like=slopes["std_error"])
+        )
+        text["z"] = slopes["z"].map("{:.3f}".format).where(slopes["z"].notna(), "")
+        text["p_value"] = _column_as_text(slopes["p_value"])
         yield "Slopes", text
 
 
@@ -195,8 +197,9 @@ def compare_slopes(estimator):
     Examples
     --------
     >>> from sklearn.pipeline import make_pipeline
-    >>> from skmixed import RandomInterceptRegressor, compare_slopes
+    >>> from skmixed import RandomInterceptRegressor
     >>> from skmixed.datasets import load_hsb
+    >>> from skmixed.inference import compare_slopes
     >>> from skmixed.preprocessing import WithinBetween
     >>> frame = load_hsb().frame
     >>> pipeline = make_pipeline(
@@ -208,9 +211,9 @@ def compare_slopes(estimator):
     Test that all differences are 0: chi2(2) = 36.09, p = 1.46e-08
     <BLANKLINE>
     Slopes:
-              within between difference std_error     z   p_value
-    ses        1.952   4.345     2.3927    0.4256  5.62  1.89e-08
-    minority  -2.896  -2.357     0.5384    0.5721  0.94     0.347
+               within  between difference std_error      z  p_value
+    ses        1.9525   4.3452     2.3927    0.4256  5.621  <0.0001
+    minority  -2.8956  -2.3572     0.5384    0.5721  0.941   0.3466
     """
     estimator = predicting_model(estimator)
     model, terms = _model_and_terms(estimator)

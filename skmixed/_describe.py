@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from html import escape
+from textwrap import fill
 
 import numpy as np
 import pandas as pd
@@ -12,12 +14,13 @@ from skmixed._advice import advise
 from skmixed._compare_slopes import SlopeComparison
 from skmixed._messages import TOO_LARGE
 from skmixed._numerics.estimate import estimate
+from skmixed._numerics.levels import between_shares, without
 from skmixed._numerics.moments import GroupedMoments
 from skmixed._numerics.problem import make_problem
 from skmixed._numerics.solution import solve
-from skmixed._numerics.within_between import scatter, split_columns
+from skmixed._numerics.within_between import split_columns
 from skmixed._random_intercept import RandomInterceptRegressor
-from skmixed._report import Report
+from skmixed._summary import Printed, shares_of_variation
 from skmixed._validation import check_weights
 
 NO_GROUPS = (
@@ -25,11 +28,10 @@ NO_GROUPS = (
     "label for each row of X, or name the column of X that holds them: group_by='column'."
 )
 ALONE, GIVEN_FEATURES = "y alone", "y given the features"
-WITHIN_AND_BETWEEN = "within and between"
 
 
 @dataclass(frozen=True, repr=False)
-class GroupDescription(Report):
+class GroupDescription(Printed):
     """Sizes of groups, sources of variation, and what they say about the choice of a model.
 
     Printing it shows tables and sentences as text; a notebook shows them as HTML.
@@ -40,9 +42,10 @@ class GroupDescription(Report):
         Number of rows (sum of weights) of each group.
     variation : DataFrame of shape (1 + n_features, 3)
         For y, the first row, and each feature: the shares of its sum of squares that lie
-        between groups and within them, and where it varies: "within and between", "within",
-        "between" (a level-2 feature) or "nowhere" groups. Of a feature that has nothing to do
-        with the groups, a share of (n_groups - 1) / (n_rows - 1) lies between them.
+        between groups and within them, and where it varies: "both", "within groups",
+        "between groups" (a level-2 feature) or "nowhere", if it is constant. Of a feature that
+        has nothing to do with the groups, a share of (n_groups - 1) / (n_rows - 1) lies
+        between them.
     variance_components : DataFrame of shape (1 or 2, 6)
         Of random-intercept models by REML, of ``y alone`` and of ``y given the features``,
         which are split into within and between parts: variance ``between`` groups and
@@ -120,8 +123,21 @@ class GroupDescription(Report):
         if self.slopes is not None:
             yield from self.slopes._tables()
 
-    def _lists(self):
-        return self.advice.items()
+    def __str__(self):
+        lists = (
+            "\n".join([f"{name}:", *map(_as_item, sentences)])
+            for name, sentences in self.advice.items()
+        )
+        return "\n\n".join([super().__str__(), *lists])
+
+    __repr__ = __str__
+
+    def _repr_html_(self):
+        blocks = [super()._repr_html_()]
+        for name, sentences in self.advice.items():
+            items = "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
+            blocks.append(f"<p><b>{escape(name)}</b></p><ul>{items}</ul>")
+        return "".join(blocks)
 
 
 def describe_groups(X, y, groups=None, *, group_by=None, sample_weight=None):
@@ -185,11 +201,11 @@ def describe_groups(X, y, groups=None, *, group_by=None, sample_weight=None):
     >>> X, y, school = load_hsb(return_X_y=True)
     >>> description = describe_groups(X[["ses", "catholic"]], y, school)
     >>> description.variation.round(3)
-              between  within              varies
+              between  within          varies
     variable
-    math        0.191   0.809  within and between
-    ses         0.282   0.718  within and between
-    catholic    1.000   0.000             between
+    math        0.191   0.809            both
+    ses         0.282   0.718            both
+    catholic    1.000   0.000  between groups
     >>> description.variance_components[["between", "residual", "icc"]].round(3)
                           between  residual   icc
     y alone                 8.614    39.148  0.18
@@ -201,9 +217,10 @@ def describe_groups(X, y, groups=None, *, group_by=None, sample_weight=None):
     if groups is None and group_by is None:
         raise ValueError(NO_GROUPS)
     moments, names, labels = _sum_rows(X, y, groups, group_by, sample_weight)
-    variation = _variation(moments, [getattr(y, "name", None) or "y", *names])
+    variables = pd.Index([getattr(y, "name", None) or "y", *names], name="variable")
+    variation = shares_of_variation(np.roll(between_shares(moments), 1), variables)
     split = make_problem(split_columns(moments))
-    models = {ALONE: _fit(make_problem(_of_y_alone(moments)))}
+    models = {ALONE: _fit(make_problem(_without_features(moments)))}
     if names:
         models[GIVEN_FEATURES] = _fit(split)
     components = {name: _components(fit, moments.sizes) for name, fit in models.items()}
@@ -217,6 +234,10 @@ def describe_groups(X, y, groups=None, *, group_by=None, sample_weight=None):
         slopes=_slopes(models.get(GIVEN_FEATURES), names, variation["varies"], len(labels)),
         without_fixed_effects_slope=tuple(names[i] for i in without_slope),
     )
+
+
+def _as_item(sentence):
+    return fill(sentence, width=88, initial_indent="- ", subsequent_indent="  ")
 
 
 def _number(number):
@@ -235,26 +256,10 @@ def _sum_rows(X, y, groups, group_by, sample_weight):
     return moments, model._name_terms(), pd.Index(moments.labels, name=model._group_name)
 
 
-def _variation(moments, names):
-    """Shares of the scatter of (X, y), with y first."""
-    within, between = (np.roll(np.diag(part)[1:], 1) for part in scatter(moments))
-    with np.errstate(invalid="ignore"):
-        share = between / (within + between)
-    varies = np.array([["nowhere", "between"], ["within", WITHIN_AND_BETWEEN]])
-    return pd.DataFrame(
-        {
-            "between": share,
-            "within": 1 - share,
-            "varies": varies[(within > 0).astype(int), (between > 0).astype(int)],
-        },
-        index=pd.Index(names, name="variable"),
-    )
-
-
-def _of_y_alone(moments):
-    """Moments of [1, y]."""
-    T = moments.T[np.ix_([0, -1], [0, -1])]
-    return replace(moments, shift=moments.shift[[0, -1]], T=T, C=moments.C[:, [0, -1]])
+def _without_features(moments):
+    features = np.ones(len(moments.shift), dtype=bool)
+    features[[0, -1]] = False
+    return without(moments, features)
 
 
 def _fit(problem):
@@ -279,7 +284,7 @@ def _components(fit, sizes):
 
 def _slopes(fit, names, varies, n_groups):
     """Compare the slopes of the features that vary in both ways."""
-    both = np.flatnonzero(varies.iloc[1:] == WITHIN_AND_BETWEEN)
+    both = np.flatnonzero(varies.iloc[1:] == "both")
     if fit is None or not len(both):
         return None
     _, solution = fit

@@ -25,7 +25,7 @@ GIVEN_TWICE = (
     "of them out."
 )
 MISSING_IN_FIT = (
-    "{name} was fitted without groups, so this is a pooled linear regression with no random "
+    "{name} was fitted without groups, so this is a pooled linear regression with no group "
     "effects. Pass them as `model.fit(X, y, groups=groups)`, or name the column of X that "
     "holds them: `{name}(group_by='column').fit(X, y)`."
 )
@@ -40,6 +40,21 @@ BEYOND_MEASURE = (
     "is explained exactly, or without an intercept the level of y counts as variance between "
     "groups. The estimates are those of the largest ratio tried. Fit an intercept, or leave "
     "out random effects."
+)
+ABSORBED = (
+    "No coefficient can be estimated for {columns}: within groups there is no variation"
+    "{beyond}, so the groups' own effects contain theirs. The coefficients are set to 0, "
+    "without standard errors. Leave the columns out to silence this warning, or use "
+    "RandomInterceptRegressor, which estimates effects of features that vary between groups."
+)
+EXPLAINED_EXACTLY = (
+    "The model explains y exactly, or to all but a share of 1e-13 of its variance, which is "
+    "rounding. The residual variance and all standard errors are set to 0."
+)
+NO_DOF = (
+    "There are {n_coefficients:.6g} coefficients, those of the groups included, for "
+    "{n_rows:.6g} rows, so that nothing is left to estimate the residual variance from. It is "
+    "NaN, and so are all standard errors. Use fewer columns or more rows."
 )
 NOT_CONVERGED = (
     "No convergence after max_iter={max_iter} iterations; the attributes hold the estimate so "
@@ -76,8 +91,26 @@ LOW_RANK = (
     "correlated. The data do not support so many random effects: leave out a slope, or use "
     "covariance='diag'."
 )
-
-
+NO_INTERVALS = (
+    "`{name}` needs random effects, but {model} was fitted without groups, which is a pooled "
+    "linear regression. Pass the groups as `model.fit(X, y, groups=groups)`."
+)
+KENWARD_ROGER_ML = (
+    "df_method='kenward-roger' is defined for REML, but the model was fitted with "
+    "method='ml'. Fit it with method='reml', or use df_method='satterthwaite'."
+)
+ONE_SIDED = (
+    "The fit is singular. The interval of a standard deviation that is estimated as 0 is "
+    "one-sided: its lower limit is 0. Limits of correlations may be -1 or 1."
+)
+UNCERTAIN_LIMITS = (
+    "The search for some profile limits did not end; these are NaN. Use method='bootstrap', or "
+    "fewer random effects."
+)
+REFITS_NOT_CONVERGED = (
+    "{failed} of {total} bootstrap refits did not converge within max_iter; their last "
+    "estimates were taken. Raise max_iter."
+)
 NAMED_INTERCEPT = (
     "X must not have a column named '(Intercept)', since that is the name of the model's own. "
     "Leave it out, or rename it and set fit_intercept=False."
@@ -143,6 +176,32 @@ def warn_about_fit(model, problem, optimum, solution):
     elif model.singular_ and model.n_groups_ and not crowded:
         message = SINGULAR + _why_singular(model, problem, solution)
         warnings.warn(message, SingularFitWarning, stacklevel=5)
+
+
+def warn_about_regression(model, absorbed, dependent):
+    """Warn of what a user must know of a fit by least squares.
+
+    Parameters
+    ----------
+    model : estimator
+        The fitted model; called from `fit` by way of one method.
+    absorbed, dependent : ndarray of bool
+        Which terms have no coefficient, as in `FixedEffects`.
+    """
+    terms = model.coef_cov_.index
+    messages = []
+    if absorbed.any():
+        beyond = " that the groups' slopes do not explain" if model._slopes else ""
+        messages.append(ABSORBED.format(columns=", ".join(terms[absorbed]), beyond=beyond))
+    if dependent.any():
+        messages.append(RANK_DEFICIENT.format(columns=", ".join(terms[dependent])))
+    if model.residual_dof_ <= 0:
+        n_coefficients = model._n_rows - model.residual_dof_
+        messages.append(NO_DOF.format(n_coefficients=n_coefficients, n_rows=model._n_rows))
+    elif model.residual_variance_ == 0:
+        messages.append(EXPLAINED_EXACTLY)
+    for message in messages:
+        warnings.warn(message, LinAlgWarning, stacklevel=5)
 
 
 def _why_singular(model, problem, solution):

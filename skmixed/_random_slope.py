@@ -132,6 +132,8 @@ class RandomSlopeRegressor(BaseMixedRegressor):
     See Also
     --------
     RandomInterceptRegressor : Groups differ in level only.
+    FixedEffectsRegressor : Group effects are not shrunk; with ``slopes="all"`` no pooling.
+    PooledRegressor : Groups are ignored.
 
     Notes
     -----

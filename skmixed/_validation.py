@@ -11,7 +11,9 @@ LABELS_SHOWN = 10
 SIGNS_OF_TEXT = ("convert", "promoted", "must be numeric", "float()")
 # The hash table grows from here; pandas would start with 34 MB for a million rows.
 SIZE_HINT = 2**14
-POPULATION_LINE = "Use new_groups='population' to predict new groups by the population line."
+POPULATION_LINE = (
+    "Leave new_groups at its default to predict new groups by the population line."
+)
 
 
 def encode_groups(groups, n_rows):

@@ -10,8 +10,9 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skmixed import RandomInterceptRegressor, RandomSlopeRegressor, compare_slopes
+from skmixed import RandomInterceptRegressor, RandomSlopeRegressor
 from skmixed.datasets import load_sleepstudy, make_mixed_regression
+from skmixed.inference import compare_slopes
 from skmixed.preprocessing import WithinBetween
 
 

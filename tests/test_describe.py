@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from scipy.stats import chi2
 from sklearn.pipeline import make_pipeline
 
-from skmixed import RandomInterceptRegressor, compare_slopes, describe_groups
+from skmixed import RandomInterceptRegressor, describe_groups
 from skmixed.datasets import load_hsb, load_sleepstudy, make_mixed_regression
 from skmixed.exceptions import MissingGroupsWarning
+from skmixed.inference import compare_slopes
 from skmixed.preprocessing import WithinBetween
 
 CHOICE = "Choice"
@@ -58,7 +59,7 @@ def test_shares_of_variation(hsb, description):
     np.testing.assert_allclose(description.variation["between"], expected, rtol=1e-9)
     np.testing.assert_allclose(description.variation["within"], 1 - expected, atol=1e-9)
     assert list(description.variation.index) == features
-    assert description.variation["varies"].tolist() == ["within and between"] * 4 + ["between"]
+    assert description.variation["varies"].tolist() == ["both"] * 4 + ["between groups"]
 
 
 def pooled_criterion(X, y):
@@ -137,7 +138,7 @@ def test_an_offset_changes_nothing():
     near, far = (describe_groups(X + c, np.round(y, 3) + c, groups) for c in (0, 1e8))
     np.testing.assert_allclose(far.variance_components, near.variance_components, rtol=1e-5)
     assert far.variation["varies"].tolist() == near.variation["varies"].tolist()
-    assert far.variation["varies"].iloc[-1] == "between"
+    assert far.variation["varies"].iloc[-1] == "between groups"
 
 
 # ------------------------------------------------------------------------------- sentences

@@ -3,7 +3,12 @@
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skmixed import RandomInterceptRegressor, RandomSlopeRegressor
+from skmixed import (
+    FixedEffectsRegressor,
+    PooledRegressor,
+    RandomInterceptRegressor,
+    RandomSlopeRegressor,
+)
 from skmixed.preprocessing import WithinBetween
 
 # The checks fit without groups, on rank-deficient data and on constant targets.
@@ -14,6 +19,14 @@ pytestmark = [
 ]
 
 
-@parametrize_with_checks([RandomInterceptRegressor(), RandomSlopeRegressor(), WithinBetween()])
+@parametrize_with_checks(
+    [
+        FixedEffectsRegressor(),
+        PooledRegressor(),
+        RandomInterceptRegressor(),
+        RandomSlopeRegressor(),
+        WithinBetween(),
+    ]
+)
 def test_estimator_check(estimator, check):
     check(estimator)

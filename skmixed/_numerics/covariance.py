@@ -35,11 +35,36 @@ class Evaluation:
         Gradient: the criterion changes by <S, E> for a small symmetric change E of Psi.
     hessian : ndarray of shape (q, q, q, q)
         Second derivative: <E, hessian F> for symmetric E and F.
+    UU : ndarray of shape (q, p + 1, q, p + 1)
+        sum_j [U, u]_j (x) [U, u]_j: how the coefficients' covariance and r2 change with Psi.
+    root : ndarray of shape (p + 1, p + 1)
+        W with [U, u]' = W [Delta_X, Delta_y]'; its first p rows and columns are M_XX^-1/2.
     """
 
     value: float
     S: Array
     hessian: Array
+    UU: Array
+    root: Array
+
+
+@dataclass(frozen=True)
+class EvaluationGivenSigma2(Evaluation):
+    """The criterion at one Psi and one residual variance, and its derivatives.
+
+    Attributes
+    ----------
+    slope, curvature : float
+        First and second derivative in log sigma2.
+    """
+
+    slope: float
+    curvature: float
+
+    @property
+    def cross(self) -> Array:
+        """How S changes with log sigma2, shape (q, q)."""
+        return self.UU[:, -1, :, -1]
 
 
 @dataclass(frozen=True)
@@ -88,46 +113,63 @@ class CovarianceCriterion(Criterion):
     def __call__(self, Lambda: Array) -> Evaluation:
         """Evaluate the criterion with its first and second derivatives in Psi.
 
-        With U = Delta_X M_XX^-1/2, u = d sqrt(dof / r2), d = Delta_y - Delta_X beta, and for
+        Those of `given_sigma2`, less t_E t_F / dof in the second for sigma2 profiled out.
+        """
+        at = self.given_sigma2(Lambda)
+        profiled = np.einsum("ab,cd->abcd", at.cross, at.cross) / at.curvature
+        return replace(at, hessian=at.hessian - profiled)
+
+    def given_sigma2(self, Lambda: Array, sigma2: float | None = None) -> EvaluationGivenSigma2:
+        """Evaluate the criterion at a residual variance, by default at the best, r2 / dof.
+
+        With U = Delta_X M_XX^-1/2, u = d / sqrt(sigma2), d = Delta_y - Delta_X beta, and for
         REML Q_j = U_j U_j' + u_j u_j', for ML Q_j = u_j u_j',
 
             S = sum_j N_j - Q_j,
             <E, hessian F> = sum_j 2 tr(E N_j F Q_j) - tr(E N_j F N_j)
-                - tr(a_E a_F) - 2 b_E' b_F - t_E t_F / dof,
+                - tr(a_E a_F) - 2 b_E' b_F,
 
-        where a_E = sum_j U_j' E U_j (REML only), b_E = sum_j U_j' E u_j and
-        t_E = sum_j u_j' E u_j.
+        where a_E = sum_j U_j' E U_j (REML only) and b_E = sum_j U_j' E u_j; and the change of
+        <S, E> with log sigma2 is t_E = sum_j u_j' E u_j.
         """
-        C, G = self.problem.C, self.problem.G
-        log_det, M = 0.0, self.problem.T.copy()
-        N, Delta = np.empty_like(G), np.empty_like(C)
-        for chunk in self._chunks():
-            R = self._root(Lambda, chunk)
-            log_det += _log_det(R)
-            B = solve_lower(R, multiply(Lambda.T, C[..., chunk]))
-            F = solve_lower(R, multiply(Lambda.T, G[..., chunk]))
-            M -= gram(B)
-            N[..., chunk] = subtract_product(G[..., chunk], F, F)
-            Delta[..., chunk] = subtract_product(C[..., chunk], F, B)
+        log_det, M, N, Delta = self._reduce(Lambda)
         root, log_det_XX, r2 = self._inverse_root(M)
+        ratio = 1.0 if sigma2 is None else r2 / (self.dof * sigma2)
+        root[-1] *= np.sqrt(self.dof / r2 * ratio)
         NN, NQ, UU = self._sums_of_products(N, Delta, root)
         counted = slice(None) if self.reml else slice(-1, None)
-        return Evaluation(
-            value=self.combine(log_det, log_det_XX, r2),
+        best = self.combine(log_det, log_det_XX, r2)
+        return EvaluationGivenSigma2(
+            value=best + self.dof * float(ratio - 1 - np.log(ratio)),
             S=N.sum(axis=-1) - np.einsum("akbk->ab", UU[:, counted, :, counted]),
             hessian=self._hessian(NN, NQ, UU),
+            UU=UU,
+            root=root,
+            slope=self.dof * (1 - ratio),
+            curvature=self.dof * ratio,
         )
 
+    def _reduce(self, Lambda: Array) -> tuple[float, Array, Array, Array]:
+        """Return sum_j log|I + Lambda' G_j Lambda|, M, and N_j and Delta_j of all groups."""
+        log_det, M = 0.0, self.problem.T.copy()
+        N, Delta = np.empty_like(self.problem.G), np.empty_like(self.problem.C)
+        for chunk in self._chunks():
+            R, B, N[..., chunk], Delta[..., chunk] = self._project(Lambda, chunk)
+            log_det += _log_det(R)
+            M -= gram(B)
+        return log_det, M, N, Delta
+
     def _inverse_root(self, M: Array) -> tuple[Array, float, float]:
-        """W with W [Delta_X, Delta_y]' = [U, u]', and log|M_XX| and r2 on the way."""
+        """W with W [Delta_X, Delta_y]' = [U, d]', and log|M_XX| and r2 on the way."""
         W = np.zeros_like(M)
         L, failed = lapack.dpotrf(M[:-1, :-1], lower=1, clean=1)
         if failed:
             raise np.linalg.LinAlgError("M_XX is not positive definite")
-        W[:-1, :-1], _ = lapack.dtrtri(L, lower=1)
+        if len(L):  # LAPACK takes no matrices of size 0
+            W[:-1, :-1], _ = lapack.dtrtri(L, lower=1)
         explained = W[:-1, :-1] @ M[:-1, -1]
         r2 = max(M[-1, -1] - explained @ explained, PERFECT_FIT * M[-1, -1])
-        W[-1] = np.append(-W[:-1, :-1].T @ explained, 1.0) * np.sqrt(self.dof / r2)
+        W[-1] = np.append(-W[:-1, :-1].T @ explained, 1.0)
         return W, 2 * float(np.log(np.diag(L)).sum()), float(r2)
 
     def _sums_of_products(self, N: Array, Delta: Array, root: Array) -> tuple[Array, ...]:
@@ -145,13 +187,12 @@ class CovarianceCriterion(Criterion):
         return NN.reshape((q,) * 4), NQ.reshape((q,) * 4), UU.reshape(q, m, q, m)
 
     def _hessian(self, NN: Array, NQ: Array, UU: Array) -> Array:
-        a, b, t = UU[:, :-1, :, :-1], UU[:, :-1, :, -1], UU[:, -1, :, -1]
+        a, b = UU[:, :-1, :, :-1], UU[:, :-1, :, -1]
         b = (b + np.swapaxes(b, 0, 2)) / 2
         # <E, hessian F>: NQ[a, b, c, d] stands for E_da N_ab F_bc Q_cd
         hessian: Array = (2 * NQ - NN).transpose(3, 0, 1, 2)
-        b = b.transpose(0, 2, 1).reshape(b.shape[0] ** 2, -1)
-        t = t.reshape(-1, 1)
-        hessian = hessian - (2 * b @ b.T + t @ t.T / self.dof).reshape(hessian.shape)
+        b = b.transpose(0, 2, 1).reshape(len(b) ** 2, b.shape[1])
+        hessian = hessian - (2 * b @ b.T).reshape(hessian.shape)
         if self.reml:
             hessian -= np.einsum("akbl,cldk->abcd", a, a)
         return hessian
@@ -176,6 +217,20 @@ class CovarianceCriterion(Criterion):
         _, M = replace(self, problem=sample).eliminate(large)
         T = share * within + (problem.T - M)
         return replace(self, problem=replace(sample, T=T))
+
+    def projections(self, Lambda: Array) -> Iterator[tuple[Array, Array]]:
+        """Yield N and Delta of all groups, a chunk of groups at a time."""
+        for chunk in self._chunks():
+            _, _, N, Delta = self._project(Lambda, chunk)
+            yield N, Delta
+
+    def _project(self, Lambda: Array, chunk: slice) -> tuple[Array, Array, Array, Array]:
+        """R, B, N and Delta of a chunk of groups."""
+        C, G = self.problem.C[..., chunk], self.problem.G[..., chunk]
+        R = self._root(Lambda, chunk)
+        B = solve_lower(R, multiply(Lambda.T, C))
+        F = solve_lower(R, multiply(Lambda.T, G))
+        return R, B, subtract_product(G, F, F), subtract_product(C, F, B)
 
     def _root(self, Lambda: Array, chunk: slice) -> Array:
         """Cholesky factors of I + Lambda' G_j Lambda."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from skmixed._numerics.covariance import CovarianceCriterion, Evaluation
 from skmixed._numerics.criterion import PERFECT_FIT, Optimum, residual_square
 from skmixed._numerics.moments import Array
+from skmixed._numerics.quadratic import QuadraticModel
 
 # Variance ratios to start from, since the criterion may have several minima; and those to
 # start from in samples, which do not show the minima that a few extreme rows make.
@@ -22,10 +23,6 @@ ROUGH = 1e-3
 # With many groups the search begins with about 250 of them, and goes on with about 5,000.
 MANY_GROUPS = 1000
 SAMPLE_GROUPS = (5000, 250)
-# A curvature below minus this share of the largest one marks a saddle.
-SADDLE = 1e-6
-# Curvatures are raised to this share of the largest one.
-FLAT = 1e-9
 MAX_HALVINGS = 40
 # Relative distance in Psi at which a search among samples of groups knows a minimum again.
 NEAR = 0.1
@@ -42,7 +39,12 @@ NOT_FELT = 1e-9
 
 
 def minimize_covariance(
-    criterion: CovarianceCriterion, *, diagonal: bool, tol: float, max_iter: int
+    criterion: CovarianceCriterion,
+    *,
+    diagonal: bool,
+    tol: float,
+    max_iter: int,
+    start: Array | None = None,
 ) -> Optimum:
     """Minimise the criterion over positive semidefinite Psi.
 
@@ -62,18 +64,30 @@ def minimize_covariance(
         The search ends with a step after which none would lower the criterion by more.
     max_iter : int
         Newton steps allowed for each start.
+    start : ndarray of shape (q, q), optional
+        A factor of the only Psi to start from, in place of several.
 
     Returns
     -------
     Optimum
     """
-    q = len(criterion.problem.G)
     if not criterion.is_identified:
-        return Optimum(np.zeros((q, q)), 1, converged=True)
+        return Optimum(np.zeros((len(criterion.problem.G),) * 2), 1, converged=True)
+    search = _Search(diagonal, tol, max_iter, criterion.problem.n_groups < MANY_GROUPS)
+    if start is None:
+        best = _descend_from_several(criterion, search)
+    else:
+        best = search.descend(criterion, start @ start.T)
+    beyond = best.factor.is_beyond or _explains_all(criterion, best.factor)
+    Lambda = _without_negligible(criterion, best)
+    return Optimum(Lambda, best.n_iter, best.converged and not beyond, beyond)
+
+
+def _descend_from_several(criterion: CovarianceCriterion, search: _Search) -> _State:
+    """Take the lowest end of several descents, among samples of groups if there are many."""
     chain = _ever_smaller_samples(criterion)
-    few = len(chain) == 1
-    search = _Search(diagonal, tol, max_iter, verify=few)
-    rough = search if few else replace(search, tol=max(tol, ROUGH))
+    few, q = len(chain) == 1, len(criterion.problem.G)
+    rough = search if few else replace(search, tol=max(search.tol, ROUGH))
     starts = STARTS if few else STARTS_IN_SAMPLES
     found: list[_State] = []
     for ratio in starts:
@@ -84,9 +98,19 @@ def minimize_covariance(
     if best.converged or not few:
         # for few groups, too: which of equal minima was the lowest must not show
         best = search.descend(criterion, best.factor.Psi).after(best)
-    beyond = best.factor.is_beyond or _explains_all(criterion, best.factor)
-    Lambda = _without_negligible(criterion, best)
-    return Optimum(Lambda, best.n_iter, best.converged and not beyond, beyond)
+    return best
+
+
+def refine_covariance(
+    criterion: CovarianceCriterion, Psi: Array, *, diagonal: bool, tol: float, max_iter: int
+) -> Optimum:
+    """Find the local minimum that Newton steps from a given Psi lead to.
+
+    Parameters are those of `minimize_covariance`.
+    """
+    state = _Search(diagonal, tol, max_iter).descend(criterion, Psi)
+    beyond = state.factor.is_beyond
+    return Optimum(state.factor.Lambda, state.n_iter, state.converged and not beyond, beyond)
 
 
 @dataclass(frozen=True)
@@ -128,31 +152,6 @@ class _State:
 
 
 @dataclass(frozen=True)
-class _Model:
-    """Quadratic model of the criterion in the free entries of Lambda, in its eigenbasis."""
-
-    gradient: Array
-    curvature: Array
-    basis: Array
-
-    @property
-    def newton(self) -> Array:
-        """Newton step, downhill along directions of negative curvature, too."""
-        size = np.abs(self.curvature)
-        step: Array = -self.gradient / np.maximum(size, FLAT * size.max())
-        return step
-
-    @property
-    def promise(self) -> float:
-        """By how much the Newton step should lower the criterion."""
-        return float(-self.gradient @ self.newton) / 2
-
-    @property
-    def is_saddle(self) -> bool:
-        return bool(self.curvature[0] < -SADDLE * np.abs(self.curvature).max())
-
-
-@dataclass(frozen=True)
 class _Search:
     """Newton's method; without `verify` the last step is not looked back at."""
 
@@ -188,7 +187,7 @@ class _Search:
                 return _State(factor, n_iter, converged=False)
         return _State(factor, self.max_iter, converged=False)
 
-    def is_last(self, model: _Model, before: float) -> bool:
+    def is_last(self, model: QuadraticModel, before: float) -> bool:
         """Whether this step, or without `verify` that after it, promises less than tol.
 
         Close to the minimum each promise is a constant times the square of that before. With
@@ -208,7 +207,7 @@ class _Search:
         variances, V = np.linalg.eigh(Psi)
         return _Factor(V[:, ::-1], np.sqrt(np.clip(variances[::-1], 0.0, None)))
 
-    def model(self, factor: _Factor, at: Evaluation) -> _Model:
+    def model(self, factor: _Factor, at: Evaluation) -> QuadraticModel:
         """Carry the derivatives over from Psi to Lambda = V L at L = diag(scale).
 
         d Psi = L E' + E L' for a change E of L, and the gradient in L is 2 S L.
@@ -225,12 +224,14 @@ class _Search:
         flat = change.reshape(len(rows), -1)
         H = flat @ hessian @ flat.T
         H += 2 * S[rows[:, None], rows] * (columns[:, None] == columns)
-        curvature, basis = np.linalg.eigh(H)
-        gradient = basis.T @ (2 * S * scale)[rows, columns]
-        return _Model(gradient, curvature, basis)
+        return QuadraticModel.of((2 * S * scale)[rows, columns], H)
 
     def shortened_step(
-        self, criterion: CovarianceCriterion, factor: _Factor, at: Evaluation, model: _Model
+        self,
+        criterion: CovarianceCriterion,
+        factor: _Factor,
+        at: Evaluation,
+        model: QuadraticModel,
     ) -> tuple[_Factor, Evaluation] | None:
         """Take the longest of step, step / 2, step / 4, ... that lowers the criterion."""
         step = model.newton

@@ -170,8 +170,12 @@ def _add_by_group(
     for C_z, z in zip(C, random, strict=True):
         products = WD if z == 0 else WD * D[z]
         for sums, column in zip(C_z, products, strict=True):
-            # numpy's fast path: one contiguous column at a time
-            np.add.at(sums, codes, column)
+            if len(sums) < len(codes):
+                # large groups keep more digits if chunks are summed before they are added
+                sums += np.bincount(codes, column, len(sums))
+            else:
+                # numpy's fast path: one contiguous column at a time
+                np.add.at(sums, codes, column)
 
 
 def _count_rows(

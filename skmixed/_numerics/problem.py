@@ -34,6 +34,8 @@ class Problem:
         Z_j' W Z_j.
     n : float
         Sum of the weights.
+    mean : ndarray of shape (p,)
+        Mean of each column of X.
     n_rows : ndarray of shape (n_groups,)
         Rows of positive weight in each group.
     diagonal : bool
@@ -61,6 +63,7 @@ class Problem:
     C: Array
     G: Array
     n: float
+    mean: Array
     n_rows: NDArray[np.intp]
     diagonal: bool
     y_scale: float
@@ -120,8 +123,8 @@ def make_problem(
                 fixed_slopes=fixed_slopes,
             )
             return _with_constant_column(problem, constant, moments.shift[constant])
-    moments = _relocate(moments, fit_intercept=fit_intercept)
-    scale, varies = _scales(moments)
+    moments = relocate(moments, fit_intercept=fit_intercept)
+    scale, varies = scales(moments)
     kept, dependent = _fixed_columns(
         moments, scale, varies, fit_intercept=fit_intercept, fixed_slopes=fixed_slopes
     )
@@ -132,12 +135,13 @@ def make_problem(
     G = multiply(Z, np.swapaxes(multiply(Z, moments.C[:, list(moments.random)]), 0, 1).copy())
     random_kept = _distinct(G.sum(axis=-1) / moments.n, diagonal=diagonal)
     first = 0 if fit_intercept else 1
-    origin, backmap = _way_back(moments.shift, scale, first)
+    origin, backmap = way_back(moments.shift, scale, first)
     return Problem(
         T=moments.T[np.ix_(used, used)] / np.outer(scale[used], scale[used]),
         C=multiply(Z[random_kept], moments.C[:, used] / scale[used, None]),
         G=G[np.ix_(random_kept, random_kept)],
         n=moments.n,
+        mean=moments.T[0, used[:-1]] / scale[used[:-1]] / moments.n,
         n_rows=moments.n_rows,
         diagonal=diagonal,
         y_scale=float(scale[-1]),
@@ -151,7 +155,7 @@ def make_problem(
     )
 
 
-def _relocate(moments: GroupedMoments, *, fit_intercept: bool) -> GroupedMoments:
+def relocate(moments: GroupedMoments, *, fit_intercept: bool) -> GroupedMoments:
     """Bring the moments near the means if the intercept absorbs a shift, else to zero."""
     if not fit_intercept:
         return moments.around(np.zeros_like(moments.shift))
@@ -164,8 +168,8 @@ def _relocate(moments: GroupedMoments, *, fit_intercept: bool) -> GroupedMoments
 
 def _constant_column(moments: GroupedMoments, *, fixed_slopes: bool) -> int | None:
     """Position of a fixed effect that is a constant, not 0: an intercept given as data."""
-    centred = _relocate(moments, fit_intercept=True)
-    _, varies = _scales(centred)
+    centred = relocate(moments, fit_intercept=True)
+    _, varies = scales(centred)
     constant = ~varies & (centred.shift != 0)
     constant[-1] = False  # y
     if not fixed_slopes:
@@ -194,7 +198,7 @@ def _with_constant_column(problem: Problem, column: int, value: float) -> Proble
     )
 
 
-def _scales(moments: GroupedMoments) -> tuple[Array, NDArray[np.bool_]]:
+def scales(moments: GroupedMoments) -> tuple[Array, NDArray[np.bool_]]:
     """Root mean square of each column, and whether it is more than rounding error."""
     square = np.clip(np.diag(moments.T) / moments.n, 0.0, None)
     noise = 8 * np.finfo(np.float64).eps * np.abs(moments.shift)
@@ -218,11 +222,11 @@ def _fixed_columns(
     kept = chosen & varies[:-1]
     used = np.flatnonzero(kept)
     R = moments.T[np.ix_(used, used)] / np.outer(scale[used], scale[used])
-    kept[used] = _independent(R / moments.n)
+    kept[used] = independent(R / moments.n)
     return kept, chosen & ~kept
 
 
-def _independent(R: Array) -> NDArray[np.bool_]:
+def independent(R: Array) -> NDArray[np.bool_]:
     """Which columns, by their scaled Gram matrix, do not follow from those before them."""
     L, info = lapack.dpotrf(R, lower=1)
     if info == 0 and np.all(np.diag(L) ** 2 > RANK_TOLERANCE):
@@ -265,7 +269,7 @@ def _distinct(R: Array, *, diagonal: bool) -> NDArray[np.bool_]:
     not be proportional to one another.
     """
     if not diagonal:
-        return _independent(R)
+        return independent(R)
     size = np.diag(R)
     proportional = (1 - RANK_TOLERANCE) * np.outer(size, size) <= R**2
     before = np.tri(len(R), k=-1, dtype=np.bool_)
@@ -273,7 +277,7 @@ def _distinct(R: Array, *, diagonal: bool) -> NDArray[np.bool_]:
     return distinct
 
 
-def _way_back(shift: Array, scale: Array, first: int) -> tuple[Array, Array]:
+def way_back(shift: Array, scale: Array, first: int) -> tuple[Array, Array]:
     """`origin` and `backmap`: (y - t) / s_y = sum_i beta_i (x_i - s_i) / d_i, solved for y."""
     origin = np.zeros(len(scale) - 1 - first)
     backmap = np.diag(scale[-1] / scale[first:-1])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import qr
 
-from skmixed._numerics.criterion import Criterion, residual_square
+from skmixed._numerics.criterion import Criterion
 from skmixed._numerics.moments import Array
 from skmixed._numerics.problem import Problem
 
@@ -82,22 +82,20 @@ def solve(criterion: Criterion, Lambda: Array) -> Solution:
     """
     problem = criterion.problem
     log_det, M = criterion.eliminate(Lambda)
-    beta: Array = np.asarray(np.linalg.solve(M[:-1, :-1], M[:-1, -1]))
-    perfect = criterion.is_perfect
-    sigma2 = 0.0 if perfect else float(residual_square(M)) / criterion.dof
+    beta, sigma2 = criterion.coefficients(M)
     b = criterion.conditional_modes(Lambda, beta)
     variance = float(np.sum(Lambda * (problem.G.sum(axis=-1) @ Lambda))) / problem.n
     return Solution(
         beta=problem.origin + problem.backmap @ beta,
         beta_cov=sigma2 * _unscaled_covariance(problem, M),
         sigma2=sigma2 * problem.y_scale**2,
-        Lambda=_triangular(problem.random_backmap @ Lambda, diagonal=problem.diagonal),
+        Lambda=triangular(problem.random_backmap @ Lambda, diagonal=problem.diagonal),
         diagonal=problem.diagonal,
         rank=int(np.count_nonzero(np.any(Lambda, axis=0))),
         b=problem.y_scale * (problem.random_backmap @ b),
         pooling_weights=_pooling_weights(criterion, Lambda),
         icc=variance / (1 + variance),
-        criterion=-np.inf if perfect else criterion.profile(log_det, M),
+        criterion=-np.inf if criterion.is_perfect else criterion.profile(log_det, M),
     )
 
 
@@ -118,7 +116,7 @@ def _unscaled_covariance(problem: Problem, M: Array) -> Array:
     return cov
 
 
-def _triangular(factor: Array, *, diagonal: bool) -> Array:
+def triangular(factor: Array, *, diagonal: bool) -> Array:
     """Turn any factor F into the lower triangular one, L with L L' = F F'."""
     if diagonal:
         return np.diag(np.sqrt(np.sum(factor**2, axis=1)))

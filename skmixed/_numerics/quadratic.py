@@ -1,0 +1,53 @@
+"""The quadratic model of a criterion that a Newton step minimises."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from skmixed._numerics.moments import Array
+
+# A curvature below minus this share of the largest one marks a saddle.
+SADDLE = 1e-6
+# Curvatures are raised to this share of the largest one.
+FLAT = 1e-9
+
+
+@dataclass(frozen=True)
+class QuadraticModel:
+    """Gradient and curvatures of a criterion in the eigenvectors of its Hessian, `basis`."""
+
+    gradient: Array
+    curvature: Array
+    basis: Array
+
+    @classmethod
+    def of(cls, gradient: Array, hessian: Array) -> QuadraticModel:
+        """Turn the coordinates to the eigenvectors of the Hessian."""
+        curvature, basis = np.linalg.eigh(hessian)
+        return cls(basis.T @ gradient, curvature, basis)
+
+    @property
+    def size(self) -> Array:
+        """Curvatures as the steps take them: positive, and none too small."""
+        size = np.abs(self.curvature)
+        raised: Array = np.maximum(size, FLAT * size.max(initial=0.0))
+        return raised
+
+    @property
+    def newton(self) -> Array:
+        """Newton step, downhill along directions of negative curvature, too."""
+        step: Array = -self.gradient / self.size
+        return step
+
+    @property
+    def promise(self) -> float:
+        """By how much the Newton step should lower the criterion."""
+        return float(-self.gradient @ self.newton) / 2
+
+    @property
+    def is_saddle(self) -> bool:
+        """Whether the criterion falls to both sides in some direction."""
+        largest = np.abs(self.curvature).max(initial=0.0)
+        return bool(np.any(self.curvature < -SADDLE * largest))
