@@ -1,5 +1,6 @@
 """Linear mixed (multilevel) models as scikit-learn estimators."""
 
+from skmixed._describe import describe_groups
 from skmixed._fixed_effects import FixedEffectsRegressor, PooledRegressor
 from skmixed._moments import GroupedMoments
 from skmixed._random_intercept import RandomInterceptRegressor
@@ -11,5 +12,6 @@ __all__ = [
     "PooledRegressor",
     "RandomInterceptRegressor",
     "RandomSlopeRegressor",
+    "describe_groups",
 ]
 __version__ = "0.1.0"

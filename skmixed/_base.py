@@ -35,7 +35,8 @@ from skmixed._numerics.estimate import estimate
 from skmixed._numerics.moments import GroupedMoments
 from skmixed._numerics.problem import make_problem
 from skmixed._numerics.solution import solve
-from skmixed._state import pack, unpack
+from skmixed._routing import without_groups
+from skmixed._state import PacksTables
 from skmixed._streaming import StreamingMixin
 from skmixed._summary import ModelSummary
 from skmixed._validation import (
@@ -64,7 +65,7 @@ class TrainingRows(NamedTuple):
     sample_weight: np.ndarray | None
 
 
-class BaseGroupedRegressor(RegressorMixin, BaseEstimator):
+class BaseGroupedRegressor(PacksTables, RegressorMixin, BaseEstimator):
     """Linear model of rows in groups: everything from the rows to their moments, and back.
 
     Subclasses give the constructor, with `group_by` and `new_groups`, and `_fit_moments`.
@@ -88,19 +89,9 @@ class BaseGroupedRegressor(RegressorMixin, BaseEstimator):
             The requests.
         """
         requests = super().get_metadata_routing()
-        if self.group_by is not None:
-            for method in ("fit", "partial_fit", "predict", "score"):
-                request = getattr(requests, method)
-                if request.requests.get("groups") is True:
-                    request.add_request(param="groups", alias=False)
-        return requests
-
-    def __getstate__(self):
-        # skops cannot store pandas objects
-        return {name: pack(value) for name, value in super().__getstate__().items()}
-
-    def __setstate__(self, state):
-        super().__setstate__({name: unpack(value) for name, value in state.items()})
+        if self.group_by is None:
+            return requests
+        return without_groups(requests, ["fit", "partial_fit", "predict", "score"])
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

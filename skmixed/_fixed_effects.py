@@ -10,7 +10,7 @@ from sklearn.utils._param_validation import Interval, StrOptions, validate_param
 from sklearn.utils.validation import check_is_fitted
 
 from skmixed._base import INTERCEPT, BaseGroupedRegressor
-from skmixed._columns import find_slope_columns
+from skmixed._columns import find_feature_columns
 from skmixed._messages import warn_about_regression
 from skmixed._numerics.fixed_effects import solve_fixed_effects, solve_pooled
 from skmixed._numerics.problem import make_problem
@@ -197,7 +197,9 @@ class FixedEffectsRegressor(BaseLeastSquaresRegressor):
         self.new_groups = new_groups
 
     def _find_slopes(self, X):
-        return find_slope_columns(X, [] if self.slopes is None else self.slopes, self.group_by)
+        return find_feature_columns(
+            X, [] if self.slopes is None else self.slopes, self.group_by, parameter="slopes"
+        )
 
     @property
     def _group_effects(self):

@@ -135,6 +135,31 @@ TOO_LARGE = (
     "X and y must be small enough for their squares to be summed, but the sums overflow. "
     "Divide the largest columns by a power of ten."
 )
+NO_GROUPS_TO_SPLIT_BY = (
+    "{name} was fitted without groups, so all rows count as one group. Pass them as "
+    "`fit(X, groups=groups)`, or name the column of X that holds them: "
+    "`{name}(group_by='column')`."
+)
+MISSING_IN_TRANSFORM = (
+    "`groups` must be given to `transform`, because {name} was fitted with groups, but got "
+    "None. Do one of these:\n"
+    "  transformer.transform(X, groups=groups)            # one label for each row of X\n"
+    "  sklearn.set_config(enable_metadata_routing=True)   # in a pipeline, together with "
+    "pipeline.predict(X, groups=groups)\n"
+    "  {name}(group_by='column')                          # the group is a column of X"
+)
+ONLY_IN_TRANSFORM = (
+    "`groups` must not be given to `transform`, because {name} was fitted without groups, but "
+    "got some. Pass them to `fit`, too, or not at all."
+)
+SPARSE_TO_SPLIT = (
+    "{name} needs a dense X, but got a sparse one. Deviations from group means are hardly ever "
+    "0. Convert it with X.toarray(), or keep the sparse columns apart in a ColumnTransformer."
+)
+NAMED_TWICE = (
+    "the columns that come out must have different names, but {names} would come out twice. "
+    "Rename columns of X."
+)
 TOO_MANY_EFFECTS = (
     "There are {n_effects} random effects for {n_rows} rows, so they can hardly be told from "
     "residuals, and their variances are not to be trusted. Use fewer slopes."

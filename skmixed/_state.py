@@ -9,6 +9,16 @@ import pandas as pd
 from skmixed._numerics.moments import GroupedMoments
 
 
+class PacksTables:
+    """An estimator whose fitted tables are stored as arrays: skops knows no pandas."""
+
+    def __getstate__(self):
+        return {name: pack(value) for name, value in super().__getstate__().items()}
+
+    def __setstate__(self, state):
+        super().__setstate__({name: unpack(value) for name, value in state.items()})
+
+
 def pack(value):
     """Turn a pandas object into a dictionary of arrays and lists; leave the rest."""
     if isinstance(value, pd.DataFrame):

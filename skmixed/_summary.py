@@ -208,14 +208,18 @@ def _fixed_effects(model, level, df_method):
 
 def _variation(model):
     terms = pd.Index(model._terms if model.n_groups_ else [], name="term", dtype=object)
-    between = between_shares(model._moments)[: len(terms)]
+    return shares_of_variation(between_shares(model._moments)[: len(terms)], terms)
+
+
+def shares_of_variation(between, index):
+    """Tabulate shares of variation, and say where each column varies."""
     kinds = np.select(
         [np.isnan(between), between == 0, between == 1],
         ["nowhere", "within groups", "between groups"],
         "both",
     )
     columns = {"between": between, "within": 1 - between, "varies": kinds}
-    return pd.DataFrame(columns, index=terms)
+    return pd.DataFrame(columns, index=index)
 
 
 def _correlation(cov):

@@ -1,4 +1,4 @@
-"""Tests between models."""
+"""Tests between models, and of slopes within groups against those between."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import pandas as pd
 from scipy.stats import chi2
 from sklearn.utils.validation import check_is_fitted
 
-__all__ = ["LikelihoodRatioTest", "likelihood_ratio_test"]
+from skmixed._compare_slopes import SlopeComparison, compare_slopes
+
+__all__ = ["LikelihoodRatioTest", "SlopeComparison", "compare_slopes", "likelihood_ratio_test"]
 
 # Differences that are rounding: of log-likelihoods, and of sums over the same rows.
 ROUNDING = 1e-5

@@ -9,6 +9,7 @@ from skmixed import (
     RandomInterceptRegressor,
     RandomSlopeRegressor,
 )
+from skmixed.preprocessing import WithinBetween
 
 # The checks fit without groups, on rank-deficient data and on constant targets.
 pytestmark = [
@@ -24,6 +25,7 @@ pytestmark = [
         PooledRegressor(),
         RandomInterceptRegressor(),
         RandomSlopeRegressor(),
+        WithinBetween(),
     ]
 )
 def test_estimator_check(estimator, check):
