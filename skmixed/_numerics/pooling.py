@@ -29,7 +29,7 @@ def own_effects(criterion: Criterion, Lambda: Array) -> Array:
     """
     problem = criterion.problem
     _, M = criterion.eliminate(Lambda)
-    beta = np.linalg.solve(M[:-1, :-1], M[:-1, -1])
+    beta, _ = criterion.coefficients(M)
     residual = problem.C[:, -1] - np.tensordot(problem.C[:, :-1], beta, axes=(1, 0))
     G, own = np.moveaxis(problem.G, -1, 0), np.full_like(residual, np.nan)
     sizes = np.linalg.eigvalsh(G)

@@ -62,7 +62,8 @@ class VarianceDisplay:
     (Rights and Sterba 2019): that of the fixed part x'b between and within groups, that of the
     random part z'u_j between and within groups, and sigma2. Variances of x'b and z'u_j by level
     are the components of a one-way analysis of variance, so that group means which differ by
-    chance alone explain nothing between groups. The model without features is
+    chance alone explain nothing between groups; the shares explained add up to about
+    `r2_marginal_`, which takes x'b over all rows. The model without features is
     ``y ~ 1 + (1 | group)``, estimated from the same moments; totals may differ a little.
 
     References

@@ -47,6 +47,14 @@ def test_both_totals_are_about_the_variance_of_y(data, request):
     np.testing.assert_allclose(totals, np.var(y), rtol=0.06)
 
 
+@pytest.mark.parametrize("data", ["sleep", "schools", "crowd"])
+def test_explained_shares_add_up_to_the_marginal_r2(data, request):
+    model = request.getfixturevalue(data)[0]
+    row = VarianceDisplay.from_estimator(model).components.loc["model"]
+    share = row[EXPLAINED].sum() / row.sum()
+    assert share == pytest.approx(model.r2_marginal_, abs=0.005)
+
+
 def test_it_takes_what_it_draws():
     columns = [
         "between, explained",
