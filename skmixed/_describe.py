@@ -12,16 +12,13 @@ from scipy.stats import chi2
 
 from skmixed._advice import advise
 from skmixed._compare_slopes import SlopeComparison
-from skmixed._messages import TOO_LARGE
 from skmixed._numerics.estimate import estimate
 from skmixed._numerics.levels import between_shares, without
-from skmixed._numerics.moments import GroupedMoments
 from skmixed._numerics.problem import make_problem
 from skmixed._numerics.solution import solve
 from skmixed._numerics.within_between import split_columns
 from skmixed._random_intercept import RandomInterceptRegressor
 from skmixed._summary import Printed, shares_of_variation
-from skmixed._validation import check_weights
 
 NO_GROUPS = (
     "The groups must be given to describe_groups, but got None. Pass them as `groups`, one "
@@ -247,13 +244,8 @@ def _number(number):
 def _sum_rows(X, y, groups, group_by, sample_weight):
     """Check and sum up the rows as a fit does; also names of features and labels of groups."""
     model = RandomInterceptRegressor(group_by=group_by)
-    (X, y), groups = model._check_rows(X, y, groups=groups)
-    sample_weight = check_weights(sample_weight, X)
-    codes, labels = model._check_groups(groups, len(y))
-    moments = GroupedMoments.from_rows(X, y, codes, labels, sample_weight=sample_weight)
-    if not np.all(np.isfinite(moments.T)):
-        raise ValueError(TOO_LARGE)
-    return moments, model._name_terms(), pd.Index(moments.labels, name=model._group_name)
+    moments = model._sum_up(model._check_training_rows(X, y, groups, sample_weight))
+    return moments, model._terms, pd.Index(moments.labels, name=model._group_name)
 
 
 def _without_features(moments):

@@ -13,6 +13,8 @@ Data flow one way: rows -> moments -> problem -> optimum -> solution.
 `solution`           what follows: coefficients, variances, random effects
 `inference`          degrees of freedom of the fixed effects
 `prediction`         variances of predictions and random effects
+`pooling`            group effects without the other groups
+`variance_parts`     the variance of y, split by level: between and within groups
 `group_lines`        groups with lines of their own: the limit of the mixed model
 `fixed_effects`      least squares, with those lines or pooled
 `explained_variance` the variance of y, split for the marginal and the conditional R2

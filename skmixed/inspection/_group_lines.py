@@ -1,0 +1,335 @@
+"""Lines along a feature: the population's and each group's own."""
+
+from __future__ import annotations
+
+from numbers import Integral
+
+import numpy as np
+from sklearn.utils._optional_dependencies import check_matplotlib_support
+from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+
+from skmixed._base import _column
+from skmixed._validation import match_groups
+from skmixed.inspection._line_data import lines_and_points
+from skmixed.inspection._models import mixed_model
+from skmixed.inspection._style import (
+    BLUE,
+    FAINT,
+    INK,
+    PALETTE,
+    QUIET,
+    alpha_for,
+    choose_rows,
+    make_axes,
+    write_note,
+)
+
+MAX_PANELS = 30
+OPTIONS = {
+    "kind": [StrOptions({"lines", "panels"})],
+    "highlight": ["array-like", Interval(Integral, 0, None, closed="left"), None],
+    "max_points": [Interval(Integral, 1, None, closed="left"), None],
+}
+
+
+class GroupLinesDisplay:
+    """Lines of y along a feature: the population's, each group's own, and the rows.
+
+    Other features are held at their mean, and the points are what y would then be: the line
+    of the row's group plus the row's residual. With a single feature this is y itself. Use
+    `from_estimator` to create one; the constructor takes what is drawn.
+
+    Parameters
+    ----------
+    lines : DataFrame of shape (n_groups, 4)
+        Each group's own line: intercept, slope, and the lowest and highest value of the
+        feature in its rows (low, high).
+    population : Series
+        The population line: intercept, slope, low and high.
+    points : DataFrame of shape (n_rows, 3)
+        The rows: x, y and the position of the row's group in `lines`, -1 if it has no line.
+    column : str, default="x"
+        Name of the feature.
+    target : str, default="y"
+        Name of y.
+    n_held : int, default=0
+        Number of other features, held at their mean.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        The first panel, or the only one.
+    axes_ : ndarray
+        All panels; of "panels" one for each group shown.
+    figure_ : matplotlib Figure
+        Figure that holds them.
+    lines_ : LineCollection or list of Line2D
+        The lines of all groups; of "panels" the own lines of the groups shown.
+    population_lines_ : list of Line2D
+        The population line, in each panel.
+    points_ : list of PathCollection
+        The rows of groups that are not highlighted, then those of each highlighted group; of
+        "panels" those of each group shown.
+    highlights_ : dict
+        The own line (Line2D) of each highlighted group, by its label; of "lines" only.
+
+    See Also
+    --------
+    RandomEffectsDisplay : Intercepts and slopes with intervals.
+
+    Notes
+    -----
+    A line is drawn over the values of the feature in the group's rows. If other columns are
+    made from the feature, such as its square or its product with another, they are held at
+    their mean, too, so that the line is not the whole effect of the feature.
+
+    Examples
+    --------
+    >>> from skmixed import RandomSlopeRegressor
+    >>> from skmixed.datasets import load_sleepstudy
+    >>> from skmixed.inspection import GroupLinesDisplay
+    >>> X, y, subject = load_sleepstudy(return_X_y=True)
+    >>> model = RandomSlopeRegressor("Days").fit(X, y, groups=subject)
+    >>> display = GroupLinesDisplay.from_estimator(
+    ...     model, X, y, groups=subject, column="Days", highlight=[309, 337]
+    ... )
+    >>> display.lines.loc[[309, 337]].round(1)
+             intercept  slope  low  high
+    Subject
+    309          211.0    1.8  0.0   9.0
+    337          286.3   19.1  0.0   9.0
+    """
+
+    def __init__(self, *, lines, population, points, column="x", target="y", n_held=0):
+        self.lines = lines
+        self.population = population
+        self.points = points
+        self.column = column
+        self.target = target
+        self.n_held = n_held
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator,
+        X,
+        y,
+        groups=None,
+        *,
+        column,
+        kind="lines",
+        highlight=None,
+        max_points=5_000,
+        ax=None,
+    ):
+        """Draw the lines of a fitted model.
+
+        Parameters
+        ----------
+        estimator : estimator
+            A mixed model that was fitted with groups, or a fitted search or pipeline that
+            ends in one.
+        X : {array-like, sparse matrix, DataFrame} of shape (n_rows, n_columns)
+            The rows to show, as the estimator takes them.
+        y : array-like of shape (n_rows,)
+            Target.
+        groups : array-like of shape (n_rows,), optional
+            Group label of each row, as for `predict`. Rows of groups not seen in `fit` stand
+            around the population line.
+        column : str
+            Feature to show, by its name in `group_coef_`: that of the DataFrame's column, or
+            "x0", "x1", ...; in a pipeline a column that arrives at the model.
+        kind : {"lines", "panels"}, default="lines"
+            As in `plot`.
+        highlight : int or list of labels, default=None
+            As in `plot`.
+        max_points : int or None, default=5000
+            As in `plot`.
+        ax : matplotlib Axes or array of Axes, default=None
+            As in `plot`.
+
+        Returns
+        -------
+        GroupLinesDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            If the model was fitted without groups, `column` is not one of its features, or
+            groups to highlight have no rows in X.
+        """
+        check_matplotlib_support(f"{cls.__name__}.from_estimator")
+        model, X = mixed_model(estimator, cls.__name__, X)
+        if column not in model._terms:
+            raise ValueError(
+                f"column={column!r} must be a feature of the fitted model, but these are "
+                f"{model._terms}."
+            )
+        target = str(getattr(y, "name", None) or "y")
+        residual = -model.predict(X, groups)
+        (X, y), groups = model._check_rows(X, y, groups=groups, reset=False)
+        residual += y
+        codes, _ = match_groups(groups, model.groups_, len(y))
+        x = _column(X, model._terms.index(column)).astype(float)
+        mean = np.asarray(X.mean(axis=0)).ravel()
+        display = cls(
+            **lines_and_points(model, column, mean, x, residual, codes),
+            column=column,
+            target=target,
+            n_held=len(mean) - 1,
+        )
+        return display.plot(ax, kind=kind, highlight=highlight, max_points=max_points)
+
+    @validate_params(OPTIONS, prefer_skip_nested_validation=True)
+    def plot(self, ax=None, *, kind="lines", highlight=None, max_points=5_000):
+        """Draw the lines and the rows.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or array of Axes, default=None
+            Where to draw: one, or of "panels" one for each group shown. A new figure if None.
+        kind : {"lines", "panels"}, default="lines"
+            All lines in one panel, some of them highlighted, or a small panel for each of the
+            highlighted groups.
+        highlight : int or list of labels, default=None
+            Groups to highlight. A number stands for so many of the larger half of the groups,
+            spread evenly from the lowest to the highest slope (level, if slopes do not vary).
+            At most 6, by default 3; of "panels" at most 30, by default 12.
+        max_points : int or None, default=5000
+            Rows drawn as points; of more rows as many are drawn at random, the same ones at
+            every call, and a note says so. The rows of highlighted groups are always drawn.
+
+        Returns
+        -------
+        GroupLinesDisplay
+            The display itself.
+        """
+        if kind == "panels":
+            limits = 1, MAX_PANELS
+            shown = self._choose_groups(12 if highlight is None else highlight, *limits)
+            return self._plot_panels(ax, shown)
+        limits = 0, len(PALETTE)
+        shown = self._choose_groups(3 if highlight is None else highlight, *limits)
+        return self._plot_lines(ax, shown, max_points)
+
+    def _choose_groups(self, highlight, least, most):
+        """Positions of the groups to highlight."""
+        if isinstance(highlight, Integral):
+            chosen = self._spread_evenly(highlight)
+        else:
+            chosen = self.lines.index.get_indexer(list(highlight))
+            drawn = np.isin(chosen, self.points["group"]) & (chosen >= 0)
+            if not drawn.all():
+                unknown = [
+                    label for label, is_in in zip(highlight, drawn, strict=True) if not is_in
+                ]
+                raise ValueError(
+                    f"highlight={unknown} must be labels of groups that were seen in fit and "
+                    "have rows in X."
+                )
+        if not least <= len(chosen) <= most:
+            raise ValueError(
+                f"`highlight` must be {least} to {most} groups, but got {len(chosen)}."
+            )
+        return chosen
+
+    def _spread_evenly(self, n_shown):
+        """Positions of groups between the lowest and the highest line, the small ones apart."""
+        lines, sizes = self.lines, self.points["group"].value_counts()
+        sizes = sizes.reindex(np.arange(len(lines)), fill_value=0).to_numpy()
+        level = lines["intercept"] + self.points["x"].mean() * lines["slope"]
+        order = np.lexsort((level, lines["slope"]))
+        order = order[sizes[order] >= (np.median(sizes[sizes > 0]) if sizes.any() else 1)]
+        places = np.linspace(0, len(order) - 1, min(n_shown, len(order)))
+        return order[places.round().astype(int)]
+
+    def _plot_lines(self, ax, shown, max_points):
+        (ax,) = make_axes(self, ax, size=(6.4, 4.2))
+        self._draw_all(ax, shown, max_points)
+        self.highlights_ = {}
+        for color, group in zip(PALETTE, shown, strict=False):
+            label = self.lines.index[group]
+            self.points_.append(self._draw_rows(ax, group, color))
+            name = f"{self.lines.index.name or 'group'} {label}"
+            self.highlights_[label] = self._draw_line(ax, self.lines.iloc[group], color, name)
+        ax.set(xlabel=self.column, ylabel=self._target_label())
+        ax.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
+        return self
+
+    def _draw_all(self, ax, shown, max_points):
+        """Draw what is not highlighted, quietly, and the population line."""
+        from matplotlib.collections import LineCollection
+
+        others = self.points[~self.points["group"].isin(shown)]
+        rows = choose_rows(len(others), max_points)
+        if len(rows) < len(others):
+            write_note(ax, f"grey: {len(rows):,} of {len(others):,} rows")
+        some = others.iloc[rows]
+        look = {"s": 6, "color": FAINT, "linewidths": 0, "rasterized": True}
+        alpha = alpha_for(max(len(some), 1)) / 1.5
+        self.points_ = [ax.scatter(some["x"], some["y"], alpha=alpha, **look)]
+        lines = self.lines.dropna()  # groups without rows here have no range
+        ends = [_ends(lines[name], lines) for name in ("low", "high")]
+        width, alpha = np.clip(80 / len(self.lines), [0.4, 0.25], [1.0, 0.8])
+        self.lines_ = LineCollection(
+            np.stack(ends, axis=1), colors=QUIET, linewidths=width, alpha=alpha
+        )
+        ax.add_collection(self.lines_)
+        self.population_lines_ = [self._draw_population(ax)]
+
+    def _plot_panels(self, ax, shown):
+        n_columns = int(np.ceil(np.sqrt(len(shown))))
+        axes = make_axes(
+            self,
+            ax,
+            len(shown),
+            size=(max(1.5, 5 / n_columns), max(1.5, 4 / n_columns)),
+            n_columns=n_columns,
+            sharex=True,
+            sharey=True,
+        )
+        self.lines_, self.points_, self.population_lines_ = [], [], []
+        for panel, group in zip(axes, shown, strict=True):
+            self.points_.append(self._draw_rows(panel, group, BLUE))
+            self.population_lines_.append(self._draw_population(panel))
+            self.lines_.append(self._draw_line(panel, self.lines.iloc[group], BLUE, "own line"))
+            panel.set_title(self.lines.index[group], loc="left", fontsize="medium")
+            if ax is not None:
+                panel.set(xlabel=self.column, ylabel=self._target_label())
+        if ax is None:
+            self._label_figure()
+        return self
+
+    def _label_figure(self):
+        self.figure_.supxlabel(self.column)
+        self.figure_.supylabel(self._target_label())
+        self.figure_.legend(
+            handles=[self.lines_[0], self.population_lines_[0]],
+            loc="outside upper right",
+            ncols=2,
+            frameon=False,
+        )
+
+    def _draw_rows(self, ax, group, color):
+        own = self.points[self.points["group"] == group]
+        return ax.scatter(
+            own["x"], own["y"], s=12, color=color, alpha=alpha_for(len(own)), linewidths=0
+        )
+
+    def _draw_line(self, ax, line, color, label, **options):
+        x = line[["low", "high"]].to_numpy(dtype=float)
+        y = line["intercept"] + line["slope"] * x
+        return ax.plot(x, y, color=color, label=label, **{"linewidth": 1.8, **options})[0]
+
+    def _draw_population(self, ax):
+        look = {"linewidth": 1.4, "linestyle": "--"}
+        return self._draw_line(ax, self.population, INK, "population", **look)
+
+    def _target_label(self):
+        held = ", other features at their mean" if self.n_held else ""
+        return self.target + held
+
+
+def _ends(x, lines):
+    return np.column_stack([x, lines["intercept"] + lines["slope"] * x])

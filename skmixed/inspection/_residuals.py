@@ -1,0 +1,308 @@
+"""Whether residuals and random effects look as the model assumes."""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import cycle
+from numbers import Integral
+
+import numpy as np
+import pandas as pd
+from sklearn.utils._optional_dependencies import check_matplotlib_support
+from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+from sklearn.utils.validation import check_consistent_length, column_or_1d
+
+from skmixed.inspection._models import mixed_model
+from skmixed.inspection._quantiles import draw_normal, draw_quantiles
+from skmixed.inspection._style import (
+    BLUE,
+    FAINT,
+    INK,
+    LIGHT_BLUE,
+    MAX_LABELS,
+    ORANGE,
+    PALETTE,
+    alpha_for,
+    choose_rows,
+    height_for,
+    label_groups,
+    make_axes,
+    write_note,
+)
+
+NEEDS = {
+    "groups": "groups: pass them to from_predictions",
+    "random_effects": "a fitted model whose groups differ: use from_estimator",
+}
+KINDS = ("fitted", "groups", "qq", "random_effects")
+OPTIONS = {
+    "kind": [StrOptions({*KINDS, "panels"})],
+    "max_points": [Interval(Integral, 1, None, closed="left"), None],
+}
+# Bins of fitted values whose mean residual is drawn.
+N_BINS, MIN_ROWS = 20, 20
+
+
+class ResidualsDisplay:
+    """Residuals against fitted values and by group; residuals and random effects as normal.
+
+    Use `from_estimator` or `from_predictions` to create one; the constructor takes what is
+    drawn.
+
+    Parameters
+    ----------
+    residuals : ndarray of shape (n_rows,)
+        Difference of y and its prediction, which holds the group's own effects.
+    fitted : ndarray of shape (n_rows,)
+        The predictions.
+    groups : ndarray of shape (n_rows,), default=None
+        Group label of each row.
+    effects : DataFrame of shape (n_groups, n_terms), default=None
+        Random effects over their standard deviation.
+    group_name : str, default="group"
+        What the groups are called.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        The first panel, or the only one.
+    axes_ : ndarray
+        All panels.
+    figure_ : matplotlib Figure
+        Figure that holds them.
+    points_ : dict
+        By kind: the rows (PathCollection), the groups' medians (PathCollection), or the
+        quantiles (of "random_effects" a list, one PathCollection for each term).
+    lines_ : dict
+        By kind: the mean residual along the fitted values (Line2D), the quartiles of each
+        group (LineCollection), or the line of the normal distribution (Line2D).
+
+    See Also
+    --------
+    sklearn.metrics.PredictionErrorDisplay : Residuals of any regressor.
+
+    Notes
+    -----
+    Group effects are shrunk, the more the smaller the group, so that they have different
+    variances even if the model is true. The Q-Q plot shows b_j over its standard deviation,
+    the root of ``diag(random_effects_cov_) * pooling_weights_``. Bands hold each point with a
+    probability of 95% if the distribution is normal; of a few dozen points one or two lie
+    outside by chance.
+
+    Examples
+    --------
+    >>> from skmixed import RandomSlopeRegressor
+    >>> from skmixed.datasets import load_sleepstudy
+    >>> from skmixed.inspection import ResidualsDisplay
+    >>> X, y, subject = load_sleepstudy(return_X_y=True)
+    >>> model = RandomSlopeRegressor("Days").fit(X, y, groups=subject)
+    >>> display = ResidualsDisplay.from_estimator(model, X, y, groups=subject, kind="panels")
+    >>> round(display.residuals.std(), 1), len(display.axes_)
+    (np.float64(23.4), 4)
+    """
+
+    def __init__(self, *, residuals, fitted, groups=None, effects=None, group_name="group"):
+        self.residuals = residuals
+        self.fitted = fitted
+        self.groups = groups
+        self.effects = effects
+        self.group_name = group_name
+
+    @classmethod
+    def from_estimator(
+        cls, estimator, X, y, groups=None, *, kind="fitted", max_points=5_000, ax=None
+    ):
+        """Draw the residuals of a fitted model.
+
+        Parameters
+        ----------
+        estimator : estimator
+            A mixed model that was fitted with groups, or a fitted search or pipeline that
+            ends in one.
+        X : {array-like, sparse matrix, DataFrame} of shape (n_rows, n_columns)
+            Rows, as the estimator takes them.
+        y : array-like of shape (n_rows,)
+            Target.
+        groups : array-like of shape (n_rows,), optional
+            Group label of each row, as for `predict`.
+        kind : {"fitted", "groups", "qq", "random_effects", "panels"}, default="fitted"
+            As in `plot`.
+        max_points : int or None, default=5000
+            As in `plot`.
+        ax : matplotlib Axes or array of Axes, default=None
+            As in `plot`.
+
+        Returns
+        -------
+        ResidualsDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            If the model was fitted without groups.
+        """
+        check_matplotlib_support(f"{cls.__name__}.from_estimator")
+        model, X = mixed_model(estimator, cls.__name__, X)
+        fitted = model.predict(X, groups)
+        (_, y), groups = model._check_rows(X, y, groups=groups, reset=False)
+        variances = np.diag(model.random_effects_cov_) * model.pooling_weights_
+        effects = model.random_effects_ / np.sqrt(variances.where(variances > 0))
+        display = cls(
+            residuals=y - fitted,
+            fitted=fitted,
+            groups=np.asarray(groups),
+            effects=effects.dropna(axis=1, how="all"),
+            group_name=model.groups_.name,
+        )
+        return display.plot(ax, kind=kind, max_points=max_points)
+
+    @classmethod
+    def from_predictions(
+        cls, y_true, y_pred, groups=None, *, kind="fitted", max_points=5_000, ax=None
+    ):
+        """Draw the residuals of predictions, such as those of a cross-validation.
+
+        Parameters
+        ----------
+        y_true : array-like of shape (n_rows,)
+            Target.
+        y_pred : array-like of shape (n_rows,)
+            Its predictions.
+        groups : array-like of shape (n_rows,), default=None
+            Group label of each row; needed for kinds "groups" and "panels".
+        kind : {"fitted", "groups", "qq", "panels"}, default="fitted"
+            As in `plot`, without the random effects.
+        max_points : int or None, default=5000
+            As in `plot`.
+        ax : matplotlib Axes or array of Axes, default=None
+            As in `plot`.
+
+        Returns
+        -------
+        ResidualsDisplay
+            The display, drawn.
+        """
+        check_matplotlib_support(f"{cls.__name__}.from_predictions")
+        check_consistent_length(y_true, y_pred, groups)
+        fitted = column_or_1d(y_pred, dtype=np.float64)
+        display = cls(
+            residuals=column_or_1d(y_true, dtype=np.float64) - fitted,
+            fitted=fitted,
+            groups=None if groups is None else np.asarray(groups),
+            group_name=str(getattr(groups, "name", None) or "group"),
+        )
+        return display.plot(ax, kind=kind, max_points=max_points)
+
+    @validate_params(OPTIONS, prefer_skip_nested_validation=True)
+    def plot(self, ax=None, *, kind="fitted", max_points=5_000):
+        """Draw the residuals.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or array of Axes, default=None
+            Where to draw: one, or one for each panel. A new figure if None.
+        kind : {"fitted", "groups", "qq", "random_effects", "panels"}, default="fitted"
+            - "fitted": residuals against fitted values, with their mean in up to 20 bins
+            - "groups": median, quartiles, and 5% and 95% quantiles of the residuals of each
+              group, sorted by the median
+            - "qq": quantiles of the residuals against those of the normal distribution
+            - "random_effects": the same of the random effects over their standard deviation
+            - "panels": all of these that can be drawn
+
+        max_points : int or None, default=5000
+            Rows drawn as points in "fitted"; of more rows as many are drawn at random, the
+            same ones at every call, and a note says so.
+
+        Returns
+        -------
+        ResidualsDisplay
+            The display itself.
+        """
+        there = self._available()
+        kinds = there if kind == "panels" else [kind]
+        if kinds[0] not in there:
+            raise ValueError(f"kind={kind!r} needs {NEEDS[kind]}.")
+        size = (4.4, 3.4) if kind == "panels" else (5.0, self._height(kind))
+        axes = make_axes(self, ax, len(kinds), size=size, n_columns=min(len(kinds), 2))
+        self.points_, self.lines_ = {}, {}
+        draw = {
+            "fitted": partial(self._draw_fitted, max_points=max_points),
+            "groups": self._draw_groups,
+            "qq": self._draw_residual_quantiles,
+            "random_effects": self._draw_effect_quantiles,
+        }
+        for panel, name in zip(axes, kinds, strict=True):
+            draw[name](panel)
+        return self
+
+    def _available(self):
+        no_effects = self.effects is None or self.effects.shape[1] == 0
+        lacking = {"groups": self.groups is None, "random_effects": no_effects}
+        return [kind for kind in KINDS if not lacking.get(kind, False)]
+
+    def _height(self, kind):
+        return height_for(len(pd.unique(self.groups))) if kind == "groups" else 3.8
+
+    def _draw_fitted(self, ax, max_points):
+        rows = choose_rows(len(self.fitted), max_points)
+        if len(rows) < len(self.fitted):
+            write_note(ax, f"{len(rows):,} of {len(self.fitted):,} rows drawn")
+        ax.axhline(0, color=INK, linewidth=0.8)
+        self.points_["fitted"] = ax.scatter(
+            self.fitted[rows],
+            self.residuals[rows],
+            s=8,
+            color=BLUE,
+            alpha=alpha_for(len(rows)) / 1.5,
+            linewidths=0,
+            rasterized=True,
+        )
+        means = _means_in_bins(self.fitted, self.residuals)
+        (self.lines_["fitted"],) = ax.plot(*means, color=ORANGE, linewidth=1.8)
+        ax.set(xlabel="fitted value", ylabel="residual (orange: mean)")
+
+    def _draw_groups(self, ax):
+        codes, labels = pd.factorize(self.groups, use_na_sentinel=False)
+        levels = [0.05, 0.25, 0.5, 0.75, 0.95]
+        table = pd.Series(self.residuals).groupby(codes).quantile(levels).unstack()
+        table = table.set_axis(pd.Index(labels)).sort_values(0.5)
+        rows, thin = np.arange(len(table)), len(table) > MAX_LABELS
+        ax.axvline(0, color=INK, linewidth=0.8, zorder=2.5)
+        width = float(np.clip(150 / len(table), 0.4, 1.2)) if thin else 1.2
+        ax.hlines(rows, table[0.05], table[0.95], colors=FAINT, linewidth=width)
+        boxes = 1.5 * width if thin else 5
+        self.lines_["groups"] = ax.hlines(
+            rows, table[0.25], table[0.75], colors=LIGHT_BLUE, linewidth=boxes
+        )
+        size = float(np.clip(900 / len(table), 1, 6)) if thin else 16
+        self.points_["groups"] = ax.scatter(
+            table[0.5], rows, s=size, color=BLUE, linewidths=0, zorder=3
+        )
+        label_groups(ax, table.index, self.group_name, "sorted by median")
+        ax.set_xlabel("residual: median, 25-75%, 5-95%")
+
+    def _draw_residual_quantiles(self, ax):
+        mean, std_dev = self.residuals.mean(), self.residuals.std()
+        self.lines_["qq"] = draw_normal(ax, len(self.residuals), mean, std_dev)
+        self.points_["qq"] = draw_quantiles(ax, self.residuals, BLUE, "residuals")
+        ax.set(xlabel="normal quantile", ylabel="residual")
+
+    def _draw_effect_quantiles(self, ax):
+        name = "random_effects"
+        columns = [column.dropna() for _, column in self.effects.items()]
+        self.lines_[name] = draw_normal(ax, max(map(len, columns)), 0.0, 1.0)
+        self.points_[name] = [
+            draw_quantiles(ax, column.to_numpy(), color, column.name)
+            for color, column in zip(cycle(PALETTE), columns, strict=False)
+        ]
+        ax.set(xlabel="normal quantile", ylabel="random effect / its std. dev.")
+        ax.legend(handles=self.points_[name], frameon=False, handletextpad=0.1)
+
+
+def _means_in_bins(x, y):
+    """Mean of x and y in bins of x that hold about as many rows each."""
+    n_bins = int(np.clip(len(x) // MIN_ROWS, 1, N_BINS))
+    order, starts = np.argsort(x), np.arange(n_bins) * len(x) // n_bins
+    counts = np.diff(starts, append=len(x))
+    return tuple(np.add.reduceat(column[order], starts) / counts for column in (x, y))

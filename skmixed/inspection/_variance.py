@@ -1,0 +1,188 @@
+"""Where the variance of y lies."""
+
+from __future__ import annotations
+
+import pandas as pd
+from sklearn.utils._optional_dependencies import check_matplotlib_support
+
+from skmixed._numerics.variance_parts import (
+    explained_variances,
+    null_variances,
+    random_variances,
+)
+from skmixed.inspection._models import mixed_model
+from skmixed.inspection._style import INK, make_axes
+
+# Blue between groups, orange within; the darker, the better explained.
+COLORS = {
+    "between, explained": "#0072B2",
+    "between, unexplained": "#A9CDE5",
+    "within, explained": "#D55E00",
+    "within, groups' own slopes": "#EE9B5F",
+    "within, unexplained": "#F9DBC3",
+}
+DARK = ("between, explained", "within, explained")
+# Segments below this share of the longest bar have no room for a label.
+MIN_SHARE = 0.035
+
+
+class VarianceDisplay:
+    """Where the variance of y lies: between groups, within groups, explained or not.
+
+    A bar for the model without features stands above one for the model. Use `from_estimator`
+    to create one; the constructor takes what is drawn.
+
+    Parameters
+    ----------
+    components : DataFrame of shape (n_models, 5)
+        Variances, in squared units of y: a row for each bar, and the columns "between,
+        explained", "between, unexplained", "within, explained", "within, groups' own slopes"
+        and "within, unexplained".
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Axes with the bars.
+    axes_ : ndarray of shape (1,)
+        The same in an array.
+    figure_ : matplotlib Figure
+        Figure that holds them.
+    bars_ : list of BarContainer
+        For each component that is not 0 the segments of all bars.
+    legend_ : matplotlib Legend
+        Names of the components.
+
+    See Also
+    --------
+    RandomEffectsDisplay : Group effects and their distribution.
+
+    Notes
+    -----
+    The variance that the model implies for y is a sum of variances, each at one level
+    (Rights and Sterba 2019): that of the fixed part x'b between and within groups, that of the
+    random part z'u_j between and within groups, and sigma2. Variances of x'b and z'u_j by level
+    are the components of a one-way analysis of variance, so that group means which differ by
+    chance alone explain nothing between groups; the shares explained add up to about
+    `r2_marginal_`, which takes x'b over all rows. The model without features is
+    ``y ~ 1 + (1 | group)``, estimated from the same moments; totals may differ a little.
+
+    References
+    ----------
+    Rights, J. D. and Sterba, S. K. (2019). Quantifying explained variance in multilevel models:
+    an integrative framework for defining R-squared measures. Psychological Methods, 24,
+    309-338. doi:10.1037/met0000184
+
+    Examples
+    --------
+    >>> from skmixed import RandomInterceptRegressor
+    >>> from skmixed.datasets import load_hsb
+    >>> from skmixed.inspection import VarianceDisplay
+    >>> X, y, school = load_hsb(return_X_y=True)
+    >>> model = RandomInterceptRegressor().fit(X, y, groups=school)
+    >>> display = VarianceDisplay.from_estimator(model)
+    >>> display.components.T.round(2)
+                                without features  model
+    between, explained                      0.00   6.73
+    between, unexplained                    8.61   1.79
+    within, explained                       0.00   3.26
+    within, groups' own slopes              0.00   0.00
+    within, unexplained                    39.15  35.91
+    """
+
+    def __init__(self, *, components):
+        self.components = components
+
+    @classmethod
+    def from_estimator(cls, estimator, *, ax=None):
+        """Draw the variance components of a fitted model and of that without features.
+
+        Parameters
+        ----------
+        estimator : estimator
+            A mixed model that was fitted with groups, or a fitted search or pipeline that
+            ends in one.
+        ax : matplotlib Axes, default=None
+            As in `plot`.
+
+        Returns
+        -------
+        VarianceDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            If the model was fitted without groups.
+        """
+        check_matplotlib_support(f"{cls.__name__}.from_estimator")
+        model, _ = mixed_model(estimator, cls.__name__)
+        bars = {"without features": _of_null(model), "model": _of_model(model)}
+        components = pd.DataFrame.from_dict(bars, orient="index", columns=list(COLORS))
+        return cls(components=components).plot(ax)
+
+    def plot(self, ax=None):
+        """Draw the bars.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; a new figure if None.
+
+        Returns
+        -------
+        VarianceDisplay
+            The display itself.
+        """
+        size = (7.0, 1.5 + 0.5 * len(self.components))
+        (ax,) = make_axes(self, ax, size=size)
+        there = self.components.loc[:, (self.components > 0).any()]
+        starts = there.cumsum(axis=1) - there
+        self.bars_ = [self._draw_segments(ax, there[name], starts[name]) for name in there]
+        ax.set_yticks(range(len(there)), there.index)
+        ax.tick_params(axis="y", length=0)
+        ax.spines["left"].set_visible(False)
+        ax.invert_yaxis()
+        ax.set_xlabel("variance of y (%: share of the bar)")
+        self.legend_ = ax.legend(
+            handles=self.bars_,
+            loc="lower left",
+            bbox_to_anchor=(0, 1),
+            ncols=3,
+            frameon=False,
+            fontsize="small",
+        )
+        return self
+
+    def _draw_segments(self, ax, widths, starts):
+        total = self.components.sum(axis=1)
+        bars = ax.barh(
+            range(len(widths)),
+            widths,
+            left=starts,
+            height=0.62,
+            color=COLORS[widths.name],
+            edgecolor="white",
+            label=widths.name,
+        )
+        shares = (widths / total).map("{:.0%}".format)
+        labels = shares.where(widths > MIN_SHARE * total.max(), "")
+        color = "white" if widths.name in DARK else INK
+        ax.bar_label(bars, labels, label_type="center", color=color, fontsize="small")
+        return bars
+
+
+def _of_null(model):
+    within, between = null_variances(
+        model._moments, reml=model.method == "reml", tol=model.tol, max_iter=model.max_iter
+    )
+    return [0.0, between, 0.0, 0.0, within]
+
+
+def _of_model(model):
+    explained = explained_variances(model._moments, model.coef_)
+    random = random_variances(
+        model._moments,
+        model.random_effects_cov_.to_numpy(),
+        random_intercept=model._has_random_intercept,
+    )
+    return [explained[1], random[1], explained[0], random[0], model.residual_variance_]

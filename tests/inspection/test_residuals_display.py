@@ -1,0 +1,114 @@
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import norm
+
+from skmixed import RandomInterceptRegressor
+from skmixed.datasets import make_mixed_regression
+from skmixed.inspection import ResidualsDisplay
+
+
+def test_against_fitted_values(sleep):
+    model, X, y, groups = sleep
+    display = ResidualsDisplay.from_estimator(model, X, y, groups)
+    fitted = model.predict(X, groups)
+    expected = np.column_stack([fitted, y - fitted])
+    np.testing.assert_allclose(display.points_["fitted"].get_offsets(), expected)
+    x, mean = display.lines_["fitted"].get_data()
+    assert len(x) == 9
+    bins = np.array_split(expected[np.argsort(fitted)], 9)
+    np.testing.assert_allclose(np.column_stack([x, mean]), [part.mean(axis=0) for part in bins])
+
+
+def test_many_rows_are_thinned_and_that_is_said(schools):
+    display = ResidualsDisplay.from_estimator(*schools, max_points=1_000)
+    assert len(display.points_["fitted"].get_offsets()) == 1_000
+    assert display.ax_.get_title(loc="right") == "1,000 of 7,185 rows drawn"
+    display.plot(max_points=None)
+    assert len(display.points_["fitted"].get_offsets()) == 7_185
+    assert display.ax_.get_title(loc="right") == ""
+
+
+def test_by_group(sleep):
+    model, X, y, groups = sleep
+    display = ResidualsDisplay.from_estimator(model, X, y, groups, kind="groups")
+    residual = (y - model.predict(X, groups)).groupby(groups)
+    median = residual.median().sort_values()
+    np.testing.assert_allclose(display.points_["groups"].get_offsets()[:, 0], median)
+    quartiles = np.array(display.lines_["groups"].get_segments())[:, :, 0]
+    np.testing.assert_allclose(quartiles[:, 1], residual.quantile(0.75)[median.index])
+    labels = [label.get_text() for label in display.ax_.get_yticklabels()]
+    assert labels == [str(label) for label in median.index]
+
+
+def test_missing_and_new_labels_are_groups_too(sleep):
+    model, X, y, groups = sleep
+    labels = groups.astype(object).where(groups != 308, None).where(groups != 309, 999)
+    display = ResidualsDisplay.from_estimator(model, X, y, labels, kind="groups")
+    ticks = [label.get_text() for label in display.ax_.get_yticklabels()]
+    assert len(ticks) == 18
+    assert {"999", "None"} <= set(ticks) or {"999", "nan"} <= set(ticks)
+
+
+def test_quantiles_of_residuals(sleep):
+    display = ResidualsDisplay.from_estimator(*sleep, kind="qq")
+    z, values = display.points_["qq"].get_offsets().T
+    np.testing.assert_allclose(z, norm.ppf((np.arange(180) + 0.5) / 180))
+    np.testing.assert_allclose(values, np.sort(display.residuals))
+    line = np.polyfit(*display.lines_["qq"].get_data(), 1)
+    np.testing.assert_allclose(line[0], display.residuals.std())
+
+
+def test_quantiles_of_many_residuals_keep_the_tails(schools):
+    display = ResidualsDisplay.from_estimator(*schools, kind="qq")
+    z, values = display.points_["qq"].get_offsets().T
+    assert 500 < len(z) <= 1_000
+    tails = np.sort(display.residuals)
+    np.testing.assert_allclose(values[:5], tails[:5])
+    np.testing.assert_allclose(values[-5:], tails[-5:])
+
+
+def test_random_effects_are_standardised():
+    X, y, groups = make_mixed_regression(6_000, 1, 1_500, balanced=False, random_state=1)
+    model = RandomInterceptRegressor().fit(X, y, groups=groups)
+    display = ResidualsDisplay.from_estimator(model, X, y, groups, kind="random_effects")
+    small = (model.group_sizes_ <= 2).to_numpy()
+    for part in (small, ~small):  # shrunk by very different amounts
+        assert display.effects[part].std().item() == pytest.approx(1, abs=0.1)
+    (points,) = display.points_["random_effects"]
+    assert np.all(np.diff(points.get_offsets()[:, 1]) >= 0)
+
+
+def test_each_term_has_its_color(sleep):
+    display = ResidualsDisplay.from_estimator(*sleep, kind="random_effects")
+    labels = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    assert labels == ["(Intercept)", "Days"]
+    colors = {tuple(p.get_facecolor()[0]) for p in display.points_["random_effects"]}
+    assert len(colors) == 2
+
+
+def test_from_predictions(sleep):
+    model, X, y, groups = sleep
+    fitted = model.predict(X, groups)
+    display = ResidualsDisplay.from_predictions(y, fitted, groups, kind="panels")
+    assert len(display.axes_) == 3
+    assert display.axes_[1].get_ylabel() == "Subject"
+    np.testing.assert_allclose(display.residuals, y - fitted)
+    display = ResidualsDisplay.from_predictions(list(y), list(fitted), kind="panels")
+    assert len(display.axes_) == 2
+    with pytest.raises(ValueError, match="kind='groups' needs groups: pass them to from_pred"):
+        display.plot(kind="groups")
+    with pytest.raises(ValueError, match="kind='random_effects' needs a fitted model"):
+        display.plot(kind="random_effects")
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        ResidualsDisplay.from_predictions(y, fitted[:5])
+
+
+def test_no_more_labels_than_fit():
+    rng = np.random.default_rng(0)
+    groups = pd.Series(np.repeat(np.arange(35), 4), name="town")
+    y = rng.normal(size=140)
+    alone = ResidualsDisplay.from_predictions(y, np.zeros(140), groups, kind="groups")
+    assert len(alone.ax_.get_yticks()) == 35
+    panels = ResidualsDisplay.from_predictions(y, np.zeros(140), groups, kind="panels")
+    assert panels.axes_[1].get_ylabel() == "town (35, sorted by median)"
