@@ -18,7 +18,7 @@ from skmixed._numerics.problem import make_problem
 from skmixed._numerics.solution import solve
 from skmixed._numerics.within_between import split_columns
 from skmixed._random_intercept import RandomInterceptRegressor
-from skmixed._summary import Printed, shares_of_variation
+from skmixed._summary import Printed, _column_as_text, shares_of_variation
 
 NO_GROUPS = (
     "The groups must be given to describe_groups, but got None. Pass them as `groups`, one "
@@ -115,7 +115,7 @@ class GroupDescription(Printed):
         yield "Shares of the variation", shares.assign(varies=self.variation["varies"])
         components = self.variance_components
         text = components.map("{:.4g}".format)
-        text["p_value"] = components["p_value"].map("{:.3g}".format)
+        text["p_value"] = _column_as_text(components["p_value"])
         yield "Random-intercept models", text
         if self.slopes is not None:
             yield from self.slopes._tables()

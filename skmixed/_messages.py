@@ -157,7 +157,7 @@ SPARSE_TO_SPLIT = (
     "0. Convert it with X.toarray(), or keep the sparse columns apart in a ColumnTransformer."
 )
 NAMED_TWICE = (
-    "the columns that come out must have different names, but {names} would come out twice. "
+    "The columns that come out must have different names, but {names} would come out twice. "
     "Rename columns of X."
 )
 TOO_MANY_EFFECTS = (
