@@ -55,9 +55,7 @@ def profile_limits(problem: Problem, *, level: float) -> ProfileLimits:
 def _has_limits(criterion: Criterion, optimum: Optimum) -> bool:
     pooled = len(criterion.problem.C) == 0
     return (
-        not criterion.is_perfect
-        and not optimum.beyond
-        and (pooled or criterion.is_identified)
+        not criterion.is_perfect and not optimum.beyond and (pooled or criterion.is_identified)
     )
 
 
