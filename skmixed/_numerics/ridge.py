@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -185,39 +185,46 @@ class Ridge:
     def settled(self, point: _Point) -> _Point:
         """Lower the criterion, with the coordinate held, until the point is on the ridge."""
         for _ in range(MAX_STEPS):
+            if self.is_on_ridge(point):
+                return point
             lower = self.lowered(point)
             if lower is None:
                 break
             point = lower
-        return point
+        return replace(point, profile=point.at.value)  # the model is not to be relied on
+
+    def is_on_ridge(self, point: _Point) -> bool:
+        gap = abs(self.lowest + self.rise - point.profile)
+        near = point.others.promise <= max(ON_RIDGE * gap, NOTHING)
+        return near and not point.others.is_saddle
 
     def lowered(self, point: _Point) -> _Point | None:
-        """Take one Newton step, shortened as needed; none on the ridge."""
-        others, phi = point.others, point.phi
-        gap = abs(self.lowest + self.rise - point.profile)
-        step = others.newton
-        if others.promise <= max(ON_RIDGE * gap, NOTHING):
-            if not others.is_saddle:
-                return None
-            step = np.eye(len(step))[0]  # leave along the negative curvature
-        for halving in range(MAX_HALVINGS):
-            new = self.shifted(phi, 0.0, others.basis @ step, 0.5**halving)
-            if self.coordinates.sd_ratio(new) < LARGEST_SD_RATIO:
-                there = self.point(new)
-                if there.at.value < point.at.value:
-                    return there
+        """Take a Newton step, shortened until it lowers the criterion; none if that fails."""
+        others = point.others
+        step = _not_too_long(others.newton, point.phi)
+        if others.promise <= NOTHING:
+            step = np.eye(len(step))[0]  # leave a saddle along the negative curvature
+        enough = 1e-4 * float(others.gradient @ step)
+        for share in 0.5 ** np.arange(MAX_HALVINGS):
+            phi = self.shifted(point, 0.0, share * step)
+            if self.coordinates.sd_ratio(phi) < LARGEST_SD_RATIO:
+                new = self.point(phi)
+                if new.at.value < point.at.value + share * min(enough, 0.0):
+                    return new
         return None
 
     def moved(self, point: _Point, step: float) -> Array:
         """Move along the ridge, and on to it."""
-        others = point.others
-        return self.shifted(
-            point.phi, step, others.basis @ (others.newton + step * point.response)
-        )
+        others = point.others.newton + step * point.response
+        return self.shifted(point, step, _not_too_long(others, point.phi))
 
-    def shifted(self, phi: Array, step: float, others: Array, share: float = 1.0) -> Array:
-        """Shift the coordinate by a step, and the others by not much more than they are."""
-        longest = max(1.0, float(np.linalg.norm(phi)))
-        share *= longest / max(longest, float(np.linalg.norm(others)))
-        shifted: Array = phi + np.insert(share * others, self.target, step)
+    def shifted(self, point: _Point, step: float, others: Array) -> Array:
+        """Shift the coordinate, and the others along their eigenvectors."""
+        shifted: Array = point.phi + np.insert(point.others.basis @ others, self.target, step)
         return shifted
+
+
+def _not_too_long(step: Array, phi: Array) -> Array:
+    """Shorten a step to the size of what it changes."""
+    longest = max(1.0, float(np.linalg.norm(phi)))
+    return step * (longest / max(longest, float(np.linalg.norm(step))))
