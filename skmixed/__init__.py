@@ -1,7 +1,17 @@
 """Linear mixed (multilevel) models as scikit-learn estimators."""
 
+from skmixed._describe import describe_groups
+from skmixed._fixed_effects import FixedEffectsRegressor, PooledRegressor
+from skmixed._moments import GroupedMoments
 from skmixed._random_intercept import RandomInterceptRegressor
 from skmixed._random_slope import RandomSlopeRegressor
 
-__all__ = ["RandomInterceptRegressor", "RandomSlopeRegressor"]
+__all__ = [
+    "FixedEffectsRegressor",
+    "GroupedMoments",
+    "PooledRegressor",
+    "RandomInterceptRegressor",
+    "RandomSlopeRegressor",
+    "describe_groups",
+]
 __version__ = "0.1.0"

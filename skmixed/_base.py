@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from numbers import Integral, Real
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,7 @@ from sklearn.utils.validation import (
 )
 
 from skmixed._columns import split_group_column
+from skmixed._inference import InferenceMixin
 from skmixed._messages import (
     GIVEN_TWICE,
     MISSING_IN_FIT,
@@ -33,7 +35,9 @@ from skmixed._numerics.estimate import estimate
 from skmixed._numerics.moments import GroupedMoments
 from skmixed._numerics.problem import make_problem
 from skmixed._numerics.solution import solve
-from skmixed._state import pack, unpack
+from skmixed._routing import without_groups
+from skmixed._state import PacksTables
+from skmixed._streaming import StreamingMixin
 from skmixed._summary import ModelSummary
 from skmixed._validation import (
     check_enough_rows,
@@ -47,44 +51,31 @@ from skmixed._validation import (
 from skmixed.exceptions import MissingGroupsWarning
 
 INTERCEPT = "(Intercept)"
+# Made from the moments when first needed, and not stored.
+DERIVED = ("_criterion", "_uncertainty")
 
 
-class BaseMixedRegressor(RegressorMixin, BaseEstimator):
-    """Linear mixed model with one grouping factor: everything but the random columns.
+class TrainingRows(NamedTuple):
+    """Checked rows of a fit; codes are positions in labels, or None without groups."""
 
-    Subclasses give the constructor; see `RandomInterceptRegressor` for the parameters,
-    attributes and methods.
+    X: Any
+    y: np.ndarray
+    codes: np.ndarray | None
+    labels: np.ndarray
+    sample_weight: np.ndarray | None
+
+
+class BaseGroupedRegressor(PacksTables, RegressorMixin, BaseEstimator):
+    """Linear model of rows in groups: everything from the rows to their moments, and back.
+
+    Subclasses give the constructor, with `group_by` and `new_groups`, and `_fit_moments`.
     """
 
     __metadata_request__fit = {"groups": True}
     __metadata_request__predict = {"groups": True}
     __metadata_request__score = {"groups": True}
 
-    _parameter_constraints = {
-        "group_by": [str, Integral, None],
-        "method": [StrOptions({"reml", "ml"})],
-        "fit_intercept": ["boolean"],
-        "new_groups": [StrOptions({"population", "error"})],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="neither")],
-    }
-
-    def __init__(
-        self,
-        *,
-        group_by=None,
-        method="reml",
-        fit_intercept=True,
-        new_groups="population",
-        max_iter=100,
-        tol=1e-8,
-    ):
-        self.group_by = group_by
-        self.method = method
-        self.fit_intercept = fit_intercept
-        self.new_groups = new_groups
-        self.max_iter = max_iter
-        self.tol = tol
+    _parameter_constraints = {"group_by": [str, Integral, None]}
 
     def get_metadata_routing(self):
         """Get the metadata requests: `groups` for fit, predict and score, by default.
@@ -98,19 +89,9 @@ class BaseMixedRegressor(RegressorMixin, BaseEstimator):
             The requests.
         """
         requests = super().get_metadata_routing()
-        if self.group_by is not None:
-            for method in ("fit", "predict", "score"):
-                request = getattr(requests, method)
-                if request.requests.get("groups") is True:
-                    request.add_request(param="groups", alias=False)
-        return requests
-
-    def __getstate__(self):
-        # skops cannot store pandas objects
-        return {name: pack(value) for name, value in super().__getstate__().items()}
-
-    def __setstate__(self, state):
-        super().__setstate__({name: unpack(value) for name, value in state.items()})
+        if self.group_by is None:
+            return requests
+        return without_groups(requests, ["fit", "partial_fit", "predict", "score"])
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -119,13 +100,13 @@ class BaseMixedRegressor(RegressorMixin, BaseEstimator):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, groups=None, sample_weight=None):
-        """Estimate fixed effects, variance components and group effects.
+        """Estimate coefficients, variances and group effects.
 
         Parameters
         ----------
         X : {array-like, sparse matrix, DataFrame} of shape (n_rows, n_columns)
             Numeric features and, if `group_by` is set, the group column. A table whose only
-            column is the group gives the null model ``y ~ 1 + (1 | group)``.
+            column is the group gives the null model, with nothing but the level.
         y : array-like of shape (n_rows,)
             Target.
         groups : array-like of shape (n_rows,), optional
@@ -141,24 +122,14 @@ class BaseMixedRegressor(RegressorMixin, BaseEstimator):
         self : object
             The fitted estimator.
         """
-        given = X
-        (X, y), groups = self._check_rows(given, y, groups=groups)
-        sample_weight = check_weights(sample_weight, X)
-        check_enough_rows(X, sample_weight, has_groups=groups is not None)
-        codes, labels = self._check_groups(groups, len(y))
-        self._terms, self._slopes = self._name_terms(), self._find_slopes(given)
-        random = (0, *(1 + position for position in self._slopes))
-        moments = GroupedMoments.from_rows(
-            X, y, codes, labels, sample_weight=sample_weight, random=random
-        )
-        if not np.all(np.isfinite(moments.T)):
-            raise ValueError(TOO_LARGE)
-        return self._fit_moments(moments)
+        rows = self._check_training_rows(X, y, groups, sample_weight)
+        check_enough_rows(rows.X, rows.sample_weight, has_groups=rows.codes is not None)
+        return self._fit_moments(self._sum_up(rows))
 
     def predict(self, X, groups=None):
         """Predict y for rows of known and of new groups.
 
-        A row of a known group is predicted by that group's own line, ``x'beta + b_j``; a row
+        A row of a known group is predicted by that group's own line, ``x'beta + z'b_j``; a row
         of a group not seen in fit, or whose label is missing, by the population line.
 
         Parameters
@@ -181,17 +152,7 @@ class BaseMixedRegressor(RegressorMixin, BaseEstimator):
         """
         check_is_fitted(self)
         X, groups = self._check_rows(X, groups=groups, reset=False)
-        y = self._predict_fixed(X)
-        if groups is None:
-            if self.n_groups_:
-                raise ValueError(
-                    MISSING_IN_PREDICT.format(method="predict", name=type(self).__name__)
-                )
-            return y
-        codes, new = match_groups(groups, self.groups_, len(y))
-        if self.new_groups == "error":
-            check_new_groups(new, self.groups_)
-        return y + self._predict_random(X, codes)
+        return self._predict_rows(X, groups)[0]
 
     def predict_population(self, X):
         """Predict y by the population line, ``x'beta``: that of an average group.
@@ -231,20 +192,9 @@ class BaseMixedRegressor(RegressorMixin, BaseEstimator):
         """
         return r2_score(y, self.predict(X, groups=groups), sample_weight=sample_weight)
 
-    def summary(self):
-        """Describe the fitted model as lme4's `summary` does.
-
-        Returns
-        -------
-        ModelSummary
-            Prints as text, shows as HTML in a notebook, and holds its tables as DataFrames.
-        """
-        check_is_fitted(self)
-        return ModelSummary.from_estimator(self)
-
     @property
     def group_coef_(self):
-        """Each group's own line: fixed plus random effects.
+        """Each group's own line: the population line plus the group's effects.
 
         Returns
         -------
@@ -254,7 +204,7 @@ class BaseMixedRegressor(RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         lines = np.tile([self.intercept_, *self.coef_], (self.n_groups_, 1))
         lines = pd.DataFrame(lines, self.groups_, [INTERCEPT, *self._terms])
-        lines[self.random_effects_.columns] += self.random_effects_
+        lines[self._group_effects.columns] += self._group_effects
         return lines
 
     # ------------------------------------------------------------------ the rows as given
@@ -303,57 +253,74 @@ class BaseMixedRegressor(RegressorMixin, BaseEstimator):
             return [name for name in names if name != self.group_by]
         return list(np.delete(names, self.group_by))
 
+    def _check_training_rows(self, X, y, groups, sample_weight, *, reset=True):
+        """Check the rows of a fit, number their groups, and find the slope columns."""
+        given = X
+        (X, y), groups = self._check_rows(given, y, groups=groups, reset=reset)
+        sample_weight = check_weights(sample_weight, X)
+        codes, labels = self._check_groups(groups, len(y))
+        if reset:
+            name = getattr(groups, "name", None)
+            self._group_name = "group" if name is None else str(name) or "group"
+        self._terms, self._slopes = self._name_terms(), self._find_slopes(given)
+        return TrainingRows(X, y, codes, labels, sample_weight)
+
+    def _sum_up(self, rows):
+        """Rows -> moments."""
+        random = (0, *(1 + position for position in self._slopes))
+        moments = GroupedMoments.from_rows(*rows, random=random)
+        if not np.all(np.isfinite(moments.T)):
+            raise ValueError(TOO_LARGE)
+        return moments
+
     def _check_groups(self, groups, n_rows):
-        name = getattr(groups, "name", None)
-        self._group_name = "group" if name is None else str(name) or "group"
         if groups is None:
             message = MISSING_IN_FIT.format(name=type(self).__name__)
-            warnings.warn(message, MissingGroupsWarning, stacklevel=4)
+            warnings.warn(message, MissingGroupsWarning, stacklevel=5)
             return None, np.array([])
         codes, labels = encode_groups(groups, n_rows)
         return codes, labels.to_numpy()
+
+    def _predict_rows(self, X, groups):
+        """Predictions, and the position of each row's group, -1 if it is new."""
+        y = self._predict_fixed(X)
+        if groups is None:
+            if self.n_groups_:
+                raise ValueError(
+                    MISSING_IN_PREDICT.format(method="predict", name=type(self).__name__)
+                )
+            return y, np.full(len(y), -1)
+        codes, new = match_groups(groups, self.groups_, len(y))
+        if self.new_groups == "error":
+            check_new_groups(new, self.groups_)
+        return y + self._predict_random(X, codes), codes
 
     def _predict_fixed(self, X):
         return safe_sparse_dot(X, self.coef_) + self.intercept_
 
     def _predict_random(self, X, codes):
         """z'b_j of each row; 0 where the code is -1."""
-        effects = self.random_effects_.to_numpy().T
+        effects = self._group_effects.to_numpy().T
         total = np.zeros(len(codes))
-        if INTERCEPT in self.random_effects_.columns:
+        if INTERCEPT in self._group_effects.columns:
             total += np.append(effects[0], 0.0)[codes]
             effects = effects[1:]
         for position, effect in zip(self._slopes, effects, strict=True):
-            column = X[:, [position]].toarray().ravel() if issparse(X) else X[:, position]
-            total += column * np.append(effect, 0.0)[codes]
+            total += _column(X, position) * np.append(effect, 0.0)[codes]
         return total
 
     # ------------------------------------------------------------- what subclasses override
-
-    _has_random_intercept = True
 
     def _find_slopes(self, X):
         """Positions of the slope columns among the features."""
         return []
 
-    def _structure(self):
-        """Which columns are fixed and random effects, as `make_problem` takes it."""
-        return {}
+    @property
+    def _group_effects(self):
+        """How far each group's line is from the population line."""
+        return self.random_effects_
 
-    # ------------------------------------------------------- moments -> solution -> attributes
-
-    def _fit_moments(self, moments):
-        problem = make_problem(moments, fit_intercept=self.fit_intercept, **self._structure())
-        criterion, optimum = estimate(
-            problem, reml=self.method == "reml", tol=self.tol, max_iter=self.max_iter
-        )
-        solution = solve(criterion, optimum.Lambda)
-        self._store_groups(moments)
-        self._store_fixed_effects(solution)
-        self._store_random_effects(solution)
-        self._store_fit(problem, optimum, solution)
-        warn_about_fit(self, problem, optimum, solution)
-        return self
+    # ------------------------------------------------------------------- moments -> attributes
 
     def _store_groups(self, moments):
         self.groups_ = pd.Index(moments.labels, name=self._group_name)
@@ -365,11 +332,158 @@ class BaseMixedRegressor(RegressorMixin, BaseEstimator):
         )
 
     def _store_fixed_effects(self, solution):
-        first = 1 if self.fit_intercept else 0
+        first = len(solution.beta) - len(self._terms)  # 1 with an intercept, else 0
         self.coef_ = solution.beta[first:]
-        self.intercept_ = float(solution.beta[0]) if self.fit_intercept else 0.0
-        terms = [INTERCEPT, *self._terms] if self.fit_intercept else self._terms
+        self.intercept_ = float(solution.beta[0]) if first else 0.0
+        terms = [INTERCEPT, *self._terms][1 - first :]
         self.coef_cov_ = pd.DataFrame(solution.beta_cov, index=terms, columns=terms)
+
+
+class BaseMixedRegressor(StreamingMixin, InferenceMixin, BaseGroupedRegressor):
+    """Linear mixed model with one grouping factor: everything but the random columns.
+
+    Subclasses give the constructor; see `RandomInterceptRegressor` for the parameters,
+    attributes and methods.
+    """
+
+    _parameter_constraints = {
+        **BaseGroupedRegressor._parameter_constraints,
+        "method": [StrOptions({"reml", "ml"})],
+        "fit_intercept": ["boolean"],
+        "new_groups": [StrOptions({"population", "error"})],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="neither")],
+    }
+
+    def __init__(
+        self,
+        *,
+        group_by=None,
+        method="reml",
+        fit_intercept=True,
+        new_groups="population",
+        max_iter=100,
+        tol=1e-8,
+    ):
+        self.group_by = group_by
+        self.method = method
+        self.fit_intercept = fit_intercept
+        self.new_groups = new_groups
+        self.max_iter = max_iter
+        self.tol = tol
+
+    def __getstate__(self):
+        state = super().__getstate__()
+        return {name: value for name, value in state.items() if name not in DERIVED}
+
+    def predict(self, X, groups=None, *, return_std=False):
+        """Predict y for rows of known and of new groups.
+
+        A row of a known group is predicted by that group's own line, ``x'beta + z'b_j``; a row
+        of a group not seen in fit, or whose label is missing, by the population line.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, DataFrame} of shape (n_rows, n_columns)
+            The same columns as in `fit`.
+        groups : array-like of shape (n_rows,), optional
+            Group label of each row. Required if `fit` was given `groups`.
+        return_std : bool, default=False
+            Whether to return the standard deviation of a new y around its prediction, too: it
+            holds the residual, what is open about the group, and the uncertainty of the fixed
+            effects. See `predict_interval` for the mean, and for weights.
+
+        Returns
+        -------
+        ndarray of shape (n_rows,), or a pair of such arrays
+            Predicted values, and their standard deviations if `return_std`.
+
+        Raises
+        ------
+        ValueError
+            If the model was fitted with groups and none are given, or if there are new
+            groups and ``new_groups="error"``.
+        """
+        if not return_std:
+            return super().predict(X, groups=groups)
+        y, variance = self._predict_with_variance(X, groups)
+        return y, np.sqrt(variance)
+
+    def predict_population(self, X, *, return_std=False):
+        """Predict y by the population line, ``x'beta``: that of an average group.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, DataFrame} of shape (n_rows, n_columns)
+            The same columns as in `fit`; with `group_by`, the group column is ignored.
+        return_std : bool, default=False
+            Whether to return the standard deviation of a new y of a new group, too.
+
+        Returns
+        -------
+        ndarray of shape (n_rows,), or a pair of such arrays
+            Predicted values, and their standard deviations if `return_std`.
+        """
+        if not return_std:
+            return super().predict_population(X)
+        self._check_has_groups("return_std")
+        X, _ = self._check_rows(X, reset=False)
+        y = self._predict_fixed(X)
+        variance = 1 + self._variance_of_means(X, np.full(len(y), -1))
+        return y, np.sqrt(self.residual_variance_ * variance)
+
+    def summary(self, *, level=0.95, df_method="satterthwaite", stars=False):
+        """Describe the fitted model as lme4's `summary` does.
+
+        Parameters
+        ----------
+        level : float, default=0.95
+            Level of the intervals of the fixed effects.
+        df_method : {"satterthwaite", "kenward-roger", "normal"}, default="satterthwaite"
+            As in `fixed_effects_frame`.
+        stars : bool, default=False
+            Whether the text marks p-values below 0.05, 0.01 and 0.001.
+
+        Returns
+        -------
+        ModelSummary
+            Prints as text, shows as HTML in a notebook, and holds its tables as DataFrames.
+        """
+        check_is_fitted(self)
+        return ModelSummary.from_estimator(self, level=level, df_method=df_method, stars=stars)
+
+    # ------------------------------------------------------------- what subclasses override
+
+    _has_random_intercept = True
+
+    def _structure(self):
+        """Which columns are fixed and random effects, as `make_problem` takes it."""
+        return {}
+
+    def _random_columns(self, X):
+        """Z, the columns of the random effects."""
+        ones = [np.ones(X.shape[0])] if self._has_random_intercept else []
+        return np.column_stack([*ones, *(_column(X, position) for position in self._slopes)])
+
+    # ------------------------------------------------------- moments -> solution -> attributes
+
+    def _fit_moments(self, moments):
+        structure = {"fit_intercept": self.fit_intercept, **self._structure()}
+        reml = self.method == "reml"
+        problem = make_problem(moments, **structure)
+        criterion, optimum = estimate(problem, reml=reml, tol=self.tol, max_iter=self.max_iter)
+        solution = solve(criterion, optimum.Lambda)
+        self._store_groups(moments)
+        self._store_fixed_effects(solution)
+        self._store_random_effects(solution)
+        self._store_fit(problem, optimum, solution)
+        self._moments, self._Lambda = moments, optimum.Lambda
+        self._fitted_as = {"reml": reml, **structure}
+        self._summed_for = self._model_parameters()
+        vars(self).pop("_all_sums", None)
+        self._forget()
+        warn_about_fit(self, problem, optimum, solution)
+        return self
 
     def _store_random_effects(self, solution):
         slopes = [self._terms[position] for position in self._slopes]
@@ -378,12 +492,16 @@ class BaseMixedRegressor(RegressorMixin, BaseEstimator):
         self.residual_variance_ = solution.sigma2
         cov = solution.sigma2 * Lambda @ Lambda.T
         self.random_effects_cov_ = pd.DataFrame(cov, index=terms, columns=terms)
-        self.random_effects_ = pd.DataFrame(solution.b.T, index=self.groups_, columns=terms)
-        self.pooling_weights_ = pd.DataFrame(
-            solution.pooling_weights.T, index=self.groups_, columns=terms
-        )
+        self._store_modes(solution.b, solution.pooling_weights)
         self.icc_ = solution.icc
         self.theta_ = solution.theta
+
+    def _store_modes(self, b, pooling_weights):
+        terms = self.random_effects_cov_.index
+        self.random_effects_ = pd.DataFrame(b.T, index=self.groups_, columns=terms)
+        self.pooling_weights_ = pd.DataFrame(
+            pooling_weights.T, index=self.groups_, columns=terms
+        )
 
     def _store_fit(self, problem, optimum, solution):
         self.criterion_ = solution.criterion
@@ -395,3 +513,12 @@ class BaseMixedRegressor(RegressorMixin, BaseEstimator):
         self.converged_ = optimum.converged
         self.n_iter_ = optimum.n_iter
         self._n_rows = problem.n
+
+    def _forget(self):
+        """Drop what was derived from an earlier fit."""
+        for name in DERIVED:
+            vars(self).pop(name, None)
+
+
+def _column(X, position):
+    return X[:, [position]].toarray().ravel() if issparse(X) else X[:, position]

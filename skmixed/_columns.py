@@ -1,4 +1,4 @@
-"""Which columns of X hold the groups, and which have slopes."""
+"""Which columns of X hold the groups, and which are chosen by a parameter."""
 
 from __future__ import annotations
 
@@ -104,17 +104,19 @@ def find_group_column(X, group_by):
     )
 
 
-def find_slope_columns(X, slopes, group_by):
-    """Positions of the slope columns among the features, that is, without the group column.
+def find_feature_columns(X, columns, group_by, *, parameter):
+    """Positions of chosen columns among the features, that is, without the group column.
 
     Parameters
     ----------
     X : DataFrame of pandas or polars, ndarray or sparse matrix
         Features and, if `group_by` is set, the groups.
-    slopes : "all", str, int, list, slice, mask or callable
+    columns : "all", str, int, list, slice, mask or callable
         As `sklearn.compose.ColumnTransformer` takes columns. A callable is given the features.
     group_by : str, int or None
         The group column.
+    parameter : str
+        Which parameter named the columns; for errors.
 
     Returns
     -------
@@ -126,21 +128,22 @@ def find_slope_columns(X, slopes, group_by):
     if group_by is not None:
         group = find_group_column(X, group_by)
         features = np.delete(features, [] if group is None else group)
-    if isinstance(slopes, str) and slopes == "all":
+    if isinstance(columns, str) and columns == "all":
         return list(range(len(features)))
-    if callable(slopes):
+    if callable(columns):
         X = X if group_by is None else split_group_column(X, group_by)[0]
-        features, slopes = np.arange(X.shape[1]), slopes(X)
+        features, columns = np.arange(X.shape[1]), columns(X)
     try:
-        positions = [features.tolist().index(i) for i in _positions(X, slopes)]
+        positions = [features.tolist().index(i) for i in _positions(X, columns)]
     except ValueError as error:
         names = list(X.columns) if hasattr(X, "columns") else f"0 to {X.shape[1] - 1}"
         raise ValueError(
-            f"slopes={slopes!r} must be feature columns of X, but the columns of X are {names}"
+            f"{parameter}={columns!r} must be feature columns of X, but the columns of X are "
+            f"{names}"
             + (f" and {group_by!r} holds the groups." if group_by is not None else ".")
         ) from error
     if len(set(positions)) < len(positions):
-        raise ValueError(f"slopes={slopes!r} must name each column once.")
+        raise ValueError(f"{parameter}={columns!r} must name each column once.")
     return positions
 
 

@@ -25,7 +25,7 @@ GIVEN_TWICE = (
     "of them out."
 )
 MISSING_IN_FIT = (
-    "{name} was fitted without groups, so this is a pooled linear regression with no random "
+    "{name} was fitted without groups, so this is a pooled linear regression with no group "
     "effects. Pass them as `model.fit(X, y, groups=groups)`, or name the column of X that "
     "holds them: `{name}(group_by='column').fit(X, y)`."
 )
@@ -40,6 +40,21 @@ BEYOND_MEASURE = (
     "is explained exactly, or without an intercept the level of y counts as variance between "
     "groups. The estimates are those of the largest ratio tried. Fit an intercept, or leave "
     "out random effects."
+)
+ABSORBED = (
+    "No coefficient can be estimated for {columns}: within groups there is no variation"
+    "{beyond}, so the groups' own effects contain theirs. The coefficients are set to 0, "
+    "without standard errors. Leave the columns out to silence this warning, or use "
+    "RandomInterceptRegressor, which estimates effects of features that vary between groups."
+)
+EXPLAINED_EXACTLY = (
+    "The model explains y exactly, or to all but a share of 1e-13 of its variance, which is "
+    "rounding. The residual variance and all standard errors are set to 0."
+)
+NO_DOF = (
+    "There are {n_coefficients:.6g} coefficients, those of the groups included, for "
+    "{n_rows:.6g} rows, so that nothing is left to estimate the residual variance from. It is "
+    "NaN, and so are all standard errors. Use fewer columns or more rows."
 )
 NOT_CONVERGED = (
     "No convergence after max_iter={max_iter} iterations; the attributes hold the estimate so "
@@ -76,8 +91,42 @@ LOW_RANK = (
     "correlated. The data do not support so many random effects: leave out a slope, or use "
     "covariance='diag'."
 )
-
-
+NO_INTERVALS = (
+    "`{name}` needs random effects, but {model} was fitted without groups, which is a pooled "
+    "linear regression. Pass the groups as `model.fit(X, y, groups=groups)`."
+)
+KENWARD_ROGER_ML = (
+    "df_method='kenward-roger' is defined for REML, but the model was fitted with "
+    "method='ml'. Fit it with method='reml', or use df_method='satterthwaite'."
+)
+ONE_SIDED = (
+    "The fit is singular. The interval of a standard deviation that is estimated as 0 is "
+    "one-sided: its lower limit is 0. Limits of correlations may be -1 or 1."
+)
+UNCERTAIN_LIMITS = (
+    "The search for some profile limits did not end; these are NaN. Use method='bootstrap', or "
+    "fewer random effects."
+)
+REFITS_NOT_CONVERGED = (
+    "{failed} of {total} bootstrap refits did not converge within max_iter; their last "
+    "estimates were taken. Raise max_iter."
+)
+CHANGED_PARAMETERS = (
+    "Parameters of the model must stay the same from batch to batch, but {names} changed since "
+    "the first. Fit a new model: sklearn.base.clone(model).partial_fit(...)."
+)
+MIXED_GROUPS = (
+    "Either all batches or none must have groups, but this one differs from those before. The "
+    "model is as it was before this batch."
+)
+OTHER_GROUP_COLUMN = (
+    "The moments must have been summed with the model's group_by={expected!r}, but were with "
+    "group_by={given!r}. Use GroupedMoments.from_rows(..., group_by={expected!r})."
+)
+SLOPES_NOT_SUMMED = (
+    "The moments must have been summed for the slopes of the model, {slopes}, but were for "
+    "{summed}. Name them: GroupedMoments.from_rows(..., slopes={slopes})."
+)
 NAMED_INTERCEPT = (
     "X must not have a column named '(Intercept)', since that is the name of the model's own. "
     "Leave it out, or rename it and set fit_intercept=False."
@@ -85,6 +134,31 @@ NAMED_INTERCEPT = (
 TOO_LARGE = (
     "X and y must be small enough for their squares to be summed, but the sums overflow. "
     "Divide the largest columns by a power of ten."
+)
+NO_GROUPS_TO_SPLIT_BY = (
+    "{name} was fitted without groups, so all rows count as one group. Pass them as "
+    "`fit(X, groups=groups)`, or name the column of X that holds them: "
+    "`{name}(group_by='column')`."
+)
+MISSING_IN_TRANSFORM = (
+    "`groups` must be given to `transform`, because {name} was fitted with groups, but got "
+    "None. Do one of these:\n"
+    "  transformer.transform(X, groups=groups)            # one label for each row of X\n"
+    "  sklearn.set_config(enable_metadata_routing=True)   # in a pipeline, together with "
+    "pipeline.predict(X, groups=groups)\n"
+    "  {name}(group_by='column')                          # the group is a column of X"
+)
+ONLY_IN_TRANSFORM = (
+    "`groups` must not be given to `transform`, because {name} was fitted without groups, but "
+    "got some. Pass them to `fit`, too, or not at all."
+)
+SPARSE_TO_SPLIT = (
+    "{name} needs a dense X, but got a sparse one. Deviations from group means are hardly ever "
+    "0. Convert it with X.toarray(), or keep the sparse columns apart in a ColumnTransformer."
+)
+NAMED_TWICE = (
+    "the columns that come out must have different names, but {names} would come out twice. "
+    "Rename columns of X."
 )
 TOO_MANY_EFFECTS = (
     "There are {n_effects} random effects for {n_rows} rows, so they can hardly be told from "
@@ -118,6 +192,32 @@ def warn_about_fit(model, problem, optimum, solution):
     elif model.singular_ and model.n_groups_ and not crowded:
         message = SINGULAR + _why_singular(model, problem, solution)
         warnings.warn(message, SingularFitWarning, stacklevel=5)
+
+
+def warn_about_regression(model, absorbed, dependent):
+    """Warn of what a user must know of a fit by least squares.
+
+    Parameters
+    ----------
+    model : estimator
+        The fitted model; called from `fit` by way of one method.
+    absorbed, dependent : ndarray of bool
+        Which terms have no coefficient, as in `FixedEffects`.
+    """
+    terms = model.coef_cov_.index
+    messages = []
+    if absorbed.any():
+        beyond = " that the groups' slopes do not explain" if model._slopes else ""
+        messages.append(ABSORBED.format(columns=", ".join(terms[absorbed]), beyond=beyond))
+    if dependent.any():
+        messages.append(RANK_DEFICIENT.format(columns=", ".join(terms[dependent])))
+    if model.residual_dof_ <= 0:
+        n_coefficients = model._n_rows - model.residual_dof_
+        messages.append(NO_DOF.format(n_coefficients=n_coefficients, n_rows=model._n_rows))
+    elif model.residual_variance_ == 0:
+        messages.append(EXPLAINED_EXACTLY)
+    for message in messages:
+        warnings.warn(message, LinAlgWarning, stacklevel=5)
 
 
 def _why_singular(model, problem, solution):

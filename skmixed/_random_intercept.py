@@ -98,7 +98,8 @@ class RandomInterceptRegressor(BaseMixedRegressor):
     See Also
     --------
     RandomSlopeRegressor : Groups differ in slopes, too.
-    sklearn.linear_model.LinearRegression : Complete pooling: groups are ignored.
+    FixedEffectsRegressor : The limit of large differences: group effects are not shrunk.
+    PooledRegressor : The limit of none: groups are ignored.
 
     Notes
     -----

@@ -9,7 +9,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from skmixed._base import BaseMixedRegressor
-from skmixed._columns import find_slope_columns
+from skmixed._columns import find_feature_columns
 
 
 class RandomSlopeRegressor(BaseMixedRegressor):
@@ -132,6 +132,8 @@ class RandomSlopeRegressor(BaseMixedRegressor):
     See Also
     --------
     RandomInterceptRegressor : Groups differ in level only.
+    FixedEffectsRegressor : Group effects are not shrunk; with ``slopes="all"`` no pooling.
+    PooledRegressor : Groups are ignored.
 
     Notes
     -----
@@ -244,7 +246,7 @@ class RandomSlopeRegressor(BaseMixedRegressor):
         return self.random_intercept
 
     def _find_slopes(self, X):
-        slopes = find_slope_columns(X, self.slopes, self.group_by)
+        slopes = find_feature_columns(X, self.slopes, self.group_by, parameter="slopes")
         if not slopes and not self.random_intercept:
             raise ValueError(
                 f"slopes={self.slopes!r} must name a column if random_intercept=False; "

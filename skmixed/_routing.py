@@ -26,6 +26,15 @@ def takes_groups(consumer, method):
         return bool(get_routing_for_object(consumer).consumes(method, ["groups"]))
 
 
+def without_groups(requests, methods):
+    """Ask for no groups, unless told otherwise: what `group_by` entails."""
+    for method in methods:
+        request = getattr(requests, method)
+        if request.requests.get("groups") is True:
+            request.add_request(param="groups", alias=False)
+    return requests
+
+
 def requested(estimator, method, metadata):
     """Choose the metadata that a method asks for, under the names that it knows."""
     with config_context(enable_metadata_routing=True):

@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import pandas as pd
+
+from skmixed._numerics.moments import GroupedMoments
+
+
+class PacksTables:
+    """An estimator whose fitted tables are stored as arrays: skops knows no pandas."""
+
+    def __getstate__(self):
+        return {name: pack(value) for name, value in super().__getstate__().items()}
+
+    def __setstate__(self, state):
+        super().__setstate__({name: unpack(value) for name, value in state.items()})
 
 
 def pack(value):
@@ -14,6 +28,8 @@ def pack(value):
         return {"series": value.to_numpy(), "index": pack(value.index), "name": value.name}
     if isinstance(value, pd.Index):
         return {"labels": value.to_numpy(), "name": value.name}
+    if isinstance(value, GroupedMoments):
+        return {"moments": asdict(value)}
     return value
 
 
@@ -25,4 +41,6 @@ def unpack(value):
         return pd.DataFrame(value["frame"], unpack(value["index"]), value["columns"])
     if "series" in value:
         return pd.Series(value["series"], unpack(value["index"]), name=value["name"])
+    if "moments" in value:
+        return GroupedMoments(**value["moments"])
     return pd.Index(value["labels"], name=value["name"]) if "labels" in value else value

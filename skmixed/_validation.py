@@ -11,6 +11,9 @@ LABELS_SHOWN = 10
 SIGNS_OF_TEXT = ("convert", "promoted", "must be numeric", "float()")
 # The hash table grows from here; pandas would start with 34 MB for a million rows.
 SIZE_HINT = 2**14
+POPULATION_LINE = (
+    "Leave new_groups at its default to predict new groups by the population line."
+)
 
 
 def encode_groups(groups, n_rows):
@@ -38,13 +41,7 @@ def encode_groups(groups, n_rows):
     """
     codes, labels = _factorize(_check_labels(groups, n_rows))
     _check_whole(labels)
-    missing = np.count_nonzero(codes < 0)
-    if missing:
-        raise ValueError(
-            f"`groups` must have a label for every row in fit, but {missing} of {n_rows} are "
-            "missing (None, NaN or NA). Drop those rows, or give them a label of their own, "
-            "as in groups.fillna('unknown')."
-        )
+    check_none_missing(codes, "in fit")
     try:
         order = labels.argsort()
     except TypeError as error:
@@ -91,24 +88,60 @@ def match_groups(groups, labels, n_rows):
         codes, given = _factorize(values)
         position = np.append(labels.get_indexer(given), -1)
         codes, new = position[codes], given[position[:-1] < 0]
+    check_same_kind(new, labels)
+    return codes, new
+
+
+def check_same_kind(new, labels):
+    """Refuse labels of another type than those that are known."""
     if len(new) and len(labels) and _kind(new) != _kind(labels):
         raise ValueError(
             f"`groups` must have labels of the same type as in fit, {_kind(labels)} (such as "
             f"{labels[:1].tolist()[0]!r}), but got {_kind(new)} (such as "
             f"{new[:1].tolist()[0]!r}). Convert them, as in groups.astype(...)."
         )
-    return codes, new
 
 
-def check_new_groups(new, labels):
+def number_new_groups(groups, new_rows):
+    """Give numbers to the groups of rows whose label was not seen in fit.
+
+    Parameters
+    ----------
+    groups : array-like of shape (n_rows,)
+        Labels; missing ones are allowed.
+    new_rows : ndarray of shape (n_rows,), dtype bool
+        Rows whose label is new or missing.
+
+    Returns
+    -------
+    ndarray of shape (n_new_rows,)
+        From 0; each missing label is a group of its own.
+    """
+    codes, labels = _factorize(_check_labels(groups, len(new_rows)))
+    missing = codes < 0
+    codes[missing] = len(labels) + np.arange(np.count_nonzero(missing))
+    return np.unique(codes[new_rows], return_inverse=True)[1]
+
+
+def check_none_missing(codes, where):
+    """Refuse missing labels, whose code is -1."""
+    missing = np.count_nonzero(codes < 0)
+    if missing:
+        raise ValueError(
+            f"`groups` must have a label for every row {where}, but {missing} of {len(codes)} "
+            "are missing (None, NaN or NA). Drop those rows, or give them a label of their "
+            "own, as in groups.fillna('unknown')."
+        )
+
+
+def check_new_groups(new, labels, remedy=POPULATION_LINE):
     """Refuse labels that were not seen in fit."""
     if len(new):
         more = ", ..." if len(new) > LABELS_SHOWN else ""
         shown = ", ".join(repr(label) for label in new[:LABELS_SHOWN].tolist())
         raise ValueError(
             f"`groups` must hold labels seen in fit, since new_groups='error', but "
-            f"{len(new)} are new: {shown}{more}; {len(labels)} are known. Use "
-            "new_groups='population' to predict new groups by the population line."
+            f"{len(new)} are new: {shown}{more}; {len(labels)} are known. {remedy}"
         )
 
 
@@ -145,6 +178,16 @@ def check_enough_rows(X, sample_weight, *, has_groups):
             f"feature columns, but sums to {sample_weight.sum():.6g}: a weight of 2 counts as "
             "two rows. To give precisions, scale them to mean 1: "
             "sample_weight / sample_weight.mean()."
+        )
+
+
+def check_enough_moments(moments):
+    """Refuse sums over too few rows for variance components."""
+    n_rows, n_columns = int(moments.n_rows.sum()), len(moments.shift) - 2
+    if len(moments.labels) and n_rows < n_columns + 2:
+        raise ValueError(
+            f"At least {n_columns + 2} rows are needed, two more than the {n_columns} feature "
+            f"columns, but the model has seen {n_rows}. Use fewer columns or more rows."
         )
 
 

@@ -2,7 +2,7 @@
 
 
 class MissingGroupsWarning(UserWarning):
-    """A model with random effects was fitted without groups: it is a pooled linear fit."""
+    """A model of groups was fitted without them: it is a pooled linear fit."""
 
 
 class SingularFitWarning(UserWarning):

@@ -2,11 +2,16 @@ import numpy as np
 import pytest
 
 from skmixed import RandomInterceptRegressor
-from skmixed.datasets import load_hsb, load_sleepstudy, make_mixed_regression
+from skmixed.datasets import load_hsb, load_mep_staff, load_sleepstudy, make_mixed_regression
 
 
 @pytest.mark.parametrize(
-    ("load", "shape", "n_groups"), [(load_sleepstudy, (180, 3), 18), (load_hsb, (7185, 7), 160)]
+    ("load", "shape", "n_groups"),
+    [
+        (load_sleepstudy, (180, 3), 18),
+        (load_hsb, (7185, 7), 160),
+        (load_mep_staff, (6948, 5), 28),
+    ],
 )
 def test_loaders(load, shape, n_groups):
     bunch = load()

@@ -3,7 +3,13 @@
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skmixed import RandomInterceptRegressor, RandomSlopeRegressor
+from skmixed import (
+    FixedEffectsRegressor,
+    PooledRegressor,
+    RandomInterceptRegressor,
+    RandomSlopeRegressor,
+)
+from skmixed.preprocessing import WithinBetween
 
 # The checks fit without groups, on rank-deficient data and on constant targets.
 pytestmark = [
@@ -13,6 +19,14 @@ pytestmark = [
 ]
 
 
-@parametrize_with_checks([RandomInterceptRegressor(), RandomSlopeRegressor()])
+@parametrize_with_checks(
+    [
+        FixedEffectsRegressor(),
+        PooledRegressor(),
+        RandomInterceptRegressor(),
+        RandomSlopeRegressor(),
+        WithinBetween(),
+    ]
+)
 def test_estimator_check(estimator, check):
     check(estimator)

@@ -2,6 +2,7 @@ import re
 
 import numpy as np
 import pytest
+from scipy.linalg import LinAlgWarning
 
 from skmixed import RandomInterceptRegressor
 from skmixed.datasets import load_hsb, load_sleepstudy
@@ -21,7 +22,8 @@ def test_tables_hold_the_numbers_of_lme4(summary):
     assert components.loc[("Residual", ""), "variance"] == pytest.approx(960.5, abs=0.05)
     assert components["share"].sum() == pytest.approx(1)
     days = summary.fixed_effects.loc["Days"]
-    assert days.round(4).tolist() == [10.4673, 0.8042, 13.0154]
+    assert days[["estimate", "std_error", "t"]].round(4).tolist() == [10.4673, 0.8042, 13.0154]
+    assert days["df"] == pytest.approx(161, abs=1e-3)
     assert summary.fixed_effects_correlation.loc["Days", "(Intercept)"] == pytest.approx(
         -0.371, abs=5e-4
     )
@@ -35,17 +37,18 @@ def test_text_lines_up(summary):
     assert text == repr(summary)
     block = text.split("Fixed effects:\n")[1].split("\n\n")[0].splitlines()
     assert len({len(line) for line in block}) == 1
-    assert re.search(r"Days +10\.467 +0\.8042 +13\.015", text)
+    assert re.search(r"Days +10\.4673 +0\.8042 +161\.0 +13\.015 +<0\.0001 +8\.879", text)
     assert "nan" not in text.lower()
 
 
 def test_html_has_every_table(summary):
     html = summary._repr_html_()
-    assert html.count("<table") == html.count("</table>") == 4
+    assert html.count("<table") == html.count("</table>") == 5
     for caption in (
         "Fit",
         "Variance components",
         "Fixed effects",
+        "Where the features vary",
         "Correlation of fixed effects",
     ):
         assert f"<caption>{caption}</caption>" in html
@@ -80,4 +83,47 @@ def test_columns_of_very_different_scale_stay_readable():
     X, y, groups = load_hsb(return_X_y=True)
     X = X.assign(ses=X["ses"] * 1e9, female=X["female"] * 1e-9)
     text = str(RandomInterceptRegressor().fit(X, y, groups=groups).summary())
-    assert re.search(r"ses +1\.917e-09 +1\.084e-10 +17\.674", text)
+    assert re.search(r"ses +1\.917e-09 +1\.084e-10 +[\d.]+ +17\.674", text)
+
+
+def test_stars_are_off_by_default():
+    model = RandomInterceptRegressor().fit(*load_sleepstudy(return_X_y=True))
+    assert "*" not in str(model.summary())
+    assert re.search(r"Days .* <0\.0001 +\*\*\* ", str(model.summary(stars=True)))
+
+
+def test_it_says_where_features_vary():
+    X, y, groups = load_hsb(return_X_y=True)
+    X = X.assign(own_mean=X["ses"] - X["mean_ses"], constant=1.0)
+    with pytest.warns(LinAlgWarning):
+        variation = RandomInterceptRegressor().fit(X, y, groups=groups).summary().variation
+    means = X.groupby(groups).transform("mean")
+    expected = ((means - X.mean()) ** 2).sum() / ((X - X.mean()) ** 2).sum()
+    np.testing.assert_allclose(variation["between"][:-1], expected[:-1], atol=1e-3)
+    assert variation["varies"]["ses"] == "both"
+    assert (
+        variation["varies"]["mean_ses"] == variation["varies"]["catholic"] == "between groups"
+    )
+    assert variation["varies"]["constant"] == "nowhere"
+    assert (variation["between"] + variation["within"])[:-1].tolist() == [1.0] * 6
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e8])
+def test_a_column_constant_within_groups_is_told_at_any_level(offset):
+    X, y, groups = load_hsb(return_X_y=True)
+    X = X[["ses", "mean_ses"]] + offset
+    variation = RandomInterceptRegressor().fit(X, y, groups=groups).summary().variation
+    assert variation["varies"].tolist() == ["both", "between groups"]
+
+
+def test_level_2_predictors_are_said_to_explain_variance_or_to_raise_it():
+    rng = np.random.default_rng(1)
+    X, y, groups = load_hsb(return_X_y=True)
+    lowered = RandomInterceptRegressor().fit(X, y, groups=groups).summary().remarks[0]
+    without = RandomInterceptRegressor().fit(X.iloc[:, :3], y, groups=groups)
+    before = without.random_effects_cov_.iloc[0, 0]
+    assert f"lower the variance between groups from {before:.4g} to" in lowered
+    noise = rng.permutation(np.repeat([0.0, 1.0], 80))
+    X = X[["ses"]].assign(noise=noise[np.unique(groups, return_inverse=True)[1]])
+    raised = RandomInterceptRegressor().fit(X, y, groups=groups).summary().remarks[0]
+    assert "(noise) raise the variance" in raised

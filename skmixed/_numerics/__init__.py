@@ -11,5 +11,12 @@ Data flow one way: rows -> moments -> problem -> optimum -> solution.
 `small_matrices`     linear algebra on many small matrices at once
 `estimate`           the choice between the two
 `solution`           what follows: coefficients, variances, random effects
+`inference`          degrees of freedom of the fixed effects
+`prediction`         variances of predictions and random effects
+`group_lines`        groups with lines of their own: the limit of the mixed model
+`fixed_effects`      least squares, with those lines or pooled
+`explained_variance` the variance of y, split for the marginal and the conditional R2
+`conditional_aic`    the conditional AIC and its effective degrees of freedom
+`bootstrap`          the moments of y drawn from the fitted model, and refitted
 ===================  ====================================================================
 """

@@ -35,11 +35,17 @@ class Evaluation:
         Gradient: the criterion changes by <S, E> for a small symmetric change E of Psi.
     hessian : ndarray of shape (q, q, q, q)
         Second derivative: <E, hessian F> for symmetric E and F.
+    UU : ndarray of shape (q, p + 1, q, p + 1)
+        sum_j [U, u]_j (x) [U, u]_j: how the coefficients' covariance and r2 change with Psi.
+    root : ndarray of shape (p + 1, p + 1)
+        W with [U, u]' = W [Delta_X, Delta_y]'; its first p rows and columns are M_XX^-1/2.
     """
 
     value: float
     S: Array
     hessian: Array
+    UU: Array
+    root: Array
 
 
 @dataclass(frozen=True)
@@ -50,13 +56,15 @@ class EvaluationGivenSigma2(Evaluation):
     ----------
     slope, curvature : float
         First and second derivative in log sigma2.
-    cross : ndarray of shape (q, q)
-        How S changes with log sigma2.
     """
 
     slope: float
     curvature: float
-    cross: Array
+
+    @property
+    def cross(self) -> Array:
+        """How S changes with log sigma2, shape (q, q)."""
+        return self.UU[:, -1, :, -1]
 
 
 @dataclass(frozen=True)
@@ -108,9 +116,8 @@ class CovarianceCriterion(Criterion):
         Those of `given_sigma2`, less t_E t_F / dof in the second for sigma2 profiled out.
         """
         at = self.given_sigma2(Lambda)
-        t = at.cross.reshape(-1, 1)
-        hessian = at.hessian - (t @ t.T / at.curvature).reshape(at.hessian.shape)
-        return Evaluation(at.value, at.S, hessian)
+        profiled = np.einsum("ab,cd->abcd", at.cross, at.cross) / at.curvature
+        return replace(at, hessian=at.hessian - profiled)
 
     def given_sigma2(self, Lambda: Array, sigma2: float | None = None) -> EvaluationGivenSigma2:
         """Evaluate the criterion at a residual variance, by default at the best, r2 / dof.
@@ -136,24 +143,20 @@ class CovarianceCriterion(Criterion):
             value=best + self.dof * float(ratio - 1 - np.log(ratio)),
             S=N.sum(axis=-1) - np.einsum("akbk->ab", UU[:, counted, :, counted]),
             hessian=self._hessian(NN, NQ, UU),
+            UU=UU,
+            root=root,
             slope=self.dof * (1 - ratio),
             curvature=self.dof * ratio,
-            cross=UU[:, -1, :, -1],
         )
 
     def _reduce(self, Lambda: Array) -> tuple[float, Array, Array, Array]:
         """Return sum_j log|I + Lambda' G_j Lambda|, M, and N_j and Delta_j of all groups."""
-        C, G = self.problem.C, self.problem.G
         log_det, M = 0.0, self.problem.T.copy()
-        N, Delta = np.empty_like(G), np.empty_like(C)
+        N, Delta = np.empty_like(self.problem.G), np.empty_like(self.problem.C)
         for chunk in self._chunks():
-            R = self._root(Lambda, chunk)
+            R, B, N[..., chunk], Delta[..., chunk] = self._project(Lambda, chunk)
             log_det += _log_det(R)
-            B = solve_lower(R, multiply(Lambda.T, C[..., chunk]))
-            F = solve_lower(R, multiply(Lambda.T, G[..., chunk]))
             M -= gram(B)
-            N[..., chunk] = subtract_product(G[..., chunk], F, F)
-            Delta[..., chunk] = subtract_product(C[..., chunk], F, B)
         return log_det, M, N, Delta
 
     def _inverse_root(self, M: Array) -> tuple[Array, float, float]:
@@ -188,7 +191,7 @@ class CovarianceCriterion(Criterion):
         b = (b + np.swapaxes(b, 0, 2)) / 2
         # <E, hessian F>: NQ[a, b, c, d] stands for E_da N_ab F_bc Q_cd
         hessian: Array = (2 * NQ - NN).transpose(3, 0, 1, 2)
-        b = b.transpose(0, 2, 1).reshape(b.shape[0] ** 2, -1)
+        b = b.transpose(0, 2, 1).reshape(len(b) ** 2, b.shape[1])
         hessian = hessian - (2 * b @ b.T).reshape(hessian.shape)
         if self.reml:
             hessian -= np.einsum("akbl,cldk->abcd", a, a)
@@ -214,6 +217,20 @@ class CovarianceCriterion(Criterion):
         _, M = replace(self, problem=sample).eliminate(large)
         T = share * within + (problem.T - M)
         return replace(self, problem=replace(sample, T=T))
+
+    def projections(self, Lambda: Array) -> Iterator[tuple[Array, Array]]:
+        """Yield N and Delta of all groups, a chunk of groups at a time."""
+        for chunk in self._chunks():
+            _, _, N, Delta = self._project(Lambda, chunk)
+            yield N, Delta
+
+    def _project(self, Lambda: Array, chunk: slice) -> tuple[Array, Array, Array, Array]:
+        """R, B, N and Delta of a chunk of groups."""
+        C, G = self.problem.C[..., chunk], self.problem.G[..., chunk]
+        R = self._root(Lambda, chunk)
+        B = solve_lower(R, multiply(Lambda.T, C))
+        F = solve_lower(R, multiply(Lambda.T, G))
+        return R, B, subtract_product(G, F, F), subtract_product(C, F, B)
 
     def _root(self, Lambda: Array, chunk: slice) -> Array:
         """Cholesky factors of I + Lambda' G_j Lambda."""

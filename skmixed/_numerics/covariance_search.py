@@ -39,7 +39,12 @@ NOT_FELT = 1e-9
 
 
 def minimize_covariance(
-    criterion: CovarianceCriterion, *, diagonal: bool, tol: float, max_iter: int
+    criterion: CovarianceCriterion,
+    *,
+    diagonal: bool,
+    tol: float,
+    max_iter: int,
+    start: Array | None = None,
 ) -> Optimum:
     """Minimise the criterion over positive semidefinite Psi.
 
@@ -59,18 +64,30 @@ def minimize_covariance(
         The search ends with a step after which none would lower the criterion by more.
     max_iter : int
         Newton steps allowed for each start.
+    start : ndarray of shape (q, q), optional
+        A factor of the only Psi to start from, in place of several.
 
     Returns
     -------
     Optimum
     """
-    q = len(criterion.problem.G)
     if not criterion.is_identified:
-        return Optimum(np.zeros((q, q)), 1, converged=True)
+        return Optimum(np.zeros((len(criterion.problem.G),) * 2), 1, converged=True)
+    search = _Search(diagonal, tol, max_iter, criterion.problem.n_groups < MANY_GROUPS)
+    if start is None:
+        best = _descend_from_several(criterion, search)
+    else:
+        best = search.descend(criterion, start @ start.T)
+    beyond = best.factor.is_beyond or _explains_all(criterion, best.factor)
+    Lambda = _without_negligible(criterion, best)
+    return Optimum(Lambda, best.n_iter, best.converged and not beyond, beyond)
+
+
+def _descend_from_several(criterion: CovarianceCriterion, search: _Search) -> _State:
+    """Take the lowest end of several descents, among samples of groups if there are many."""
     chain = _ever_smaller_samples(criterion)
-    few = len(chain) == 1
-    search = _Search(diagonal, tol, max_iter, verify=few)
-    rough = search if few else replace(search, tol=max(tol, ROUGH))
+    few, q = len(chain) == 1, len(criterion.problem.G)
+    rough = search if few else replace(search, tol=max(search.tol, ROUGH))
     starts = STARTS if few else STARTS_IN_SAMPLES
     found: list[_State] = []
     for ratio in starts:
@@ -81,9 +98,7 @@ def minimize_covariance(
     if best.converged or not few:
         # for few groups, too: which of equal minima was the lowest must not show
         best = search.descend(criterion, best.factor.Psi).after(best)
-    beyond = best.factor.is_beyond or _explains_all(criterion, best.factor)
-    Lambda = _without_negligible(criterion, best)
-    return Optimum(Lambda, best.n_iter, best.converged and not beyond, beyond)
+    return best
 
 
 def refine_covariance(

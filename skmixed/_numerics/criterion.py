@@ -91,6 +91,11 @@ class Criterion(ABC):
             return True
         return float(residual_square(T)) <= 10 * PERFECT_FIT * max(float(T[-1, -1]), 0.0)
 
+    def coefficients(self, M: Array) -> tuple[Array, float]:
+        """Return beta = M_XX^-1 M_Xy and sigma2 = r2 / dof, which is 0 for a perfect fit."""
+        beta: Array = np.asarray(np.linalg.solve(M[:-1, :-1], M[:-1, -1]))
+        return beta, 0.0 if self.is_perfect else float(residual_square(M)) / self.dof
+
     def profile(self, log_det: float, M: Array) -> float:
         """Return the criterion, given what `eliminate` returns."""
         log_det_XX = float(np.linalg.slogdet(M[:-1, :-1])[1])

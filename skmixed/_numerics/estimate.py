@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import numpy as np
-
 from skmixed._numerics.covariance import CovarianceCriterion
 from skmixed._numerics.covariance_search import minimize_covariance
 from skmixed._numerics.criterion import Criterion, Optimum
@@ -15,25 +11,8 @@ from skmixed._numerics.ratio import RatioCriterion
 from skmixed._numerics.ratio_search import minimize_ratio
 
 
-@dataclass(frozen=True)
-class NoRandomEffects(Criterion):
-    """The criterion of a model whose random columns are all zero: V is the identity."""
-
-    def eliminate(self, Lambda: Array) -> tuple[float, Array]:
-        """Return log|V| = 0 and M = T."""
-        return 0.0, self.problem.T
-
-    def conditional_modes(self, Lambda: Array, beta: Array) -> Array:
-        """Return no random effects, shape (0, n_groups)."""
-        return np.zeros((0, self.problem.n_groups))
-
-    def conditional_variances(self, Lambda: Array, rows: Array) -> Array:
-        """Return zeros, shape (len(rows), n_groups)."""
-        return np.zeros((len(rows), self.problem.n_groups))
-
-
 def estimate(
-    problem: Problem, *, reml: bool, tol: float, max_iter: int
+    problem: Problem, *, reml: bool, tol: float, max_iter: int, start: Array | None = None
 ) -> tuple[Criterion, Optimum]:
     """Find the relative covariance factor of the random effects.
 
@@ -47,6 +26,9 @@ def estimate(
         The search ends with a step that promises to lower the criterion by less.
     max_iter : int
         Newton steps allowed.
+    start : ndarray of shape (q, q), optional
+        A relative covariance factor that must be near; without it the minimum is looked for
+        everywhere. One variance ratio needs none: its whole line is searched.
 
     Returns
     -------
@@ -55,13 +37,11 @@ def estimate(
     optimum : Optimum
         Where.
     """
-    if len(problem.C) == 0:
-        return NoRandomEffects(problem, reml), Optimum(np.zeros((0, 0)), 1, converged=True)
     if len(problem.C) == 1:
         ratio = RatioCriterion.from_problem(problem, reml=reml)
         return ratio, minimize_ratio(ratio, tol=tol, max_iter=max_iter)
     criterion = CovarianceCriterion(problem, reml)
     optimum = minimize_covariance(
-        criterion, diagonal=problem.diagonal, tol=tol, max_iter=max_iter
+        criterion, diagonal=problem.diagonal, tol=tol, max_iter=max_iter, start=start
     )
     return criterion, optimum

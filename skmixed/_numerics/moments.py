@@ -54,8 +54,8 @@ class GroupedMoments:
         y: NDArray[Any],
         codes: NDArray[np.integer[Any]] | None,
         labels: NDArray[Any],
-        *,
         sample_weight: Array | None = None,
+        *,
         random: tuple[int, ...] = (0,),
     ) -> GroupedMoments:
         """Pass over the rows once, chunk by chunk, in float64.
@@ -114,6 +114,8 @@ class GroupedMoments:
 
     def around(self, shift: Array) -> GroupedMoments:
         """Express the moments around another shift, by exact algebra."""
+        if np.array_equal(shift, self.shift):
+            return self
         # D_new = D + delta 1', and Z is made of rows of D.
         delta = (self.shift - shift)[:, None]
         T = self.T + delta * self.T[:1]
@@ -121,6 +123,10 @@ class GroupedMoments:
         C = self.C + delta * self.C[:, :1]
         C = C + delta[list(self.random), None] * C[:1]
         return replace(self, shift=shift, T=T, C=C)
+
+    def with_random(self, random: tuple[int, ...]) -> GroupedMoments:
+        """Choose some of the random columns, the column of ones first."""
+        return replace(self, random=random, C=self.C[[self.random.index(i) for i in random]])
 
     def __add__(self, other: GroupedMoments) -> GroupedMoments:
         """Moments of the rows of both, groups aligned on their labels."""
@@ -130,6 +136,8 @@ class GroupedMoments:
                 f"{len(self.shift) - 2} and {len(other.shift) - 2} features with random "
                 f"columns {self.random} and {other.random}"
             )
+        if self.n < other.n:  # the shift of most rows is near most rows
+            return other + self
         other = other.around(self.shift)
         labels = np.union1d(self.labels, other.labels)
         counts = np.zeros(len(labels), dtype=np.intp)
@@ -152,6 +160,8 @@ def _pilot_mean(X: Any, y: NDArray[Any], sample_weight: Array | None) -> Array:
     rows: Any = slice(None, None, step)
     if sample_weight is not None:
         rows = np.flatnonzero(sample_weight)[rows]
+    if len(y[rows]) == 0:
+        return np.zeros(X.shape[1] + 2)
     X_mean = _dense(X[rows]).mean(axis=0, dtype=np.float64)
     return np.concatenate([[0.0], X_mean, [y[rows].mean(dtype=np.float64)]])
 
@@ -170,8 +180,12 @@ def _add_by_group(
     for C_z, z in zip(C, random, strict=True):
         products = WD if z == 0 else WD * D[z]
         for sums, column in zip(C_z, products, strict=True):
-            # numpy's fast path: one contiguous column at a time
-            np.add.at(sums, codes, column)
+            if len(sums) < len(codes):
+                # large groups keep more digits if chunks are summed before they are added
+                sums += np.bincount(codes, column, len(sums))
+            else:
+                # numpy's fast path: one contiguous column at a time
+                np.add.at(sums, codes, column)
 
 
 def _count_rows(

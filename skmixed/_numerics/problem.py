@@ -17,6 +17,35 @@ RANK_TOLERANCE = 1e-12
 
 
 @dataclass(frozen=True)
+class Coordinates:
+    """How the columns of a problem are made from those of moments.
+
+    Attributes
+    ----------
+    shift : ndarray of shape (n_columns,)
+        What is taken off each column of D.
+    used : ndarray of shape (p + 1,)
+        The columns of D that become [X, y].
+    scale : ndarray of shape (p + 1,)
+        What these are divided by.
+    Z : ndarray of shape (q, n_random)
+        The random columns, from those of the moments.
+    """
+
+    shift: Array
+    used: NDArray[np.intp]
+    scale: Array
+    Z: Array
+
+    def of_groups(self, moments: GroupedMoments) -> tuple[Array, Array]:
+        """Return C and G of the groups of any moments of the same columns."""
+        sums = moments.around(self.shift).C
+        C = multiply(self.Z, sums[:, self.used] / self.scale[:, None])
+        ZZ = multiply(self.Z, sums[:, list(moments.random)])
+        return C, multiply(self.Z, np.ascontiguousarray(np.swapaxes(ZZ, 0, 1)))
+
+
+@dataclass(frozen=True)
 class Problem:
     """Moments of [X, y] for one model, in coordinates where all numbers are of order one.
 
@@ -34,8 +63,12 @@ class Problem:
         Z_j' W Z_j.
     n : float
         Sum of the weights.
+    mean : ndarray of shape (p,)
+        Mean of each column of X.
     n_rows : ndarray of shape (n_groups,)
         Rows of positive weight in each group.
+    coordinates : Coordinates
+        How the columns were made.
     diagonal : bool
         Whether random effects are uncorrelated.
     y_scale : float
@@ -61,7 +94,9 @@ class Problem:
     C: Array
     G: Array
     n: float
+    mean: Array
     n_rows: NDArray[np.intp]
+    coordinates: Coordinates
     diagonal: bool
     y_scale: float
     log_scale: float
@@ -81,6 +116,11 @@ class Problem:
     def n_groups(self) -> int:
         """Number of groups."""
         return len(self.n_rows)
+
+    def with_groups(self, moments: GroupedMoments) -> Problem:
+        """Exchange the groups for those of other moments; all else stays as it is."""
+        C, G = self.coordinates.of_groups(moments)
+        return replace(self, C=C, G=G, n_rows=moments.n_rows)
 
 
 def make_problem(
@@ -120,8 +160,8 @@ def make_problem(
                 fixed_slopes=fixed_slopes,
             )
             return _with_constant_column(problem, constant, moments.shift[constant])
-    moments = _relocate(moments, fit_intercept=fit_intercept)
-    scale, varies = _scales(moments)
+    moments = relocate(moments, fit_intercept=fit_intercept)
+    scale, varies = scales(moments)
     kept, dependent = _fixed_columns(
         moments, scale, varies, fit_intercept=fit_intercept, fixed_slopes=fixed_slopes
     )
@@ -129,16 +169,21 @@ def make_problem(
     Z, random_backmap = _random_columns(
         moments, scale, random_intercept=random_intercept, diagonal=diagonal
     )
-    G = multiply(Z, np.swapaxes(multiply(Z, moments.C[:, list(moments.random)]), 0, 1).copy())
-    random_kept = _distinct(G.sum(axis=-1) / moments.n, diagonal=diagonal)
+    random = list(moments.random)
+    R = Z @ moments.T[np.ix_(random, random)] @ Z.T
+    random_kept = _distinct(R / moments.n, diagonal=diagonal)
+    coordinates = Coordinates(moments.shift, used, scale[used], Z[random_kept])
+    C, G = coordinates.of_groups(moments)
     first = 0 if fit_intercept else 1
-    origin, backmap = _way_back(moments.shift, scale, first)
+    origin, backmap = way_back(moments.shift, scale, first)
     return Problem(
         T=moments.T[np.ix_(used, used)] / np.outer(scale[used], scale[used]),
-        C=multiply(Z[random_kept], moments.C[:, used] / scale[used, None]),
-        G=G[np.ix_(random_kept, random_kept)],
+        C=C,
+        G=G,
         n=moments.n,
+        mean=moments.T[0, used[:-1]] / scale[used[:-1]] / moments.n,
         n_rows=moments.n_rows,
+        coordinates=coordinates,
         diagonal=diagonal,
         y_scale=float(scale[-1]),
         log_scale=float(2 * np.log(scale[used[:-1]]).sum()),
@@ -151,7 +196,7 @@ def make_problem(
     )
 
 
-def _relocate(moments: GroupedMoments, *, fit_intercept: bool) -> GroupedMoments:
+def relocate(moments: GroupedMoments, *, fit_intercept: bool) -> GroupedMoments:
     """Bring the moments near the means if the intercept absorbs a shift, else to zero."""
     if not fit_intercept:
         return moments.around(np.zeros_like(moments.shift))
@@ -164,8 +209,8 @@ def _relocate(moments: GroupedMoments, *, fit_intercept: bool) -> GroupedMoments
 
 def _constant_column(moments: GroupedMoments, *, fixed_slopes: bool) -> int | None:
     """Position of a fixed effect that is a constant, not 0: an intercept given as data."""
-    centred = _relocate(moments, fit_intercept=True)
-    _, varies = _scales(centred)
+    centred = relocate(moments, fit_intercept=True)
+    _, varies = scales(centred)
     constant = ~varies & (centred.shift != 0)
     constant[-1] = False  # y
     if not fixed_slopes:
@@ -194,7 +239,7 @@ def _with_constant_column(problem: Problem, column: int, value: float) -> Proble
     )
 
 
-def _scales(moments: GroupedMoments) -> tuple[Array, NDArray[np.bool_]]:
+def scales(moments: GroupedMoments) -> tuple[Array, NDArray[np.bool_]]:
     """Root mean square of each column, and whether it is more than rounding error."""
     square = np.clip(np.diag(moments.T) / moments.n, 0.0, None)
     noise = 8 * np.finfo(np.float64).eps * np.abs(moments.shift)
@@ -218,11 +263,11 @@ def _fixed_columns(
     kept = chosen & varies[:-1]
     used = np.flatnonzero(kept)
     R = moments.T[np.ix_(used, used)] / np.outer(scale[used], scale[used])
-    kept[used] = _independent(R / moments.n)
+    kept[used] = independent(R / moments.n)
     return kept, chosen & ~kept
 
 
-def _independent(R: Array) -> NDArray[np.bool_]:
+def independent(R: Array) -> NDArray[np.bool_]:
     """Which columns, by their scaled Gram matrix, do not follow from those before them."""
     L, info = lapack.dpotrf(R, lower=1)
     if info == 0 and np.all(np.diag(L) ** 2 > RANK_TOLERANCE):
@@ -265,7 +310,7 @@ def _distinct(R: Array, *, diagonal: bool) -> NDArray[np.bool_]:
     not be proportional to one another.
     """
     if not diagonal:
-        return _independent(R)
+        return independent(R)
     size = np.diag(R)
     proportional = (1 - RANK_TOLERANCE) * np.outer(size, size) <= R**2
     before = np.tri(len(R), k=-1, dtype=np.bool_)
@@ -273,7 +318,7 @@ def _distinct(R: Array, *, diagonal: bool) -> NDArray[np.bool_]:
     return distinct
 
 
-def _way_back(shift: Array, scale: Array, first: int) -> tuple[Array, Array]:
+def way_back(shift: Array, scale: Array, first: int) -> tuple[Array, Array]:
     """`origin` and `backmap`: (y - t) / s_y = sum_i beta_i (x_i - s_i) / d_i, solved for y."""
     origin = np.zeros(len(scale) - 1 - first)
     backmap = np.diag(scale[-1] / scale[first:-1])

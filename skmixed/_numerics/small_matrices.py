@@ -13,7 +13,7 @@ from skmixed._numerics.moments import Array
 
 def multiply(A: Array, B: Array) -> Array:
     """Return A B for one A of shape (r, q) and many B of shape (q, m, k); shape (r, m, k)."""
-    return (A @ B.reshape(len(B), -1)).reshape(len(A), *B.shape[1:])
+    return np.tensordot(A, B, axes=1)
 
 
 def cholesky(A: Array) -> Array:
@@ -23,6 +23,23 @@ def cholesky(A: Array) -> Array:
         for j in range(i):
             R[i, j] = (A[i, j] - _dot(R[i, :j], R[j, :j])) / R[j, j]
         R[i, i] = np.sqrt(A[i, i] - _dot(R[i, :i], R[i, :i]))
+    return R
+
+
+def cholesky_semidefinite(A: Array, null: Array | float) -> Array:
+    """Return lower factors R with R R' = A for semidefinite A of shape (q, q, k).
+
+    Column i is 0 if the square left on its diagonal is no more than null[i]: row i of A then
+    depends on those before it.
+    """
+    R = np.zeros_like(A)
+    null = np.broadcast_to(null, A.shape[1:])
+    for i in range(len(A)):
+        for j in range(i):
+            there = R[j, j] > 0
+            R[i, j] = there * (A[i, j] - _dot(R[i, :j], R[j, :j])) / (R[j, j] + ~there)
+        square = A[i, i] - _dot(R[i, :i], R[i, :i])
+        R[i, i] = np.sqrt(np.where(square > null[i], square, 0.0))
     return R
 
 
@@ -57,6 +74,12 @@ def gram(B: Array) -> Array:
     """Return sum_k B_k' B_k for B of shape (r, m, k); shape (m, m)."""
     total: Array = sum((b @ b.T for b in B), start=np.zeros((B.shape[1],) * 2))
     return total
+
+
+def gram_by_matrix(B: Array) -> Array:
+    """Return B_k' B_k for B of shape (r, m, k); shape (m, m, k)."""
+    products: Array = np.einsum("rak,rbk->abk", B, B)
+    return products
 
 
 def _dot(A: Array, B: Array) -> Array:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import qr
 
-from skmixed._numerics.criterion import Criterion, residual_square
+from skmixed._numerics.criterion import Criterion
 from skmixed._numerics.moments import Array
 from skmixed._numerics.problem import Problem
 
@@ -82,10 +82,8 @@ def solve(criterion: Criterion, Lambda: Array) -> Solution:
     """
     problem = criterion.problem
     log_det, M = criterion.eliminate(Lambda)
-    beta: Array = np.asarray(np.linalg.solve(M[:-1, :-1], M[:-1, -1]))
-    perfect = criterion.is_perfect
-    sigma2 = 0.0 if perfect else float(residual_square(M)) / criterion.dof
-    b = criterion.conditional_modes(Lambda, beta)
+    beta, sigma2 = criterion.coefficients(M)
+    b, pooling_weights = random_effects(criterion, Lambda, beta)
     variance = float(np.sum(Lambda * (problem.G.sum(axis=-1) @ Lambda))) / problem.n
     return Solution(
         beta=problem.origin + problem.backmap @ beta,
@@ -94,20 +92,38 @@ def solve(criterion: Criterion, Lambda: Array) -> Solution:
         Lambda=triangular(problem.random_backmap @ Lambda, diagonal=problem.diagonal),
         diagonal=problem.diagonal,
         rank=int(np.count_nonzero(np.any(Lambda, axis=0))),
-        b=problem.y_scale * (problem.random_backmap @ b),
-        pooling_weights=_pooling_weights(criterion, Lambda),
+        b=b,
+        pooling_weights=pooling_weights,
         icc=variance / (1 + variance),
-        criterion=-np.inf if perfect else criterion.profile(log_det, M),
+        criterion=-np.inf if criterion.is_perfect else criterion.profile(log_det, M),
     )
 
 
-def _pooling_weights(criterion: Criterion, Lambda: Array) -> Array:
-    rows = criterion.problem.random_backmap
-    variances = np.sum((rows @ Lambda) ** 2, axis=1, keepdims=True)
-    share = criterion.conditional_variances(Lambda, rows) / np.where(
-        variances > 0, variances, 1
-    )
-    return np.where(variances > 0, 1 - share, 0.0)
+def random_effects(criterion: Criterion, Lambda: Array, beta: Array) -> tuple[Array, Array]:
+    """Return conditional modes and pooling weights, in the user's coordinates.
+
+    Parameters
+    ----------
+    criterion : Criterion
+        The moments of the groups.
+    Lambda : ndarray of shape (q, q)
+        Any factor of Psi, in the coordinates of the problem.
+    beta : ndarray of shape (p,)
+        Fixed effects, likewise.
+
+    Returns
+    -------
+    b : ndarray of shape (n_random, n_groups)
+        Conditional modes.
+    pooling_weights : ndarray of shape (n_random, n_groups)
+        1 - (conditional variance) / (variance); 0 where the variance is 0.
+    """
+    back = criterion.problem.random_backmap
+    b = criterion.problem.y_scale * (back @ criterion.conditional_modes(Lambda, beta))
+    variances = np.sum((back @ Lambda) ** 2, axis=1, keepdims=True)
+    left = criterion.conditional_variances(Lambda, back)
+    share = left / np.where(variances > 0, variances, 1)
+    return b, np.where(variances > 0, 1 - share, 0.0)
 
 
 def _unscaled_covariance(problem: Problem, M: Array) -> Array:

@@ -90,9 +90,51 @@ def load_hsb(*, return_X_y=False):
     return _load("hsb.csv", "math", "school", load_hsb.__doc__, return_X_y)
 
 
+def load_mep_staff(*, return_X_y=False):
+    """Load synthetic rows on staff of members of a parliament: 6,948 rows, 28 nationalities.
+
+    These data are synthetic. They were constructed so that three models give, to the printed
+    digits, the estimates of a lecture on multilevel models whose own data are not public:
+    ``y ~ x + (1 | Nationality)``, the same with the level-2 feature ``z``, and
+    ``y ~ x + (ProxNatElection | Nationality)``. Nothing else was meant to resemble anything:
+    nothing about real countries, parliaments or their members can be read off them.
+
+    ===================  ===============================================================
+    ``y``                size of a member's staff, made up (the target)
+    ``x``                a feature that varies within and between nationalities, 0 to 0.85
+    ``z``                0 or 1: varies between nationalities only (level 2)
+    ``ProxNatElection``  minus the years to the next national election, -4 to 0
+    ``Nationality``      name of a country (the group)
+    ===================  ===============================================================
+
+    Parameters
+    ----------
+    return_X_y : bool, default=False
+        If true, return ``(data, target, groups)`` instead of a Bunch.
+
+    Returns
+    -------
+    Bunch or tuple of (DataFrame, Series, Series)
+        A Bunch has the attributes data, target, groups, frame (all of them in one table),
+        feature_names, target_name, group_name and DESCR.
+
+    Examples
+    --------
+    >>> from skmixed import RandomInterceptRegressor
+    >>> from skmixed.datasets import load_mep_staff
+    >>> X, y, nationality = load_mep_staff(return_X_y=True)
+    >>> model = RandomInterceptRegressor().fit(X[["x"]], y, groups=nationality)
+    >>> round(model.intercept_, 4), model.coef_.round(4)
+    (2.6799, array([-1.6722]))
+    """
+    doc = load_mep_staff.__doc__
+    return _load("mep_staff.csv.gz", "y", "Nationality", doc, return_X_y)
+
+
 def _load(name, target, group, description, return_X_y):
-    with files("skmixed.datasets").joinpath("data", name).open() as file:
-        frame = pd.read_csv(file)
+    compression = "gzip" if name.endswith(".gz") else None
+    with files("skmixed.datasets").joinpath("data", name).open("rb") as file:
+        frame = pd.read_csv(file, compression=compression)
     data = frame.drop(columns=[target, group])
     if return_X_y:
         return data, frame[target], frame[group]

@@ -135,3 +135,13 @@ def test_input_is_left_alone(rows):
     X, y, codes = rows
     X.flags.writeable = y.flags.writeable = codes.flags.writeable = False
     GroupedMoments.from_rows(X, y, codes, np.arange(6), random=(0, 1))
+
+
+def test_sums_over_large_groups_keep_their_digits(monkeypatch):
+    """Added one by one, a million equal numbers lose five digits."""
+    monkeypatch.setattr(module, "CHUNK_VALUES", 2**17)
+    codes = np.repeat([0, 1], 500_000)
+    X = np.where(codes, 0.1, 0.7)[:, None]
+    moments = GroupedMoments.from_rows(X, X[:, 0], codes, np.arange(2))
+    sums = np.array([0.7, 0.1]) - moments.shift[1]
+    np.testing.assert_allclose(moments.C[0, 1], 500_000 * sums, rtol=5e-13)

@@ -39,3 +39,23 @@ def test_products(stacks):
     np.testing.assert_allclose(
         small.subtract_product(last(B), last(F), last(B)), last(expected)
     )
+
+
+def test_cholesky_of_semidefinite_matrices_has_columns_of_zeros():
+    rng = np.random.default_rng(0)
+    root = rng.normal(size=(6, 4, 4))
+    root[1, 0] = 0  # a column of zeros, one that follows from others, and only such
+    root[2, 2] = root[2, 0] - 2 * root[2, 1]
+    root[3, 1:] = root[3, :1]
+    root[4] = 0
+    A = root @ root.transpose(0, 2, 1)
+    null = 1e-13 * np.einsum("kii->ik", A)
+    R = small.cholesky_semidefinite(last(A), null)
+    np.testing.assert_allclose(np.einsum("ijk,ljk->ilk", R, R), last(A), atol=1e-12)
+    np.testing.assert_array_equal(R, R * np.tri(4)[..., None])
+    independent = np.einsum("iik->ki", R) > 0
+    np.testing.assert_array_equal(
+        independent, [[1, 1, 1, 1], [0, 1, 1, 1], [1, 1, 0, 1], [1, 0, 0, 0], [0] * 4, [1] * 4]
+    )
+    np.testing.assert_allclose(R[..., 0], np.linalg.cholesky(A[0]), atol=1e-12)
+    assert not (np.abs(R).max(axis=0).T > 0)[~independent].any()

@@ -1,0 +1,227 @@
+"""Tests between models, and of slopes within groups against those between."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.stats import chi2
+from sklearn.utils.validation import check_is_fitted
+
+from skmixed._compare_slopes import SlopeComparison, compare_slopes
+
+__all__ = ["LikelihoodRatioTest", "SlopeComparison", "compare_slopes", "likelihood_ratio_test"]
+
+# Differences that are rounding: of log-likelihoods, and of sums over the same rows.
+ROUNDING = 1e-5
+SAME = 1e-9
+
+
+@dataclass(frozen=True)
+class LikelihoodRatioTest:
+    """Result of `likelihood_ratio_test`.
+
+    Attributes
+    ----------
+    statistic : float
+        Twice the difference of the log-likelihoods.
+    df : int
+        Number of parameters that the larger model has more.
+    p_value : float
+        Probability of a statistic as large if the smaller model is true.
+    weights : dict
+        Weight of each chi-square distribution in the reference distribution, by its degrees
+        of freedom. More than one if a variance lies on its boundary, 0, in the smaller model.
+    table : DataFrame
+        A row for each model: parameters, AIC, BIC, log-likelihood; and the test.
+    note : str
+        Which distribution the p-value is from, and why.
+    """
+
+    statistic: float
+    df: int
+    p_value: float
+    weights: dict[int, float]
+    table: pd.DataFrame
+    note: str
+
+    def __str__(self):
+        digits = {"p_value": "{:.4g}".format, "df": "{:.0f}".format}
+        table = self.table.to_string(float_format="{:.4f}".format, formatters=digits, na_rep="")
+        return f"Likelihood-ratio test\n\n{table}\n\n{self.note}"
+
+    __repr__ = __str__
+
+
+def likelihood_ratio_test(small, large):
+    """Test whether a larger model explains y better than a model nested in it.
+
+    Parameters
+    ----------
+    small, large : fitted estimators
+        Mixed models fitted to the same rows by the same method. A model that was fitted
+        without groups is one whose variance between groups is 0. Models that differ in fixed
+        effects must be fitted by ``method="ml"``.
+
+    Returns
+    -------
+    LikelihoodRatioTest
+        Statistic, degrees of freedom, p-value, and a table of both models.
+
+    Raises
+    ------
+    ValueError
+        If the models cannot be compared: not nested, fitted to different rows, by different
+        methods, or by REML with different fixed effects.
+
+    Notes
+    -----
+    Twice the difference of the log-likelihoods is about chi-square with as many degrees of
+    freedom as the larger model has more parameters, unless the smaller model puts a variance
+    on its boundary, 0. A random effect added to q others brings a variance and, if they are
+    correlated, q covariances; the reference distribution is then half chi-square with the
+    covariances' degrees of freedom and half with one more (Stram and Lee 1994). For several
+    variances at once the weights depend on the data; the p-value then is that of the largest
+    chi-square, which is too large rather than too small, and `note` says so.
+
+    References
+    ----------
+    Stram, D. O. and Lee, J. W. (1994). Variance components testing in the longitudinal mixed
+    effects model. Biometrics, 50, 1171-1177. doi:10.2307/2533455
+
+    Examples
+    --------
+    >>> from skmixed import RandomInterceptRegressor, RandomSlopeRegressor
+    >>> from skmixed.datasets import load_sleepstudy
+    >>> from skmixed.inference import likelihood_ratio_test
+    >>> X, y, subject = load_sleepstudy(return_X_y=True)
+    >>> level = RandomInterceptRegressor().fit(X, y, groups=subject)
+    >>> slope = RandomSlopeRegressor("Days").fit(X, y, groups=subject)
+    >>> test = likelihood_ratio_test(level, slope)
+    >>> round(test.statistic, 2), test.weights
+    (42.84, {1: 0.5, 2: 0.5})
+    """
+    for model in (small, large):
+        check_is_fitted(model)
+    _check_same_rows(small, large)
+    _check_nested(small, large)
+    statistic = 2 * (large.log_likelihood_ - small.log_likelihood_)
+    if not np.isfinite(statistic) or statistic < -ROUNDING * (1 + abs(small.criterion_)):
+        raise ValueError(
+            "The log-likelihood of `large` must be at least that of `small`, but got "
+            f"{large.log_likelihood_:.6g} and {small.log_likelihood_:.6g}. Check that both "
+            "fits converged and that `small` is nested in `large`."
+        )
+    statistic = max(float(statistic), 0.0)
+    df = _n_parameters(large) - _n_parameters(small)
+    weights, note = _reference_distribution(small, large, df)
+    p_value = float(sum(weight * _tail(statistic, k) for k, weight in weights.items()))
+    table = _tabulate((small, large), statistic, df, p_value)
+    return LikelihoodRatioTest(statistic, df, p_value, weights, table, note)
+
+
+def _tail(statistic, df):
+    return chi2.sf(statistic, df) if df else float(statistic <= 0)
+
+
+def _n_parameters(model):
+    return round((model.aic_ - model.criterion_) / 2)
+
+
+def _check_same_rows(small, large):
+    """Compare what is known of y, and the groups: the rows themselves are not kept."""
+    same_y = np.allclose(_sums_of_y(small), _sums_of_y(large), rtol=SAME, atol=0)
+    if not same_y or not (small.n_groups_ == 0 or _same_groups(small, large)):
+        raise ValueError(
+            "Both models must be fitted to the same rows, weights and groups, but got "
+            f"{small._n_rows:g} rows in {small.n_groups_} groups and {large._n_rows:g} rows in "
+            f"{large.n_groups_} groups, or another y. Fit both to the same data; rows with "
+            "missing values must be dropped from both."
+        )
+
+
+def _sums_of_y(model):
+    """Sum of the weights, mean and sum of squares around it."""
+    moments = model._moments
+    mean = moments.T[0, -1] / moments.n
+    around = moments.T[-1, -1] - moments.n * mean**2
+    return [moments.n, mean + moments.shift[-1], around]
+
+
+def _same_groups(small, large):
+    sizes = [model.group_sizes_.astype(float) for model in (small, large)]
+    return sizes[0].equals(sizes[1])
+
+
+def _check_nested(small, large):
+    if small.method != large.method:
+        raise ValueError(
+            "Both models must be fitted by the same method, but got "
+            f"method={small.method!r} and {large.method!r}. Fit both with method='ml'."
+        )
+    fixed = [_fixed_terms(model) for model in (small, large)]
+    if small.method == "reml" and fixed[0] != fixed[1]:
+        only = ", ".join(sorted(fixed[0] ^ fixed[1]))
+        raise ValueError(
+            "Likelihoods of REML fits can be compared only if the fixed effects are the same, "
+            f"but {only} is in one model alone. Fit both models with method='ml'."
+        )
+    random = [_random_terms(model) for model in (small, large)]
+    free = [_is_correlated(model) for model in (small, large)]
+    lost = (fixed[0] - fixed[1]) | (random[0] - random[1])
+    if lost or (free[0] and not free[1]):
+        what = ", ".join(sorted(lost)) or "the correlation of random effects"
+        raise ValueError(
+            f"`small` must be nested in `large`, but {what} is in `small` alone. If the models "
+            "were given in the wrong order, swap them."
+        )
+
+
+def _fixed_terms(model):
+    cov = model.coef_cov_
+    return set(cov.index[np.isfinite(np.diag(cov))])
+
+
+def _random_terms(model):
+    return set(model.random_effects_cov_.index) if model.n_groups_ else set()
+
+
+def _is_correlated(model):
+    return model.n_groups_ > 0 and len(model.theta_) > len(model.random_effects_cov_)
+
+
+def _reference_distribution(small, large, df):
+    """Chi-square distributions and their weights, and the reason."""
+    if df == 0:
+        return {0: 1.0}, "The models have the same parameters, so there is nothing to test."
+    added = len(_random_terms(large) - _random_terms(small))
+    if added == 0:
+        return {df: 1.0}, f"The p-value is from chi-square with df = {df}."
+    one_by_one = _is_correlated(small) == _is_correlated(large) or len(_random_terms(small)) < 2
+    if added == 1 and one_by_one:
+        return {df - 1: 0.5, df: 0.5}, (
+            "The smaller model has a variance on its boundary, 0, so the p-value is from an "
+            f"equal mixture of chi-square with df = {df - 1} and df = {df}."
+        )
+    return {df: 1.0}, (
+        f"The smaller model has {added} random effects less, and their variances on the "
+        f"boundary, 0. The p-value is from chi-square with df = {df}, which is conservative: "
+        "the true one is smaller. Add random effects one at a time for an exact mixture."
+    )
+
+
+def _tabulate(models, statistic, df, p_value):
+    table = pd.DataFrame(
+        {
+            "n_parameters": [_n_parameters(model) for model in models],
+            "aic": [model.aic_ for model in models],
+            "bic": [model.bic_ for model in models],
+            "log_likelihood": [model.log_likelihood_ for model in models],
+        },
+        index=pd.Index(["small", "large"], name="model"),
+    )
+    table["statistic"] = [np.nan, statistic]
+    table["df"] = [np.nan, df]
+    table["p_value"] = [np.nan, p_value]
+    return table

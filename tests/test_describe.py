@@ -1,0 +1,291 @@
+"""A description of groups: each number against another way to get it, each verdict's reason."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import chi2
+from sklearn.pipeline import make_pipeline
+
+from skmixed import RandomInterceptRegressor, describe_groups
+from skmixed.datasets import load_hsb, load_sleepstudy, make_mixed_regression
+from skmixed.exceptions import MissingGroupsWarning
+from skmixed.inference import compare_slopes
+from skmixed.preprocessing import WithinBetween
+
+CHOICE = "Choice"
+FIXED, RANDOM = (
+    "Fixed effects (a coefficient for each group)",
+    "Random effects (groups drawn from a distribution)",
+)
+
+
+@pytest.fixture(scope="module")
+def hsb():
+    return load_hsb().frame.drop(columns="mean_ses")
+
+
+@pytest.fixture(scope="module")
+def description(hsb):
+    return describe_groups(hsb.drop(columns="math"), hsb["math"], group_by="school")
+
+
+def advice(*args, **kwargs):
+    """All sentences, and the choice."""
+    found = describe_groups(*args, **kwargs).advice
+    return " ".join(sentence for part in found.values() for sentence in part), found[CHOICE]
+
+
+# --------------------------------------------------------------------------------- numbers
+
+
+def test_sizes(hsb, description):
+    sizes = hsb.groupby("school").size()
+    pd.testing.assert_series_equal(description.group_sizes, sizes, check_names=False)
+    assert description.group_sizes.index.name == "school"
+    expected = [7185, 160, sizes.min(), sizes.median(), sizes.mean(), sizes.max(), 0]
+    assert description.sizes.tolist() == expected
+    assert description.title == "7185 rows in 160 groups (school)"
+
+
+def test_shares_of_variation(hsb, description):
+    features = ["math", "ses", "minority", "female", "catholic"]
+    means = hsb.groupby("school")[features].transform("mean")
+    expected = means.var() / hsb[features].var()
+    np.testing.assert_allclose(description.variation["between"], expected, rtol=1e-9)
+    np.testing.assert_allclose(description.variation["within"], 1 - expected, atol=1e-9)
+    assert list(description.variation.index) == features
+    assert description.variation["varies"].tolist() == ["both"] * 4 + ["between groups"]
+
+
+def pooled_criterion(X, y):
+    with pytest.warns(MissingGroupsWarning):
+        return RandomInterceptRegressor().fit(X, y).criterion_
+
+
+def test_variance_components_are_those_of_fitted_models(hsb, description):
+    X, y, school = hsb.drop(columns=["math", "school"]), hsb["math"], hsb["school"]
+    parts = WithinBetween().fit_transform(X, groups=school)
+    sizes = hsb.groupby("school").size()
+    for name, columns in (("y alone", hsb[["school"]]), ("y given the features", parts)):
+        model = RandomInterceptRegressor(group_by="school")
+        model.fit(columns.assign(school=school), y)
+        found = description.variance_components.loc[name]
+        between = model.random_effects_cov_.iloc[0, 0]
+        assert found["between"] == pytest.approx(between, rel=1e-6)
+        assert found["residual"] == pytest.approx(model.residual_variance_, rel=1e-8)
+        assert found["icc"] == pytest.approx(model.icc_, rel=1e-6)
+        size_seen_by_a_row = (sizes**2).sum() / sizes.sum()
+        deff = 1 + (size_seen_by_a_row - 1) * model.icc_
+        assert found["design_effect"] == pytest.approx(deff, rel=1e-6)
+        if name == "y given the features":
+            statistic = pooled_criterion(columns, y) - model.criterion_
+            assert found["statistic"] == pytest.approx(statistic, abs=1e-6)
+            assert found["p_value"] == pytest.approx(chi2.sf(statistic, 1) / 2, rel=1e-5)
+
+
+def test_slopes_are_those_of_a_fitted_pipeline(hsb, description):
+    pipeline = make_pipeline(
+        WithinBetween(group_by="school"), RandomInterceptRegressor(group_by="school")
+    ).fit(hsb.drop(columns="math"), hsb["math"])
+    expected = compare_slopes(pipeline)
+    np.testing.assert_allclose(description.slopes.slopes, expected.slopes, rtol=1e-6)
+    assert description.slopes.statistic == pytest.approx(expected.statistic, rel=1e-7)
+    assert description.slopes.df == expected.df == 3
+    assert description.without_fixed_effects_slope == ("catholic",)
+
+
+def test_ways_to_give_rows(hsb, description):
+    X, y, school = hsb.drop(columns=["math", "school"]), hsb["math"], hsb["school"]
+    for found in (
+        describe_groups(X, y, school),
+        describe_groups(X.to_numpy(), y.to_numpy(), school.to_numpy()),
+        describe_groups(sp.csr_array(X), y, groups=school.astype(str).astype("category")),
+        describe_groups(hsb.drop(columns="math").to_numpy(), y, group_by=-1),
+        describe_groups(hsb.set_index("school")[X.columns], y, group_by="school"),
+    ):
+        values, expected = found.variance_components, description.variance_components
+        np.testing.assert_allclose(values, expected, rtol=1e-6)
+        assert found.slopes.statistic == pytest.approx(description.slopes.statistic)
+    assert list(describe_groups(X.to_numpy(), y.to_numpy(), school).variation.index) == [
+        "y",
+        "x0",
+        "x1",
+        "x2",
+        "x3",
+    ]
+
+
+def test_weights_count_rows():
+    X, y, groups = make_mixed_regression(120, 2, 9, balanced=False, random_state=0)
+    w = np.random.default_rng(0).integers(0, 4, len(y))
+    w[groups == 3] = 0
+    times = np.repeat(np.arange(len(y)), w)
+    weighted = describe_groups(X, y, groups, sample_weight=w)
+    repeated = describe_groups(X[times], y[times], groups[times])
+    assert str(weighted) == str(repeated)
+    half = describe_groups(X, y, groups, sample_weight=w * 0.5)
+    assert half.sizes["rows"] == w.sum() / 2
+
+
+def test_an_offset_changes_nothing():
+    X, y, groups = make_mixed_regression(200, 2, 9, random_state=0)
+    X = np.round(np.column_stack([X, X[:9, 0][groups]]), 3)
+    near, far = (describe_groups(X + c, np.round(y, 3) + c, groups) for c in (0, 1e8))
+    np.testing.assert_allclose(far.variance_components, near.variance_components, rtol=1e-5)
+    assert far.variation["varies"].tolist() == near.variation["varies"].tolist()
+    assert far.variation["varies"].iloc[-1] == "between groups"
+
+
+# ------------------------------------------------------------------------------- sentences
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(2, 60), st.integers(0, 3), st.integers(1, 12), st.integers(0, 2**32 - 1))
+def test_every_sentence_has_a_number(n_rows, n_features, n_groups, seed):
+    rng = np.random.default_rng(seed)
+    X = rng.integers(-1, 2, (n_rows, n_features)).astype(float)
+    y, groups = rng.integers(0, 3, n_rows).astype(float), rng.integers(0, n_groups, n_rows)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = describe_groups(X, y, groups)
+        text, html = str(found), found._repr_html_()
+    assert html.count("<table") == html.count("</table>") >= 3
+    assert found.advice[CHOICE]
+    for name, sentences in found.advice.items():
+        assert f"{name}:\n" in text
+        for sentence in sentences:
+            assert any(character.isdigit() for character in sentence), sentence
+            assert "nan" not in sentence
+
+
+def test_many_groups_that_differ_in_slopes(description):
+    choice = description.advice[CHOICE]
+    assert choice[0] == (
+        "Random effects: groups differ given the features (p < 0.001), and the variance "
+        "between 160 of them can be estimated (+-11% at best)."
+    )
+    assert choice[1].startswith(
+        "Split the features by WithinBetween: slopes within and between"
+    )
+    assert len(choice) == 2
+    fixed = description.advice[FIXED]
+    assert "160 levels are estimated from 7185 rows, 44.9 a group." in fixed
+    assert fixed[1].startswith("No slope for catholic: 0% of the variation lies within groups")
+    assert "most that of ses: 1.91 within, 4.15 between" in fixed[2]
+    components = description.variance_components.iloc[1]
+    half = components["residual"] / components["between"]
+    weights = (
+        f"From {half:.1f} rows on, a group's own mean counts for more than the common line"
+    )
+    assert description.advice[RANDOM][1].startswith(weights)
+
+
+def test_few_groups():
+    X, y, groups = load_sleepstudy(return_X_y=True)
+    text, choice = advice(X, y, groups)
+    assert choice[0].startswith("Random effects: groups differ given the features (p < ")
+    assert choice[1].startswith("With 18 groups use REML")
+    assert "The variance between 18 groups is known to about +-34% at best: few groups" in text
+    assert "18 of 18 groups have 3 rows or more" in text
+
+
+def test_too_few_groups():
+    X, y, groups = make_mixed_regression(60, 1, 4, intercept_variance=9.0, random_state=0)
+    _, choice = advice(X, y, groups)
+    expected = (
+        "Fixed effects: 4 groups are too few to estimate a variance from (+-82% at best)."
+    )
+    assert choice == (expected,)
+
+
+def test_groups_that_do_not_differ():
+    X, y, groups = make_mixed_regression(400, 1, 40, intercept_variance=0, random_state=3)
+    text, choice = advice(X, y, groups)
+    assert choice[0].startswith("Complete pooling will do: groups do not differ by more than")
+    assert "Slopes within and between groups do not differ by more than chance" in text
+
+
+def test_singletons_and_dependent_features():
+    X, y, groups = make_mixed_regression(100, 1, 20, random_state=0)
+    groups = np.append(groups[:97], [50, 51, 52])
+    level_2 = np.cos(groups)
+    text, _ = advice(np.column_stack([X, X[:, 0] + level_2]), y, groups)
+    assert "There are 3 groups of 1 row, which its own level uses up: 3.0% of the rows" in text
+    assert "No slope for x1: within groups they depend linearly on the features before" in text
+
+
+def test_a_variance_of_zero():
+    y = np.tile([1.0, -1.0, 0.5, -0.5], 10)
+    text, choice = advice(np.empty((40, 0)), y, np.repeat(np.arange(10), 4))
+    assert "0.0% of the variance of y lies between groups" in text
+    assert "The variance between groups is estimated as 0" in text
+    assert choice[0].startswith("Complete pooling will do")
+
+
+# ------------------------------------------------------------------------------ edge cases
+
+Y = np.arange(12.0) % 5
+
+
+@pytest.mark.parametrize(
+    ("y", "groups", "message"),
+    [
+        (Y, ["a"] * 12, "Complete pooling: there is 1 group, 'a', so"),
+        (Y, range(12), "Complete pooling: each of the 12 groups has 1 row"),
+        (np.full(12, 3.0), [0, 1] * 6, "y is the same in all 12 rows"),
+        (np.arange(12.0) % 3, [0, 1, 2] * 4, "y does not vary within groups"),
+    ],
+    ids=["one group", "singletons", "constant y", "y of level 2"],
+)
+@pytest.mark.parametrize("n_features", [0, 1])
+def test_nothing_to_choose(y, groups, message, n_features):
+    X = np.random.default_rng(0).standard_normal((12, n_features))
+    found = describe_groups(X, y, list(groups))
+    assert list(found.advice) == [CHOICE]
+    assert message in found.advice[CHOICE][0]
+    assert message in " ".join(str(found).split())
+    assert len(found.variation) == 1 + n_features
+
+
+def test_features_that_explain_y():
+    X, _, groups = make_mixed_regression(60, 1, 6, random_state=0)
+    found = describe_groups(X, 2 * X[:, 0], groups)
+    assert found.slopes is None
+    assert found.variance_components.loc["y given the features"].isna().all()
+    assert "the features (1) leave no residuals of y in 60 rows" in found.advice[CHOICE][0]
+
+
+def test_more_features_than_rows():
+    X, y, groups = make_mixed_regression(10, 20, 3, random_state=0)
+    assert "leave no residuals" in describe_groups(X, y, groups).advice[CHOICE][0]
+
+
+def test_only_the_group_column():
+    frame = load_hsb().frame
+    found = describe_groups(frame[["school"]], frame["math"], group_by="school")
+    assert list(found.variance_components.index) == ["y alone"]
+    assert found.variance_components.loc["y alone", "icc"] == pytest.approx(0.1804, abs=5e-5)
+    assert found.slopes is None
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"groups": None}, "The groups must be given to describe_groups, but got None"),
+        ({"group_by": 0}, "The groups must be given once"),
+        ({"groups": [None, *"abcabcabcab"]}, "1 of 12 are missing"),
+        ({"X": np.full((12, 1), np.nan)}, "contains NaN"),
+        ({"groups": ["a"]}, "one label for each row of X, but got 1 labels"),
+        ({"sample_weight": np.zeros(12)}, "at least one non-zero number"),
+        ({"X": np.full((12, 1), 1e200) * Y[:, None]}, "the sums overflow"),
+    ],
+)
+def test_refusals(change, message):
+    arguments = {"X": np.eye(12, 1), "y": Y, "groups": list("abcabcabcabc")} | change
+    with pytest.raises(ValueError, match=message):
+        describe_groups(**arguments)

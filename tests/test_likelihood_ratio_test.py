@@ -1,0 +1,108 @@
+import warnings
+
+import numpy as np
+import pytest
+from scipy.stats import chi2
+
+from skmixed import RandomInterceptRegressor, RandomSlopeRegressor
+from skmixed.datasets import load_sleepstudy, make_mixed_regression
+from skmixed.exceptions import MissingGroupsWarning
+from skmixed.inference import likelihood_ratio_test
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return load_sleepstudy(return_X_y=True)
+
+
+@pytest.fixture(scope="module")
+def models(rows):
+    X, y, subject = rows
+    with pytest.warns(MissingGroupsWarning):
+        pooled = RandomInterceptRegressor().fit(X, y)
+    level = RandomInterceptRegressor().fit(X, y, subject)
+    diagonal = RandomSlopeRegressor("Days", covariance="diag").fit(X, y, subject)
+    full = RandomSlopeRegressor("Days").fit(X, y, subject)
+    return {"pooled": pooled, "level": level, "diagonal": diagonal, "full": full}
+
+
+@pytest.mark.parametrize(
+    ("small", "large", "weights"),
+    [
+        ("pooled", "level", {0: 0.5, 1: 0.5}),
+        ("level", "full", {1: 0.5, 2: 0.5}),
+        ("level", "diagonal", {0: 0.5, 1: 0.5}),
+        ("diagonal", "full", {1: 1.0}),
+        ("pooled", "full", {3: 1.0}),
+        ("level", "level", {0: 1.0}),
+    ],
+)
+def test_reference_distribution(models, small, large, weights):
+    test = likelihood_ratio_test(models[small], models[large])
+    assert test.weights == weights
+    assert test.df == max(weights)
+    gain = models[large].log_likelihood_ - models[small].log_likelihood_
+    assert test.statistic == pytest.approx(2 * gain, abs=1e-12)
+    tails = [w * (chi2.sf(test.statistic, k) if k else gain == 0) for k, w in weights.items()]
+    assert test.p_value == pytest.approx(sum(tails), rel=1e-12)
+
+
+def test_fixed_effects_by_ml(rows):
+    X, y, subject = rows
+    X = X.assign(square=X["Days"] ** 2)
+    small = RandomInterceptRegressor(method="ml").fit(X[["Days"]], y, subject)
+    large = RandomInterceptRegressor(method="ml").fit(X, y, subject)
+    test = likelihood_ratio_test(small, large)
+    assert test.weights == {1: 1.0}
+    assert test.p_value == pytest.approx(chi2.sf(test.statistic, 1))
+    both = likelihood_ratio_test(
+        small, RandomSlopeRegressor("Days", method="ml").fit(X, y, subject)
+    )
+    assert both.weights == {2: 0.5, 3: 0.5}
+
+
+def test_it_prints_both_models(models):
+    text = str(likelihood_ratio_test(models["level"], models["full"]))
+    assert "small" in text
+    assert "42.8" in text
+    assert "equal mixture of chi-square with df = 1 and df = 2" in text
+    assert "nan" not in text.lower()
+    assert "conservative" in likelihood_ratio_test(models["pooled"], models["full"]).note
+
+
+def test_models_that_cannot_be_compared(rows, models):
+    X, y, subject = rows
+    squared = RandomInterceptRegressor().fit(X.assign(square=X["Days"] ** 2), y, subject)
+    with pytest.raises(ValueError, match=r"REML.*square.*method='ml'"):
+        likelihood_ratio_test(models["level"], squared)
+    with pytest.raises(ValueError, match="by the same method"):
+        likelihood_ratio_test(
+            models["level"], RandomSlopeRegressor("Days", method="ml").fit(X, y, subject)
+        )
+    with pytest.raises(ValueError, match=r"Days is in `small` alone.*swap"):
+        likelihood_ratio_test(models["full"], models["level"])
+    with pytest.raises(ValueError, match="the correlation of random effects is in `small`"):
+        likelihood_ratio_test(models["full"], models["diagonal"])
+    for other in (
+        RandomSlopeRegressor("Days").fit(X[1:], y[1:], subject[1:]),
+        RandomSlopeRegressor("Days").fit(X, y + np.arange(180), subject),
+        RandomSlopeRegressor("Days").fit(X, y, subject.replace(308, 309)),
+    ):
+        with pytest.raises(ValueError, match="the same rows"):
+            likelihood_ratio_test(models["level"], other)
+
+
+@pytest.mark.slow
+def test_the_mixture_is_calibrated():
+    """Of tests of a variance that is 0, five per cent are significant."""
+    p_values = []
+    for seed in range(600):
+        X, y, groups = make_mixed_regression(
+            200, 1, n_groups=20, intercept_variance=0.0, random_state=seed
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            pooled = RandomInterceptRegressor().fit(X, y)
+            level = RandomInterceptRegressor().fit(X, y, groups)
+        p_values.append(likelihood_ratio_test(pooled, level).p_value)
+    assert np.mean(np.array(p_values) < 0.05) == pytest.approx(0.05, abs=0.025)
