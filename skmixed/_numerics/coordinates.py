@@ -26,10 +26,12 @@ class Expansion:
 class Coordinates:
     """phi = (free entries of L, log sigma2) with sigma2 W Psi W' = L L', L lower triangular.
 
-    L[0, 0] is the standard deviation of the first of the random effects W b. With `angle`,
-    L[1, 0] = r cos(kappa) and L[1, 1] = r sin(kappa) are replaced by (kappa, r), and
-    cos(kappa) is the correlation of the first two. All may take any sign, so that the borders
-    of the parameters are ordinary points.
+    L[0, 0] is the standard deviation of the first of the random effects W b. All entries may
+    take any sign, so that the borders of the parameters are ordinary points.
+
+    With `angle`, the first three entries, L[0, 0] = exp(phi[0]), L[1, 0] = r cos(phi[1]) and
+    L[1, 1] = r sin(phi[1]) with r = exp(phi[2]), are replaced by phi: cos(phi[1]) is the
+    correlation of the first two random effects, which must have some variance.
 
     Attributes
     ----------
@@ -38,7 +40,7 @@ class Coordinates:
     W : ndarray of shape (q, q)
         The linear combinations of the random effects that L describes.
     angle : bool
-        Whether phi[1] and phi[2] are kappa and r.
+        Whether there is an angle among the coordinates.
     """
 
     criterion: CovarianceCriterion
@@ -65,14 +67,16 @@ class Coordinates:
         L = triangular(self.W @ Lambda, diagonal=self.criterion.problem.diagonal)
         phi = np.append(np.sqrt(sigma2) * L[self.free], np.log(sigma2))
         if self.angle:
-            phi[1:3] = np.arctan2(phi[2], phi[1]), np.hypot(phi[1], phi[2])
+            r = np.hypot(phi[1], phi[2])
+            phi[:3] = np.log(phi[0]), np.arctan2(phi[2], phi[1]), np.log(r)
         return phi
 
     def factor(self, phi: Array) -> tuple[Array, float]:
         """Return L and sigma2."""
         L, entries = np.zeros_like(self.W), phi[:-1].copy()
         if self.angle:
-            entries[1:3] = phi[2] * np.cos(phi[1]), phi[2] * np.sin(phi[1])
+            sd, r = np.exp(phi[[0, 2]])
+            entries[:3] = sd, r * np.cos(phi[1]), r * np.sin(phi[1])
         L[self.free] = entries
         return L, float(np.exp(phi[-1]))
 
@@ -104,17 +108,16 @@ class Coordinates:
         hessian[-1, -1] += gradient[-1] + at.curvature
         gradient[-1] += at.slope
         expansion = Expansion(at.value, gradient, hessian)
-        return _turned(expansion, phi[1], phi[2]) if self.angle else expansion
+        return _turned(expansion, L[0, 0], L[1, :2]) if self.angle else expansion
 
 
-def _turned(at: Expansion, kappa: float, r: float) -> Expansion:
-    """Carry the derivatives over from (r cos(kappa), r sin(kappa)) to (kappa, r)."""
-    tangent = np.array([-np.sin(kappa), np.cos(kappa)])
-    radius = np.array([np.cos(kappa), np.sin(kappa)])
+def _turned(at: Expansion, sd: float, row: Array) -> Expansion:
+    """Carry the derivatives over from the first three entries of L to what replaces them."""
     J = np.eye(len(at.gradient))
-    J[1:3, 1:3] = np.column_stack([r * tangent, radius])
+    tangent = np.array([-row[1], row[0]])
+    J[0, 0], J[1:3, 1:3] = sd, np.column_stack([tangent, row])
     hessian = J.T @ at.hessian @ J
-    hessian[1, 1] -= r * at.gradient[1:3] @ radius
-    hessian[1, 2] += at.gradient[1:3] @ tangent
-    hessian[2, 1] += at.gradient[1:3] @ tangent
+    along, across = at.gradient[1:3] @ row, at.gradient[1:3] @ tangent
+    hessian[0, 0] += at.gradient[0] * sd
+    hessian[1:3, 1:3] += [[-along, across], [across, along]]
     return Expansion(at.value, J.T @ at.gradient, hessian)

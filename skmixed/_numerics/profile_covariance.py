@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import combinations
 
 import numpy as np
 
 from skmixed._numerics.coordinates import Coordinates
 from skmixed._numerics.covariance import CovarianceCriterion
-from skmixed._numerics.covariance_search import refine_covariance
+from skmixed._numerics.covariance_search import MANY_GROUPS
+from skmixed._numerics.criterion import residual_square
 from skmixed._numerics.estimate import estimate
 from skmixed._numerics.moments import Array
-from skmixed._numerics.problem import Problem
-from skmixed._numerics.region import ProfileLimits, Region, Section
+from skmixed._numerics.profile_fixed import FixedEffect, orthogonal
+from skmixed._numerics.region import ProfileLimits, Region
 from skmixed._numerics.ridge import Ridge
 from skmixed._numerics.small_matrices import multiply
 
-# A fixed effect's limit is found when it moves by less than this share of its distance from
-# the estimate; what is then left is about the square of that.
-TOL = 1e-5
-MAX_STEPS = 50
-# How well the model is fitted while a fixed effect is held, in units of the deviance.
-REFIT_TOL = 1e-5
-MAX_ITER = 100
 SIDES = (-1, 1)
+# Variance ratios to start from at a limit found, since with few groups the deviance may have
+# several minima there, too.
+STARTS = (30.0, 0.05)
+# How well the model without a random effect is fitted, in units of the deviance.
+TOL = 1e-6
+MAX_ITER = 100
 
 
 def covariance_limits(region: Region, Lambda: Array) -> ProfileLimits:
@@ -40,18 +41,19 @@ def covariance_limits(region: Region, Lambda: Array) -> ProfileLimits:
     -------
     ProfileLimits
     """
-    assert isinstance(region.criterion, CovarianceCriterion)
-    search = _Search(region, region.criterion, Lambda)
     problem, q = region.criterion.problem, len(Lambda)
-    fixed = [search.fixed(k, side) for k in range(problem.p) for side in SIDES]
-    sigma2 = np.exp([search.log_sigma2(side) for side in SIDES])
+    starts = [np.sqrt(r) * np.eye(q) for r in STARTS if problem.n_groups < MANY_GROUPS]
+    search = _Search(region, Lambda, starts)
+    effects = [FixedEffect(region, k) for k in range(problem.p)]
+    fixed = [effect.limit(side, Lambda, starts) for effect in effects for side in SIDES]
+    sigma2 = search.sigma2()
     sd = np.array([search.sd(i) for i in range(q)])
+    upper = combinations(range(0 if problem.diagonal else q), 2)
+    pairs = {(i, j): search.correlation(i, j, sd) for i, j in upper}
     correlation = np.full((q, q, 2), np.nan)
-    below = zip(*np.tril_indices(0 if problem.diagonal else q, -1), strict=True)
-    pairs = {(i, j): search.correlation(i, j, sd) for i, j in below}
     for (i, j), limits in pairs.items():
         correlation[i, j] = correlation[j, i] = limits
-    found = [*fixed, *sigma2, *sd.ravel(), *np.ravel(list(pairs.values()))]
+    found = np.concatenate([fixed, sigma2, sd.ravel(), np.ravel(list(pairs.values()))])
     return ProfileLimits.from_kept(
         problem,
         fixed=np.reshape(fixed, (-1, 2)),
@@ -64,67 +66,51 @@ def covariance_limits(region: Region, Lambda: Array) -> ProfileLimits:
 
 @dataclass(frozen=True)
 class _Search:
-    """How the limits of each kind of parameter are found."""
+    """How the limits of the parameters of the covariance matrix are found.
+
+    Attributes
+    ----------
+    region : Region
+        The likelihood region.
+    Lambda : ndarray of shape (q, q)
+        Where the deviance is least.
+    starts : list of ndarray of shape (q, q)
+        Where else to begin looking for a lower one.
+    """
 
     region: Region
-    criterion: CovarianceCriterion
     Lambda: Array
+    starts: list[Array]
+
+    @property
+    def criterion(self) -> CovarianceCriterion:
+        assert isinstance(self.region.criterion, CovarianceCriterion)
+        return self.region.criterion
 
     @property
     def rows(self) -> Array:
         """The user's random effects, over y_scale, from those of the problem."""
-        problem = self.criterion.problem
-        rows: Array = problem.random_backmap[problem.random_kept]
+        rows: Array = self.criterion.problem.random_backmap[self.criterion.problem.random_kept]
         return rows
 
-    def section(self, Lambda: Array) -> Section:
-        return self.region.section(*self.criterion.eliminate(Lambda))
-
-    def fixed(self, k: int, side: int) -> float:
-        """Limit of the k-th fixed effect that is estimated.
-
-        Given Psi it is closed form, and given the effect the best Psi is a refit: taken in
-        turns the two stay within the region, and converge quadratically.
-        """
-        problem = self.criterion.problem
-        row, origin = problem.backmap[problem.kept][k], problem.origin[problem.kept][k]
-        Lambda, before = self.Lambda, np.inf
-        for _ in range(MAX_STEPS):
-            section = self.section(Lambda)
-            half = section.half_width[k]
-            limit = float(section.beta[k] + side * half)
-            if abs(limit - before) <= TOL * half:
-                return limit
-            held = CovarianceCriterion(_holding(problem, row, limit - origin), reml=False)
-            Lambda = refine_covariance(
-                held,
-                Lambda @ Lambda.T,
-                diagonal=problem.diagonal,
-                tol=REFIT_TOL,
-                max_iter=MAX_ITER,
-            ).Lambda
-            before = limit
-        return np.nan
-
-    def log_sigma2(self, side: int) -> float:
-        """Limit of log sigma2."""
-        return self.limit(Coordinates(self.criterion, np.eye(len(self.Lambda))), -1, side)
+    def sigma2(self) -> Array:
+        """Limits of the residual variance."""
+        ridge = self.ridge(Coordinates(self.criterion, np.eye(len(self.Lambda))), -1)
+        return np.exp([self.limit(ridge, side) for side in SIDES])
 
     def sd(self, i: int) -> tuple[float, float]:
         """Limits of the standard deviation of the i-th random effect, over y_scale."""
-        row = self.rows[[i]]
-        size = float(np.linalg.norm(row))
-        coordinates = Coordinates.starting_with(row / size, self.criterion)
-        lower = 0.0 if self.may_lack(i) else size * self.limit(coordinates, 0, -1, 0.0)
-        return lower, size * self.limit(coordinates, 0, 1)
+        size = float(np.linalg.norm(self.rows[i]))
+        ridge = self.ridge(Coordinates.starting_with(self.rows[[i]] / size, self.criterion), 0)
+        lower = 0.0 if self.may_lack(i) else size * self.limit(ridge, -1, end=0.0)
+        return lower, size * self.limit(ridge, 1)
 
     def may_lack(self, i: int) -> bool:
         """Whether the model without the i-th random effect is within the region."""
-        problem = self.criterion.problem
-        N = _orthogonal(self.rows[i])
+        problem, N = self.criterion.problem, orthogonal(self.rows[i])
         G = multiply(N.T, np.swapaxes(multiply(N.T, problem.G), 0, 1).copy())
         without = replace(problem, G=G, C=multiply(N.T, problem.C))
-        criterion, optimum = estimate(without, reml=False, tol=REFIT_TOL, max_iter=MAX_ITER)
+        criterion, optimum = estimate(without, reml=False, tol=TOL, max_iter=MAX_ITER)
         deviance = criterion.profile(*criterion.eliminate(optimum.Lambda))
         return deviance <= self.region.bound
 
@@ -134,30 +120,22 @@ class _Search:
             return -1.0, 1.0
         rows = self.rows[[i, j]]
         rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-        coordinates = Coordinates.starting_with(rows, self.criterion, angle=True)
-        kappa = [self.limit(coordinates, 1, side, end) for side, end in ((1, np.pi), (-1, 0.0))]
-        return float(np.cos(kappa[0])), float(np.cos(kappa[1]))
+        ridge = self.ridge(Coordinates.starting_with(rows, self.criterion, angle=True), 1)
+        # the cosine falls as the angle rises
+        lower, upper = self.limit(ridge, 1, end=np.pi), self.limit(ridge, -1, end=0.0)
+        return float(np.cos(lower)), float(np.cos(upper))
 
-    def limit(
-        self, coordinates: Coordinates, target: int, side: int, end: float | None = None
-    ) -> float:
-        """Limit of one coordinate of the region."""
-        sigma2 = float(np.exp(self.section(self.Lambda).log_sigma2[0]))
-        phi = coordinates.phi(self.Lambda, sigma2)
-        ridge = Ridge(coordinates, target % len(phi), self.region.lowest, self.region.rise)
-        return ridge.limit(phi, side, end)
+    def ridge(self, coordinates: Coordinates, target: int) -> Ridge:
+        """Make one coordinate that whose profile is followed."""
+        phi = self.phi(coordinates, self.Lambda)
+        return Ridge(coordinates, target % len(phi), phi, self.region.lowest, self.region.rise)
 
+    def limit(self, ridge: Ridge, side: int, end: float | None = None) -> float:
+        """Limit of one coordinate."""
+        starts = [self.phi(ridge.coordinates, start) for start in self.starts]
+        return ridge.limit(side, end=end, starts=starts)
 
-def _holding(problem: Problem, row: Array, value: float) -> Problem:
-    """Hold row @ beta at a value: beta = row value / |row|^2 + N gamma, with gamma free."""
-    A = np.zeros((len(row) + 1, len(row)))
-    A[:-1, :-1] = _orthogonal(row)
-    A[:-1, -1] = -row * (value / (row @ row))
-    A[-1, -1] = 1.0
-    return replace(problem, T=A.T @ problem.T @ A, C=np.matmul(A.T, problem.C))
-
-
-def _orthogonal(row: Array) -> Array:
-    """Basis of the vectors orthogonal to a given one, in columns."""
-    basis: Array = np.linalg.qr(row[:, None], mode="complete")[0][:, 1:]
-    return basis
+    def phi(self, coordinates: Coordinates, Lambda: Array) -> Array:
+        """Return the coordinates of Psi and the best sigma2 there."""
+        _, M = self.criterion.eliminate(Lambda)
+        return coordinates.phi(Lambda, float(residual_square(M)) / self.criterion.problem.n)

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.polynomial.chebyshev import chebinterpolate, chebval
+from numpy.polynomial.chebyshev import chebpts1, chebval, chebvander
 from scipy.optimize import brentq
 
 from skmixed._numerics.criterion import residual_square
@@ -35,7 +35,7 @@ SCAN_STEP = 0.5
 MORE = 2.0
 # Points among which the best is looked for, and distances of three points on a parabola.
 POINTS = 64
-SPACINGS = (np.pi / POINTS, np.pi / POINTS / 32)
+SPACINGS = np.pi / POINTS / np.array([1.0, 16.0, 256.0])
 
 
 def ratio_limits(region: Region, psi: float) -> ProfileLimits:
@@ -63,6 +63,8 @@ def ratio_limits(region: Region, psi: float) -> ProfileLimits:
         return curve.reach(np.broadcast_to(x, (len(x), len(curve.side))))
 
     fixed, sigma2, variance = np.split(curve.side * _maxima(reach), [-4, -2])
+    if high == line.end:
+        variance[1] = np.inf
     problem = region.criterion.problem
     unit = abs(problem.random_backmap[problem.random_kept, 0])
     return ProfileLimits.from_kept(
@@ -138,17 +140,17 @@ class _Curve:
 
     @classmethod
     def between(cls, low: float, high: float, line: _Line) -> _Curve:
-        def values(t: Array) -> Array:
-            x = low + (high - low) * (t + 1) / 2
-            psi = line.unit * np.expm1(x)
-            at = line.region.section(*line.criterion.eliminate_each(psi))
-            return np.hstack([at.slack, at.log_sigma2, *2 * [at.beta], *2 * [at.log_c_r2]])
-
         # half the distance of the strip's borders, over half the length
         reach = 2 * np.pi / (high - low)
         rate = np.log(reach + np.hypot(reach, 1.0))
-        coefficients = chebinterpolate(values, int(np.ceil(-np.log(ACCURACY) / rate)))
-        common, own = np.split(coefficients, [2], axis=1)
+        nodes = chebpts1(1 + int(np.ceil(-np.log(ACCURACY) / rate)))
+        psi = line.unit * np.expm1(low + (high - low) * (nodes + 1) / 2)
+        at = line.region.section(*line.criterion.eliminate_each(psi))
+        values = np.hstack([at.slack, at.log_sigma2, *2 * [at.beta], *2 * [at.log_c_r2]])
+        V = np.asarray(chebvander(nodes, len(nodes) - 1), dtype=np.float64)
+        coefficients = 2 / len(nodes) * (V.T @ values)
+        coefficients[0] /= 2
+        common, own = coefficients[:, :2], coefficients[:, 2:]
         return cls(low, high, line.unit, common, own.reshape(len(own), 2, 1, own.shape[1] // 2))
 
     @property
@@ -157,25 +159,27 @@ class _Curve:
         n_kept = self.own.shape[-1] // 2
         return np.repeat([-1.0, 1.0, -1.0, 1.0, -1.0, 1.0], [n_kept, n_kept, 1, 1, 1, 1])
 
-    def slack(self, x: Array) -> Array:
-        slack: Array = chebval(self._relative(x), self.common[:, 0])
-        return slack
+    def slack(self, x: Array | float) -> Array:
+        return np.asarray(chebval(self._relative(x), self.common[:, 0]))
 
     def stretch(self, best: float) -> tuple[float, float]:
-        """From where to where the line is within the region."""
+        """From where to where the line is within the region, which holds the best."""
         grid = np.sort(np.append(np.linspace(self.low, self.high, POINTS), best))
-        within = np.flatnonzero(self.slack(grid) >= 0)
-        ends = []
-        for last, beyond in ((within[0], within[0] - 1), (within[-1], within[-1] + 1)):
-            inside = 0 <= beyond < len(grid)
-            ends.append(
-                brentq(self.slack, grid[last], grid[beyond]) if inside else float(grid[last])
-            )
-        return ends[0], ends[1]
+        within = grid[(self.slack(grid) >= 0) | (grid == best)]
+        return (
+            self.border(within[0], grid[grid < within[0]][-1:]),
+            self.border(within[-1], grid[grid > within[-1]][:1]),
+        )
+
+    def border(self, within: float, beyond: Array) -> float:
+        """Where the region ends between two points, or at the first if there is no second."""
+        if len(beyond) == 0 or self.slack(within) <= 0:
+            return within
+        return float(brentq(lambda x: float(self.slack(x)), within, beyond[0]))
 
     def reach(self, x: Array) -> Array:
         """How far each limit reaches, times its side, if psi is at x; shape (k, n_limits)."""
-        t, (fixed, variances) = self._relative(x), (np.s_[:, :-4], np.s_[:, -4:])
+        t, (fixed, variances) = np.asarray(self._relative(x)), (np.s_[:, :-4], np.s_[:, -4:])
         slack, log_sigma2 = chebval(t, self.common)
         beta, log_c_r2 = chebval(t[fixed], self.own, tensor=False)
         section = Section(slack[fixed], log_sigma2[fixed], beta, log_c_r2)
@@ -185,5 +189,5 @@ class _Curve:
         value = np.hstack([self.side[:-4] * beta + section.half_width, self.side[-4:] * sigma2])
         return np.where(slack < 0, value.min(axis=0), value)  # between two parts of the region
 
-    def _relative(self, x: Array) -> Array:
+    def _relative(self, x: Array | float) -> Array | float:
         return (2 * x - self.low - self.high) / (self.high - self.low)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,50 +12,60 @@ from skmixed._numerics.covariance_search import LARGEST_SD_RATIO
 from skmixed._numerics.moments import Array
 from skmixed._numerics.quadratic import QuadraticModel
 
-# The limit is found when the next step is smaller than this share of its distance from the
+# A limit is found when the next step is smaller than this share of its distance from the
 # estimate; what is then left is about the square of that.
 TOL = 1e-5
-MAX_STEPS = 100
+MAX_STEPS = 50
 MAX_HALVINGS = 20
-# A point is on the ridge if the deviance could be lowered by no more than this share of its
+# A point is on the ridge if the criterion could be lowered by no more than this share of its
 # distance from the bound, or by what is too little to matter.
 ON_RIDGE = 0.01
 NOTHING = 1e-10
 # Where the profile has risen by no more than this share, its curvature tells more than its
 # slope.
 CLOSE = 0.01
+# Another start has led to a better place if the criterion is lower there by this much.
+BETTER = 1e-6
 
 
 @dataclass(frozen=True)
-class _Profile:
-    """The profile of one coordinate near a point, by a quadratic model of the criterion.
+class _Point:
+    """A point and, by a quadratic model of the criterion there, the profile near it.
 
     Attributes
     ----------
-    value, slope, bend : float
-        The profile and its derivatives.
+    phi : ndarray of shape (n_coordinates,)
+        The point.
+    at : Expansion
+        The criterion there.
+    profile, slope, bend : float
+        The profile of one coordinate and its derivatives.
     others : QuadraticModel
         The criterion in the other coordinates.
-    response : ndarray
-        How these move with the one that is profiled, in their eigenvectors.
+    response : ndarray of shape (n_coordinates - 1,)
+        How these follow the one that is profiled, in their eigenvectors.
     """
 
-    value: float
+    phi: Array
+    at: Expansion
+    profile: float
     slope: float
     bend: float
     others: QuadraticModel
     response: Array
 
     @classmethod
-    def of(cls, at: Expansion, target: int) -> _Profile:
-        gradient = np.delete(at.gradient, target)
+    def of(cls, phi: Array, at: Expansion, target: int) -> _Point:
         hessian = np.delete(at.hessian, target, axis=0)
-        coupling = hessian[:, target]
-        others = QuadraticModel.of(gradient, np.delete(hessian, target, axis=1))
-        coupling = others.basis.T @ coupling
+        others = QuadraticModel.of(
+            np.delete(at.gradient, target), np.delete(hessian, target, axis=1)
+        )
+        coupling = others.basis.T @ hessian[:, target]
         response = -coupling / others.size
         return cls(
-            value=at.value - others.promise,
+            phi,
+            at,
+            profile=at.value - others.promise,
             slope=float(at.gradient[target] + others.newton @ coupling),
             bend=float(at.hessian[target, target] + response @ coupling),
             others=others,
@@ -64,46 +75,66 @@ class _Profile:
 
 @dataclass(frozen=True)
 class Ridge:
-    """The least values of a criterion for each value of one coordinate.
+    """The profile of one coordinate: the least value of a criterion for each value of it.
 
     Attributes
     ----------
     coordinates : Coordinates
         The criterion, as a function of phi.
     target : int
-        Which coordinate.
+        The coordinate that is profiled.
+    estimate : ndarray of shape (n_coordinates,)
+        Where the criterion is least.
     lowest : float
-        The least value of the criterion.
+        Its value there.
     rise : float
         How far up the ridge is followed.
     """
 
     coordinates: Coordinates
     target: int
+    estimate: Array
     lowest: float
     rise: float
 
-    def limit(self, phi: Array, side: int, end: float | None = None) -> float:
-        """Follow the ridge from the minimum down (side < 0) or up to the bound.
-
-        Newton's method for (profile = bound, gradient in the other coordinates = 0), as of
-        Venzon and Moolgavkar [1]_, with the square root of what the profile has risen, which
-        is nearly linear; the other coordinates are brought back to the ridge between steps.
+    def limit(
+        self, side: int, *, end: float | None = None, starts: Sequence[Array] = ()
+    ) -> float:
+        """Follow the ridge from the minimum down (side < 0) or up, to the bound.
 
         Parameters
         ----------
-        phi : ndarray of shape (n_coordinates,)
-            Where the criterion is least.
         side : {-1, 1}
             Which way to go.
         end : float, optional
             Where the profile is symmetric, so that there is nothing new beyond.
+        starts : sequence of ndarray of shape (n_coordinates,)
+            Where else to begin looking for a lower point at the limit, since there may be
+            several ridges.
 
         Returns
         -------
         float
             The value of the coordinate; `end` if the bound is not reached before; infinite if
             it is not reached at all; NaN if the search failed.
+        """
+        limit = self.follow(self.point(self.estimate), side, end)
+        for start in starts:
+            if not np.isfinite(limit) or limit == end:
+                break
+            phi = start.copy()
+            phi[self.target] = limit
+            point = self.settled(self.point(phi))
+            if point.profile < self.lowest + self.rise - BETTER:
+                limit = self.follow(point, side, end)
+        return limit
+
+    def follow(self, point: _Point, side: int, end: float | None) -> float:
+        """Follow the ridge from a point on it.
+
+        Newton's method for (profile = bound, gradient in the other coordinates = 0), as of
+        Venzon and Moolgavkar [1]_, with the square root of what the profile has risen, which
+        is nearly linear; the other coordinates are brought back to the ridge between steps.
 
         References
         ----------
@@ -111,69 +142,89 @@ class Ridge:
            profile-likelihood-based confidence intervals. Applied Statistics 37, 87-94.
            doi:10.2307/2347496
         """
-        start = float(phi[self.target])
+        start = float(self.estimate[self.target])
         last = np.inf if end is None else side * (end - start)
-        inner, outer = 0.0, np.inf  # distances from the estimate
-        at = self.coordinates(phi)
+        inner, outer, home = 0.0, np.inf, point  # distances from the estimate
         for _ in range(MAX_STEPS):
-            profile = _Profile.of(at, self.target)
-            lowered = self.lowered(phi, at, profile.others)
-            if lowered is not None:
-                phi, at = lowered
-                continue
-            distance = side * (float(phi[self.target]) - start)
-            within = profile.value <= self.lowest + self.rise
-            inner, outer = (distance, outer) if within else (inner, distance)
-            step = self.step(profile, side)
-            if inner == last or abs(step) <= TOL * distance:
-                return start + side * (last if inner == last else distance + step)
-            further = _between(inner, outer, distance, step)
-            phi = self.moved(phi, profile, side * (min(further, last) - distance))
+            distance, step = (
+                side * (float(point.phi[self.target]) - start),
+                self.step(point, side),
+            )
+            if point.profile <= self.lowest + self.rise:
+                inner, home = distance, point
+                if outer - inner <= TOL * outer:  # the ridge has led to a lower one meanwhile
+                    outer = np.inf
+            else:
+                outer = distance
+            if inner == last:
+                return start + side * last
+            if abs(step) <= TOL * distance:
+                return start + side * (distance + step)
+            longest = max(1.0, distance)
+            further = distance + min(max(step, -longest), longest)
+            if not inner < further < outer:  # so, too, where the step is not known
+                point, distance = home, inner
+                further = (inner + outer) / 2 if outer < np.inf else inner + longest
+            phi = self.moved(point, side * (min(further, last) - distance))
             if self.coordinates.sd_ratio(phi) >= LARGEST_SD_RATIO:
                 return side * np.inf
-            at = self.coordinates(phi)
+            point = self.settled(self.point(phi))
         return np.nan
 
-    def step(self, profile: _Profile, side: int) -> float:
+    def point(self, phi: Array) -> _Point:
+        return _Point.of(phi, self.coordinates(phi), self.target)
+
+    def step(self, point: _Point, side: int) -> float:
         """How far it seems to be to the bound; NaN if the profile does not tell."""
-        risen, slope = profile.value - self.lowest, side * profile.slope
+        risen, slope = point.profile - self.lowest, side * point.slope
         if risen <= CLOSE * self.rise:
-            return float(np.sqrt(2 * self.rise / profile.bend)) if profile.bend > 0 else np.nan
+            return float(np.sqrt(2 * self.rise / point.bend)) if point.bend > 0 else np.nan
         root = np.sqrt(risen)
         return float((np.sqrt(self.rise) - root) * 2 * root / slope) if slope > 0 else np.nan
 
-    def lowered(
-        self, phi: Array, at: Expansion, others: QuadraticModel
-    ) -> tuple[Array, Expansion] | None:
-        """Lower the criterion with the coordinate held; nothing if that is done already."""
-        below = at.value - others.promise
-        enough = max(ON_RIDGE * abs(self.lowest + self.rise - below), NOTHING)
-        step = others.newton
-        if others.promise <= enough:
-            if not others.is_saddle:
-                return None
-            step = np.eye(len(step))[0]  # the most negative curvature
-        for halving in range(MAX_HALVINGS):
-            new = self.shifted(phi, 0.0, others.basis @ (0.5**halving * step))
-            there = self.coordinates(new)
-            if there.value < at.value:
-                return new, there
+    def settled(self, point: _Point) -> _Point:
+        """Lower the criterion, with the coordinate held, until the point is on the ridge."""
+        for _ in range(MAX_STEPS):
+            if self.is_on_ridge(point):
+                return point
+            lower = self.lowered(point)
+            if lower is None:
+                break
+            point = lower
+        return replace(point, profile=point.at.value)  # the model is not to be relied on
+
+    def is_on_ridge(self, point: _Point) -> bool:
+        gap = abs(self.lowest + self.rise - point.profile)
+        near = point.others.promise <= max(ON_RIDGE * gap, NOTHING)
+        return near and not point.others.is_saddle
+
+    def lowered(self, point: _Point) -> _Point | None:
+        """Take a Newton step, shortened until it lowers the criterion; none if that fails."""
+        others = point.others
+        step = _not_too_long(others.newton, point.phi)
+        if others.promise <= NOTHING:
+            step = np.eye(len(step))[0]  # leave a saddle along the negative curvature
+        enough = 1e-4 * float(others.gradient @ step)
+        for share in 0.5 ** np.arange(MAX_HALVINGS):
+            phi = self.shifted(point, 0.0, share * step)
+            if self.coordinates.sd_ratio(phi) < LARGEST_SD_RATIO:
+                new = self.point(phi)
+                if new.at.value < point.at.value + share * min(enough, 0.0):
+                    return new
         return None
 
-    def moved(self, phi: Array, profile: _Profile, step: float) -> Array:
+    def moved(self, point: _Point, step: float) -> Array:
         """Move along the ridge, and on to it."""
-        others = profile.others
-        return self.shifted(phi, step, others.basis @ (others.newton + step * profile.response))
+        others = point.others.newton + step * point.response
+        return self.shifted(point, step, _not_too_long(others, point.phi))
 
-    def shifted(self, phi: Array, step: float, others: Array) -> Array:
-        shifted: Array = phi + np.insert(others, self.target, step)
+    def shifted(self, point: _Point, step: float, others: Array) -> Array:
+        """Shift the coordinate, and the others along their eigenvectors."""
+        shifted: Array = point.phi + np.insert(point.others.basis @ others, self.target, step)
         return shifted
 
 
-def _between(inner: float, outer: float, distance: float, step: float) -> float:
-    """Take a step if it stays strictly between; otherwise bisect, or go further out."""
-    longest = max(1.0, distance)
-    further = distance + float(np.clip(step, -longest, longest))
-    if inner < further < outer:
-        return further
-    return (inner + outer) / 2 if outer < np.inf else inner + longest
+def _not_too_long(step: Array, phi: Array) -> Array:
+    """Shorten a step to the size of what it changes."""
+    longest = max(1.0, float(np.linalg.norm(phi)))
+    return step * (longest / max(longest, float(np.linalg.norm(step))))
