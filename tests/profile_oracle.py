@@ -51,7 +51,9 @@ class DenseModel:
             if sd is not None:
                 L[0, 0] = sd[1]
             if correlation is not None:
-                L[1, :2] = L[1, 1] * np.array([correlation[2], np.sqrt(1 - correlation[2] ** 2)])
+                L[1, :2] = L[1, 1] * np.array(
+                    [correlation[2], np.sqrt(1 - correlation[2] ** 2)]
+                )
             log_sigma2 = phi[-1] if sigma is None else 2 * np.log(sigma)
             return model.deviance(L, log_sigma2, fixed)
 
@@ -59,7 +61,10 @@ class DenseModel:
         best = np.inf
         for share in (0.1, 0.5, 0.9):
             sizes = np.sqrt(share * np.exp(scale) / q / np.mean(model.Z**2, axis=0))
-            start = np.append((np.diag(sizes) + 0.1 * np.tri(q, k=-1) * sizes[:, None])[free], scale + np.log(1 - share))
+            start = np.append(
+                (np.diag(sizes) + 0.1 * np.tri(q, k=-1) * sizes[:, None])[free],
+                scale + np.log(1 - share),
+            )
             fit = minimize(deviance, start, method="BFGS", options={"gtol": 1e-6})
             best = min(best, fit.fun)
         return best

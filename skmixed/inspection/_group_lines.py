@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral
+from textwrap import fill
 
 import numpy as np
 from sklearn.utils._optional_dependencies import check_matplotlib_support
@@ -25,6 +26,8 @@ from skmixed.inspection._style import (
 )
 
 MAX_PANELS = 30
+# Longer labels are broken into lines, so that small panels have room for them.
+LABEL_WIDTH = 20
 OPTIONS = {
     "kind": [StrOptions({"lines", "panels"})],
     "highlight": ["array-like", Interval(Integral, 0, None, closed="left"), None],
@@ -251,7 +254,7 @@ class GroupLinesDisplay:
         for color, group in zip(PALETTE, shown, strict=False):
             label = self.lines.index[group]
             self.points_.append(self._draw_rows(ax, group, color))
-            name = f"{self.lines.index.name or 'group'} {label}"
+            name = fill(f"{self.lines.index.name or 'group'} {label}", LABEL_WIDTH)
             self.highlights_[label] = self._draw_line(ax, self.lines.iloc[group], color, name)
         ax.set(xlabel=self.column, ylabel=self._target_label())
         ax.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
@@ -294,7 +297,8 @@ class GroupLinesDisplay:
             self.points_.append(self._draw_rows(panel, group, BLUE))
             self.population_lines_.append(self._draw_population(panel))
             self.lines_.append(self._draw_line(panel, self.lines.iloc[group], BLUE, "own line"))
-            panel.set_title(self.lines.index[group], loc="left", fontsize="medium")
+            label = fill(str(self.lines.index[group]), LABEL_WIDTH)
+            panel.set_title(label, loc="left", fontsize="small")
             if ax is not None:
                 panel.set(xlabel=self.column, ylabel=self._target_label())
         if ax is None:

@@ -209,7 +209,7 @@ class RandomEffectsDisplay:
     def _draw_distribution(self, ax, estimate, std_dev):
         _, _, bars = ax.hist(
             estimate,
-            bins="auto",
+            bins="auto" if np.ptp(estimate) > 0 else np.linspace(-1, 1, 42),
             density=True,
             color=FAINT,
             edgecolor="white",

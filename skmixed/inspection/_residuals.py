@@ -97,8 +97,8 @@ class ResidualsDisplay:
     >>> X, y, subject = load_sleepstudy(return_X_y=True)
     >>> model = RandomSlopeRegressor("Days").fit(X, y, groups=subject)
     >>> display = ResidualsDisplay.from_estimator(model, X, y, groups=subject, kind="panels")
-    >>> round(display.residuals.std(), 1), len(display.axes_)
-    (np.float64(23.4), 4)
+    >>> float(display.residuals.std().round(1)), len(display.axes_)
+    (23.4, 4)
     """
 
     def __init__(self, *, residuals, fitted, groups=None, effects=None, group_name="group"):

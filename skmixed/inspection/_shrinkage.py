@@ -12,8 +12,8 @@ from skmixed.inspection._style import BLUE, INK, LIGHT_BLUE, MAX_LABELS, make_ax
 
 # Groups of the same size stand side by side, at most this far apart (powers of ten).
 SPREAD = 0.1
-# With up to so many sizes each has a tick.
-MAX_TICKS = 6
+# Sizes so far apart that as many would fill the axis have a tick each.
+MAX_TICKS = 7
 # Own estimates of a few rows can be so far off that they would leave no room for the others.
 FAR = 4.0
 
@@ -45,7 +45,8 @@ class ShrinkageDisplay:
     arrows_ : list of Quiver
         For each term the arrows of the groups that have an own estimate.
     points_ : list of PathCollection
-        For each term the effects of all groups.
+        For each term the effects of the groups that no arrow head points to: of those without
+        an own estimate or, with more than 40 groups, of all.
     lines_ : list of Line2D
         For each term the line at 0, complete pooling.
 
@@ -113,8 +114,10 @@ class ShrinkageDisplay:
     def plot(self, ax=None):
         """Draw the arrows.
 
-        Groups of the same size stand side by side. Own estimates so far off that they would
-        leave no room for the others are cut by the axis, which says how many.
+        Groups of the same size stand side by side. With more than 40 groups arrows are lines
+        that end in a dot, and a dot without a line is a group whose rows do not tell. Own
+        estimates so far off that they would leave no room for the others are cut by the axis,
+        which says how many.
 
         Parameters
         ----------
@@ -210,7 +213,7 @@ def _label_sizes(ax, sizes, name):
         ax.xaxis.set_minor_locator(NullLocator())
         return f"{name} ({distinct[0]:g} rows each, sorted)"
     decades = np.log10(distinct[-1] / distinct[0])
-    if len(distinct) <= MAX_TICKS:
+    if np.diff(np.log10(distinct)).min() > decades / MAX_TICKS / 2:
         ax.set_xticks(distinct)
         ax.xaxis.set_minor_locator(NullLocator())
     else:

@@ -121,3 +121,13 @@ def test_wrong_arguments_are_refused(sleep):
         GroupLinesDisplay.from_estimator(*sleep, column="Days", highlight=0, kind="panels")
     with pytest.raises(ValueError, match="`groups` must be given to `predict`"):
         GroupLinesDisplay.from_estimator(*sleep[:3], column="Days")
+
+
+def test_long_labels_are_broken_into_lines(sleep):
+    model, X, y, groups = sleep
+    named = groups.map("participant number {}".format)
+    model = RandomSlopeRegressor("Days").fit(X, y, named)
+    rows = model, X, y, named
+    display = GroupLinesDisplay.from_estimator(*rows, column="Days", kind="panels")
+    titles = [ax.get_title(loc="left") for ax in display.axes_]
+    assert titles[0] == "participant number\n335"

@@ -74,3 +74,12 @@ def test_few_sizes_have_a_tick_each():
 def test_unknown_terms_are_refused(sleep):
     with pytest.raises(ValueError, match=r"terms=\['x'\] must be random effects of the fitted"):
         ShrinkageDisplay.from_estimator(sleep[0], terms=["x"])
+
+
+def test_sizes_close_together_do_not_have_a_tick_each():
+    labels = pd.Index(list("abc"), name="region")
+    effects = pd.DataFrame({"x": [1.0, -2.0, 0.5]}, labels)
+    sizes = pd.Series([100, 101, 900], labels)
+    display = ShrinkageDisplay(own=effects, partial=effects / 2, sizes=sizes).plot()
+    display.figure_.canvas.draw()
+    assert 101 not in display.ax_.get_xticks()

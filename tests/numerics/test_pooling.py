@@ -41,7 +41,7 @@ def test_least_squares_on_each_groups_residuals(name, weighted, between):
         if rows.sum() < Z.shape[1]:
             assert np.isnan(found).all()
             continue
-        expected = np.linalg.lstsq((root[:, None] * Z)[rows], residual[rows])[0]
+        expected = np.linalg.lstsq((root[:, None] * Z)[rows], residual[rows], rcond=None)[0]
         np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-8)
 
 
