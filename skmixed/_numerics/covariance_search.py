@@ -101,18 +101,6 @@ def _descend_from_several(criterion: CovarianceCriterion, search: _Search) -> _S
     return best
 
 
-def refine_covariance(
-    criterion: CovarianceCriterion, Psi: Array, *, diagonal: bool, tol: float, max_iter: int
-) -> Optimum:
-    """Find the local minimum that Newton steps from a given Psi lead to.
-
-    Parameters are those of `minimize_covariance`.
-    """
-    state = _Search(diagonal, tol, max_iter).descend(criterion, Psi)
-    beyond = state.factor.is_beyond
-    return Optimum(state.factor.Lambda, state.n_iter, state.converged and not beyond, beyond)
-
-
 @dataclass(frozen=True)
 class _Factor:
     """Psi = (V scale) (V scale)' with orthogonal V and scale >= 0."""

@@ -6,13 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from skmixed._numerics.covariance import CovarianceCriterion
 from skmixed._numerics.criterion import Criterion, Optimum
 from skmixed._numerics.estimate import estimate
 from skmixed._numerics.problem import Problem
 from skmixed._numerics.profile_covariance import covariance_limits
 from skmixed._numerics.profile_ratio import ratio_limits
-from skmixed._numerics.ratio import RatioCriterion
 from skmixed._numerics.region import ProfileLimits, Region, log_sigma2_step
 
 # As a fit has them by default.
@@ -43,12 +41,12 @@ def profile_limits(problem: Problem, *, level: float) -> ProfileLimits:
     if not _has_limits(criterion, optimum):
         return ProfileLimits.from_kept(problem)
     region = Region.around(criterion, optimum.Lambda, level)
-    if isinstance(criterion, RatioCriterion):
-        limits = ratio_limits(region, optimum.Lambda[0, 0] ** 2)
-    elif isinstance(criterion, CovarianceCriterion):
-        limits = covariance_limits(region, optimum.Lambda)
-    else:
+    if len(problem.C) == 0:
         limits = pooled_limits(region)
+    elif len(problem.C) == 1:
+        limits = ratio_limits(region, optimum.Lambda[0, 0] ** 2)
+    else:
+        limits = covariance_limits(region, optimum.Lambda)
     return replace(limits, converged=limits.converged and optimum.converged)
 
 

@@ -7,8 +7,8 @@ from itertools import combinations
 
 import numpy as np
 
-from skmixed._numerics.coordinates import Coordinates
 from skmixed._numerics.covariance import CovarianceCriterion
+from skmixed._numerics.covariance_coordinates import CovarianceCoordinates
 from skmixed._numerics.covariance_search import MANY_GROUPS
 from skmixed._numerics.criterion import residual_square
 from skmixed._numerics.estimate import estimate
@@ -95,13 +95,15 @@ class _Search:
 
     def sigma2(self) -> Array:
         """Limits of the residual variance."""
-        ridge = self.ridge(Coordinates(self.criterion, np.eye(len(self.Lambda))), -1)
+        ridge = self.ridge(CovarianceCoordinates(self.criterion, np.eye(len(self.Lambda))), -1)
         return np.exp([self.limit(ridge, side) for side in SIDES])
 
     def sd(self, i: int) -> tuple[float, float]:
         """Limits of the standard deviation of the i-th random effect, over y_scale."""
         size = float(np.linalg.norm(self.rows[i]))
-        ridge = self.ridge(Coordinates.starting_with(self.rows[[i]] / size, self.criterion), 0)
+        ridge = self.ridge(
+            CovarianceCoordinates.starting_with(self.rows[[i]] / size, self.criterion), 0
+        )
         lower = 0.0 if self.may_lack(i) else size * self.limit(ridge, -1, end=0.0)
         return lower, size * self.limit(ridge, 1)
 
@@ -120,12 +122,14 @@ class _Search:
             return -1.0, 1.0
         rows = self.rows[[i, j]]
         rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-        ridge = self.ridge(Coordinates.starting_with(rows, self.criterion, angle=True), 1)
+        ridge = self.ridge(
+            CovarianceCoordinates.starting_with(rows, self.criterion, angle=True), 1
+        )
         # the cosine falls as the angle rises
         lower, upper = self.limit(ridge, 1, end=np.pi), self.limit(ridge, -1, end=0.0)
         return float(np.cos(lower)), float(np.cos(upper))
 
-    def ridge(self, coordinates: Coordinates, target: int) -> Ridge:
+    def ridge(self, coordinates: CovarianceCoordinates, target: int) -> Ridge:
         """Make one coordinate that whose profile is followed."""
         phi = self.phi(coordinates, self.Lambda)
         return Ridge(coordinates, target % len(phi), phi, self.region.lowest, self.region.rise)
@@ -135,7 +139,7 @@ class _Search:
         starts = [self.phi(ridge.coordinates, start) for start in self.starts]
         return ridge.limit(side, end=end, starts=starts)
 
-    def phi(self, coordinates: Coordinates, Lambda: Array) -> Array:
+    def phi(self, coordinates: CovarianceCoordinates, Lambda: Array) -> Array:
         """Return the coordinates of Psi and the best sigma2 there."""
         _, M = self.criterion.eliminate(Lambda)
         return coordinates.phi(Lambda, float(residual_square(M)) / self.criterion.problem.n)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from skmixed._numerics.covariance import CovarianceCriterion
-from skmixed._numerics.covariance_search import refine_covariance
+from skmixed._numerics.covariance_search import minimize_covariance
 from skmixed._numerics.moments import Array
 from skmixed._numerics.problem import Problem
 from skmixed._numerics.region import Region
@@ -78,12 +78,12 @@ class FixedEffect:
         problem = self.region.criterion.problem
         row = problem.backmap[problem.kept][self.k]
         held = _holding(problem, row, value - problem.origin[problem.kept][self.k])
-        return refine_covariance(
+        return minimize_covariance(
             CovarianceCriterion(held, reml=False),
-            Lambda @ Lambda.T,
             diagonal=problem.diagonal,
             tol=REFIT_TOL,
             max_iter=MAX_STEPS,
+            start=Lambda,
         ).Lambda
 
 

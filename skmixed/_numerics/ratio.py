@@ -80,13 +80,17 @@ class RatioCriterion(Criterion):
 
     def eliminate(self, Lambda: Array) -> tuple[float, Array]:
         """Return sum_j log|I + Lambda' G_j Lambda| and M = D' V^-1 D, up to sigma2."""
-        log_det, M = self.eliminate_each(Lambda[0] ** 2)
-        return float(log_det[0]), M[0]
+        a = 1 + Lambda[0, 0] ** 2 * self.u
+        return float(np.log(a) @ self.count), self.within + self._weighted_sum(1 / a)
 
     def eliminate_each(self, psi: Array) -> tuple[Array, Array]:
         """Return what `eliminate` does at every psi, shapes (k,) and (k, p + 1, p + 1)."""
-        a = 1 + psi[:, None] * self.u
-        return np.log(a) @ self.count, self.within + self._weighted_sum(1 / a)
+        if self.between.ndim == 3:
+            a = 1 + psi[:, None] * self.u
+            return np.log(a) @ self.count, self.within + self._weighted_sum(1 / a)
+        # one by one: each alone takes as much memory as there are groups
+        each = [self.eliminate(np.array([[root]])) for root in np.sqrt(psi)]
+        return np.array([log_det for log_det, _ in each]), np.stack([M for _, M in each])
 
     def conditional_modes(self, Lambda: Array, beta: Array) -> Array:
         """Return b_j = psi (c_jy - c_jX beta) / (1 + psi u_j), shape (1, n_groups)."""
@@ -138,11 +142,12 @@ class RatioCriterion(Criterion):
         return residual_square(M), first, second
 
     def _weighted_sum(self, weight: Array) -> Array:
-        """sum_j weight_j c_j c_j' / u_j for each row of weights, shape (k, n_sizes)."""
+        """sum_j weight_j c_j c_j' / u_j; weight has shape (n_sizes,) or (k, n_sizes)."""
         if self.between.ndim == 3:
             return np.tensordot(weight, self.between, axes=1)
         root = self.between
-        return np.stack([(root * row) @ root.T for row in weight])
+        sums = np.stack([(root * row) @ root.T for row in np.atleast_2d(weight)])
+        return sums.reshape(*weight.shape[:-1], *sums.shape[1:])
 
 
 def _scatter_within(total: Array, between: Array) -> Array:

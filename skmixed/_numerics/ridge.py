@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from skmixed._numerics.coordinates import Coordinates, Expansion
+from skmixed._numerics.covariance_coordinates import CovarianceCoordinates, Expansion
 from skmixed._numerics.covariance_search import LARGEST_SD_RATIO
 from skmixed._numerics.moments import Array
 from skmixed._numerics.quadratic import QuadraticModel
@@ -79,7 +79,7 @@ class Ridge:
 
     Attributes
     ----------
-    coordinates : Coordinates
+    coordinates : CovarianceCoordinates
         The criterion, as a function of phi.
     target : int
         The coordinate that is profiled.
@@ -91,7 +91,7 @@ class Ridge:
         How far up the ridge is followed.
     """
 
-    coordinates: Coordinates
+    coordinates: CovarianceCoordinates
     target: int
     estimate: Array
     lowest: float

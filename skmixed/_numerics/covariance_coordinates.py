@@ -23,7 +23,7 @@ class Expansion:
 
 
 @dataclass(frozen=True)
-class Coordinates:
+class CovarianceCoordinates:
     """phi = (free entries of L, log sigma2) with sigma2 W Psi W' = L L', L lower triangular.
 
     L[0, 0] is the standard deviation of the first of the random effects W b. All entries may
@@ -50,7 +50,7 @@ class Coordinates:
     @classmethod
     def starting_with(
         cls, rows: Array, criterion: CovarianceCriterion, *, angle: bool = False
-    ) -> Coordinates:
+    ) -> CovarianceCoordinates:
         """Complete given rows of W by the unit vectors that are furthest from their span."""
         *_, order = qr(rows, mode="r", pivoting=True)
         rest = np.eye(rows.shape[1])[np.sort(order[len(rows) :])]
