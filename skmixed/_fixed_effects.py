@@ -322,5 +322,6 @@ class PooledRegressor(BaseLeastSquaresRegressor):
     def _fit_moments(self, moments):
         problem = make_problem(moments, fit_intercept=self.fit_intercept)
         self._store_regression(solve_pooled(problem), moments.n)
+        self._moments = moments  # to compare with models of the same rows
         warn_about_regression(self, np.zeros_like(problem.dependent), problem.dependent)
         return self
