@@ -22,6 +22,7 @@ from sklearn.utils.validation import (
 )
 
 from skmixed._columns import split_group_column
+from skmixed._fit_measures import FitMeasuresMixin
 from skmixed._inference import InferenceMixin
 from skmixed._messages import (
     GIVEN_TWICE,
@@ -339,7 +340,9 @@ class BaseGroupedRegressor(PacksTables, RegressorMixin, BaseEstimator):
         self.coef_cov_ = pd.DataFrame(solution.beta_cov, index=terms, columns=terms)
 
 
-class BaseMixedRegressor(StreamingMixin, InferenceMixin, BaseGroupedRegressor):
+class BaseMixedRegressor(
+    StreamingMixin, InferenceMixin, FitMeasuresMixin, BaseGroupedRegressor
+):
     """Linear mixed model with one grouping factor: everything but the random columns.
 
     Subclasses give the constructor; see `RandomInterceptRegressor` for the parameters,
