@@ -143,8 +143,8 @@ def _check_same_rows(small, large):
         raise ValueError(
             "Both models must be fitted to the same rows, weights and groups, but got "
             f"{small._moments.n:g} rows in {_n_groups(small)} groups and "
-            f"{large._moments.n:g} rows in {_n_groups(large)} groups, or another y. Fit both to "
-            "the same data; rows with missing values must be dropped from both."
+            f"{large._moments.n:g} rows in {_n_groups(large)} groups, or another y. Fit both "
+            "to the same data; rows with missing values must be dropped from both."
         )
 
 
