@@ -59,6 +59,7 @@ class PoolingDisplay:
             panel.set_xlabel("RMSE above the best (± std error)")
             panel.set_yticks(range(len(models)), models if panel is axes[0] else [])
             panel.tick_params(axis="y", length=0)
+            panel.locator_params(axis="x", nbins=5)
             panel.set_ylim(len(models) - 0.4, -0.6)
         return self
 

@@ -1,4 +1,4 @@
-"""Does a multilevel model predict better than fixed effects, for whom, and why?"""
+"""Compare complete, no and partial pooling: which predicts better, for whom, and why."""
 
 from __future__ import annotations
 
@@ -35,10 +35,11 @@ from skmixed.model_selection._pooling_names import (
     INTERCEPT,
     KNOWN,
     NEW,
+    OURS,
     POOLED,
     SLOPES,
 )
-from skmixed.model_selection._pooling_scores import errors_by_group_size, score_fold
+from skmixed.model_selection._pooling_scores import score_fold, score_group_sizes
 from skmixed.model_selection._split import WithinGroupKFold
 
 NO_GROUPS = (
@@ -153,8 +154,8 @@ def compare_pooling(
 
     Notes
     -----
-    A model that raises an error in `fit` or `predict`, for example because it cannot predict
-    new groups, has no score in that regime; ``cannot`` holds the error. Warnings are not shown
+    One of `estimators` that raises an error in `fit` or `predict`, for example because it cannot
+    predict new groups, has no score in that regime; ``cannot`` holds the error. Warnings are not shown
     but collected in ``warned``. A row whose group has no other row cannot be tested in a known
     group: it is predicted as of a new group in both regimes, and a remark tells how many there
     are.
@@ -206,7 +207,7 @@ def compare_pooling(
     predictions = _predict_all(models, X, y, labels.to_numpy()[codes], splits, n_jobs)
     return PoolingComparison(
         scores=_scores(predictions, y),
-        by_group_size=errors_by_group_size(predictions, y, codes),
+        group_size_scores=score_group_sizes(predictions, y, codes),
         cannot=_cannot(predictions),
         warned=_warned(predictions),
         group_sizes=pd.Series(
@@ -294,7 +295,7 @@ def _models(X, group_by, slopes, estimators):
 
 
 def _splits(codes, n_splits, n_repeats, rng):
-    """Splits of both regimes, each repeat shuffled anew."""
+    """Split for both regimes, each repeat shuffled anew."""
     rows = np.empty((len(codes), 0))
     for repeat, seed in enumerate(rng.randint(2**31, size=n_repeats)):
         for regime, splitter in ((KNOWN, WithinGroupKFold), (NEW, GroupKFold)):
@@ -307,7 +308,9 @@ def _predict_all(models, X, y, groups, splits, n_jobs):
     """Predictions of all models in all splits, as (split, name, prediction)."""
     tasks = [(split, name) for split in splits for name in models]
     jobs = (
-        delayed(_fit_and_predict)(clone(models[name]), X, y, groups, split)
+        delayed(_fit_and_predict)(
+            clone(models[name]), X, y, groups, split, caught=() if name in OURS else Exception
+        )
         for split, name in tasks
     )
     found = Parallel(n_jobs=n_jobs, return_as="generator")(jobs)
@@ -315,34 +318,41 @@ def _predict_all(models, X, y, groups, splits, n_jobs):
     return [(*task, prediction) for task, prediction in zip(tasks, bar, strict=True)]
 
 
-def _fit_and_predict(estimator, X, y, groups, split):
-    """Fit and predict; errors and warnings are part of the answer."""
+def _fit_and_predict(estimator, X, y, groups, split, caught):
+    """Fit and predict; warnings, and the errors to be caught, are part of the answer."""
     train, test = split.train, split.test
-    with (
-        config_context(enable_metadata_routing=True),
-        warnings.catch_warnings(record=True) as caught,
-    ):
+    with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         try:
-            params = requested(estimator, "fit", {"groups": groups[train]})
             start = perf_counter()
-            estimator.fit(_safe_indexing(X, train), y[train], **params)
+            _fit(estimator, _safe_indexing(X, train), y[train], groups[train])
             seconds = perf_counter() - start
             model = predicting_model(estimator)
             mean, std = _predict(model, _safe_indexing(X, test), groups[test])
-        except Exception as error:  # of any kind: the model is the user's
-            return Prediction(error=_first_line(error), warned=_unique(caught))
+        except caught as error:
+            return Prediction(error=_first_line(error), warned=_unique(warned))
     icc = getattr(_last_step(model), "icc_", np.nan)
-    return Prediction(mean, std, seconds, icc, warned=_unique(caught))
+    return Prediction(mean, std, seconds, icc, warned=_unique(warned))
+
+
+def _fit(estimator, X, y, groups):
+    params = requested(estimator, "fit", {"groups": groups})
+    # routing only where it has something to bring: TargetEncoder, for one, fails without
+    with config_context(enable_metadata_routing=bool(params)):
+        estimator.fit(X, y, **params)
 
 
 def _predict(model, X, groups):
     """Mean and, of models that know it, standard deviation of a new y."""
-    last, metadata = _last_step(model), {"groups": groups}
-    if "return_std" not in signature(last.predict).parameters:
-        return model.predict(X, **requested(model, "predict", metadata)), None
-    last.set_predict_request(return_std=True)
-    return model.predict(X, **requested(model, "predict", {**metadata, "return_std": True}))
+    last = _last_step(model)
+    params = requested(model, "predict", {"groups": groups})
+    routed, has_std = bool(params), "return_std" in signature(last.predict).parameters
+    with config_context(enable_metadata_routing=routed):
+        if not has_std:
+            return model.predict(X, **params), None
+        if routed:
+            last.set_predict_request(return_std=True)
+        return model.predict(X, **params, return_std=True)
 
 
 def _last_step(model: Any):
@@ -356,7 +366,9 @@ def _first_line(error):
 
 
 def _unique(caught):
-    lines = (f"{each.category.__name__}: {str(each.message).splitlines()[0]}" for each in caught)
+    lines = (
+        f"{each.category.__name__}: {str(each.message).splitlines()[0]}" for each in caught
+    )
     return tuple(dict.fromkeys(lines))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from textwrap import shorten
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,10 @@ import pandas as pd
 from skmixed._summary import Printed
 from skmixed.model_selection._pooling_findings import find
 from skmixed.model_selection._pooling_names import KNOWN, REGIMES
-from skmixed.model_selection._pooling_scores import MEASURES, corrected_std_error
+from skmixed.model_selection._pooling_scores import MEASURES, paired_difference
+
+# Of a message in print; the tables hold its whole first line.
+LONGEST = 200
 
 
 @dataclass(frozen=True, repr=False)
@@ -29,10 +33,10 @@ class PoolingComparison(Printed):
         the mean ``log_density`` of the test rows (natural logarithm), ``coverage`` and mean
         ``width`` of 95% intervals; fit_seconds; and the intraclass correlation ``icc`` that
         a mixed model estimated. NaN where there is none.
-    by_group_size : DataFrame
-        RMSE of each model over new rows in known groups, by how many rows the group has in
-        training, in quarters of the groups; ``share`` is that of the test rows. Groups without
-        a row in training have a row of their own, 0.
+    group_size_scores : DataFrame
+        The same for new rows in known groups, by how many ``training_rows`` their group has in
+        the training set: a row for each quarter of the groups (and one for groups without a
+        row in training, 0), model, repeat and fold, with n_test and rmse.
     cannot : DataFrame
         Models that raised an error: regime, model, kind of error, in how many folds, and the
         first line of the message. They have no mean scores in that regime.
@@ -43,7 +47,7 @@ class PoolingComparison(Printed):
     """
 
     scores: pd.DataFrame
-    by_group_size: pd.DataFrame
+    group_size_scores: pd.DataFrame
     cannot: pd.DataFrame
     warned: pd.DataFrame
     group_sizes: pd.Series
@@ -67,6 +71,25 @@ class PoolingComparison(Printed):
         table[["difference", "std_error"]] = rows
         return table
 
+    @cached_property
+    def by_group_size(self):
+        """RMSE in known groups by how many rows the group has in training: for whom.
+
+        Returns
+        -------
+        DataFrame
+            Its index is the range of training rows, one for each quarter of the groups. The
+            columns are ``share``, that of the test rows, and the mean RMSE of each model over
+            the folds that have such rows.
+        """
+        scores = self.group_size_scores
+        cells = scores.groupby(["training_rows", "model"], sort=False, observed=True)
+        rmse = cells["rmse"].mean().where(cells["rmse"].count() == cells.size())
+        table = rmse.unstack(sort=False).sort_index()
+        n_test = cells["n_test"].sum().groupby(level="training_rows", observed=True).first()
+        table.insert(0, "share", n_test / n_test.sum())
+        return table.rename_axis(columns=None)
+
     @property
     def findings(self):
         """What the scores say, each sentence with its numbers.
@@ -88,9 +111,8 @@ class PoolingComparison(Printed):
             One line.
         """
         sizes = self.group_sizes
-        return (
-            f"Pooling compared on {sizes.sum()} rows in {len(sizes)} groups ({sizes.index.name})"
-        )
+        name = sizes.index.name
+        return f"Pooling compared on {sizes.sum()} rows in {len(sizes)} groups ({name})"
 
     @property
     def remarks(self):
@@ -103,9 +125,9 @@ class PoolingComparison(Printed):
         """
         n_folds, n_repeats = self.scores["fold"].nunique(), self.scores["repeat"].nunique()
         remarks = [
-            f"Means over {n_folds} folds x {n_repeats} repeats. `difference` is that of rmse to "
-            "the best model, `std_error` its paired standard error, corrected for overlapping "
-            "training sets (Nadeau and Bengio 2003)."
+            f"Means over {n_folds} folds x {n_repeats} repeats. `difference` is that of rmse "
+            "to the best model, `std_error` its paired standard error, corrected for "
+            "overlapping training sets (Nadeau and Bengio 2003)."
         ]
         alone = int(np.count_nonzero(self.group_sizes == 1))
         if alone:
@@ -142,9 +164,19 @@ class PoolingComparison(Printed):
                     f"({regime!r}, {name!r}) must be a regime and a model of the comparison, "
                     f"which are: {known}."
                 )
-        differences = (columns[regime, model] - columns[regime, other]).to_numpy()
-        n_train, n_test = self.scores[["n_train", "n_test"]].sum()
-        return float(differences.mean()), corrected_std_error(differences, n_train, n_test)
+        return paired_difference(columns[regime, model], columns[regime, other], *self._n_rows)
+
+    def _difference_by_size(self, model, other, training_rows):
+        """Difference of RMSE and its standard error as in `difference`, and number of folds."""
+        scores = self.group_size_scores
+        scores = scores[scores["training_rows"] == training_rows]
+        folds = scores.pivot(index=["repeat", "fold"], columns="model", values="rmse")
+        return *paired_difference(folds[model], folds[other], *self._n_rows), len(folds)
+
+    @property
+    def _n_rows(self):
+        """Training and test rows, summed over folds; what counts is their ratio."""
+        return self.scores[["n_train", "n_test"]].sum()
 
     def plot(self, ax=None):
         """Draw how far each model is from the best, with standard errors.
@@ -183,14 +215,20 @@ class PoolingComparison(Printed):
 
     def _lists(self):
         lists = {"Findings": self.findings}
-        for name, messages in (("Cannot", self.cannot), ("Warned", self.warned)):
+        for name, messages in (("Cannot predict", self.cannot), ("Warned", self.warned)):
             if len(messages):
-                lists[name] = tuple(self._as_sentence(row) for row in messages.itertuples())
+                lists[name] = tuple(self._messages(messages))
         return lists
 
-    def _as_sentence(self, row):
-        total = len(self._folds("rmse"))
-        return f"{row.model}, {row.regime}, {row.folds} of {total} folds: {row.message}"
+    def _messages(self, messages):
+        """Say what was raised or warned, once for each model where regimes agree."""
+        n_folds = len(self._folds("rmse"))
+        for (model, message), same in messages.groupby(["model", "message"], sort=False):
+            total, regimes = n_folds * len(same), " and ".join(same["regime"])
+            yield (
+                f"{model} in {regimes}, {same['folds'].sum()} of {total} folds: "
+                f"{shorten(message, LONGEST, placeholder=' ...')}"
+            )
 
 
 def _as_text(table):

@@ -10,6 +10,7 @@ from skmixed.model_selection._pooling_names import (
     FIXED_SLOPES,
     INTERCEPT,
     KNOWN,
+    OURS,
     POOLED,
     REGIMES,
     SLOPES,
@@ -38,19 +39,16 @@ def find(comparison):
 def _find_in(comparison, regime):
     """Compare the better multilevel model with fixed effects, with pooling, and with others."""
     rmse = comparison.summary.loc[regime, "rmse"].dropna()
-    ours = [POOLED, FIXED, FIXED_SLOPES, INTERCEPT, SLOPES]
     multilevel = _best(rmse, [INTERCEPT, SLOPES])
-    if multilevel is None:
-        return
-    rivals = [[FIXED, FIXED_SLOPES], [POOLED], [SLOPES, INTERCEPT], rmse.index.difference(ours)]
+    others = rmse.index.difference(OURS)
+    rivals = [[FIXED, FIXED_SLOPES], [POOLED], [SLOPES, INTERCEPT], others]
     for names in rivals:
         rival = _best(rmse.drop(multilevel), names)
         if rival is None:
             continue
-        sentence, winner, loser = _verdict(comparison, regime, multilevel, rival)
-        yield f"In {regime} {sentence}"
-        if winner and regime == KNOWN and names[0] == FIXED:
-            yield from _for_whom(comparison, winner, loser)
+        yield f"In {regime} {_verdict(comparison, regime, multilevel, rival)}"
+        if regime == KNOWN and FIXED in names:
+            yield from _for_whom(comparison, multilevel, rival)
     yield _intervals(comparison, regime, multilevel)
 
 
@@ -60,7 +58,7 @@ def _best(rmse, names):
 
 
 def _verdict(comparison, regime, model, rival):
-    """Say which predicts better, if a t test tells; also who won and who lost."""
+    """Say which predicts better, if a t test can tell."""
     difference, error = comparison.difference(model, rival, regime)
     n_folds = comparison.scores.groupby(["repeat", "fold"]).ngroups
     winner, loser = (model, rival) if difference < 0 else (rival, model)
@@ -68,12 +66,15 @@ def _verdict(comparison, regime, model, rival):
     decimals = _decimals(error)
     against = f"{rmse[winner]:.{decimals}f} against {rmse[loser]:.{decimals}f}"
     gap = f"{abs(difference):.{decimals}f} (SE {error:.{decimals}f})"
-    if abs(difference) > t.ppf((1 + LEVEL) / 2, n_folds - 1) * error:
-        return f"{winner} beats {loser} by {gap} in RMSE, {against}.", winner, loser
-    sentence = (
-        f"{winner} and {loser} cannot be told apart: RMSE {against}, a difference of {gap}."
-    )
-    return sentence, None, None
+    if _is_clear(difference, error, n_folds):
+        return f"{winner} beats {loser} by {gap} in RMSE, {against}."
+    return f"{winner} and {loser} cannot be told apart: RMSE {against}, a difference of {gap}."
+
+
+def _is_clear(difference, error, n_folds, n_tests=1):
+    """Test a difference by t, with Bonferroni's correction if it is one of several."""
+    tail = (1 - LEVEL) / 2 / n_tests
+    return n_folds > 1 and abs(difference) > t.isf(tail, n_folds - 1) * error
 
 
 def _decimals(error):
@@ -81,25 +82,29 @@ def _decimals(error):
     return int(np.clip(1 - np.floor(np.log10(error)), 0, 8)) if error > 0 else 3
 
 
-def _for_whom(comparison, winner, loser):
-    """Say which sizes of groups gain most and least."""
+def _for_whom(comparison, model, rival):
+    """Say in groups of which size two models differ most, among those where they differ."""
     table = comparison.by_group_size
-    gains = (table[loser] - table[winner]).to_numpy()
-    most, least = np.argmax(gains), np.argmin(gains)
     if len(table) == 1:
         return
-    yield (
-        f"That is most in groups of {_rows(table, most, winner, loser)}; least in groups of "
-        f"{_rows(table, least, winner, loser)}."
+    gaps = {rows: comparison._difference_by_size(model, rival, rows) for rows in table.index}
+    clear = [rows for rows, gap in gaps.items() if _is_clear(*gap, n_tests=len(gaps))]
+    widest = max(clear or gaps, key=lambda rows: abs(gaps[rows][0]))
+    (difference, error, _), row = gaps[widest], table.loc[widest]
+    winner, loser = (model, rival) if difference < 0 else (rival, model)
+    decimals = _decimals(error)
+    where = f"in groups of {widest} training rows ({row['share']:.0%} of the rows)"
+    numbers = (
+        f"RMSE {row[winner]:.{decimals}f} of {winner} against {row[loser]:.{decimals}f}, a "
+        f"difference of {abs(difference):.{decimals}f} (SE {error:.{decimals}f})"
     )
-
-
-def _rows(table, i, winner, loser):
-    row = table.iloc[i]
-    return (
-        f"{table.index[i]} training rows (RMSE {row[winner]:.4g} against {row[loser]:.4g}; "
-        f"{row['share']:.0%} of the rows)"
-    )
+    if clear:
+        yield f"For whom: the two differ most {where}: {numbers}."
+    else:
+        yield (
+            "For whom: no quarter of the groups tells the two apart by itself; the gap is "
+            f"widest {where}: {numbers}."
+        )
 
 
 def _intervals(comparison, regime, model):
@@ -128,8 +133,8 @@ def _why(comparison):
     small, median = np.count_nonzero(sizes * train < half), sizes.median() * train
     yield (
         f"Why: given the features {icc:.1%} of the variance lies between groups (random "
-        f"intercept, mean of the folds), so a group's own mean outweighs the common line from "
-        f"{half:.1f} training rows on. {small} of {len(sizes)} groups have fewer. In the median "
-        f"group ({median:.4g}) it weighs {median / (median + half):.2f}; fixed effects give it "
-        "1, pooling 0."
+        "intercept, mean of the folds), so a group's own mean outweighs the common line from "
+        f"{half:.1f} training rows on. {small} of {len(sizes)} groups have fewer. In the "
+        f"median group ({median:.4g}) it weighs {median / (median + half):.2f}; fixed effects "
+        "give it 1, pooling 0."
     )

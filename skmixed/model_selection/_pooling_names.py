@@ -4,3 +4,4 @@ KNOWN, NEW = "known groups", "new groups"
 REGIMES = {KNOWN: "New rows in known groups", NEW: "New groups"}
 POOLED, FIXED, FIXED_SLOPES = "pooled", "fixed effects", "fixed slopes"
 INTERCEPT, SLOPES = "random intercept", "random slopes"
+OURS = (POOLED, FIXED, INTERCEPT, FIXED_SLOPES, SLOPES)

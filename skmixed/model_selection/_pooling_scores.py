@@ -7,6 +7,8 @@ import pandas as pd
 from scipy.stats import norm
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 
+from skmixed.model_selection._pooling_names import KNOWN
+
 MEASURES = ["rmse", "mae", "r2", "log_density", "coverage", "width"]
 LEVEL = 0.95
 
@@ -41,26 +43,33 @@ def score_fold(y, mean, std):
     return scores
 
 
-def corrected_std_error(differences, n_train, n_test):
-    """Compute Nadeau and Bengio's standard error of a mean difference over folds.
+def paired_difference(scores, other, n_train, n_test):
+    """Compare two models by their scores in the same folds (Nadeau and Bengio 2003).
 
     Parameters
     ----------
-    differences : ndarray of shape (n_folds,)
-        Paired differences of scores.
+    scores, other : ndarray of shape (n_folds,)
+        Scores of both models.
     n_train, n_test : float
         Rows of a training and of a test set, or their sums over the folds.
 
     Returns
     -------
-    float
-        sqrt((1 / n_folds + n_test / n_train) s2).
+    difference : float
+        Mean of ``scores - other``.
+    std_error : float
+        sqrt((1 / n_folds + n_test / n_train) s2) with the variance s2 of the differences; NaN
+        if there is but one fold.
     """
-    factor = 1 / len(differences) + n_test / n_train
-    return float(np.sqrt(factor * np.var(differences, ddof=1)))
+    differences = np.asarray(scores) - np.asarray(other)
+    n_folds = len(differences)
+    variance = np.var(differences, ddof=1) if n_folds > 1 else np.nan
+    return float(differences.mean()), float(
+        np.sqrt((1 / n_folds + n_test / n_train) * variance)
+    )
 
 
-def errors_by_group_size(predictions, y, codes):
+def score_group_sizes(predictions, y, codes):
     """Compute the error in known groups by how many rows a group has in training.
 
     Parameters
@@ -75,31 +84,44 @@ def errors_by_group_size(predictions, y, codes):
     Returns
     -------
     DataFrame
-        A row for each quarter of the groups by size, and one for groups without a row in
-        training: the share of the test rows, and the RMSE of each model; NaN for a model that
-        failed in a fold.
+        A row for each range of training rows, model, repeat and fold, if there are test rows of
+        such groups: n_test and rmse. Ranges hold a quarter of the groups each; groups without
+        a row in training have one of their own.
     """
-    known = [each for each in predictions if each[0].regime == "known groups"]
-    squares, sizes, n_training = {}, [], []
-    for split, name, prediction in known:
-        if name == known[0][1]:
-            counts = np.bincount(codes[split.train], minlength=codes.max() + 1)
-            n_training.append(counts[counts > 0])
-            sizes.append(counts[codes[split.test]])
-        mean = np.nan if prediction.mean is None else prediction.mean
-        squares.setdefault(name, []).append((y[split.test] - mean) ** 2)
-    size = np.concatenate(sizes)
-    quartiles = [0.25, 0.5, 0.75]
-    edges = np.quantile(np.concatenate(n_training), quartiles, method="inverted_cdf")
-    rows = pd.DataFrame({name: np.concatenate(parts) for name, parts in squares.items()})
-    by_bin = rows.groupby(np.searchsorted([0, *np.unique(edges)], size))
-    table = by_bin.sum(min_count=1).div(by_bin.size(), axis=0) ** 0.5
-    table = table.where(rows.notna().all(), axis=1)
-    table.insert(0, "share", by_bin.size() / len(rows))
-    bounds = pd.Series(size).groupby(np.searchsorted([0, *np.unique(edges)], size))
-    labels = map(_range, bounds.min(), bounds.max())
-    return table.set_axis(pd.Index(list(labels), name="training rows"))
+    known = [each for each in predictions if each[0].regime == KNOWN]
+    sizes = [np.bincount(codes[split.train], minlength=codes.max() + 1) for split, *_ in known]
+    edges, labels = _quarters(np.array(sizes))
+    tables = [
+        _score_bins(edges, labels, size[codes[each[0].test]], y, *each)
+        for size, each in zip(sizes, known, strict=True)
+    ]
+    return pd.concat(tables, ignore_index=True)
 
 
-def _range(low, high):
-    return f"{low}" if low == high else f"{low}-{high}"
+def _quarters(sizes):
+    """Cut sizes, of which 0 is apart, in quarters; returns upper edges and names of ranges."""
+    quartiles = np.quantile(sizes[sizes > 0], [0.25, 0.5, 0.75, 1], method="inverted_cdf")
+    edges = np.unique([0, *quartiles])
+    bounds = pd.Series(sizes.ravel()).groupby(np.searchsorted(edges, sizes.ravel()))
+    lows = bounds.min().reindex(range(len(edges)), fill_value=0)
+    pairs = zip(lows, edges, strict=True)
+    names = [f"{low}" if low == high else f"{low}-{high}" for low, high in pairs]
+    return edges, pd.Categorical(names, categories=names, ordered=True)
+
+
+def _score_bins(edges, labels, size, y, split, name, prediction):
+    bins = np.searchsorted(edges, size)
+    mean = np.nan if prediction.mean is None else prediction.mean
+    n_test = np.bincount(bins, minlength=len(labels))
+    squares = np.bincount(bins, (y[split.test] - mean) ** 2, minlength=len(labels))
+    there = n_test > 0
+    return pd.DataFrame(
+        {
+            "training_rows": labels[there],
+            "model": name,
+            "repeat": split.repeat,
+            "fold": split.fold,
+            "n_test": n_test[there],
+            "rmse": np.sqrt(squares[there] / n_test[there]),
+        }
+    )
