@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from html import escape
-from textwrap import fill
 
 import numpy as np
 import pandas as pd
@@ -120,21 +118,8 @@ class GroupDescription(Printed):
         if self.slopes is not None:
             yield from self.slopes._tables()
 
-    def __str__(self):
-        lists = (
-            "\n".join([f"{name}:", *map(_as_item, sentences)])
-            for name, sentences in self.advice.items()
-        )
-        return "\n\n".join([super().__str__(), *lists])
-
-    __repr__ = __str__
-
-    def _repr_html_(self):
-        blocks = [super()._repr_html_()]
-        for name, sentences in self.advice.items():
-            items = "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
-            blocks.append(f"<p><b>{escape(name)}</b></p><ul>{items}</ul>")
-        return "".join(blocks)
+    def _lists(self):
+        return self.advice
 
 
 def describe_groups(X, y, groups=None, *, group_by=None, sample_weight=None):
@@ -231,10 +216,6 @@ def describe_groups(X, y, groups=None, *, group_by=None, sample_weight=None):
         slopes=_slopes(models.get(GIVEN_FEATURES), names, variation["varies"], len(labels)),
         without_fixed_effects_slope=tuple(names[i] for i in without_slope),
     )
-
-
-def _as_item(sentence):
-    return fill(sentence, width=88, initial_indent="- ", subsequent_indent="  ")
 
 
 def _number(number):

@@ -35,12 +35,18 @@ FORMATS = {
 
 
 class Printed:
-    """A title, remarks and tables, as text and as HTML."""
+    """A title, remarks, tables and lists of sentences, as text and as HTML."""
+
+    def _lists(self):
+        """Sentences by heading, which follow the tables."""
+        return {}
 
     def __str__(self):
         blocks = [self.title, *(fill(remark, 88) for remark in self.remarks)]
         for name, table in self._tables():
             blocks.append(f"{name}:\n{table.to_string(**_layout(table))}")
+        for name, sentences in self._lists().items():
+            blocks.append("\n".join([f"{name}:", *map(_as_item, sentences)]))
         return "\n\n".join(blocks)
 
     __repr__ = __str__
@@ -52,6 +58,9 @@ class Printed:
             caption = f"<caption>{escape(name)}</caption>"
             html = table.to_html(border=0, **_layout(table))
             blocks.append(html.replace(">", f">{caption}", 1))
+        for name, sentences in self._lists().items():
+            items = "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
+            blocks.append(f"<p><b>{escape(name)}</b></p><ul>{items}</ul>")
         return f'{STYLE}<div class="skmixed-summary">{"".join(blocks)}</div>'
 
 
@@ -265,6 +274,10 @@ def _remark_on_level_2(model):
             "up for each coefficient. Nothing is wrong with the fit; the predictors do not "
             "tell the groups apart."
         )
+
+
+def _as_item(sentence):
+    return fill(sentence, width=88, initial_indent="- ", subsequent_indent="  ")
 
 
 def _layout(table):

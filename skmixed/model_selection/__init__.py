@@ -1,6 +1,14 @@
 """Splitters and cross-validation for grouped data."""
 
+from skmixed.model_selection._compare_pooling import compare_pooling
+from skmixed.model_selection._pooling_comparison import PoolingComparison
 from skmixed.model_selection._predict import cross_val_predict
 from skmixed.model_selection._split import WithinGroupKFold, WithinGroupTimeSeriesSplit
 
-__all__ = ["WithinGroupKFold", "WithinGroupTimeSeriesSplit", "cross_val_predict"]
+__all__ = [
+    "PoolingComparison",
+    "WithinGroupKFold",
+    "WithinGroupTimeSeriesSplit",
+    "compare_pooling",
+    "cross_val_predict",
+]

@@ -1,0 +1,96 @@
+"""Models compared: how far each is from the best."""
+
+from __future__ import annotations
+
+from skmixed.inspection._style import BLUE, INK, QUIET, make_axes
+from skmixed.model_selection._pooling_names import INTERCEPT, REGIMES, SLOPES
+
+ROW, MIN_HEIGHT = 0.34, 2.2  # inches
+
+
+class PoolingDisplay:
+    """How far the models of a comparison are from the best, in known and in new groups.
+
+    A panel for each regime and a row for each model, multilevel models in blue: a dot at the
+    difference of its mean RMSE to that of the best model, with a bar of one paired standard
+    error to either side. Made by `PoolingComparison.plot`.
+
+    Parameters
+    ----------
+    summary, cannot : DataFrame
+        As in `PoolingComparison`.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        The first panel.
+    axes_ : ndarray of shape (2,)
+        The panels: known groups, new groups.
+    figure_ : matplotlib Figure
+        Figure that holds them.
+    bars_ : dict of (str, str) to ErrorbarContainer
+        Dot and bar of each regime and model that has a score.
+    """
+
+    def __init__(self, *, summary, cannot):
+        self.summary = summary
+        self.cannot = cannot
+
+    def plot(self, ax=None):
+        """Draw both panels.
+
+        Parameters
+        ----------
+        ax : array of two matplotlib Axes, default=None
+            Where to draw; a new figure if None.
+
+        Returns
+        -------
+        PoolingDisplay
+            The display, drawn.
+        """
+        models = self.summary.index.unique("model")
+        size = (4.6, max(ROW * len(models) + 1.1, MIN_HEIGHT))
+        axes = make_axes(self, ax, len(REGIMES), size=size)
+        self.bars_ = {}
+        for panel, (regime, title) in zip(axes, REGIMES.items(), strict=True):
+            self._draw(panel, regime)
+            panel.set_title(title, loc="left")
+            panel.set_xlabel("RMSE above the best (± std error)")
+            panel.set_yticks(range(len(models)), models if panel is axes[0] else [])
+            panel.tick_params(axis="y", length=0)
+            panel.locator_params(axis="x", nbins=5)
+            panel.set_ylim(len(models) - 0.4, -0.6)
+        return self
+
+    def _draw(self, ax, regime):
+        ax.axvline(0, color=QUIET, linewidth=1, zorder=0)
+        for row, (model, scores) in enumerate(self.summary.loc[regime].iterrows()):
+            color = BLUE if model in (INTERCEPT, SLOPES) else INK
+            if scores.isna()["rmse"]:
+                ax.text(0.5, row, "cannot predict", color=QUIET, va="center", **_across(ax))
+                continue
+            best = scores["difference"] == 0
+            self.bars_[regime, model] = ax.errorbar(
+                scores["difference"],
+                row,
+                xerr=scores["std_error"],
+                fmt="o",
+                color=color,
+                capsize=2,
+            )
+            if best:
+                ax.annotate(
+                    f"{scores['rmse']:.4g}",
+                    (0, row),
+                    xytext=(8, 0),
+                    textcoords="offset points",
+                    va="center",
+                    fontsize="small",
+                    color=color,
+                )
+
+
+def _across(ax):
+    """Place text at a share of the width, in the middle."""
+    return {"transform": ax.get_yaxis_transform(), "ha": "center", "fontsize": "small"}

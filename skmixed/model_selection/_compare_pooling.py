@@ -1,0 +1,419 @@
+"""Compare complete, no and partial pooling: which predicts better, for whom, and why."""
+
+from __future__ import annotations
+
+import warnings
+from inspect import signature
+from numbers import Integral
+from time import perf_counter
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from sklearn import config_context
+from sklearn.base import clone
+from sklearn.model_selection import GroupKFold
+from sklearn.pipeline import Pipeline
+from sklearn.utils import _safe_indexing, check_random_state, indexable
+from sklearn.utils._param_validation import Interval, validate_params
+from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.validation import _num_samples, column_or_1d
+from tqdm.auto import tqdm
+
+from skmixed._columns import as_table, find_feature_columns, split_group_column
+from skmixed._fixed_effects import FixedEffectsRegressor, PooledRegressor
+from skmixed._intervals import DELAY
+from skmixed._messages import GIVEN_TWICE
+from skmixed._random_intercept import RandomInterceptRegressor
+from skmixed._random_slope import RandomSlopeRegressor
+from skmixed._routing import predicting_model, requested
+from skmixed._validation import encode_groups
+from skmixed.model_selection._pooling_comparison import PoolingComparison
+from skmixed.model_selection._pooling_names import (
+    FIXED,
+    FIXED_SLOPES,
+    INTERCEPT,
+    KNOWN,
+    NEW,
+    OURS,
+    POOLED,
+    SLOPES,
+)
+from skmixed.model_selection._pooling_scores import score_fold, score_group_sizes
+from skmixed.model_selection._split import WithinGroupKFold
+
+NO_GROUPS = (
+    "The groups must be given to compare_pooling, but got None. Pass them as `groups`, one "
+    "label for each row of X, or name the column of X that holds them: group_by='column'."
+)
+
+
+class Split(NamedTuple):
+    """Rows to fit, rows to predict, and what is asked of them."""
+
+    regime: str
+    repeat: int
+    fold: int
+    train: np.ndarray
+    test: np.ndarray
+
+
+class Prediction(NamedTuple):
+    """What a model makes of the test rows; or the error that it raised."""
+
+    mean: np.ndarray | None = None
+    std: np.ndarray | None = None
+    seconds: float = np.nan
+    icc: float = np.nan
+    error: str | None = None
+    warned: tuple[str, ...] = ()
+
+
+@validate_params(
+    {
+        "group_by": [str, Integral, None],
+        "slopes": [str, Integral, slice, "array-like", callable, None],
+        "estimators": [dict, None],
+        "n_splits": [Interval(Integral, 2, None, closed="left")],
+        "n_repeats": [Interval(Integral, 1, None, closed="left")],
+        "random_state": ["random_state"],
+        "n_jobs": [Integral, None],
+    },
+    prefer_skip_nested_validation=True,
+)
+def compare_pooling(
+    X,
+    y,
+    groups=None,
+    *,
+    group_by=None,
+    slopes=None,
+    estimators=None,
+    n_splits=5,
+    n_repeats=2,
+    random_state=None,
+    n_jobs=None,
+):
+    """Compare how well models predict that ignore groups, separate them, or partially pool.
+
+    Cross-validates complete pooling (`PooledRegressor`), fixed effects
+    (`FixedEffectsRegressor`), random effects (`RandomInterceptRegressor`) and any other
+    regressors, for two questions with different answers: *new rows in known groups*
+    (`WithinGroupKFold`: the groups of the test rows have other rows in training) and *new
+    groups* (`GroupKFold`: they have none). All models see the same folds.
+
+    Parameters
+    ----------
+    X : {array-like, sparse matrix, DataFrame} of shape (n_rows, n_columns)
+        Numeric features and, if `group_by` is set, the group column.
+    y : array-like of shape (n_rows,)
+        Target.
+    groups : array-like of shape (n_rows,), optional
+        Group label of each row, none missing. Not together with `group_by`.
+    group_by : str or int, default=None
+        Name (of a DataFrame's column, or of a level of its index) or position of the column of
+        X that holds the groups.
+    slopes : None, "all", str, int, list, slice, mask or callable, default=None
+        Columns of X whose slope differs between groups, as `RandomSlopeRegressor` takes them.
+        If given, two models are added: "random slopes", and "fixed slopes" with a separate line
+        for each group.
+    estimators : dict of str to estimator, default=None
+        Other regressors to compare, by the name to print. With `group_by` they are given X with
+        the group column as it is, for example for a `OneHotEncoder`, a `TargetEncoder` or
+        categorical features. With `groups` they are given X alone, except that `groups` go to
+        the methods that request them (metadata routing; mixed models of this package request
+        them by themselves, and so does a search whose splitter needs groups). For results that
+        do not vary, set their `random_state`.
+    n_splits : int, default=5
+        Folds, at least 2 and at most the number of groups.
+    n_repeats : int, default=2
+        How many times rows, or groups, are shuffled and split anew.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the shuffling; pass an int for the same folds at every call.
+    n_jobs : int, default=None
+        Number of jobs to run in parallel; the result does not depend on it, save for the
+        seconds.
+
+    Returns
+    -------
+    PoolingComparison
+        Prints as text with findings, shows as HTML in a notebook, holds the scores as
+        DataFrames, and draws them by `plot`.
+
+    Raises
+    ------
+    ValueError
+        If groups are not given, or twice; if there are fewer groups than `n_splits`, or no
+        group has two rows; if `slopes` or `group_by` name no column; if X or y are not what
+        `PooledRegressor.fit` takes; or if a name in `estimators` is one of this function.
+
+    See Also
+    --------
+    skmixed.describe_groups : What grouped data are like, before models are compared.
+    WithinGroupKFold : Splits rows of each group.
+
+    Notes
+    -----
+    One of `estimators` that raises an error in `fit` or `predict`, for example because it cannot
+    predict new groups, has no score in that regime; ``cannot`` holds the error. Warnings are not shown
+    but collected in ``warned``. A row whose group has no other row cannot be tested in a known
+    group: it is predicted as of a new group in both regimes, and a remark tells how many there
+    are.
+
+    Models whose `predict` takes `return_std` (mixed models, `BayesianRidge`,
+    `GaussianProcessRegressor`, also at the end of a `Pipeline`) are scored by log density,
+    coverage and width of 95% intervals, too, from a normal distribution.
+
+    Folds of a cross-validation share most of their training rows, so that differences between
+    scores vary less from fold to fold than from data set to data set, and the usual standard
+    error of a mean is too small. That of Nadeau and Bengio is taken, for folds repeated as by
+    Bouckaert and Frank: for differences with variance s2 in J folds it is
+    ``sqrt((1 / J + n_test / n_train) s2)``, to be compared with t with J - 1 degrees of
+    freedom.
+
+    References
+    ----------
+    Nadeau, C. and Bengio, Y. (2003). Inference for the generalization error. Machine Learning,
+    52, 239-281. doi:10.1023/A:1024068626366
+
+    Bouckaert, R. R. and Frank, E. (2004). Evaluating the replicability of significance tests
+    for comparing learning algorithms. PAKDD 2004, 3-12. doi:10.1007/978-3-540-24775-3_3
+
+    Examples
+    --------
+    >>> from skmixed import compare_pooling
+    >>> from skmixed.datasets import make_mixed_regression
+    >>> X, y, groups = make_mixed_regression(
+    ...     300, 2, 60, intercept_variance=0.5, balanced=False, random_state=0
+    ... )
+    >>> comparison = compare_pooling(X, y, groups, random_state=0)
+    >>> comparison.summary[["rmse", "difference", "std_error"]].round(3)
+                                    rmse  difference  std_error
+    regime       model
+    known groups pooled            1.215       0.102      0.032
+                 fixed effects     1.134       0.021      0.018
+                 random intercept  1.113       0.000      0.000
+    new groups   pooled            1.223       0.000      0.000
+                 fixed effects     1.249       0.026      0.019
+                 random intercept  1.236       0.014      0.012
+    """
+    X, groups, group_name = _check_groups(X, y, groups, group_by)
+    y = column_or_1d(y, dtype=np.float64)
+    codes, labels = groups
+    _check_sizes(np.bincount(codes), n_splits)
+    models = _models(X, group_by, slopes, estimators)
+    _check_rows(X, y, group_by)
+    splits = list(_splits(codes, n_splits, n_repeats, check_random_state(random_state)))
+    predictions = _predict_all(models, X, y, labels.to_numpy()[codes], splits, n_jobs)
+    return PoolingComparison(
+        scores=_scores(predictions, y),
+        group_size_scores=score_group_sizes(predictions, y, codes),
+        cannot=_cannot(predictions),
+        warned=_warned(predictions),
+        group_sizes=pd.Series(
+            np.bincount(codes), index=pd.Index(labels, name=group_name), name="size"
+        ),
+    )
+
+
+# ------------------------------------------------------------------------------- what is given
+
+
+def _check_groups(X, y, groups, group_by):
+    """Check lengths and labels; returns X, (codes, labels) and the name of the groups."""
+    if groups is None and group_by is None:
+        raise ValueError(NO_GROUPS)
+    if groups is not None and group_by is not None:
+        raise ValueError(GIVEN_TWICE.format(group_by=group_by))
+    X = as_table(X)
+    indexable(X, y)
+    if group_by is not None:
+        groups = split_group_column(X, group_by)[1]
+    name = getattr(groups, "name", None)
+    name = "group" if name is None else str(name)
+    return X, encode_groups(groups, _num_samples(X)), name
+
+
+def _check_sizes(sizes, n_splits):
+    if len(sizes) < n_splits:
+        count = "1 group" if len(sizes) == 1 else f"{len(sizes)} groups"
+        remedy = (
+            "One group is no grouping: use scikit-learn's cross_validate."
+            if len(sizes) == 1
+            else f"Take fewer folds: n_splits={len(sizes)}."
+        )
+        raise ValueError(
+            f"There must be at least as many groups as folds, so that each fold has new groups "
+            f"to predict, but got {count} and n_splits={n_splits}. {remedy}"
+        )
+    if sizes.max() == 1:
+        raise ValueError(
+            f"At least one group must have two rows, so that there are new rows in known "
+            f"groups, but each of the {len(sizes)} groups has one. Is it a column of "
+            "identifiers?"
+        )
+
+
+def _check_rows(X, y, group_by):
+    """Raise here, as `fit` would, what is wrong with the rows: not once for each fold."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        PooledRegressor(group_by=group_by).fit(X, y)
+
+
+def _models(X, group_by, slopes, estimators):
+    """Models to compare, by name."""
+    models = {
+        POOLED: PooledRegressor(group_by=group_by),
+        FIXED: FixedEffectsRegressor(group_by=group_by),
+        INTERCEPT: RandomInterceptRegressor(group_by=group_by),
+    }
+    if slopes is not None:
+        if not find_feature_columns(X, slopes, group_by, parameter="slopes"):
+            raise ValueError(
+                f"slopes={slopes!r} must name a column. For models without slopes that differ "
+                "between groups leave it out."
+            )
+        models[FIXED_SLOPES] = FixedEffectsRegressor(slopes, group_by=group_by)
+        models[SLOPES] = RandomSlopeRegressor(slopes, group_by=group_by)
+    for name, estimator in (estimators or {}).items():
+        if not isinstance(name, str) or name in models:
+            raise ValueError(
+                f"`estimators` must have names that are strings other than "
+                f"{', '.join(map(repr, models))}, but got {name!r}. Rename it."
+            )
+        if not (hasattr(estimator, "fit") and hasattr(estimator, "predict")):
+            raise ValueError(
+                f"`estimators` must hold regressors with fit and predict, but {name!r} is "
+                f"{estimator!r}."
+            )
+        models[name] = estimator
+    return models
+
+
+# -------------------------------------------------------------------------- splits and folds
+
+
+def _splits(codes, n_splits, n_repeats, rng):
+    """Split for both regimes, each repeat shuffled anew."""
+    rows = np.empty((len(codes), 0))
+    for repeat, seed in enumerate(rng.randint(2**31, size=n_repeats)):
+        for regime, splitter in ((KNOWN, WithinGroupKFold), (NEW, GroupKFold)):
+            folds = splitter(n_splits, shuffle=True, random_state=int(seed))
+            for fold, (train, test) in enumerate(folds.split(rows, groups=codes)):
+                yield Split(regime, repeat, fold, train, test)
+
+
+def _predict_all(models, X, y, groups, splits, n_jobs):
+    """Predictions of all models in all splits, as (split, name, prediction)."""
+    tasks = [(split, name) for split in splits for name in models]
+    jobs = (
+        delayed(_fit_and_predict)(
+            clone(models[name]), X, y, groups, split, caught=() if name in OURS else Exception
+        )
+        for split, name in tasks
+    )
+    found = Parallel(n_jobs=n_jobs, return_as="generator")(jobs)
+    bar = tqdm(found, total=len(tasks), desc="compare_pooling", unit="fit", delay=DELAY)
+    return [(*task, prediction) for task, prediction in zip(tasks, bar, strict=True)]
+
+
+def _fit_and_predict(estimator, X, y, groups, split, caught):
+    """Fit and predict; warnings, and the errors to be caught, are part of the answer."""
+    train, test = split.train, split.test
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        try:
+            start = perf_counter()
+            _fit(estimator, _safe_indexing(X, train), y[train], groups[train])
+            seconds = perf_counter() - start
+            model = predicting_model(estimator)
+            mean, std = _predict(model, _safe_indexing(X, test), groups[test])
+        except caught as error:
+            return Prediction(error=_first_line(error), warned=_unique(warned))
+    icc = getattr(_last_step(model), "icc_", np.nan)
+    return Prediction(mean, std, seconds, icc, warned=_unique(warned))
+
+
+def _fit(estimator, X, y, groups):
+    params = requested(estimator, "fit", {"groups": groups})
+    # routing only where it has something to bring: TargetEncoder, for one, fails without
+    with config_context(enable_metadata_routing=bool(params)):
+        estimator.fit(X, y, **params)
+
+
+def _predict(model, X, groups):
+    """Mean and, of models that know it, standard deviation of a new y."""
+    last = _last_step(model)
+    params = requested(model, "predict", {"groups": groups})
+    routed, has_std = bool(params), "return_std" in signature(last.predict).parameters
+    with config_context(enable_metadata_routing=routed):
+        if not has_std:
+            return model.predict(X, **params), None
+        if routed:
+            last.set_predict_request(return_std=True)
+        return model.predict(X, **params, return_std=True)
+
+
+def _last_step(model: Any):
+    while isinstance(model, Pipeline):
+        model = model[-1]
+    return model
+
+
+def _first_line(error):
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+
+
+def _unique(caught):
+    lines = (
+        f"{each.category.__name__}: {str(each.message).splitlines()[0]}" for each in caught
+    )
+    return tuple(dict.fromkeys(lines))
+
+
+# ------------------------------------------------------------------------- tables of the result
+
+
+def _scores(predictions, y):
+    rows = []
+    for split, name, prediction in predictions:
+        rows.append(
+            {
+                "regime": split.regime,
+                "model": name,
+                "repeat": split.repeat,
+                "fold": split.fold,
+                "n_train": len(split.train),
+                "n_test": len(split.test),
+                **score_fold(y[split.test], prediction.mean, prediction.std),
+                "fit_seconds": prediction.seconds,
+                "icc": prediction.icc,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _cannot(predictions):
+    return _messages(
+        (split.regime, name, prediction.error)
+        for split, name, prediction in predictions
+        if prediction.error is not None
+    )
+
+
+def _warned(predictions):
+    return _messages(
+        (split.regime, name, line)
+        for split, name, prediction in predictions
+        for line in prediction.warned
+    )
+
+
+def _messages(lines):
+    """One row for each regime, model and kind of message: the first, and in how many folds."""
+    frame = pd.DataFrame(lines, columns=["regime", "model", "message"])
+    kind = frame["message"].str.split(":").str[0].rename("kind")
+    grouped = frame.groupby(["regime", "model", kind], sort=False)["message"]
+    table = grouped.agg(folds="size", message="first")
+    return table.reset_index()

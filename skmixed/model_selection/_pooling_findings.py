@@ -1,0 +1,140 @@
+"""What a comparison of models says, and the numbers that it rests on."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.stats import t
+
+from skmixed.model_selection._pooling_names import (
+    FIXED,
+    FIXED_SLOPES,
+    INTERCEPT,
+    KNOWN,
+    OURS,
+    POOLED,
+    REGIMES,
+    SLOPES,
+)
+from skmixed.model_selection._pooling_scores import LEVEL
+
+
+def find(comparison):
+    """Turn scores into sentences.
+
+    Parameters
+    ----------
+    comparison : PoolingComparison
+        Scores of all folds.
+
+    Yields
+    ------
+    str
+        A sentence or two with their numbers.
+    """
+    for regime in REGIMES:
+        yield from _find_in(comparison, regime)
+    yield from _why(comparison)
+
+
+def _find_in(comparison, regime):
+    """Compare the better multilevel model with fixed effects, with pooling, and with others."""
+    rmse = comparison.summary.loc[regime, "rmse"].dropna()
+    multilevel = _best(rmse, [INTERCEPT, SLOPES])
+    others = rmse.index.difference(OURS)
+    rivals = [[FIXED, FIXED_SLOPES], [POOLED], [SLOPES, INTERCEPT], others]
+    for names in rivals:
+        rival = _best(rmse.drop(multilevel), names)
+        if rival is None:
+            continue
+        yield f"In {regime} {_verdict(comparison, regime, multilevel, rival)}"
+        if regime == KNOWN and FIXED in names:
+            yield from _for_whom(comparison, multilevel, rival)
+    yield _intervals(comparison, regime, multilevel)
+
+
+def _best(rmse, names):
+    there = rmse[rmse.index.isin(names)]
+    return there.idxmin() if len(there) else None
+
+
+def _verdict(comparison, regime, model, rival):
+    """Say which predicts better, if a t test can tell."""
+    difference, error = comparison.difference(model, rival, regime)
+    n_folds = comparison.scores.groupby(["repeat", "fold"]).ngroups
+    winner, loser = (model, rival) if difference < 0 else (rival, model)
+    rmse = comparison.summary.loc[regime, "rmse"]
+    decimals = _decimals(error)
+    against = f"{rmse[winner]:.{decimals}f} against {rmse[loser]:.{decimals}f}"
+    gap = f"{abs(difference):.{decimals}f} (SE {error:.{decimals}f})"
+    if _is_clear(difference, error, n_folds):
+        return f"{winner} beats {loser} by {gap} in RMSE, {against}."
+    return f"{winner} and {loser} cannot be told apart: RMSE {against}, a difference of {gap}."
+
+
+def _is_clear(difference, error, n_folds, n_tests=1):
+    """Test a difference by t, with Bonferroni's correction if it is one of several."""
+    tail = (1 - LEVEL) / 2 / n_tests
+    return n_folds > 1 and abs(difference) > t.isf(tail, n_folds - 1) * error
+
+
+def _decimals(error):
+    """Two digits of the standard error."""
+    return int(np.clip(1 - np.floor(np.log10(error)), 0, 8)) if error > 0 else 3
+
+
+def _for_whom(comparison, model, rival):
+    """Say in groups of which size two models differ most, among those where they differ."""
+    table = comparison.by_group_size
+    if len(table) == 1:
+        return
+    gaps = {rows: comparison._difference_by_size(model, rival, rows) for rows in table.index}
+    clear = [rows for rows, gap in gaps.items() if _is_clear(*gap, n_tests=len(gaps))]
+    widest = max(clear or gaps, key=lambda rows: abs(gaps[rows][0]))
+    (difference, error, _), row = gaps[widest], table.loc[widest]
+    winner, loser = (model, rival) if difference < 0 else (rival, model)
+    decimals = _decimals(error)
+    where = f"in groups of {widest} training rows ({row['share']:.0%} of the rows)"
+    numbers = (
+        f"RMSE {row[winner]:.{decimals}f} of {winner} against {row[loser]:.{decimals}f}, a "
+        f"difference of {abs(difference):.{decimals}f} (SE {error:.{decimals}f})"
+    )
+    if clear:
+        yield f"For whom: the two differ most {where}: {numbers}."
+    else:
+        yield (
+            "For whom: no quarter of the groups tells the two apart by itself; the gap is "
+            f"widest {where}: {numbers}."
+        )
+
+
+def _intervals(comparison, regime, model):
+    coverage, width = comparison.summary.loc[(regime, model), ["coverage", "width"]]
+    return (
+        f"In {regime} {LEVEL:.0%} intervals of {model} cover {coverage:.1%} of the rows; their "
+        f"mean width is {width:.4g}."
+    )
+
+
+def _why(comparison):
+    """Say from which size on a group's own mean outweighs the common line."""
+    scores, sizes = comparison.scores, comparison.group_sizes
+    known = scores[(scores["regime"] == KNOWN) & (scores["model"] == INTERCEPT)]
+    icc = known["icc"].mean()
+    if np.isnan(icc):
+        return
+    if icc == 0:
+        yield (
+            "Why: given the features the variance between groups is estimated as 0, so partial "
+            "pooling is complete pooling."
+        )
+        return
+    train = known["n_train"].sum() / known[["n_train", "n_test"]].to_numpy().sum()
+    half = (1 - icc) / icc
+    small, median = np.count_nonzero(sizes * train < half), sizes.median() * train
+    yield (
+        f"Why: given the features {icc:.1%} of the variance lies between groups (random "
+        "intercept, mean of the folds), so a group's own mean outweighs the common line from "
+        f"{half:.1f} training rows on. {small} of {len(sizes)} groups have fewer. In the "
+        f"median group ({median:.4g}) it weighs {median / (median + half):.2f}; fixed effects "
+        "give it 1, pooling 0."
+    )

@@ -1,0 +1,7 @@
+"""Names of the models and of the questions that are compared."""
+
+KNOWN, NEW = "known groups", "new groups"
+REGIMES = {KNOWN: "New rows in known groups", NEW: "New groups"}
+POOLED, FIXED, FIXED_SLOPES = "pooled", "fixed effects", "fixed slopes"
+INTERCEPT, SLOPES = "random intercept", "random slopes"
+OURS = (POOLED, FIXED, INTERCEPT, FIXED_SLOPES, SLOPES)
