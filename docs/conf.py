@@ -35,6 +35,7 @@ html_css_files = ["skmixed.css"]
 html_show_sourcelink = False
 html_theme_options = {
     "header_links_before_dropdown": 6,
+    "navbar_persistent": ["search-button"],
     "navigation_with_keys": False,
     "secondary_sidebar_items": ["page-toc"],
     "show_prev_next": True,
@@ -48,6 +49,7 @@ html_math_renderer = "mathml"
 autosummary_context = {"hidden": {*dir(BaseEstimator), *dir(TransformerMixin)}}
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
+toc_object_entries_show_parents = "hide"
 
 # ---------------------------------------------------------------------------------- gallery
 
@@ -82,7 +84,7 @@ def visit_math_block(self, node):
     code = node.astext()
     if r"\\" in code:
         code = rf"\begin{{aligned}}{code}\end{{aligned}}"
-    self.body.append(f'<div class="math">{tex2mathml(code, as_block=True)}</div>')
+    self.body.append(f'<div class="formula">{tex2mathml(code, as_block=True)}</div>')
     raise SkipNode
 
 

@@ -8,9 +8,9 @@ n rows in group j,
 
 .. math::
 
-   \\hat\\beta_0 + \\hat u_j =
-   \\frac{n_j/\\sigma^2}{n_j/\\sigma^2 + 1/\\sigma_u^2}\\, \\bar y_j +
-   \\frac{1/\\sigma_u^2}{n_j/\\sigma^2 + 1/\\sigma_u^2}\\, \\hat\\beta_0
+   {\\hat\\beta}_0 + {\\hat u}_j =
+   \\frac{n_j/\\sigma^2}{n_j/\\sigma^2 + 1/\\sigma_u^2}\\, {\\bar y}_j +
+   \\frac{1/\\sigma_u^2}{n_j/\\sigma^2 + 1/\\sigma_u^2}\\, {\\hat\\beta}_0
 
 The mean of n rows has a variance of :math:`\\sigma^2/n_j`, the distribution of groups one of
 :math:`\\sigma_u^2`: the weights are the precisions.
@@ -56,23 +56,17 @@ np.testing.assert_allclose(table["by hand"], table["model"])
 # The two weights as the number of rows grows. They are equal where n is the ratio of the
 # variances; from then on a group speaks mostly for itself.
 ratio = model.residual_variance_ / model.random_effects_cov_.iloc[0, 0]
-rows = np.linspace(0, n.max(), 300)
-figure, ax = plt.subplots(figsize=(8, 4), layout="constrained")
+rows = np.geomspace(0.1, n.max(), 300)
 share = rows / (rows + ratio)
-ax.fill_between(rows, 0, share, color="#0072B2", alpha=0.85)
-ax.fill_between(rows, share, 1, color="#E69F00", alpha=0.6)
+figure, ax = plt.subplots(figsize=(8, 4), layout="constrained")
+ax.fill_between(rows, 0, share, color="#56B4E9", alpha=0.6)
+ax.fill_between(rows, share, 1, color="#E69F00", alpha=0.5)
 ax.plot(n, weight, "o", color="black", markersize=4, label="the 28 groups")
-ax.axvline(ratio, color="white", linewidth=1.5)
-ax.text(0.55, 0.4, "weight of the group's own mean", color="white", transform=ax.transAxes)
-ax.annotate(
-    "weight of the grand mean",
-    (8, 0.87),
-    (0.55, 0.72),
-    textcoords=ax.transAxes,
-    color="white",
-    arrowprops={"arrowstyle": "-", "color": "white"},
-)
-ax.set(xlabel="rows of the group", ylabel="weight", xlim=(0, n.max()), ylim=(0, 1))
+ax.axvline(ratio, color="black", linewidth=1, linestyle="--", label="equal weights")
+ax.text(0.13, 0.8, "weight of the grand mean", fontsize=12)
+ax.text(5, 0.3, "weight of the group's own mean", fontsize=12)
+ax.set(xscale="log", xlabel="rows of the group", ylabel="weight")
+ax.set(xlim=(0.1, n.max() * 1.1), ylim=(0, 1))
 ax.legend(loc="lower right")
 print(
     f"equal weights at {model.residual_variance_:.2f} / {1 / of_groups:.2f} = {ratio:.1f} rows"
