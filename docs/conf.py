@@ -19,7 +19,7 @@ extensions = [
     "sphinx.ext.autosummary",
     "sphinx_gallery.gen_gallery",
 ]
-exclude_patterns = ["_build", "calibration_table.md", "benchmarks"]
+exclude_patterns = ["_build", "calibration_table.md", "benchmarks", "**sg_execution_times.rst"]
 suppress_warnings = [
     "sphinx_gallery.duplicate_filename"
 ]  # chapters lie in a folder of the examples
@@ -63,6 +63,7 @@ sphinx_gallery_conf = {
     "reference_url": {"skmixed": None},
     "abort_on_example_error": True,
     "download_all_examples": False,
+    "capture_repr": (),
     "show_memory": False,
     "show_signature": False,
     "min_reported_time": 1e9,
@@ -84,7 +85,9 @@ def visit_math_block(self, node):
     code = node.astext()
     if r"\\" in code:
         code = rf"\begin{{aligned}}{code}\end{{aligned}}"
-    self.body.append(f'<div class="formula">{tex2mathml(code, as_block=True)}</div>')
+    # Not as_block=True, which puts the subscript of a hat below its letter.
+    formula = tex2mathml(code).replace("<math", '<math display="block"', 1)
+    self.body.append(f'<div class="formula">{formula}</div>')
     raise SkipNode
 
 

@@ -22,9 +22,8 @@ def test_code_runs_and_prints_what_is_shown(page, tmp_path, monkeypatch):
     names = data_of_a_reader() if page == "composition.md" else {}
     for code, expected in BLOCK.findall((DOCS / page).read_text()):
         printed = io.StringIO()
-        with contextlib.redirect_stdout(printed):
+        with contextlib.redirect_stdout(printed), sklearn.config_context():
             exec(code, names)
-        sklearn.set_config(enable_metadata_routing=False)
         assert lines(printed.getvalue()) == lines(expected)
 
 
