@@ -119,7 +119,7 @@ class FixedEffectsRegressor(BaseLeastSquaresRegressor):
         Number of groups.
     n_features_in_ : int
         Number of columns seen in `fit`, the group column included.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, if X has names that are all strings.
 
     Warns
@@ -253,7 +253,7 @@ class PooledRegressor(BaseLeastSquaresRegressor):
         Akaike's and Schwarz's criterion; the residual variance counts as a parameter.
     n_features_in_ : int
         Number of columns seen in `fit`, the group column included.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, if X has names that are all strings.
 
     Warns
