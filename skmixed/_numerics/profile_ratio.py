@@ -35,7 +35,7 @@ SCAN_STEP = 0.5
 MORE = 2.0
 # Points among which the best is looked for, and distances of three points on a parabola.
 POINTS = 64
-SPACINGS = np.pi / POINTS / np.array([1.0, 16.0, 256.0])
+SPACINGS = np.pi / POINTS / np.array([1.0, 4.0, 16.0, 64.0])
 
 
 def ratio_limits(region: Region, psi: float) -> ProfileLimits:
