@@ -8,6 +8,7 @@ from skmixed._numerics.estimate import estimate
 from skmixed._numerics.problem import Problem
 from skmixed._numerics.profile_covariance import covariance_limits
 from skmixed._numerics.profile_ratio import ratio_limits
+from skmixed._numerics.ratio import RatioCriterion
 from skmixed._numerics.region import ProfileLimits, Region, log_sigma2_step
 
 # As a fit has them by default.
@@ -42,8 +43,8 @@ def profile_limits(problem: Problem, *, level: float) -> ProfileLimits:
     region = Region.around(criterion, optimum.Lambda, level)
     if pooled:
         return pooled_limits(region)
-    if len(problem.C) == 1:
-        return ratio_limits(region, optimum.Lambda[0, 0] ** 2)
+    if isinstance(criterion, RatioCriterion):
+        return ratio_limits(region, criterion, optimum.Lambda[0, 0] ** 2)
     return covariance_limits(region, optimum.Lambda)
 
 

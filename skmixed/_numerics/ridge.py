@@ -144,12 +144,11 @@ class Ridge:
         """
         start = float(self.estimate[self.target])
         last = np.inf if end is None else side * (end - start)
-        inner, outer, home = 0.0, np.inf, point  # distances from the estimate
+        # distances from the estimate within and beyond the limit, and the point at the first
+        inner, outer, home = 0.0, np.inf, point
         for _ in range(MAX_STEPS):
-            distance, step = (
-                side * (float(point.phi[self.target]) - start),
-                self.step(point, side),
-            )
+            distance = side * (float(point.phi[self.target]) - start)
+            step = self.step(point, side)
             if point.profile <= self.lowest + self.rise:
                 inner, home = distance, point
                 if outer - inner <= TOL * outer:  # the ridge has led to a lower one meanwhile
