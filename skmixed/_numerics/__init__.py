@@ -9,8 +9,14 @@ Data flow one way: rows -> moments -> problem -> optimum -> solution.
 `ratio`              the criterion for one random column; `ratio_search`, its minimum
 `covariance`         the criterion for several; `covariance_search`, its minimum
 `small_matrices`     linear algebra on many small matrices at once
+`quadratic`          the quadratic model of a criterion behind each Newton step
 `estimate`           the choice between the two
 `solution`           what follows: coefficients, variances, random effects
+`profile`            profile-likelihood limits: extremes over the likelihood `region`;
+                     `profile_ratio` for one random column, for several
+                     `profile_covariance`, of which fixed effects (`profile_fixed`) alternate
+                     with refits and the others follow a `ridge` in
+                     `covariance_coordinates`
 `inference`          degrees of freedom of the fixed effects
 `prediction`         variances of predictions and random effects
 `pooling`            group effects without the other groups

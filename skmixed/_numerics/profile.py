@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
-from skmixed._numerics.criterion import Criterion, Optimum
 from skmixed._numerics.estimate import estimate
 from skmixed._numerics.problem import Problem
 from skmixed._numerics.profile_covariance import covariance_limits
 from skmixed._numerics.profile_ratio import ratio_limits
+from skmixed._numerics.ratio import RatioCriterion
 from skmixed._numerics.region import ProfileLimits, Region, log_sigma2_step
 
 # As a fit has them by default.
@@ -38,31 +36,24 @@ def profile_limits(problem: Problem, *, level: float) -> ProfileLimits:
     ProfileLimits
     """
     criterion, optimum = estimate(problem, reml=False, tol=TOL, max_iter=MAX_ITER)
-    if not _has_limits(criterion, optimum):
-        return ProfileLimits.from_kept(problem)
+    pooled = problem.C.size == 0
+    identified = not criterion.is_perfect and (pooled or criterion.is_identified)
+    if not identified or not optimum.converged:
+        return ProfileLimits.from_kept(problem, converged=optimum.converged)
     region = Region.around(criterion, optimum.Lambda, level)
-    if len(problem.C) == 0:
-        limits = pooled_limits(region)
-    elif len(problem.C) == 1:
-        limits = ratio_limits(region, optimum.Lambda[0, 0] ** 2)
-    else:
-        limits = covariance_limits(region, optimum.Lambda)
-    return replace(limits, converged=limits.converged and optimum.converged)
-
-
-def _has_limits(criterion: Criterion, optimum: Optimum) -> bool:
-    pooled = len(criterion.problem.C) == 0
-    return (
-        not criterion.is_perfect and not optimum.beyond and (pooled or criterion.is_identified)
-    )
+    if pooled:
+        return pooled_limits(region)
+    if isinstance(criterion, RatioCriterion):
+        return ratio_limits(region, criterion, optimum.Lambda[0, 0] ** 2)
+    return covariance_limits(region, optimum.Lambda)
 
 
 def pooled_limits(region: Region) -> ProfileLimits:
     """Find the limits of a model without random effects, in closed form."""
-    section = region.section(*region.criterion.eliminate(np.zeros((0, 0))))
-    side = np.array([-1.0, 1.0])
+    problem, side = region.criterion.problem, np.array([-1.0, 1.0])
+    section = region.section(0.0, problem.T)
     return ProfileLimits.from_kept(
-        region.criterion.problem,
+        problem,
         fixed=section.beta[:, None] + side * section.half_width[:, None],
         sigma2=np.exp(section.log_sigma2 + log_sigma2_step(section.slack, side)),
     )

@@ -1,4 +1,11 @@
-"""Profile-likelihood limits of a model with several random columns."""
+"""Profile-likelihood limits of a model with several random columns.
+
+All are found from the optimum outwards: those of a fixed effect by refits with the effect held
+at a limit, alternating with that limit in closed form; those of sigma2, of a standard
+deviation and of a correlation by following the least deviance at each value of it. With few
+groups the deviance may have several minima for one value, so that from each limit found a
+lower one is looked for from other starts.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +26,7 @@ from skmixed._numerics.ridge import Ridge
 from skmixed._numerics.small_matrices import multiply
 
 SIDES = (-1, 1)
-# Variance ratios to start from at a limit found, since with few groups the deviance may have
-# several minima there, too.
+# Variance ratios to start from at a limit found, if groups are few.
 STARTS = (30.0, 0.05)
 # How well the model without a random effect is fitted, in units of the deviance.
 TOL = 1e-6
@@ -33,7 +39,7 @@ def covariance_limits(region: Region, Lambda: Array) -> ProfileLimits:
     Parameters
     ----------
     region : Region
-        Of a `CovarianceCriterion`.
+        The likelihood region.
     Lambda : ndarray of shape (q, q)
         Factor of the Psi of least deviance.
 
@@ -84,8 +90,7 @@ class _Search:
 
     @property
     def criterion(self) -> CovarianceCriterion:
-        assert isinstance(self.region.criterion, CovarianceCriterion)
-        return self.region.criterion
+        return CovarianceCriterion(self.region.criterion.problem, reml=False)
 
     @property
     def rows(self) -> Array:

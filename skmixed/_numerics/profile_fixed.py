@@ -51,9 +51,12 @@ class FixedEffect:
         """
         limit = self.alternate(side, Lambda)
         for start in starts:
+            if np.isnan(limit):
+                break
             Lambda = self.refit(limit, start)
             reach, half_width = self.reach(side, Lambda)
-            if side * (reach - limit) > TOL * half_width:
+            within = half_width > 0
+            if within and side * (reach - limit) > TOL * half_width:
                 limit = self.alternate(side, Lambda)
         return limit
 
@@ -68,7 +71,10 @@ class FixedEffect:
         return np.nan
 
     def reach(self, side: int, Lambda: Array) -> tuple[float, float]:
-        """Return the limit at given Psi, and its distance from the best value there."""
+        """Return the limit at given Psi, and its distance from the best value there.
+
+        That is 0 where no point of the region has this Psi.
+        """
         section = self.region.section(*self.region.criterion.eliminate(Lambda))
         half_width = float(section.half_width[self.k])
         return float(section.beta[self.k]) + side * half_width, half_width

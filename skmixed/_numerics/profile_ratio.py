@@ -35,16 +35,18 @@ SCAN_STEP = 0.5
 MORE = 2.0
 # Points among which the best is looked for, and distances of three points on a parabola.
 POINTS = 64
-SPACINGS = np.pi / POINTS / np.array([1.0, 16.0, 256.0])
+SPACINGS = np.pi / POINTS / np.array([1.0, 4.0, 16.0, 64.0])
 
 
-def ratio_limits(region: Region, psi: float) -> ProfileLimits:
+def ratio_limits(region: Region, criterion: RatioCriterion, psi: float) -> ProfileLimits:
     """Find the limits of all parameters of a model with one random column.
 
     Parameters
     ----------
     region : Region
-        Of a `RatioCriterion`.
+        The likelihood region.
+    criterion : RatioCriterion
+        The ML deviance.
     psi : float
         The variance ratio of least deviance.
 
@@ -52,7 +54,7 @@ def ratio_limits(region: Region, psi: float) -> ProfileLimits:
     -------
     ProfileLimits
     """
-    line = _Line(region)
+    line = _Line(region, criterion)
     best = line.x(psi)
     curve = line.interpolate(*line.scan(best))
     low, high = curve.stretch(best)
@@ -65,7 +67,7 @@ def ratio_limits(region: Region, psi: float) -> ProfileLimits:
     fixed, sigma2, variance = np.split(curve.side * _maxima(reach), [-4, -2])
     if high == line.end:
         variance[1] = np.inf
-    problem = region.criterion.problem
+    problem = criterion.problem
     unit = abs(problem.random_backmap[problem.random_kept, 0])
     return ProfileLimits.from_kept(
         problem, fixed=fixed.reshape(2, -1).T, sigma2=sigma2, sd=unit * np.sqrt(variance)
@@ -90,9 +92,8 @@ def _maxima(functions: Callable[[Array], Array]) -> Array:
 class _Line:
     """The half-line of psi, in x = log(1 + psi u_max)."""
 
-    def __init__(self, region: Region) -> None:
-        assert isinstance(region.criterion, RatioCriterion)
-        self.region, self.criterion = region, region.criterion
+    def __init__(self, region: Region, criterion: RatioCriterion) -> None:
+        self.region, self.criterion = region, criterion
         self.unit = 1 / float(self.criterion.u.max())
         self.end = self.x(LARGEST_SD_RATIO**2)
 

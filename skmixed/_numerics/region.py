@@ -131,7 +131,7 @@ class ProfileLimits:
         Correlations of the random effects; exactly -1 or 1 if such a model is within the
         region, as where one of the two effects may be absent.
     converged : bool
-        Whether the search for each limit ended; those that were not found are NaN.
+        Whether the model converged, and the search for each limit; what was not found is NaN.
     """
 
     fixed: Array

@@ -115,8 +115,8 @@ class Ridge:
         Returns
         -------
         float
-            The value of the coordinate; `end` if the bound is not reached before; infinite if
-            it is not reached at all; NaN if the search failed.
+            The value of the coordinate; `end` if the bound is not reached before; -infinity if
+            it is log sigma2 and the bound is not reached at all; NaN if the search failed.
         """
         limit = self.follow(self.point(self.estimate), side, end)
         for start in starts:
@@ -144,12 +144,11 @@ class Ridge:
         """
         start = float(self.estimate[self.target])
         last = np.inf if end is None else side * (end - start)
-        inner, outer, home = 0.0, np.inf, point  # distances from the estimate
+        # distances from the estimate within and beyond the limit, and the point at the first
+        inner, outer, home = 0.0, np.inf, point
         for _ in range(MAX_STEPS):
-            distance, step = (
-                side * (float(point.phi[self.target]) - start),
-                self.step(point, side),
-            )
+            distance = side * (float(point.phi[self.target]) - start)
+            step = self.step(point, side)
             if point.profile <= self.lowest + self.rise:
                 inner, home = distance, point
                 if outer - inner <= TOL * outer:  # the ridge has led to a lower one meanwhile
@@ -167,7 +166,8 @@ class Ridge:
                 further = (inner + outer) / 2 if outer < np.inf else inner + longest
             phi = self.moved(point, side * (min(further, last) - distance))
             if self.coordinates.sd_ratio(phi) >= LARGEST_SD_RATIO:
-                return side * np.inf
+                # sigma2 may go to 0 if no group has more rows than random effects
+                return -np.inf if self.target == len(phi) - 1 else np.nan
             point = self.settled(self.point(phi))
         return np.nan
 
