@@ -139,14 +139,31 @@ class GroupedMoments:
         if self.n < other.n:  # the shift of most rows is near most rows
             return other + self
         other = other.around(self.shift)
-        labels = np.union1d(self.labels, other.labels)
+        labels, *positions = _merge(self.labels, other.labels)
         counts = np.zeros(len(labels), dtype=np.intp)
         C = np.zeros((*self.C.shape[:2], len(labels)))
-        for part in (self, other):
-            position = np.searchsorted(labels, part.labels)
+        for part, position in zip((self, other), positions, strict=True):
             counts[position] += part.n_rows
             C[..., position] += part.C
         return replace(self, labels=labels, n_rows=counts, T=self.T + other.T, C=C)
+
+
+def _merge(
+    one: NDArray[Any], other: NDArray[Any]
+) -> tuple[NDArray[Any], NDArray[np.intp], NDArray[np.intp]]:
+    """Union of sorted labels, and the positions in it of both.
+
+    A search in place of a sort: labels are often long strings, and mostly known already.
+    """
+    dtype = np.result_type(one, other)
+    one, other = one.astype(dtype, copy=False), other.astype(dtype, copy=False)
+    before = np.searchsorted(one, other)
+    new = before == len(one)
+    new[~new] = one[before[~new]] != other[~new]
+    position = before + np.cumsum(new) - new
+    from_one = np.ones(len(one) + np.count_nonzero(new), dtype=bool)
+    from_one[position[new]] = False
+    return np.insert(one, before[new], other[new]), np.flatnonzero(from_one), position
 
 
 def _dense(X: Any) -> NDArray[Any]:

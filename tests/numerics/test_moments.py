@@ -91,6 +91,37 @@ def test_sum_of_batches_is_the_whole(rows):
     np.testing.assert_allclose(total.C, whole.C, rtol=1e-9, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ([], [1, 2]),
+        ([1, 2], [1, 2]),
+        ([2, 4, 6], [1, 2, 3, 6, 7]),
+        ([2, 4], [1.0, 4.0, 5.0]),
+        (["b"], ["a", "bb", "long"]),
+        (np.array(["a", "c"], dtype=object), ["b", "c"]),
+        (np.array(["2020-01-02"], "M8[D]"), np.array(["2020-01-01T10:00"], "M8[s]")),
+    ],
+    ids=["none", "same", "integers", "floats", "text", "objects", "dates"],
+)
+def test_labels_of_both_are_aligned(one, other):
+    def moments(labels):
+        n = len(labels)
+        return GroupedMoments.from_rows(
+            np.ones((n, 0)), np.arange(n) + 1.0, np.arange(n), np.asarray(labels)
+        ).around(np.zeros(2))
+
+    for first, second in [(one, other), (other, one)]:
+        found = moments(first) + moments(second)
+        expected = np.union1d(first, second)
+        np.testing.assert_array_equal(found.labels, expected)
+        sums = [
+            sum(y for part in (first, second) for y, g in enumerate(part, 1) if g == label)
+            for label in expected
+        ]
+        np.testing.assert_allclose(found.around(np.zeros(2)).C[0, 1], sums)
+
+
 def test_moments_of_other_columns_cannot_be_added(rows):
     X, y, codes = rows
     one = GroupedMoments.from_rows(X, y, codes, np.arange(6))
