@@ -63,8 +63,8 @@ others = {
 }
 
 # %%
-# One call fits all of them: two questions, five folds, two repeats. The text ends with findings,
-# each with its numbers.
+# One call fits all of them: two questions, five folds, two repeats. The text ends with
+# findings, each with its numbers.
 comparison = compare_pooling(X, y, group_by="shop", estimators=others, random_state=0, n_jobs=2)
 print(comparison)
 
