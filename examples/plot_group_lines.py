@@ -38,4 +38,4 @@ GroupLinesDisplay.from_estimator(
 # %%
 picture = Path("group_lines.png")
 panels.savefig(picture, dpi=120)
-print(f"\nPicture saved as {picture.resolve()}")
+print(f"\nPicture saved as {picture}")

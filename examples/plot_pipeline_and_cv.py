@@ -221,7 +221,7 @@ figure.legend(
 )
 picture = Path("pipeline_and_cv.png")
 figure.savefig(picture, dpi=120)
-print(f"\nPicture saved as {picture.resolve()}")
+print(f"\nPicture saved as {picture}")
 
 # %%
 # The result. For known schools every search chose slopes, though they lower the error by a

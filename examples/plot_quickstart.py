@@ -85,7 +85,7 @@ axes[1].set_title("Small schools are shrunk more")
 figure.colorbar(points, label="pupils in the school")
 picture = Path("school_effects.png")
 figure.savefig(picture, dpi=120)
-print(f"\nPicture saved as {picture.resolve()}")
+print(f"\nPicture saved as {picture}")
 
 # %%
 # The result. Where schools are known, shrunken effects beat both extremes. Of new schools no

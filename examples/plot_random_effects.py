@@ -44,4 +44,4 @@ ax.set_xlabel("school effect (points)")
 # %%
 picture = Path("random_effects.png")
 display.figure_.savefig(picture, dpi=120)
-print(f"\nPicture saved as {picture.resolve()}")
+print(f"\nPicture saved as {picture}")

@@ -63,4 +63,4 @@ ax.set(
 ax.legend(frameon=False, loc="upper left")
 picture = Path("random_slopes.png")
 figure.savefig(picture, dpi=120)
-print(f"\nPicture saved as {picture.resolve()}")
+print(f"\nPicture saved as {picture}")

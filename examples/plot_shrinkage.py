@@ -61,4 +61,4 @@ axes[1].set_title("slowing down per day (ms)", loc="left")
 # %%
 picture = Path("shrinkage.png")
 display.figure_.savefig(picture, dpi=120)
-print(f"\nPicture saved as {picture.resolve()}")
+print(f"\nPicture saved as {picture}")

@@ -37,4 +37,4 @@ ResidualsDisplay.from_predictions(y, model.predict_population(X), groups=school,
 # %%
 picture = Path("variance_and_residuals.png")
 residuals.figure_.savefig(picture, dpi=120)
-print(f"\nPicture saved as {picture.resolve()}")
+print(f"\nPicture saved as {picture}")

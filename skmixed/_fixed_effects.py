@@ -11,6 +11,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from skmixed._base import INTERCEPT, BaseGroupedRegressor
 from skmixed._columns import find_feature_columns
+from skmixed._dask import predict_partitions
+from skmixed._dask_partitions import is_dask
 from skmixed._messages import warn_about_regression
 from skmixed._numerics.fixed_effects import solve_fixed_effects, solve_pooled
 from skmixed._numerics.problem import make_problem
@@ -117,7 +119,7 @@ class FixedEffectsRegressor(BaseLeastSquaresRegressor):
         Number of groups.
     n_features_in_ : int
         Number of columns seen in `fit`, the group column included.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, if X has names that are all strings.
 
     Warns
@@ -251,7 +253,7 @@ class PooledRegressor(BaseLeastSquaresRegressor):
         Akaike's and Schwarz's criterion; the residual variance counts as a parameter.
     n_features_in_ : int
         Number of columns seen in `fit`, the group column included.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, if X has names that are all strings.
 
     Warns
@@ -308,6 +310,8 @@ class PooledRegressor(BaseLeastSquaresRegressor):
         ndarray of shape (n_rows,)
             Predicted values.
         """
+        if is_dask(X):
+            return predict_partitions(self, X, groups)
         check_is_fitted(self)
         X, _ = self._check_rows(X, groups=groups, reset=False)
         return self._predict_fixed(X)
@@ -322,5 +326,6 @@ class PooledRegressor(BaseLeastSquaresRegressor):
     def _fit_moments(self, moments):
         problem = make_problem(moments, fit_intercept=self.fit_intercept)
         self._store_regression(solve_pooled(problem), moments.n)
+        self._moments = moments  # to compare with models of the same rows
         warn_about_regression(self, np.zeros_like(problem.dependent), problem.dependent)
         return self

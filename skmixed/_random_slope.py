@@ -114,7 +114,7 @@ class RandomSlopeRegressor(BaseMixedRegressor):
         Newton steps taken.
     n_features_in_ : int
         Number of columns seen in `fit`, the group column included.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, if X has names that are all strings.
 
     Warns

@@ -60,9 +60,9 @@ def likelihood_ratio_test(small, large):
     Parameters
     ----------
     small, large : fitted estimators
-        Mixed models fitted to the same rows by the same method. A model that was fitted
-        without groups is one whose variance between groups is 0. Models that differ in fixed
-        effects must be fitted by ``method="ml"``.
+        Mixed models fitted to the same rows by the same method, or a `PooledRegressor`, which
+        is a fit by ML with a variance between groups of 0. Models that differ in fixed effects
+        must be fitted by ``method="ml"``.
 
     Returns
     -------
@@ -104,10 +104,17 @@ def likelihood_ratio_test(small, large):
     """
     for model in (small, large):
         check_is_fitted(model)
+        if not hasattr(model, "_moments"):
+            raise ValueError(
+                "`small` and `large` must be mixed models or a PooledRegressor, but got "
+                f"{type(model).__name__}. Fixed effects for groups are not nested in random "
+                "ones: see compare_slopes."
+            )
     _check_same_rows(small, large)
     _check_nested(small, large)
     statistic = 2 * (large.log_likelihood_ - small.log_likelihood_)
-    if not np.isfinite(statistic) or statistic < -ROUNDING * (1 + abs(small.criterion_)):
+    rounding = ROUNDING * (1 + abs(small.log_likelihood_))
+    if not np.isfinite(statistic) or statistic < -rounding:
         raise ValueError(
             "The log-likelihood of `large` must be at least that of `small`, but got "
             f"{large.log_likelihood_:.6g} and {small.log_likelihood_:.6g}. Check that both "
@@ -126,19 +133,23 @@ def _tail(statistic, df):
 
 
 def _n_parameters(model):
-    return round((model.aic_ - model.criterion_) / 2)
+    return round(model.aic_ / 2 + model.log_likelihood_)
 
 
 def _check_same_rows(small, large):
     """Compare what is known of y, and the groups: the rows themselves are not kept."""
     same_y = np.allclose(_sums_of_y(small), _sums_of_y(large), rtol=SAME, atol=0)
-    if not same_y or not (small.n_groups_ == 0 or _same_groups(small, large)):
+    if not same_y or not (_n_groups(small) == 0 or _same_groups(small, large)):
         raise ValueError(
             "Both models must be fitted to the same rows, weights and groups, but got "
-            f"{small._n_rows:g} rows in {small.n_groups_} groups and {large._n_rows:g} rows in "
-            f"{large.n_groups_} groups, or another y. Fit both to the same data; rows with "
-            "missing values must be dropped from both."
+            f"{small._moments.n:g} rows in {_n_groups(small)} groups and "
+            f"{large._moments.n:g} rows in {_n_groups(large)} groups, or another y. Fit both "
+            "to the same data; rows with missing values must be dropped from both."
         )
+
+
+def _n_groups(model):
+    return len(model._moments.labels)
 
 
 def _sums_of_y(model):
@@ -150,18 +161,21 @@ def _sums_of_y(model):
 
 
 def _same_groups(small, large):
-    sizes = [model.group_sizes_.astype(float) for model in (small, large)]
-    return sizes[0].equals(sizes[1])
+    sums = [model._moments for model in (small, large)]
+    same_labels = np.array_equal(sums[0].labels, sums[1].labels)
+    return same_labels and np.allclose(sums[0].sizes, sums[1].sizes, rtol=SAME, atol=0)
 
 
 def _check_nested(small, large):
-    if small.method != large.method:
+    method = [getattr(model, "method", "ml") for model in (small, large)]
+    if method[0] != method[1]:
         raise ValueError(
             "Both models must be fitted by the same method, but got "
-            f"method={small.method!r} and {large.method!r}. Fit both with method='ml'."
+            f"method={method[0]!r} and {method[1]!r}. Fit both with method='ml', which is that "
+            "of PooledRegressor, too."
         )
     fixed = [_fixed_terms(model) for model in (small, large)]
-    if small.method == "reml" and fixed[0] != fixed[1]:
+    if method[0] == "reml" and fixed[0] != fixed[1]:
         only = ", ".join(sorted(fixed[0] ^ fixed[1]))
         raise ValueError(
             "Likelihoods of REML fits can be compared only if the fixed effects are the same, "
@@ -184,11 +198,11 @@ def _fixed_terms(model):
 
 
 def _random_terms(model):
-    return set(model.random_effects_cov_.index) if model.n_groups_ else set()
+    return set(model.random_effects_cov_.index) if _n_groups(model) else set()
 
 
 def _is_correlated(model):
-    return model.n_groups_ > 0 and len(model.theta_) > len(model.random_effects_cov_)
+    return _n_groups(model) > 0 and len(model.theta_) > len(model.random_effects_cov_)
 
 
 def _reference_distribution(small, large, df):
@@ -198,8 +212,8 @@ def _reference_distribution(small, large, df):
     added = len(_random_terms(large) - _random_terms(small))
     if added == 0:
         return {df: 1.0}, f"The p-value is from chi-square with df = {df}."
-    one_by_one = _is_correlated(small) == _is_correlated(large) or len(_random_terms(small)) < 2
-    if added == 1 and one_by_one:
+    alike = _is_correlated(small) == _is_correlated(large)
+    if added == 1 and (alike or len(_random_terms(small)) < 2):
         return {df - 1: 0.5, df: 0.5}, (
             "The smaller model has a variance on its boundary, 0, so the p-value is from an "
             f"equal mixture of chi-square with df = {df - 1} and df = {df}."

@@ -85,7 +85,7 @@ class WithinBetween(PacksTables, TransformerMixin, BaseEstimator):
         no groups.
     n_features_in_ : int
         Number of columns seen in `fit`, the group column included.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, if X has names that are all strings.
 
     Warns
@@ -278,7 +278,7 @@ class WithinBetween(PacksTables, TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        input_features : array-like of shape (n_features_in_,), optional
+        input_features : array-like of shape (`n_features_in_`,), optional
             Names of the columns of X, if `fit` was given none.
 
         Returns

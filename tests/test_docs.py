@@ -1,9 +1,7 @@
+import contextlib
+import io
 import re
 from pathlib import Path
-
-import matplotlib
-
-matplotlib.use("agg")
 
 import pandas as pd
 import pytest
@@ -12,16 +10,37 @@ import sklearn
 from skmixed.datasets import make_mixed_regression
 
 DOCS = Path(__file__).parents[1] / "docs"
+# A block of code, and what it prints
+BLOCK = re.compile(r"```python\n(.*?)```(?:\n+```text\n(.*?)```)?", re.S)
+# Pages whose code works on the reader's own data, so that they cannot show what it prints
+OF_A_READER = ("comparing.md", "composition.md")
+PAGES = [path.name for path in sorted(DOCS.glob("*.md")) if BLOCK.search(path.read_text())]
 
 
-@pytest.mark.parametrize(("page", "n_blocks"), [("composition", 3), ("comparing", 2)])
-def test_code_of_a_page_runs(page, n_blocks):
+@pytest.mark.parametrize("page", PAGES)
+def test_code_runs_and_prints_what_is_shown(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    names = data_of_a_reader() if page in OF_A_READER else {}
+    for code, expected in BLOCK.findall((DOCS / page).read_text()):
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed), sklearn.config_context():
+            exec(code, names)
+        if page not in OF_A_READER:
+            assert lines(printed.getvalue()) == lines(expected)
+
+
+def test_links_between_pages_work():
+    for page in DOCS.glob("*.md"):
+        for target in re.findall(r"\]\((?!http)([^)#]+\.md)[^)]*\)", page.read_text()):
+            assert (DOCS / target).exists(), f"{page.name}: {target}"
+
+
+def data_of_a_reader():
     X, y, groups = make_mixed_regression(200, 6, 8, random_state=0)
     frame = pd.DataFrame(X, columns=list("abcdef")).assign(school=groups)
-    names = {"X": X, "y": y, "groups": groups, "frame": frame}
-    blocks = re.findall(r"```python\n(.*?)```", (DOCS / f"{page}.md").read_text(), re.S)
-    with sklearn.config_context():
-        for block in blocks:
-            exec(block, names)
-            sklearn.set_config(enable_metadata_routing=False)
-    assert len(blocks) == n_blocks
+    return {"X": X, "y": y, "groups": groups, "frame": frame}
+
+
+def lines(text):
+    return [line.rstrip() for line in text.splitlines()]

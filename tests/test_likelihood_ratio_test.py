@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from skmixed import RandomInterceptRegressor, RandomSlopeRegressor
+from skmixed import (
+    FixedEffectsRegressor,
+    PooledRegressor,
+    RandomInterceptRegressor,
+    RandomSlopeRegressor,
+)
 from skmixed.datasets import load_sleepstudy, make_mixed_regression
 from skmixed.exceptions import MissingGroupsWarning
 from skmixed.inference import likelihood_ratio_test
@@ -59,6 +64,19 @@ def test_fixed_effects_by_ml(rows):
         small, RandomSlopeRegressor("Days", method="ml").fit(X, y, subject)
     )
     assert both.weights == {2: 0.5, 3: 0.5}
+
+
+def test_a_pooled_regression_is_a_model_without_variance_between_groups(rows):
+    X, y, subject = rows
+    pooled = PooledRegressor().fit(X, y, subject)
+    level = RandomInterceptRegressor(method="ml").fit(X, y, subject)
+    test = likelihood_ratio_test(pooled, level)
+    assert test.weights == {0: 0.5, 1: 0.5}
+    assert test.statistic == pytest.approx(2 * (level.log_likelihood_ - pooled.log_likelihood_))
+    with pytest.raises(ValueError, match="method='ml', which is that of PooledRegressor"):
+        likelihood_ratio_test(pooled, RandomInterceptRegressor().fit(X, y, subject))
+    with pytest.raises(ValueError, match="but got FixedEffectsRegressor"):
+        likelihood_ratio_test(pooled, FixedEffectsRegressor().fit(X, y, subject))
 
 
 def test_it_prints_both_models(models):
