@@ -166,11 +166,11 @@ def compare_pooling(
     coverage and width of 95% intervals, too, from a normal distribution.
 
     Folds of a cross-validation share most of their training rows, so that differences between
-    scores vary less from fold to fold than from data set to data set, and the usual standard
-    error of a mean is too small. That of Nadeau and Bengio is taken, for folds repeated as by
-    Bouckaert and Frank: for differences with variance s2 in J folds it is
+    scores may vary less from fold to fold than from data set to data set, and the usual
+    standard error of a mean can be far too small. That of Nadeau and Bengio is taken, for folds
+    repeated as by Bouckaert and Frank: for differences with variance s2 in J folds it is
     ``sqrt((1 / J + n_test / n_train) s2)``, to be compared with t with J - 1 degrees of
-    freedom.
+    freedom. It is approximate, and often too large; no estimate is unbiased.
 
     References
     ----------
