@@ -17,7 +17,7 @@ class PoolingDisplay:
 
     Parameters
     ----------
-    summary, cannot : DataFrame
+    summary : DataFrame
         As in `PoolingComparison`.
 
     Attributes
@@ -32,9 +32,8 @@ class PoolingDisplay:
         Dot and bar of each regime and model that has a score.
     """
 
-    def __init__(self, *, summary, cannot):
+    def __init__(self, *, summary):
         self.summary = summary
-        self.cannot = cannot
 
     def plot(self, ax=None):
         """Draw both panels.

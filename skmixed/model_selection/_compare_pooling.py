@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from inspect import signature
 from numbers import Integral
@@ -165,11 +166,11 @@ def compare_pooling(
     coverage and width of 95% intervals, too, from a normal distribution.
 
     Folds of a cross-validation share most of their training rows, so that differences between
-    scores vary less from fold to fold than from data set to data set, and the usual standard
-    error of a mean is too small. That of Nadeau and Bengio is taken, for folds repeated as by
-    Bouckaert and Frank: for differences with variance s2 in J folds it is
+    scores may vary less from fold to fold than from data set to data set, and the usual
+    standard error of a mean can be far too small. That of Nadeau and Bengio is taken, for folds
+    repeated as by Bouckaert and Frank: for differences with variance s2 in J folds it is
     ``sqrt((1 / J + n_test / n_train) s2)``, to be compared with t with J - 1 degrees of
-    freedom.
+    freedom. It is approximate, and often too large; no estimate is unbiased.
 
     References
     ----------
@@ -228,8 +229,7 @@ def _check_groups(X, y, groups, group_by):
         raise ValueError(NO_GROUPS)
     if groups is not None and group_by is not None:
         raise ValueError(GIVEN_TWICE.format(group_by=group_by))
-    X = as_table(X)
-    indexable(X, y)
+    X, _ = indexable(as_table(X), y)
     if group_by is not None:
         groups = split_group_column(X, group_by)[1]
     name = getattr(groups, "name", None)
@@ -280,10 +280,10 @@ def _models(X, group_by, slopes, estimators):
         models[FIXED_SLOPES] = FixedEffectsRegressor(slopes, group_by=group_by)
         models[SLOPES] = RandomSlopeRegressor(slopes, group_by=group_by)
     for name, estimator in (estimators or {}).items():
-        if not isinstance(name, str) or name in models:
+        if not isinstance(name, str) or name in OURS:
             raise ValueError(
                 f"`estimators` must have names that are strings other than "
-                f"{', '.join(map(repr, models))}, but got {name!r}. Rename it."
+                f"{', '.join(map(repr, OURS))}, but got {name!r}. Rename it."
             )
         if not (hasattr(estimator, "fit") and hasattr(estimator, "predict")):
             raise ValueError(
@@ -327,9 +327,7 @@ def _fit_and_predict(estimator, X, y, groups, split, caught):
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         try:
-            start = perf_counter()
-            _fit(estimator, _safe_indexing(X, train), y[train], groups[train])
-            seconds = perf_counter() - start
+            seconds = _fit(estimator, _safe_indexing(X, train), y[train], groups[train])
             model = predicting_model(estimator)
             mean, std = _predict(model, _safe_indexing(X, test), groups[test])
         except caught as error:
@@ -339,10 +337,13 @@ def _fit_and_predict(estimator, X, y, groups, split, caught):
 
 
 def _fit(estimator, X, y, groups):
+    """Fit, and tell how long it took."""
     params = requested(estimator, "fit", {"groups": groups})
     # routing only where it has something to bring: TargetEncoder, for one, fails without
     with config_context(enable_metadata_routing=bool(params)):
+        start = perf_counter()
         estimator.fit(X, y, **params)
+        return perf_counter() - start
 
 
 def _predict(model, X, groups):
@@ -368,11 +369,13 @@ def _first_line(error):
     return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
 
 
-def _unique(caught):
-    lines = (
-        f"{each.category.__name__}: {str(each.message).splitlines()[0]}" for each in caught
-    )
-    return tuple(dict.fromkeys(lines))
+def _unique(warned):
+    lines = [_first_line(each.message) for each in warned]
+    return tuple({_without_numbers(line): line for line in reversed(lines)}.values())
+
+
+def _without_numbers(line):
+    return re.sub(r"\d+", "#", line)
 
 
 # ------------------------------------------------------------------------- tables of the result
@@ -398,25 +401,31 @@ def _scores(predictions, y):
 
 
 def _cannot(predictions):
-    return _messages(
+    """Errors, by regime, model and kind: of each the first message, and in how many folds."""
+    table = _messages(
         (split.regime, name, prediction.error)
         for split, name, prediction in predictions
         if prediction.error is not None
     )
+    return _count(table, by=table["kind"])
 
 
 def _warned(predictions):
-    return _messages(
+    """Warnings in the same way; those that differ in more than numbers are told apart."""
+    table = _messages(
         (split.regime, name, line)
         for split, name, prediction in predictions
         for line in prediction.warned
     )
+    return _count(table, by=table["message"].map(_without_numbers))
 
 
 def _messages(lines):
-    """One row for each regime, model and kind of message: the first, and in how many folds."""
-    frame = pd.DataFrame(lines, columns=["regime", "model", "message"])
-    kind = frame["message"].str.split(":").str[0].rename("kind")
-    grouped = frame.groupby(["regime", "model", kind], sort=False)["message"]
-    table = grouped.agg(folds="size", message="first")
-    return table.reset_index()
+    table = pd.DataFrame(lines, columns=["regime", "model", "message"], dtype=object)
+    return table.assign(kind=table["message"].str.split(":").str[0])
+
+
+def _count(table, by):
+    grouped = table.groupby(["regime", "model", "kind", by.rename("line")], sort=False)
+    counts = grouped["message"].agg(folds="size", message="first")
+    return counts.droplevel("line").reset_index()

@@ -193,7 +193,7 @@ class PoolingComparison(Printed):
         """
         from skmixed.inspection._pooling import PoolingDisplay
 
-        return PoolingDisplay(summary=self.summary, cannot=self.cannot).plot(ax)
+        return PoolingDisplay(summary=self.summary).plot(ax)
 
     def _folds(self, score):
         """Scores with a row for each fold and a column for each regime and model."""

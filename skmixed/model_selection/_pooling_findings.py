@@ -78,7 +78,7 @@ def _is_clear(difference, error, n_folds, n_tests=1):
 
 
 def decimals_for(error):
-    """Decimals that show two digits of a standard error.
+    """Count the decimals that show two digits of a standard error.
 
     Parameters
     ----------

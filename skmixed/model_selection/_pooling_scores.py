@@ -58,7 +58,7 @@ def paired_difference(scores, other, n_train, n_test):
     difference : float
         Mean of ``scores - other``.
     std_error : float
-        sqrt((1 / n_folds + n_test / n_train) s2) with the variance s2 of the differences; NaN
+        With the variance s2 of the differences sqrt((1 / n_folds + n_test / n_train) s2); NaN
         if there is but one fold.
     """
     differences = np.asarray(scores) - np.asarray(other)

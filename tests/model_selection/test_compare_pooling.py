@@ -1,4 +1,5 @@
 import re
+import warnings
 
 import matplotlib
 
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn
+from scipy.sparse import coo_array
 from scipy.stats import norm
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.compose import make_column_transformer
@@ -295,6 +297,34 @@ def test_warnings_are_told_not_shown():
     assert "fixed effects in known groups and new groups, 6 of 6 folds" in str(comparison)
 
 
+class Warner(LinearRegression):
+    """Warns of two things, one of them several times with other numbers."""
+
+    def fit(self, X, y):
+        for i in range(3):
+            warnings.warn(f"column {i} of {len(X)} rows", UserWarning, stacklevel=2)
+        warnings.warn("something else", UserWarning, stacklevel=2)
+        return super().fit(X, y)
+
+
+def test_warnings_are_counted_once_a_fold(rows):
+    comparison = compare_pooling(
+        *rows, n_splits=3, n_repeats=1, random_state=0, estimators={"loud": Warner()}
+    )
+    warned = comparison.warned.query("model == 'loud' and regime == @NEW")
+    assert set(warned["kind"]) == {"UserWarning"}
+    assert list(warned["folds"]) == [3, 3]
+    assert set(warned["message"].str[13:19]) == {"column", "someth"}
+
+
+def test_sparse_rows(rows):
+    X, y, groups = rows
+    options = {"n_splits": 3, "n_repeats": 1, "random_state": 0}
+    found = compare_pooling(coo_array(X), y, groups, **options).summary["rmse"]
+    expected = compare_pooling(X, y, groups, **options).summary["rmse"]
+    np.testing.assert_allclose(found, expected)
+
+
 def test_findings_have_their_numbers(comparison):
     findings = "\n".join(comparison.findings)
     rmse, coverage = comparison.summary["rmse"], comparison.summary["coverage"]
@@ -396,6 +426,7 @@ ERRORS = {
     "slopes": ({"slopes": [7]}, r"slopes=\[7\] must be feature columns"),
     "no slopes": ({"slopes": []}, "must name a column"),
     "name": ({"estimators": {"pooled": Ridge()}}, "but got 'pooled'. Rename it"),
+    "reserved": ({"estimators": {"random slopes": Ridge()}}, "'random slopes'. Rename"),
     "estimator": ({"estimators": {"a": StandardScaler()}}, "'a' is StandardScaler"),
     "length": ({"groups": np.zeros(3)}, "3 labels for 240 rows"),
     "folds": ({"n_splits": 1}, "n_splits"),
