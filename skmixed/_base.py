@@ -22,6 +22,8 @@ from sklearn.utils.validation import (
 )
 
 from skmixed._columns import split_group_column
+from skmixed._dask import predict_partitions, score_partitions, sum_up_partitions
+from skmixed._dask_partitions import is_dask, refuse_dask
 from skmixed._fit_measures import FitMeasuresMixin
 from skmixed._inference import InferenceMixin
 from skmixed._messages import (
@@ -108,6 +110,8 @@ class BaseGroupedRegressor(PacksTables, RegressorMixin, BaseEstimator):
         X : {array-like, sparse matrix, DataFrame} of shape (n_rows, n_columns)
             Numeric features and, if `group_by` is set, the group column. A table whose only
             column is the group gives the null model, with nothing but the level.
+            A dask array or DataFrame is summed up partition by partition on the workers; the
+            other arguments are then dask arrays, or Series with the rows of X.
         y : array-like of shape (n_rows,)
             Target.
         groups : array-like of shape (n_rows,), optional
@@ -123,6 +127,8 @@ class BaseGroupedRegressor(PacksTables, RegressorMixin, BaseEstimator):
         self : object
             The fitted estimator.
         """
+        if is_dask(X):
+            return self._fit_moments(sum_up_partitions(self, X, y, groups, sample_weight))
         rows = self._check_training_rows(X, y, groups, sample_weight)
         check_enough_rows(rows.X, rows.sample_weight, has_groups=rows.codes is not None)
         return self._fit_moments(self._sum_up(rows))
@@ -143,7 +149,8 @@ class BaseGroupedRegressor(PacksTables, RegressorMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n_rows,)
-            Predicted values.
+            Predicted values. For dask collections not computed yet: an array with the chunks
+            of X, or a Series with its index and divisions.
 
         Raises
         ------
@@ -151,6 +158,8 @@ class BaseGroupedRegressor(PacksTables, RegressorMixin, BaseEstimator):
             If the model was fitted with groups and none are given, or if there are new
             groups and ``new_groups="error"``.
         """
+        if is_dask(X):
+            return predict_partitions(self, X, groups)
         check_is_fitted(self)
         X, groups = self._check_rows(X, groups=groups, reset=False)
         return self._predict_rows(X, groups)[0]
@@ -166,8 +175,11 @@ class BaseGroupedRegressor(PacksTables, RegressorMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n_rows,)
-            Predicted values.
+            Predicted values. For dask collections not computed yet: an array with the chunks
+            of X, or a Series with its index and divisions.
         """
+        if is_dask(X):
+            return predict_partitions(self, X, method="predict_population")
         check_is_fitted(self)
         X, _ = self._check_rows(X, reset=False)
         return self._predict_fixed(X)
@@ -191,6 +203,8 @@ class BaseGroupedRegressor(PacksTables, RegressorMixin, BaseEstimator):
         float
             1 - (residual sum of squares) / (total sum of squares).
         """
+        if is_dask(X):
+            return score_partitions(self, X, y, groups, sample_weight)
         return r2_score(y, self.predict(X, groups=groups), sample_weight=sample_weight)
 
     @property
@@ -215,6 +229,7 @@ class BaseGroupedRegressor(PacksTables, RegressorMixin, BaseEstimator):
 
         Returns X, or (X, y) if y is given, and the groups.
         """
+        refuse_dask(X)
         checks = {"accept_sparse": ("csr", "csc"), "estimator": self}
         has_y = not isinstance(y, str)
         if has_y:
@@ -261,10 +276,13 @@ class BaseGroupedRegressor(PacksTables, RegressorMixin, BaseEstimator):
         sample_weight = check_weights(sample_weight, X)
         codes, labels = self._check_groups(groups, len(y))
         if reset:
-            name = getattr(groups, "name", None)
-            self._group_name = "group" if name is None else str(name) or "group"
+            self._name_group(groups)
         self._terms, self._slopes = self._name_terms(), self._find_slopes(given)
         return TrainingRows(X, y, codes, labels, sample_weight)
+
+    def _name_group(self, groups):
+        name = getattr(groups, "name", None)
+        self._group_name = "group" if name is None else str(name) or "group"
 
     def _sum_up(self, rows):
         """Rows -> moments."""
@@ -399,7 +417,9 @@ class BaseMixedRegressor(
         Returns
         -------
         ndarray of shape (n_rows,), or a pair of such arrays
-            Predicted values, and their standard deviations if `return_std`.
+            Predicted values, and their standard deviations if `return_std`. For dask
+            collections not computed yet: arrays with the chunks of X, or Series with its
+            index and divisions.
 
         Raises
         ------
@@ -409,6 +429,8 @@ class BaseMixedRegressor(
         """
         if not return_std:
             return super().predict(X, groups=groups)
+        if is_dask(X):
+            return predict_partitions(self, X, groups, return_std=True)
         y, variance = self._predict_with_variance(X, groups)
         return y, np.sqrt(variance)
 
@@ -425,11 +447,15 @@ class BaseMixedRegressor(
         Returns
         -------
         ndarray of shape (n_rows,), or a pair of such arrays
-            Predicted values, and their standard deviations if `return_std`.
+            Predicted values, and their standard deviations if `return_std`. For dask
+            collections not computed yet: arrays with the chunks of X, or Series with its
+            index and divisions.
         """
         if not return_std:
             return super().predict_population(X)
         self._check_has_groups("return_std")
+        if is_dask(X):
+            return predict_partitions(self, X, method="predict_population", return_std=True)
         X, _ = self._check_rows(X, reset=False)
         y = self._predict_fixed(X)
         variance = 1 + self._variance_of_means(X, np.full(len(y), -1))

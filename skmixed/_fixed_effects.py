@@ -11,6 +11,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from skmixed._base import INTERCEPT, BaseGroupedRegressor
 from skmixed._columns import find_feature_columns
+from skmixed._dask import predict_partitions
+from skmixed._dask_partitions import is_dask
 from skmixed._messages import warn_about_regression
 from skmixed._numerics.fixed_effects import solve_fixed_effects, solve_pooled
 from skmixed._numerics.problem import make_problem
@@ -308,6 +310,8 @@ class PooledRegressor(BaseLeastSquaresRegressor):
         ndarray of shape (n_rows,)
             Predicted values.
         """
+        if is_dask(X):
+            return predict_partitions(self, X, groups)
         check_is_fitted(self)
         X, _ = self._check_rows(X, groups=groups, reset=False)
         return self._predict_fixed(X)

@@ -127,6 +127,36 @@ SLOPES_NOT_SUMMED = (
     "The moments must have been summed for the slopes of the model, {slopes}, but were for "
     "{summed}. Name them: GroupedMoments.from_rows(..., slopes={slopes})."
 )
+NOT_FOR_DASK = (
+    "X must be an array or a table in memory, but got a dask {given}. `fit`, `predict`, "
+    "`predict_population` and `score` take dask arrays and DataFrames, too; all else goes "
+    "partition by partition: X.map_partitions(...), or X.partitions[0].compute()."
+)
+NOT_LIKE_FRAME = (
+    "`{name}` must be a dask Series, since X is a dask DataFrame, but got {given}. Take a "
+    "column of the same DataFrame, or use dask.dataframe.from_dask_array({name}, "
+    "index=X.index)."
+)
+NOT_LIKE_ARRAY = (
+    "`{name}` must be a one-dimensional dask array, since X is a dask array, but got {given}. "
+    "Use dask.array.from_array({name}, chunks=X.chunks[0]), or series.to_dask_array(lengths="
+    "True)."
+)
+OTHER_PARTITIONS = (
+    "`{name}` must have the partitions of X, or else dask must know which rows are in which, "
+    "but it has {given} partitions, X has {expected}, and dask does not know. "
+)
+UNKNOWN_DIVISIONS = "Take both from one DataFrame, or call set_index on both, so that their divisions are known."
+UNKNOWN_CHUNKS = "Call X.compute_chunk_sizes() and {name}.compute_chunk_sizes()."
+OTHER_LENGTH = (
+    "`{name}` must have one value for each row of X, but got {given} for {rows} rows (of all "
+    "rows, or of a partition)."
+)
+OTHER_ROWS = (
+    "`{name}` must have the rows of X, but in a partition its index differs from that of X. "
+    "Take both from one dask DataFrame, or give both the same index."
+)
+ALL_EMPTY = "X must have at least one row, but its {n_partitions} partitions are all empty."
 NAMED_INTERCEPT = (
     "X must not have a column named '(Intercept)', since that is the name of the model's own. "
     "Leave it out, or rename it and set fit_intercept=False."

@@ -73,7 +73,7 @@ class StreamingMixin:
         >>> round(model.icc_, 4), model.n_groups_
         (0.0475, 160)
         """
-        with _restored_on_error(self):
+        with restored_on_error(self):
             moments = self._with_batch(X, y, groups, sample_weight)
         self._unsolve()
         self._moments = moments
@@ -164,7 +164,7 @@ class StreamingMixin:
         if groups is None and self.group_by is None:
             message = MISSING_IN_PREDICT
             raise ValueError(message.format(method="update_groups", name=type(self).__name__))
-        with _restored_on_error(self):
+        with restored_on_error(self):
             fitted = self._criterion  # of the rows of the fit
             self._all_sums = self._with_batch(X, y, groups, sample_weight)
             vars(self).pop("_uncertainty", None)
@@ -239,7 +239,7 @@ def _follows_from_solving(name):
 
 
 @contextmanager
-def _restored_on_error(model):
+def restored_on_error(model):
     """Put the model back as it was if what is done to it fails."""
     before = vars(model).copy()
     try:

@@ -125,10 +125,14 @@ def number_new_groups(groups, new_rows):
 
 def check_none_missing(codes, where):
     """Refuse missing labels, whose code is -1."""
-    missing = np.count_nonzero(codes < 0)
-    if missing:
+    refuse_missing(np.count_nonzero(codes < 0), len(codes), where)
+
+
+def refuse_missing(n_missing, n_rows, where):
+    """Refuse a number of missing labels."""
+    if n_missing:
         raise ValueError(
-            f"`groups` must have a label for every row {where}, but {missing} of {len(codes)} "
+            f"`groups` must have a label for every row {where}, but {n_missing} of {n_rows} "
             "are missing (None, NaN or NA). Drop those rows, or give them a label of their "
             "own, as in groups.fillna('unknown')."
         )
@@ -172,13 +176,8 @@ def check_enough_rows(X, sample_weight, *, has_groups):
             f"X must have at least {needed} rows, two more than its {n_columns} feature "
             f"columns, but got n_samples={n_rows}. Use fewer columns or more rows."
         )
-    if sample_weight is not None and sample_weight.sum() < min(needed, n_rows):
-        raise ValueError(
-            f"`sample_weight` must sum to at least {needed}, two more than the {n_columns} "
-            f"feature columns, but sums to {sample_weight.sum():.6g}: a weight of 2 counts as "
-            "two rows. To give precisions, scale them to mean 1: "
-            "sample_weight / sample_weight.mean()."
-        )
+    if sample_weight is not None:
+        _check_enough_weight(sample_weight.sum(), n_rows, n_columns)
 
 
 def check_enough_moments(moments):
@@ -188,6 +187,18 @@ def check_enough_moments(moments):
         raise ValueError(
             f"At least {n_columns + 2} rows are needed, two more than the {n_columns} feature "
             f"columns, but the model has seen {n_rows}. Use fewer columns or more rows."
+        )
+    _check_enough_weight(moments.n, n_rows, n_columns)
+
+
+def _check_enough_weight(total, n_rows, n_columns):
+    """Refuse weights that count as fewer rows than there are."""
+    needed = n_columns + 2
+    if total < min(needed, n_rows):
+        raise ValueError(
+            f"`sample_weight` must sum to at least {needed}, two more than the {n_columns} "
+            f"feature columns, but sums to {total:.6g}: a weight of 2 counts as two rows. To "
+            "give precisions, scale them to mean 1: sample_weight / sample_weight.mean()."
         )
 
 

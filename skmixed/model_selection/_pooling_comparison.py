@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from skmixed._summary import Printed
-from skmixed.model_selection._pooling_findings import find
+from skmixed.model_selection._pooling_findings import decimals_for, find
 from skmixed.model_selection._pooling_names import KNOWN, REGIMES
 from skmixed.model_selection._pooling_scores import MEASURES, paired_difference
 
@@ -209,7 +209,8 @@ class PoolingComparison(Printed):
         for regime, title in REGIMES.items():
             yield title, _as_text(self.summary.loc[regime])
         sizes = self.by_group_size
-        text = sizes.map("{:.4g}".format).where(sizes.notna(), "")
+        decimals = decimals_for(sizes.drop(columns="share").min().min() / 100)
+        text = sizes.map(f"{{:.{decimals}f}}".format).where(sizes.notna(), "")
         text["share"] = sizes["share"].map("{:.0%}".format)
         yield "RMSE in known groups, by rows of the group in training", text
 
@@ -233,8 +234,7 @@ class PoolingComparison(Printed):
 
 def _as_text(table):
     """RMSE and its differences to two digits of the standard error; no empty columns."""
-    error = table["std_error"].where(table["std_error"] > 0).min()
-    decimals = 3 if np.isnan(error) else int(np.clip(1 - np.floor(np.log10(error)), 0, 8))
+    decimals = decimals_for(table["std_error"].where(table["std_error"] > 0).min())
     forms = dict.fromkeys(["rmse", "mae", "difference", "std_error"], f"{{:.{decimals}f}}")
     forms["width"] = "{:.4g}"
     text = pd.DataFrame(

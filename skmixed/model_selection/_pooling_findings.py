@@ -63,7 +63,7 @@ def _verdict(comparison, regime, model, rival):
     n_folds = comparison.scores.groupby(["repeat", "fold"]).ngroups
     winner, loser = (model, rival) if difference < 0 else (rival, model)
     rmse = comparison.summary.loc[regime, "rmse"]
-    decimals = _decimals(error)
+    decimals = decimals_for(error)
     against = f"{rmse[winner]:.{decimals}f} against {rmse[loser]:.{decimals}f}"
     gap = f"{abs(difference):.{decimals}f} (SE {error:.{decimals}f})"
     if _is_clear(difference, error, n_folds):
@@ -77,8 +77,19 @@ def _is_clear(difference, error, n_folds, n_tests=1):
     return n_folds > 1 and abs(difference) > t.isf(tail, n_folds - 1) * error
 
 
-def _decimals(error):
-    """Two digits of the standard error."""
+def decimals_for(error):
+    """Decimals that show two digits of a standard error.
+
+    Parameters
+    ----------
+    error : float
+        A number, or NaN.
+
+    Returns
+    -------
+    int
+        From 0 to 8.
+    """
     return int(np.clip(1 - np.floor(np.log10(error)), 0, 8)) if error > 0 else 3
 
 
@@ -92,8 +103,9 @@ def _for_whom(comparison, model, rival):
     widest = max(clear or gaps, key=lambda rows: abs(gaps[rows][0]))
     (difference, error, _), row = gaps[widest], table.loc[widest]
     winner, loser = (model, rival) if difference < 0 else (rival, model)
-    decimals = _decimals(error)
-    where = f"in groups of {widest} training rows ({row['share']:.0%} of the rows)"
+    decimals = decimals_for(error)
+    unit = "row" if widest == "1" else "rows"
+    where = f"in groups of {widest} {unit} in training ({row['share']:.0%} of the tests)"
     numbers = (
         f"RMSE {row[winner]:.{decimals}f} of {winner} against {row[loser]:.{decimals}f}, a "
         f"difference of {abs(difference):.{decimals}f} (SE {error:.{decimals}f})"
@@ -102,7 +114,7 @@ def _for_whom(comparison, model, rival):
         yield f"For whom: the two differ most {where}: {numbers}."
     else:
         yield (
-            "For whom: no quarter of the groups tells the two apart by itself; the gap is "
+            "For whom: no size of groups tells the two apart by itself; the gap is "
             f"widest {where}: {numbers}."
         )
 

@@ -89,13 +89,19 @@ def score_group_sizes(predictions, y, codes):
         a row in training have one of their own.
     """
     known = [each for each in predictions if each[0].regime == KNOWN]
-    sizes = [np.bincount(codes[split.train], minlength=codes.max() + 1) for split, *_ in known]
-    edges, labels = _quarters(np.array(sizes))
-    tables = [
-        _score_bins(edges, labels, size[codes[each[0].test]], y, *each)
-        for size, each in zip(sizes, known, strict=True)
-    ]
-    return pd.concat(tables, ignore_index=True)
+    sizes = {
+        (split.repeat, split.fold): np.bincount(codes[split.train], minlength=codes.max() + 1)
+        for split, *_ in known
+    }
+    edges, labels = _quarters(np.array([*sizes.values()]))
+    tables = []
+    for split, name, prediction in known:
+        size = sizes[split.repeat, split.fold][codes[split.test]]
+        bins = np.searchsorted(edges, size)
+        tables.append(_score_bins(bins, labels, y[split.test], prediction.mean))
+        tables[-1][["model", "repeat", "fold"]] = name, split.repeat, split.fold
+    columns = ["training_rows", "model", "repeat", "fold", "n_test", "rmse"]
+    return pd.concat(tables, ignore_index=True)[columns]
 
 
 def _quarters(sizes):
@@ -109,19 +115,10 @@ def _quarters(sizes):
     return edges, pd.Categorical(names, categories=names, ordered=True)
 
 
-def _score_bins(edges, labels, size, y, split, name, prediction):
-    bins = np.searchsorted(edges, size)
-    mean = np.nan if prediction.mean is None else prediction.mean
+def _score_bins(bins, labels, y, mean):
     n_test = np.bincount(bins, minlength=len(labels))
-    squares = np.bincount(bins, (y[split.test] - mean) ** 2, minlength=len(labels))
+    squares = (y - (np.nan if mean is None else mean)) ** 2
+    sums = np.bincount(bins, squares, minlength=len(labels))
     there = n_test > 0
-    return pd.DataFrame(
-        {
-            "training_rows": labels[there],
-            "model": name,
-            "repeat": split.repeat,
-            "fold": split.fold,
-            "n_test": n_test[there],
-            "rmse": np.sqrt(squares[there] / n_test[there]),
-        }
-    )
+    rmse = np.sqrt(sums[there] / n_test[there])
+    return pd.DataFrame({"training_rows": labels[there], "n_test": n_test[there], "rmse": rmse})
