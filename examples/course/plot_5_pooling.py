@@ -8,9 +8,9 @@ n rows in group j,
 
 .. math::
 
-   {\\hat\\beta}_0 + {\\hat u}_j =
-   \\frac{n_j/\\sigma^2}{n_j/\\sigma^2 + 1/\\sigma_u^2}\\, {\\bar y}_j +
-   \\frac{1/\\sigma_u^2}{n_j/\\sigma^2 + 1/\\sigma_u^2}\\, {\\hat\\beta}_0
+   \\hat \\beta{}_0 + \\hat u{}_j =
+   \\frac{n_j/\\sigma^2}{n_j/\\sigma^2 + 1/\\sigma_u^2}\\, \\bar y{}_j +
+   \\frac{1/\\sigma_u^2}{n_j/\\sigma^2 + 1/\\sigma_u^2}\\, \\hat \\beta{}_0
 
 The mean of n rows has a variance of :math:`\\sigma^2/n_j`, the distribution of groups one of
 :math:`\\sigma_u^2`: the weights are the precisions.
