@@ -87,7 +87,7 @@ def _descend_from_several(criterion: CovarianceCriterion, search: _Search) -> _S
     """Take the lowest end of several descents, among samples of groups if there are many."""
     chain = _ever_smaller_samples(criterion)
     few, q = len(chain) == 1, len(criterion.problem.G)
-    rough = search if few else replace(search, tol=max(search.tol, ROUGH))
+    rough = replace(search, tol=search.tol if few else max(search.tol, ROUGH), polish=False)
     starts = STARTS if few else STARTS_IN_SAMPLES
     found: list[_State] = []
     for ratio in starts:
@@ -141,12 +141,29 @@ class _State:
 
 @dataclass(frozen=True)
 class _Search:
-    """Newton's method; without `verify` the last step is not looked back at."""
+    """Newton's method.
+
+    Attributes
+    ----------
+    diagonal : bool
+        Whether Psi is restricted to diagonal matrices.
+    tol : float
+        What the last step may promise. Steps that promise less are taken without a look at
+        the criterion, whose rounding hides the gain.
+    max_iter : int
+        Steps allowed.
+    verify : bool
+        If false, it is the step after the last that may promise no more, and it is not taken.
+    polish : bool
+        Whether to go on until the last step promises tol^2: a promise is half the square of a
+        distance in standard errors, so that the end is the same wherever the search began.
+    """
 
     diagonal: bool
     tol: float
     max_iter: int
     verify: bool = True
+    polish: bool = True
 
     def descend(
         self, criterion: CovarianceCriterion, Psi: Array, known: Sequence[_State] = ()
@@ -166,7 +183,7 @@ class _Search:
             for state in known:
                 if state.is_near(factor) and not model.is_saddle:
                     return state
-            further = self.shortened_step(criterion, factor, at, model)
+            further = self.step(criterion, factor, at, model)
             if further is None:  # rounding hides what is left to gain
                 converged = model.promise <= np.sqrt(self.tol)
                 return _State(factor, n_iter, converged)
@@ -176,17 +193,27 @@ class _Search:
         return _State(factor, self.max_iter, converged=False)
 
     def is_last(self, model: QuadraticModel, before: float) -> bool:
-        """Whether this step, or without `verify` that after it, promises less than tol.
+        """Whether this step, or without `verify` that after it, promises next to nothing.
 
-        Close to the minimum each promise is a constant times the square of that before. With
-        many groups that is accurate enough: to a ten-thousandth of a standard error.
+        Close to the minimum each promise is a constant times the square of that before.
         """
+        promise, enough = model.promise, self.tol**2 if self.polish else self.tol
         if model.is_saddle:
             return False
-        quadratic = model.promise < CLOSE and model.promise < before < np.inf
+        quadratic = promise < CLOSE and promise < before < np.inf
         if self.verify or not quadratic:
-            return model.promise <= self.tol
-        return model.promise**3 / before**2 <= self.tol
+            rounding = before / 4 < promise <= self.tol
+            return promise <= enough or rounding
+        return promise**3 / before**2 <= enough
+
+    def step(
+        self, criterion: CovarianceCriterion, factor: _Factor, at: Evaluation, model: QuadraticModel
+    ) -> tuple[_Factor, Evaluation] | None:
+        """Take the Newton step, shortened as long as the criterion can tell its gain."""
+        if model.is_saddle or model.promise > self.tol:
+            return self.shortened_step(criterion, factor, at, model)
+        new = self.moved(factor, model.basis @ model.newton)
+        return new, criterion(new.Lambda)
 
     def factor(self, Psi: Array) -> _Factor:
         """Factor Psi along its eigenvectors, the largest variance first."""

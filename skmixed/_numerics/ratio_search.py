@@ -112,10 +112,12 @@ def _newton(
 ) -> tuple[float, int, bool]:
     """Find where the slope changes sign from - to + between low and high.
 
-    Returns x, the number of steps, and whether the last one was below the tolerance. A step
-    that leaves the bracket, or that would run uphill, is replaced by bisection.
+    Returns x, the number of steps, and whether one was below the tolerance. A step that leaves
+    the bracket, or that would run uphill, is replaced by bisection. Convergence is quadratic,
+    so the step after the first below the tolerance makes the result the same, to rounding,
+    wherever the search began.
     """
-    x = start
+    x, close = start, False
     for n_iter in range(1, max_iter + 1):
         _, slope, curvature = (float(part[0]) for part in line(np.array([x])))
         low, high = (low, x) if slope > 0 else (x, high)
@@ -124,6 +126,7 @@ def _newton(
             x = (low + high) / 2
             continue
         x += step
-        if step**2 * curvature / 2 <= tol:
+        if close:
             return x, n_iter, True
-    return x, max_iter, False
+        close = step**2 * curvature / 2 <= tol
+    return x, max_iter, close
