@@ -73,18 +73,24 @@ def minimize_covariance(
     """
     if not criterion.is_identified:
         return Optimum(np.zeros((len(criterion.problem.G),) * 2), 1, converged=True)
-    search = _Search(diagonal, tol, max_iter, criterion.problem.n_groups < MANY_GROUPS)
+    few = criterion.problem.n_groups < MANY_GROUPS
+    search = _Search(diagonal, tol, max_iter, verify=few and start is None)
     if start is None:
-        best = _descend_from_several(criterion, search)
+        best, alone = _descend_from_several(criterion, search)
     else:
-        best = search.descend(criterion, start @ start.T)
+        best, alone = search.descend(criterion, start @ start.T), False
     beyond = best.factor.is_beyond or _explains_all(criterion, best.factor)
     Lambda = _without_negligible(criterion, best)
-    return Optimum(Lambda, best.n_iter, best.converged and not beyond, beyond)
+    return Optimum(Lambda, best.n_iter, best.converged and not beyond, beyond, alone)
 
 
-def _descend_from_several(criterion: CovarianceCriterion, search: _Search) -> _State:
-    """Take the lowest end of several descents, among samples of groups if there are many."""
+def _descend_from_several(
+    criterion: CovarianceCriterion, search: _Search
+) -> tuple[_State, bool]:
+    """Take the lowest end of several descents, among samples of groups if there are many.
+
+    Returns it, and whether all others ended there, too.
+    """
     chain = _ever_smaller_samples(criterion)
     few, q = len(chain) == 1, len(criterion.problem.G)
     rough = replace(search, tol=search.tol if few else max(search.tol, ROUGH), polish=False)
@@ -93,12 +99,13 @@ def _descend_from_several(criterion: CovarianceCriterion, search: _Search) -> _S
     for ratio in starts:
         found.append(rough.descend(chain[-1], ratio * np.eye(q), [] if few else found))
     best = min(found, key=lambda state: chain[-1].value(state.factor.Lambda))
+    alone = all(best.is_near(state.factor) for state in found)
     for sample in reversed(chain[1:-1]):
         best = rough.descend(sample, best.factor.Psi)
     if best.converged or not few:
         # for few groups, too: which of equal minima was the lowest must not show
         best = search.descend(criterion, best.factor.Psi).after(best)
-    return best
+    return best, alone
 
 
 @dataclass(frozen=True)

@@ -30,12 +30,15 @@ class Optimum:
         Whether the last step was below the tolerance.
     beyond : bool
         Whether the search ran off to infinity: the random effects explain y exactly.
+    alone : bool
+        Whether the search looked everywhere and saw no other minimum.
     """
 
     Lambda: Array
     n_iter: int
     converged: bool
     beyond: bool = False
+    alone: bool = False
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -46,16 +47,17 @@ def minimize_ratio(criterion: RatioCriterion, *, tol: float, max_iter: int) -> O
     if not criterion.is_identified:
         return zero
     line = _Line(criterion)
-    at_zero = float(line(np.zeros(1))[0][0])
+    at_zero, slope, _ = (float(part[0]) for part in line(np.zeros(1)))
     best, lowest = zero, at_zero - ROUNDING * criterion.problem.n
-    for low, start, high in _brackets(line, tol=tol, max_iter=max_iter):
+    brackets = list(_brackets(line, tol=tol, max_iter=max_iter))
+    for low, start, high in brackets:
         x, n_iter, converged = _newton(line, low, start, high, tol=tol, max_iter=max_iter)
         reached = float(line(np.array([x]))[0][0])
         if reached < lowest:
             best, lowest = _optimum(line.psi(x), n_iter, converged=converged), reached
     if line(np.array([line.end]))[1][0] < RUNNING_AWAY:
         return _optimum(line.psi(line.end), 1, converged=False, beyond=True)
-    return best
+    return replace(best, alone=slope < 0 and len(brackets) == 1)
 
 
 def _optimum(psi: float, n_iter: int, **flags: bool) -> Optimum:
