@@ -471,22 +471,35 @@ class BaseMixedRegressor(
     # ------------------------------------------------------- moments -> solution -> attributes
 
     def _fit_moments(self, moments):
-        structure = {"fit_intercept": self.fit_intercept, **self._structure()}
+        criterion, optimum = self._estimate(moments)
+        solution = self._store_optimum(moments, criterion, optimum)
+        warn_about_fit(self, criterion.problem, optimum, solution)
+        return self
+
+    def _estimate(self, moments, start=None):
+        """Minimise the criterion, from `start` if a relative covariance factor is known."""
+        problem = make_problem(moments, fit_intercept=self.fit_intercept, **self._structure())
+        if start is not None:
+            start = np.linalg.solve(problem.random_backmap, start)
         reml = self.method == "reml"
-        problem = make_problem(moments, **structure)
-        criterion, optimum = estimate(problem, reml=reml, tol=self.tol, max_iter=self.max_iter)
-        solution = solve(criterion, optimum.Lambda)
+        return estimate(
+            problem, reml=reml, tol=self.tol, max_iter=self.max_iter, start=start
+        )
+
+    def _store_optimum(self, moments, criterion, optimum):
+        problem, solution = criterion.problem, solve(criterion, optimum.Lambda)
         self._store_groups(moments)
         self._store_fixed_effects(solution)
         self._store_random_effects(solution)
         self._store_fit(problem, optimum, solution)
         self._moments, self._Lambda = moments, optimum.Lambda
-        self._fitted_as = {"reml": reml, **structure}
+        self._fitted_as = {
+            "reml": criterion.reml, "fit_intercept": self.fit_intercept, **self._structure()
+        }
         self._summed_for = self._model_parameters()
         vars(self).pop("_all_sums", None)
         self._forget()
-        warn_about_fit(self, problem, optimum, solution)
-        return self
+        return solution
 
     def _store_random_effects(self, solution):
         slopes = [self._terms[position] for position in self._slopes]

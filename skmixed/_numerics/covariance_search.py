@@ -81,7 +81,8 @@ def minimize_covariance(
         best, alone = search.descend(criterion, start @ start.T), False
     beyond = best.factor.is_beyond or _explains_all(criterion, best.factor)
     Lambda = _without_negligible(criterion, best)
-    return Optimum(Lambda, best.n_iter, best.converged and not beyond, beyond, alone)
+    converged = best.converged and not beyond
+    return Optimum(Lambda, best.n_iter, converged, beyond, alone, best.flat)
 
 
 def _descend_from_several(
@@ -135,6 +136,7 @@ class _State:
     factor: _Factor
     n_iter: int
     converged: bool
+    flat: bool = False
 
     def is_near(self, factor: _Factor) -> bool:
         """Whether another Psi differs from this one by a small share of it."""
@@ -186,7 +188,7 @@ class _Search:
             model = self.model(factor, at)
             if self.is_last(model, before):
                 factor = self.moved(factor, model.basis @ model.newton)
-                return _State(factor, n_iter, converged=True)
+                return _State(factor, n_iter, converged=True, flat=model.is_flat)
             for state in known:
                 if state.is_near(factor) and not model.is_saddle:
                     return state

@@ -32,6 +32,9 @@ class Optimum:
         Whether the search ran off to infinity: the random effects explain y exactly.
     alone : bool
         Whether the search looked everywhere and saw no other minimum.
+    flat : bool
+        Whether there is a direction in which the criterion hardly changes, so that rounding
+        decides where the search ended.
     """
 
     Lambda: Array
@@ -39,6 +42,7 @@ class Optimum:
     converged: bool
     beyond: bool = False
     alone: bool = False
+    flat: bool = False
 
 
 @dataclass(frozen=True)

@@ -41,8 +41,8 @@ def rest_of(total: GroupedMoments, fold: GroupedMoments) -> GroupedMoments | Non
         large beside it.
     """
     rest = total - fold
-    n_columns = len(rest.shift)
-    if rest.n_rows.sum() < n_columns or rest.n < n_columns:
+    n_rows = rest.n_rows.sum() if len(total.labels) else rest.n
+    if min(n_rows, rest.n) < len(rest.shift):
         return None
     before = total.sizes[np.searchsorted(total.labels, rest.labels)]
     if np.any(rest.sizes < SQUARES_LEFT * before):
@@ -65,7 +65,7 @@ def cross_products_by_group(
     *,
     shift: Array,
     sample_weight: Array | None = None,
-) -> Iterator[tuple[slice, Array]]:
+) -> Iterator[tuple[NDArray[np.intp], Array]]:
     """Yield D_j' W D_j of the groups, some groups at a time.
 
     Parameters
@@ -79,7 +79,7 @@ def cross_products_by_group(
 
     Yields
     ------
-    groups : slice
+    groups : ndarray of shape (n_some_groups,)
         Which groups.
     products : ndarray of shape (n_columns, n_columns, n_some_groups)
         Their cross-products.
@@ -90,13 +90,13 @@ def cross_products_by_group(
     starts = np.searchsorted(codes, np.arange(n_groups + 1), sorter=order)
     size = max(CHUNK_PRODUCTS // len(shift) ** 2, 1)
     for first in range(0, n_groups, size):
-        groups = slice(first, min(first + size, n_groups))
-        rows = order[starts[groups.start] : starts[groups.stop]]
+        groups = np.arange(first, min(first + size, n_groups))
+        begin, end = starts[groups], starts[groups[-1] + 1]
+        rows = order[begin[0] : end]
         D = shifted_columns(X[rows], y[rows], shift)
         WD = D if sample_weight is None else D * sample_weight[rows]
-        begin = starts[groups] - starts[groups.start]
-        products = np.stack([np.add.reduceat(WD * d, begin, axis=1) for d in D])
-        yield groups, products
+        products = [np.add.reduceat(WD * d, begin - begin[0], axis=1) for d in D]
+        yield groups, np.stack(products)
 
 
 def shifted_columns(X: Any, y: NDArray[Any], shift: Array) -> Array:
