@@ -32,7 +32,7 @@ from skmixed._messages import (
     TOO_LARGE,
     warn_about_fit,
 )
-from skmixed._numerics.estimate import estimate
+from skmixed._numerics.estimate import estimate, estimate_near
 from skmixed._numerics.moments import GroupedMoments
 from skmixed._numerics.problem import make_problem
 from skmixed._numerics.solution import solve
@@ -477,14 +477,13 @@ class BaseMixedRegressor(
         return self
 
     def _estimate(self, moments, start=None):
-        """Minimise the criterion, from `start` if a relative covariance factor is known."""
+        """Minimise the criterion; `start` is a factor of a Psi close by, in the user's units."""
         problem = make_problem(moments, fit_intercept=self.fit_intercept, **self._structure())
-        if start is not None:
-            start = np.linalg.solve(problem.random_backmap, start)
-        reml = self.method == "reml"
-        return estimate(
-            problem, reml=reml, tol=self.tol, max_iter=self.max_iter, start=start
-        )
+        options = {"reml": self.method == "reml", "tol": self.tol, "max_iter": self.max_iter}
+        if start is None or not problem.random_kept.all():
+            return estimate(problem, **options)
+        start = np.linalg.solve(problem.random_backmap, start)
+        return estimate_near(problem, start=start, **options)
 
     def _store_optimum(self, moments, criterion, optimum):
         problem, solution = criterion.problem, solve(criterion, optimum.Lambda)

@@ -109,6 +109,54 @@ def _descend_from_several(
     return best, alone
 
 
+def descend_close_by(
+    criterion: CovarianceCriterion, start: Array, *, diagonal: bool, tol: float, max_iter: int
+) -> Optimum:
+    """Take Newton steps from a factor of Psi so close to the minimum that one might do.
+
+    A step that promises tol is the last: the error that it leaves is a small constant times
+    tol, in standard errors. Parameters are those of `minimize_covariance`.
+    """
+    search = _Search(diagonal, tol, max_iter, polish=False)
+    state = search.descend(criterion, start @ start.T)
+    beyond = state.factor.is_beyond
+    return Optimum(state.factor.Lambda, state.n_iter, state.converged and not beyond, beyond)
+
+
+def first_steps(
+    criterion: CovarianceCriterion, Lambda: Array, S: Array, *, diagonal: bool
+) -> tuple[Array, Array]:
+    """Take one Newton step from a minimum for each of several criteria close to this one.
+
+    Parameters
+    ----------
+    criterion : CovarianceCriterion
+        Whose curvature all share, nearly.
+    Lambda : ndarray of shape (q, q)
+        Where its minimum is.
+    S : ndarray of shape (k, q, q)
+        Their gradients there.
+    diagonal : bool
+        Whether Psi is restricted to diagonal matrices.
+
+    Returns
+    -------
+    Lambda : ndarray of shape (k, q, q)
+        Where the steps lead.
+    promise : ndarray of shape (k,)
+        By how much they should lower the criteria.
+    """
+    search = _Search(diagonal, tol=0.0, max_iter=1)
+    factor = search.factor(Lambda @ Lambda.T)
+    model = search.model(factor, criterion(factor.Lambda))
+    gradient = 2 * factor.V.T @ S @ factor.V * factor.scale
+    rows, columns = _free(len(Lambda), diagonal=diagonal)
+    gradient = gradient[:, rows, columns] @ model.basis
+    step = -gradient / model.size
+    ends = [search.moved(factor, model.basis @ one).Lambda for one in step]
+    return np.array(ends).reshape(S.shape), -np.sum(gradient * step, axis=1) / 2
+
+
 @dataclass(frozen=True)
 class _Factor:
     """Psi = (V scale) (V scale)' with orthogonal V and scale >= 0."""

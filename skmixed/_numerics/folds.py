@@ -19,6 +19,9 @@ SQUARES_LEFT = 0.01
 # than the second one, which is nothing but rounding. In between digits are scarce.
 DISTINCT = 1e-9
 NOT_DISTINCT = 1e-13
+# Columns further from 0 than this many of their standard deviations show in predictions that
+# coefficients have 16 digits: the loop's predictions are then no more exact than the refit's.
+FAR_OFF = 1e6
 # Cross-products of many groups are made in chunks of this many numbers.
 CHUNK_PRODUCTS = 2**21
 
@@ -53,8 +56,9 @@ def rest_of(total: GroupedMoments, fold: GroupedMoments) -> GroupedMoments | Non
     varies[0] = False
     R = rest.T - np.outer(rest.T[0], rest.T[0]) / rest.n
     R = R[np.ix_(varies, varies)]
-    enough = np.all(np.diag(R) >= SQUARES_LEFT * square[varies])
-    return rest if enough and _is_clear(R) else None
+    enough = np.diag(R) >= SQUARES_LEFT * square[varies]
+    enough &= FAR_OFF**2 * np.diag(R) > rest.n * total.shift[varies] ** 2
+    return rest if np.all(enough) and _is_clear(R) else None
 
 
 def cross_products_by_group(

@@ -86,7 +86,7 @@ class GroupedMoments:
             X = X.tocsr()  # rows are sliced below
         n_rows, n_columns = X.shape[0], X.shape[1] + 2
         if shift is None:
-            shift = _pilot_mean(X, y, sample_weight)
+            shift = pilot_mean(X, y, sample_weight)
         T = np.zeros((n_columns, n_columns))
         C = np.zeros((len(random), n_columns, len(labels)))
         size = max(CHUNK_VALUES // n_columns, MIN_CHUNK_ROWS)
@@ -137,6 +137,9 @@ class GroupedMoments:
         if self.n < other.n:  # the shift of most rows is near most rows
             return other + self
         other = self._aligned(other, "added")
+        if np.array_equal(self.labels, other.labels):
+            counts = self.n_rows + other.n_rows
+            return replace(self, n_rows=counts, T=self.T + other.T, C=self.C + other.C)
         labels = np.union1d(self.labels, other.labels)
         counts = np.zeros(len(labels), dtype=np.intp)
         C = np.zeros((*self.C.shape[:2], len(labels)))
@@ -174,7 +177,8 @@ class GroupedMoments:
                 f"{len(self.shift) - 2} and {len(other.shift) - 2} features with random "
                 f"columns {self.random} and {other.random}"
             )
-        return other.around(self.shift)
+        same = np.array_equal(self.shift, other.shift)
+        return other if same else other.around(self.shift)
 
 
 def _dense(X: Any) -> NDArray[Any]:
@@ -182,8 +186,8 @@ def _dense(X: Any) -> NDArray[Any]:
     return dense
 
 
-def _pilot_mean(X: Any, y: NDArray[Any], sample_weight: Array | None) -> Array:
-    """Means of the columns of D over about a thousand rows, spread evenly."""
+def pilot_mean(X: Any, y: NDArray[Any], sample_weight: Array | None) -> Array:
+    """Return the means of the columns of D over about a thousand rows, spread evenly."""
     step = max(1, X.shape[0] // PILOT_ROWS)
     rows: Any = slice(None, None, step)
     if sample_weight is not None:

@@ -10,7 +10,8 @@ from numpy.polynomial.chebyshev import chebpts1, chebvander
 from numpy.typing import NDArray
 
 from skmixed._numerics.covariance import CovarianceCriterion
-from skmixed._numerics.covariance_search import minimize_covariance
+from skmixed._numerics.covariance_search import NEGLIGIBLE, first_steps, refine_covariance
+from skmixed._numerics.estimate import NEAR
 from skmixed._numerics.folds import SQUARES_LEFT
 from skmixed._numerics.moments import Array
 from skmixed._numerics.problem import Problem
@@ -19,8 +20,6 @@ from skmixed._numerics.small_matrices import cholesky
 
 # Newton steps after which a minimum is no longer taken for the old one, moved a little.
 MAX_STEPS = 6
-# Promise of the first of them, likewise: the distance is a standard error.
-NEAR = 0.5
 # A column must keep this share of its squares when those before it are known.
 DISTINCT = 1e-8
 # Points between which sums over groups are interpolated.
@@ -207,22 +206,63 @@ def _follow_covariance(
     n: Array,
     tol: float,
 ) -> tuple[Array, Array, NDArray[np.bool_]]:
-    """Search among covariance matrices for one group after another, from where they are."""
+    """Search among covariance matrices for one group after another, from close by."""
     problem = criterion.problem
-    factors = np.empty((len(groups), *Lambda.shape))
+    S = _gradients_without(criterion, Lambda, groups, own, n)
+    factors, promise = first_steps(criterion, Lambda, S, diagonal=problem.diagonal)
     M = np.empty((len(groups), *problem.T.shape))
-    near = np.empty(len(groups), dtype=np.bool_)
+    near = promise <= NEAR
     for k, group in enumerate(groups):
         C, G = problem.C.copy(), problem.G.copy()
         C[..., group] = G[..., group] = 0.0
         part = replace(problem, T=problem.T - own[..., k], C=C, G=G, n=float(n[k]))
         less = CovarianceCriterion(part, criterion.reml)
-        optimum = minimize_covariance(
-            less, diagonal=problem.diagonal, tol=tol, max_iter=MAX_STEPS, start=Lambda
+        optimum = refine_covariance(
+            less,
+            factors[k] @ factors[k].T,
+            diagonal=problem.diagonal,
+            tol=tol,
+            max_iter=MAX_STEPS,
+            polish=False,
         )
         factors[k], M[k] = optimum.Lambda, less.eliminate(optimum.Lambda)[1]
-        near[k] = optimum.converged and bool(np.all(optimum.Lambda.any(axis=0)))
+        near[k] &= optimum.converged
+    variances = np.sum(factors**2, axis=1)
+    near &= np.all(variances > NEGLIGIBLE * np.maximum(1, variances.max(axis=1, keepdims=True)), axis=1)
     return factors, M, near
+
+
+def _gradients_without(
+    criterion: CovarianceCriterion,
+    Lambda: Array,
+    groups: NDArray[np.intp],
+    own: Array,
+    n: Array,
+) -> Array:
+    """S without each group at the Lambda of all groups, shape (k, q, q).
+
+    S = sum_j N_j - Delta_j A Delta_j', where A = (dof / r2) w w' with w = (-beta, 1), and for
+    REML M_XX^-1 is added to its block for X.
+    """
+    _, _, N, Delta = criterion.project(Lambda, slice(None))
+    _, B, own_N, own_Delta = criterion.project(Lambda, groups)
+    M = criterion.eliminate(Lambda)[1][..., None] - own + np.einsum("amk,ank->mnk", B, B)
+    M = np.moveaxis(M, -1, 0)
+    inverse = np.linalg.inv(M[:, :-1, :-1])
+    beta = inverse @ M[:, :-1, -1:]
+    w = np.concatenate([-beta[..., 0], np.ones((len(M), 1))], axis=1)
+    r2 = np.einsum("km,kmn,kn->k", w, M, w)
+    dof = n - (criterion.problem.p if criterion.reml else 0)
+    A = (dof / r2)[:, None, None] * w[:, :, None] * w[:, None, :]
+    if criterion.reml:
+        A[:, :-1, :-1] += inverse
+    products = np.einsum("amj,bnj->abmn", Delta, Delta, optimize=True)
+    S = N.sum(axis=-1) - np.einsum("kmn,abmn->kab", A, products)
+    own_S = np.moveaxis(own_N, -1, 0) - np.einsum(
+        "amk,kmn,bnk->kab", own_Delta, A, own_Delta, optimize=True
+    )
+    gradients: Array = S - own_S
+    return gradients
 
 
 def _keeps_digits(
@@ -248,5 +288,5 @@ def _is_distinct(total: Array, own: Array) -> NDArray[np.bool_]:
     with np.errstate(invalid="ignore", divide="ignore"):
         pivots = np.einsum("aak->ak", cholesky(R)) ** 2
         enough = (square >= SQUARES_LEFT) & (pivots >= DISTINCT)
-    distinct: NDArray[np.bool_] = np.all(enough, axis=0)
+    distinct: NDArray[np.bool_] = np.asarray(enough.all(axis=0), dtype=np.bool_)
     return distinct

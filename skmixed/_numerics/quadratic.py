@@ -50,7 +50,7 @@ class QuadraticModel:
     def is_flat(self) -> bool:
         """Whether there is a direction in which the criterion hardly changes."""
         size = np.abs(self.curvature)
-        return bool(size.min() <= SADDLE * size.max())
+        return bool(np.any(size <= SADDLE * size.max(initial=0.0)))
 
     @property
     def is_saddle(self) -> bool:

@@ -13,16 +13,16 @@ from sklearn.utils.extmath import safe_sparse_dot
 
 from skmixed._base import BaseGroupedRegressor, BaseMixedRegressor
 from skmixed._messages import TOO_LARGE, warn_about_fit
-from skmixed._numerics.estimate import estimate
 from skmixed._numerics.folds import cross_products_by_group, rest_of
-from skmixed._numerics.moments import GroupedMoments
+from skmixed._numerics.moments import GroupedMoments, pilot_mean
 from skmixed._numerics.one_group_less import Refits as OneGroupLess
 from skmixed._numerics.one_group_less import refit_without_each
-from skmixed._numerics.problem import make_problem
 from skmixed.exceptions import MissingGroupsWarning
 
-# With fewer groups than this, one of them may move the estimates to another minimum.
+# With fewer groups than this, a fold may move the estimates to another minimum.
 MANY_GROUPS = 100
+# Fewer rows than this are as soon summed up as taken away.
+FEW_ROWS = 100
 
 
 class Refits:
@@ -34,6 +34,8 @@ class Refits:
         Not fitted here; each fit is that of a clone.
     X, y, groups, sample_weight : array-likes
         As for `fit`.
+    parts : list of ndarray, default=None
+        Positions of rows, to be summed up apart; together they are all rows.
 
     Attributes
     ----------
@@ -48,7 +50,7 @@ class Refits:
         If they have no groups.
     """
 
-    def __init__(self, estimator, X, y, groups=None, sample_weight=None):
+    def __init__(self, estimator, X, y, groups=None, sample_weight=None, *, parts=None):
         start = time.perf_counter()
         self.estimator = estimator
         model = clone(estimator)
@@ -61,42 +63,53 @@ class Refits:
         self.labels, self.random = self.rows.pop("labels"), self.rows.pop("random")
         if hasattr(self.rows["X"], "tocsr"):
             self.rows["X"] = self.rows["X"].tocsr()
-        self.total = self._sum_up(self.rows)
+        self.shift = pilot_mean(*(self.rows[name] for name in ("X", "y", "sample_weight")))
+        if parts is None:
+            self.parts, self.total = [], self.sum_up(self.rows)
+        else:
+            self.parts = [self.sum_up(self.take(part)) for part in parts]
+            self.total = sum(self.parts[1:], start=self.parts[0])
         if not np.all(np.isfinite(self.total.T)):
             raise ValueError(TOO_LARGE)
         self.seconds = time.perf_counter() - start
 
     def take(self, rows):
         """Take some rows, as a dictionary of X, y, codes and sample_weight."""
-        return {k: None if v is None else v[rows] for k, v in self.rows.items()}
+        return {name: _take(values, rows) for name, values in self.rows.items()}
 
-    def without(self, left_out, *, lean=False):
-        """Fit to all other rows.
+    def sum_up(self, rows):
+        """Moments of rows from `take`; the labels of groups are their numbers."""
+        labels = np.arange(len(self.labels))
+        return GroupedMoments.from_rows(
+            **rows, labels=labels, random=self.random, shift=self.shift
+        )
+
+    def without(self, left_out, part=None):
+        """Fit to all rows but some.
 
         Parameters
         ----------
         left_out : dict
-            Rows, from `take`.
-        lean : bool, default=False
-            Whether all that is wanted are predictions of these very rows.
+            These rows, from `take`.
+        part : GroupedMoments, default=None
+            Their moments, if known.
 
         Returns
         -------
-        Fit, NewGroup or None
-            None if a difference of moments has too few digits for the fit.
+        Fit or None
+            None if a difference of moments has too few digits for the fit, or the rows do not
+            determine it to all digits.
         """
-        group = self._group_well_left_out(left_out)
-        if lean and group is not None and self.estimator.new_groups != "error":
-            return NewGroup(self._near.beta[group])
-        rest = rest_of(self.total, self._sum_up(left_out, shift=self.total.shift))
-        if rest is None or rest.n_rows.sum() < FEW_ROWS or _is_crowded(rest):
+        if not self._leaves_enough(left_out):
+            return None
+        rest = rest_of(self.total, self.sum_up(left_out) if part is None else part)
+        if rest is None:
             return None
         model = clone(self.estimator)
         vars(model).update(self.learned)
         moments = replace(rest, labels=self.labels[rest.labels])
         if isinstance(model, BaseMixedRegressor):
-            start = None if group is None else self._near.Lambda[group]
-            criterion, optimum = model._estimate(moments, start)
+            criterion, optimum = model._estimate(moments, self._start)
             if not optimum.converged or optimum.flat:
                 return None
             solution = model._store_optimum(moments, criterion, optimum)
@@ -107,23 +120,28 @@ class Refits:
         position[rest.labels] = np.arange(len(rest.labels))
         return Fit(model, position)
 
-    # ------------------------------------------------------------------- steps of the above
+    def line_without(self, left_out):
+        """Fit to all rows but those of one group, as far as needed to predict these.
 
-    def _sum_up(self, rows, shift=None):
-        labels = np.arange(len(self.labels))
-        return GroupedMoments.from_rows(
-            **rows, labels=labels, random=self.random, shift=shift
-        )
-
-    def _group_well_left_out(self, left_out):
-        """Position of the group that the rows are, if the fit without it is an ordinary one."""
+        Returns
+        -------
+        NewGroup or None
+            None unless the rows are one whole group, and the fit is an ordinary one.
+        """
         codes = left_out["codes"]
-        if codes is None or not len(codes) or len(codes) != self._n_rows[codes[0]]:
+        if codes is None or not len(codes) or not self._leaves_enough(left_out):
             return None
-        if np.any(codes != codes[0]) or self._near is None:
+        if len(codes) != self._n_rows[codes[0]] or np.any(codes != codes[0]):
             return None
         group = self._position[codes[0]]
-        return group if group >= 0 and self._near.found[group] else None
+        if group < 0 or self._one_group_less is None or not self._one_group_less.found[group]:
+            return None
+        return NewGroup(self._one_group_less.beta[group])
+
+    # ------------------------------------------------------------------- steps of the above
+
+    def _leaves_enough(self, left_out):
+        return len(self.rows["y"]) - len(left_out["y"]) >= FEW_ROWS
 
     @cached_property
     def _n_rows(self):
@@ -138,38 +156,48 @@ class Refits:
         return position
 
     @cached_property
-    def _near(self):
-        """Estimates without each group, in the user's units; None if there are none."""
-        start = time.perf_counter()
-        near = self._refit_without_each_group()
-        self.seconds += time.perf_counter() - start
-        return near
-
-    def _refit_without_each_group(self):
-        model, total = self.estimator, self.total
-        if not isinstance(model, BaseMixedRegressor) or len(total.labels) < MANY_GROUPS:
+    def _optimum(self):
+        """Criterion and optimum of all rows, if folds are likely to have theirs close by."""
+        model, start = self.estimator, time.perf_counter()
+        if not isinstance(model, BaseMixedRegressor) or len(self.total.labels) < MANY_GROUPS:
             return None
-        problem = make_problem(total, fit_intercept=model.fit_intercept, **model._structure())
-        criterion, optimum = estimate(
-            problem, reml=model.method == "reml", tol=model.tol, max_iter=model.max_iter
-        )
+        criterion, optimum = model._estimate(self.total)
+        self.seconds += time.perf_counter() - start
+        problem = criterion.problem
         all_kept = problem.random_kept.all() and not problem.dependent.any()
         ordinary = optimum.alone and optimum.converged and optimum.Lambda.any(axis=0).all()
-        if not (all_kept and ordinary):
+        return (criterion, optimum) if all_kept and ordinary else None
+
+    @property
+    def _start(self):
+        """Relative covariance factor of all rows, in the user's units."""
+        if len(self.random) == 1 or self._optimum is None:
             return None
+        criterion, optimum = self._optimum
+        return criterion.problem.random_backmap @ optimum.Lambda
+
+    @cached_property
+    def _one_group_less(self):
+        """Estimates without each group; None if they are not close to those of all rows."""
+        if self._optimum is None or self.estimator.new_groups == "error":
+            return None
+        start, total = time.perf_counter(), self.total
+        criterion, optimum = self._optimum
         rows = {**self.rows, "codes": self._position[self.rows["codes"]]}
-        parts = [
+        chunks = cross_products_by_group(
+            **rows, n_groups=len(total.labels), shift=total.shift
+        )
+        refits = [
             refit_without_each(
-                criterion, optimum.Lambda, groups, products, total.sizes[groups], tol=model.tol
+                criterion, optimum.Lambda, groups, products, total.sizes[groups],
+                tol=self.estimator.tol,
             )
-            for groups, products in cross_products_by_group(
-                **rows, n_groups=len(total.labels), shift=total.shift
-            )
+            for groups, products in chunks
         ]
+        self.seconds += time.perf_counter() - start
         return OneGroupLess(
-            problem.random_backmap @ np.concatenate([part.Lambda for part in parts]),
-            np.concatenate([part.beta for part in parts]),
-            np.concatenate([part.found for part in parts]),
+            *(np.concatenate([getattr(one, name) for one in refits])
+              for name in ("Lambda", "beta", "found"))
         )
 
 
@@ -201,3 +229,10 @@ class NewGroup:
         """Predict rows from `Refits.take`."""
         first = len(self.beta) - rows["X"].shape[1]  # 1 with an intercept, else 0
         return safe_sparse_dot(rows["X"], self.beta[first:]) + self.beta[:first].sum()
+
+
+def _take(values, rows):
+    if isinstance(values, np.ndarray):
+        contiguous = len(rows) and rows[-1] - rows[0] == len(rows) - 1 and np.all(np.diff(rows) == 1)
+        return values[rows[0] : rows[-1] + 1] if contiguous else values.take(rows, axis=0)
+    return None if values is None else values[rows]

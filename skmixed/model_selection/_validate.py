@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
 from sklearn import config_context, get_config
-from sklearn.base import clone, is_classifier
+from sklearn.base import is_classifier
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import LeaveOneGroupOut, check_cv
 from sklearn.model_selection import cross_validate as sklearn_cross_validate
 from sklearn.model_selection._validation import (
     _aggregate_score_dicts,
-    _fit_and_score,
     _insert_error_scores,
     _normalize_score_results,
-    _score,
     _warn_or_raise_about_fit_failures,
 )
-from sklearn.utils import _safe_indexing, check_array, indexable
+from sklearn.utils import check_array, indexable
 from sklearn.utils._param_validation import validate_params
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
-from sklearn.utils.validation import _check_method_params, _num_samples
+from sklearn.utils.validation import _num_samples
 
 from skmixed._fixed_effects import FixedEffectsRegressor, PooledRegressor
 from skmixed._random_intercept import RandomInterceptRegressor
 from skmixed._random_slope import RandomSlopeRegressor
 from skmixed._routing import takes_groups
-from skmixed.exceptions import MissingGroupsWarning
-from skmixed.model_selection._refit import Refits
+from skmixed.model_selection._fold import Evaluation, Fold
 from skmixed.model_selection._scoring import Metrics, with_groups
 
 FITTED_FROM_MOMENTS = (
@@ -160,25 +153,23 @@ def cross_validate(
     scorer = check_scoring(estimator, scoring=scoring, raise_exc=error_score == "raise")
     scorer = with_groups(scorer, estimator)
     split_params, fit_params, score_params = _route(estimator, cv, scorer, metadata)
-    folds = _Folds(
+    splits = _split(cv, X, y, split_params, whole=return_indices)
+    if return_indices:
+        splits = list(splits)
+    folds = (Fold.of(train, test, _num_samples(X)) for train, test in splits)
+    evaluation = Evaluation(
         estimator,
         X,
         y,
         scorer,
         fit_params,
         score_params,
-        refits=_sum_up(estimator, X, y, fit_params),
         metrics=Metrics.from_scorer(scorer, score_params, fit_params.get("groups")),
-        options={
-            "return_train_score": return_train_score,
-            "return_estimator": return_estimator,
-            "error_score": error_score,
-        },
+        return_train_score=return_train_score,
+        return_estimator=return_estimator,
+        error_score=error_score,
     )
-    splits = _split(cv, X, y, split_params, whole=return_indices)
-    if return_indices:
-        splits = list(splits)
-    results = folds.evaluate_all(splits)
+    results = evaluation.of_all(folds)
     _warn_or_raise_about_fit_failures(results, error_score)
     if callable(scoring):
         _insert_error_scores(results, error_score)
@@ -186,102 +177,6 @@ def cross_validate(
     if return_indices:
         collected["indices"] = dict(zip(("train", "test"), zip(*splits, strict=True), strict=True))
     return collected
-
-
-@dataclass
-class _Folds:
-    """What the folds have in common."""
-
-    estimator: Any
-    X: Any
-    y: Any
-    scorer: Any
-    fit_params: dict
-    score_params: dict
-    refits: Refits | None
-    metrics: Metrics | None
-    options: dict
-
-    def evaluate_all(self, splits):
-        results = [self.evaluate(train, test) for train, test in splits]
-        if self.refits is not None:
-            for result in results:
-                result["fit_time"] += self.refits.seconds / len(results)
-        return results
-
-    def evaluate(self, train, test):
-        """Fit and score one fold; a dictionary like that of scikit-learn's loop."""
-        n_rows = _num_samples(self.X)
-        if self.refits is not None:
-            left_out = test if train is None else _others(train, n_rows)
-            if left_out is not None and 2 * len(left_out) <= n_rows:
-                result = self._evaluate_from_moments(left_out, train, test)
-                if result is not None:
-                    return result
-        return _fit_and_score(
-            clone(self.estimator),
-            self.X,
-            self.y,
-            scorer=self.scorer,
-            train=_others(test, n_rows) if train is None else train,
-            test=test,
-            verbose=0,
-            parameters=None,
-            fit_params=self.fit_params,
-            score_params=self.score_params,
-            return_times=True,
-            **self.options,
-        )
-
-    def _evaluate_from_moments(self, left_out, train, test):
-        """As `evaluate`; None if the fold has to be fitted from its rows."""
-        start, shared = time.perf_counter(), self.refits.seconds
-        rows = self.refits.take(left_out)
-        only_test = not (self.options["return_train_score"] or self.options["return_estimator"])
-        same = test is left_out or np.array_equal(test, left_out)
-        try:
-            fit = self.refits.without(
-                rows, lean=same and only_test and self.metrics is not None
-            )
-            if fit is None:
-                return None
-            fitted = time.perf_counter()
-            result = {"fit_error": None, "fit_time": fitted - start}
-            result["fit_time"] -= self.refits.seconds - shared
-            result["test_scores"] = self._score(fit, rows if same else None, test)
-            result["score_time"] = time.perf_counter() - fitted
-            if self.options["return_train_score"]:
-                train = _others(test, _num_samples(self.X)) if train is None else train
-                result["train_scores"] = self._score(fit, None, train)
-        except Exception:  # the loop meets it again, and reports it as it does
-            return None
-        if self.options["return_estimator"]:
-            result["estimator"] = fit.model
-        return result
-
-    def _score(self, fit, rows, index):
-        """Score some rows, by predictions alone if the scorers look at nothing else."""
-        if self.metrics is not None:
-            rows = self.refits.take(index) if rows is None else rows
-            predicted = fit.predict(rows)
-            if predicted is not None:
-                return self.metrics(rows["y"], predicted, index)
-        return _score(
-            fit.model,
-            _safe_indexing(self.X, index),
-            _safe_indexing(self.y, index),
-            self.scorer,
-            _check_method_params(self.X, self.score_params, indices=index),
-            self.options["error_score"],
-        )
-
-
-def _sum_up(estimator, X, y, fit_params):
-    """Sum up all rows; None if that fails: in the loop folds may fail one by one."""
-    try:
-        return Refits(estimator, X, y, **fit_params)
-    except (ValueError, TypeError, MissingGroupsWarning):
-        return None
 
 
 def _split(cv, X, y, params, *, whole):
@@ -295,15 +190,6 @@ def _split(cv, X, y, params, *, whole):
     _, codes, sizes = np.unique(groups, return_inverse=True, return_counts=True)
     for test in np.split(np.argsort(codes, kind="stable"), np.cumsum(sizes)[:-1]):
         yield None, test
-
-
-def _others(rows, n_rows):
-    """Positions of all other rows; None if one is given twice."""
-    is_other = np.ones(n_rows, dtype=bool)
-    is_other[rows] = False
-    others = np.flatnonzero(is_other)
-    mask = getattr(rows, "dtype", None) == bool
-    return others if mask or len(others) + len(rows) == n_rows else None
 
 
 def _route(estimator, cv, scorer, metadata):
