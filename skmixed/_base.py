@@ -24,6 +24,7 @@ from sklearn.utils.validation import (
 from skmixed._columns import split_group_column
 from skmixed._fit_measures import FitMeasuresMixin
 from skmixed._inference import InferenceMixin
+from skmixed._leave_out import LeaveOutMixin
 from skmixed._messages import (
     GIVEN_TWICE,
     MISSING_IN_FIT,
@@ -341,7 +342,7 @@ class BaseGroupedRegressor(PacksTables, RegressorMixin, BaseEstimator):
 
 
 class BaseMixedRegressor(
-    StreamingMixin, InferenceMixin, FitMeasuresMixin, BaseGroupedRegressor
+    StreamingMixin, LeaveOutMixin, InferenceMixin, FitMeasuresMixin, BaseGroupedRegressor
 ):
     """Linear mixed model with one grouping factor: everything but the random columns.
 
@@ -477,7 +478,7 @@ class BaseMixedRegressor(
         return self
 
     def _estimate(self, moments, start=None):
-        """Minimise the criterion; `start` is a factor of a Psi close by, in the user's units."""
+        """Minimise the criterion; `start` is a factor of a near Psi, in the user's units."""
         problem = make_problem(moments, fit_intercept=self.fit_intercept, **self._structure())
         options = {"reml": self.method == "reml", "tol": self.tol, "max_iter": self.max_iter}
         if start is None or not problem.random_kept.all():
@@ -493,7 +494,9 @@ class BaseMixedRegressor(
         self._store_fit(problem, optimum, solution)
         self._moments, self._Lambda = moments, optimum.Lambda
         self._fitted_as = {
-            "reml": criterion.reml, "fit_intercept": self.fit_intercept, **self._structure()
+            "reml": criterion.reml,
+            "fit_intercept": self.fit_intercept,
+            **self._structure(),
         }
         self._summed_for = self._model_parameters()
         vars(self).pop("_all_sums", None)

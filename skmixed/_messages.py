@@ -127,6 +127,14 @@ SLOPES_NOT_SUMMED = (
     "The moments must have been summed for the slopes of the model, {slopes}, but were for "
     "{summed}. Name them: GroupedMoments.from_rows(..., slopes={slopes})."
 )
+OTHER_ROWS = (
+    "`loo_predict` must be given the rows of the fit, which the model does not keep, but {what}. "
+    "Pass the same X, y, groups and sample_weight as to `fit`, in any order of the rows."
+)
+ONE_GROUP_TO_LEAVE_OUT = (
+    "leave='group' must leave rows to fit, but the model was fitted to one group, {label!r}. "
+    "Use leave='row'."
+)
 NAMED_INTERCEPT = (
     "X must not have a column named '(Intercept)', since that is the name of the model's own. "
     "Leave it out, or rename it and set fit_intercept=False."

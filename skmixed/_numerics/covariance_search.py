@@ -212,8 +212,8 @@ class _Search:
     verify : bool
         If false, it is the step after the last that may promise no more, and it is not taken.
     polish : bool
-        Whether to go on until the last step promises tol^2: a promise is half the square of a
-        distance in standard errors, so that the end is the same wherever the search began.
+        Whether to go on until the last step promises tol^2. A promise is the square of a
+        distance in standard errors, so the end is then the same wherever the search began.
     """
 
     diagonal: bool
@@ -264,7 +264,11 @@ class _Search:
         return promise**3 / before**2 <= enough
 
     def step(
-        self, criterion: CovarianceCriterion, factor: _Factor, at: Evaluation, model: QuadraticModel
+        self,
+        criterion: CovarianceCriterion,
+        factor: _Factor,
+        at: Evaluation,
+        model: QuadraticModel,
     ) -> tuple[_Factor, Evaluation] | None:
         """Take the Newton step, shortened as long as the criterion can tell its gain."""
         if model.is_saddle or model.promise > self.tol:

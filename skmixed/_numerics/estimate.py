@@ -59,9 +59,7 @@ def estimate_near(
     Parameters and returns are those of `estimate`. If the minimum is not close, it is looked
     for everywhere.
     """
-    criterion, optimum = estimate(
-        problem, reml=reml, tol=tol, max_iter=max_iter, start=start
-    )
+    criterion, optimum = estimate(problem, reml=reml, tol=tol, max_iter=max_iter, start=start)
     if isinstance(criterion, CovarianceCriterion):
         fall = criterion.value(start) - criterion.value(optimum.Lambda)
         if not optimum.converged or fall > NEAR:

@@ -69,7 +69,7 @@ def cross_products_by_group(
     *,
     shift: Array,
     sample_weight: Array | None = None,
-) -> Iterator[tuple[NDArray[np.intp], Array]]:
+) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp], Array, Array]]:
     """Yield D_j' W D_j of the groups, some groups at a time.
 
     Parameters
@@ -85,6 +85,10 @@ def cross_products_by_group(
     ------
     groups : ndarray of shape (n_some_groups,)
         Which groups.
+    rows : ndarray of shape (n_some_rows,)
+        Positions of their rows, sorted by group.
+    D : ndarray of shape (n_columns, n_some_rows)
+        These rows.
     products : ndarray of shape (n_columns, n_columns, n_some_groups)
         Their cross-products.
     """
@@ -100,7 +104,7 @@ def cross_products_by_group(
         D = shifted_columns(X[rows], y[rows], shift)
         WD = D if sample_weight is None else D * sample_weight[rows]
         products = [np.add.reduceat(WD * d, begin - begin[0], axis=1) for d in D]
-        yield groups, np.stack(products)
+        yield groups, rows, D, np.stack(products)
 
 
 def shifted_columns(X: Any, y: NDArray[Any], shift: Array) -> Array:

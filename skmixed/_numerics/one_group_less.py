@@ -10,7 +10,7 @@ from numpy.polynomial.chebyshev import chebpts1, chebvander
 from numpy.typing import NDArray
 
 from skmixed._numerics.covariance import CovarianceCriterion
-from skmixed._numerics.covariance_search import NEGLIGIBLE, first_steps, refine_covariance
+from skmixed._numerics.covariance_search import NEGLIGIBLE, descend_close_by, first_steps
 from skmixed._numerics.estimate import NEAR
 from skmixed._numerics.folds import SQUARES_LEFT
 from skmixed._numerics.moments import Array
@@ -217,18 +217,13 @@ def _follow_covariance(
         C[..., group] = G[..., group] = 0.0
         part = replace(problem, T=problem.T - own[..., k], C=C, G=G, n=float(n[k]))
         less = CovarianceCriterion(part, criterion.reml)
-        optimum = refine_covariance(
-            less,
-            factors[k] @ factors[k].T,
-            diagonal=problem.diagonal,
-            tol=tol,
-            max_iter=MAX_STEPS,
-            polish=False,
+        optimum = descend_close_by(
+            less, factors[k], diagonal=problem.diagonal, tol=tol, max_iter=MAX_STEPS
         )
         factors[k], M[k] = optimum.Lambda, less.eliminate(optimum.Lambda)[1]
         near[k] &= optimum.converged
     variances = np.sum(factors**2, axis=1)
-    near &= np.all(variances > NEGLIGIBLE * np.maximum(1, variances.max(axis=1, keepdims=True)), axis=1)
+    near &= variances.min(axis=1) > NEGLIGIBLE * np.maximum(variances.max(axis=1), 1)
     return factors, M, near
 
 
@@ -277,7 +272,8 @@ def _keeps_digits(
     keeps &= (n_rows >= n_columns) & (n >= n_columns)
     keeps &= np.count_nonzero(several) - several[groups] > 0
     n_effects = len(problem.random_kept) * (problem.n_groups - 1)
-    return keeps & ((n_effects < n_rows) | (len(problem.random_kept) == 1))
+    keeps &= (n_effects < n_rows) | (len(problem.random_kept) == 1)
+    return keeps
 
 
 def _is_distinct(total: Array, own: Array) -> NDArray[np.bool_]:

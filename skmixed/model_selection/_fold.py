@@ -14,7 +14,6 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _check_method_params, _num_samples
 from threadpoolctl import threadpool_limits
 
-from skmixed.exceptions import MissingGroupsWarning
 from skmixed.model_selection._refit import Refits
 from skmixed.model_selection._scoring import Metrics
 
@@ -88,8 +87,8 @@ class Evaluation:
         with threadpool_limits(1, user_api="blas"):  # threads cost more than they give
             try:
                 refits = Refits(self.estimator, self.X, self.y, **self.fit_params, parts=parts)
-            except (ValueError, TypeError, MissingGroupsWarning):
-                # some folds may be without what is wrong, and the loop reports the others
+            except (ValueError, TypeError, Warning):
+                # folds may be without what is wrong, and the loop reports the others
                 return [self.in_the_loop(fold) for fold in folds]
             results = [self.of(fold, refits, number) for number, fold in enumerate(folds)]
         for result in results:

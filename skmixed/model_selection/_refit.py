@@ -17,7 +17,7 @@ from skmixed._numerics.folds import cross_products_by_group, rest_of
 from skmixed._numerics.moments import GroupedMoments, pilot_mean
 from skmixed._numerics.one_group_less import Refits as OneGroupLess
 from skmixed._numerics.one_group_less import refit_without_each
-from skmixed.exceptions import MissingGroupsWarning
+from skmixed._validation import check_enough_rows
 
 # With fewer groups than this, a fold may move the estimates to another minimum.
 MANY_GROUPS = 100
@@ -46,8 +46,8 @@ class Refits:
     ------
     ValueError, TypeError
         If all rows together cannot be fitted.
-    MissingGroupsWarning
-        If they have no groups.
+    Warning
+        If there is something to say of them, such as that they have no groups.
     """
 
     def __init__(self, estimator, X, y, groups=None, sample_weight=None, *, parts=None):
@@ -56,11 +56,14 @@ class Refits:
         model = clone(estimator)
         model._validate_params()
         with warnings.catch_warnings():
-            warnings.simplefilter("error", MissingGroupsWarning)
-            self.rows = model._check_fit(X, y, groups, sample_weight)
+            warnings.simplefilter("error")  # the loop warns in each fold
+            rows = model._check_training_rows(X, y, groups, sample_weight)
+        check_enough_rows(rows.X, rows.sample_weight, has_groups=rows.codes is not None)
         parameters = estimator.get_params(deep=False)
         self.learned = {k: v for k, v in vars(model).items() if k not in parameters}
-        self.labels, self.random = self.rows.pop("labels"), self.rows.pop("random")
+        self.random = (0, *(1 + position for position in model._slopes))
+        self.rows = rows._asdict()
+        self.labels = self.rows.pop("labels")
         if hasattr(self.rows["X"], "tocsr"):
             self.rows["X"] = self.rows["X"].tocsr()
         self.shift = pilot_mean(*(self.rows[name] for name in ("X", "y", "sample_weight")))
@@ -184,20 +187,24 @@ class Refits:
         start, total = time.perf_counter(), self.total
         criterion, optimum = self._optimum
         rows = {**self.rows, "codes": self._position[self.rows["codes"]]}
-        chunks = cross_products_by_group(
-            **rows, n_groups=len(total.labels), shift=total.shift
-        )
+        chunks = cross_products_by_group(**rows, n_groups=len(total.labels), shift=total.shift)
         refits = [
             refit_without_each(
-                criterion, optimum.Lambda, groups, products, total.sizes[groups],
+                criterion,
+                optimum.Lambda,
+                groups,
+                products,
+                total.sizes[groups],
                 tol=self.estimator.tol,
             )
-            for groups, products in chunks
+            for groups, _, _, products in chunks
         ]
         self.seconds += time.perf_counter() - start
         return OneGroupLess(
-            *(np.concatenate([getattr(one, name) for one in refits])
-              for name in ("Lambda", "beta", "found"))
+            *(
+                np.concatenate([getattr(one, name) for one in refits])
+                for name in ("Lambda", "beta", "found")
+            )
         )
 
 
@@ -232,7 +239,8 @@ class NewGroup:
 
 
 def _take(values, rows):
-    if isinstance(values, np.ndarray):
-        contiguous = len(rows) and rows[-1] - rows[0] == len(rows) - 1 and np.all(np.diff(rows) == 1)
-        return values[rows[0] : rows[-1] + 1] if contiguous else values.take(rows, axis=0)
-    return None if values is None else values[rows]
+    if not isinstance(values, np.ndarray):
+        return None if values is None else values[rows]
+    if len(rows) and rows[0] >= 0 and np.all(np.diff(rows) == 1):
+        return values[rows[0] : rows[-1] + 1]
+    return values.take(rows, axis=0)

@@ -118,7 +118,7 @@ def _signed(scorer, y_true, y_pred, **params):
 
 
 def _request_of(consumer, method, name):
-    """True, False, None or an alias; True for what only passes metadata on."""
+    """Return True, False, None or an alias; True for what only passes metadata on."""
     with config_context(enable_metadata_routing=True):
         requests = getattr(get_routing_for_object(consumer), method, None)
     return True if requests is None else requests.requests.get(name)

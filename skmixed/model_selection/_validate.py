@@ -175,7 +175,9 @@ def cross_validate(
         _insert_error_scores(results, error_score)
     collected = _collect(results)
     if return_indices:
-        collected["indices"] = dict(zip(("train", "test"), zip(*splits, strict=True), strict=True))
+        collected["indices"] = dict(
+            zip(("train", "test"), zip(*splits, strict=True), strict=True)
+        )
     return collected
 
 
@@ -197,7 +199,9 @@ def _route(estimator, cv, scorer, metadata):
     if get_config()["enable_metadata_routing"]:
         router = MetadataRouter(owner="cross_validate")
         for name, owner, method in (
-            ("splitter", cv, "split"), ("estimator", estimator, "fit"), ("scorer", scorer, "score")
+            ("splitter", cv, "split"),
+            ("estimator", estimator, "fit"),
+            ("scorer", scorer, "score"),
         ):
             mapping = MethodMapping().add(caller="fit", callee=method)
             router.add(**{name: owner}, method_mapping=mapping)
