@@ -26,6 +26,7 @@ from skmixed._dask import predict_partitions, score_partitions, sum_up_partition
 from skmixed._dask_partitions import is_dask, refuse_dask
 from skmixed._fit_measures import FitMeasuresMixin
 from skmixed._inference import InferenceMixin
+from skmixed._leave_out import LeaveOutMixin
 from skmixed._messages import (
     GIVEN_TWICE,
     MISSING_IN_FIT,
@@ -34,7 +35,7 @@ from skmixed._messages import (
     TOO_LARGE,
     warn_about_fit,
 )
-from skmixed._numerics.estimate import estimate
+from skmixed._numerics.estimate import estimate, estimate_near
 from skmixed._numerics.moments import GroupedMoments
 from skmixed._numerics.problem import make_problem
 from skmixed._numerics.solution import solve
@@ -359,7 +360,7 @@ class BaseGroupedRegressor(PacksTables, RegressorMixin, BaseEstimator):
 
 
 class BaseMixedRegressor(
-    StreamingMixin, InferenceMixin, FitMeasuresMixin, BaseGroupedRegressor
+    StreamingMixin, LeaveOutMixin, InferenceMixin, FitMeasuresMixin, BaseGroupedRegressor
 ):
     """Linear mixed model with one grouping factor: everything but the random columns.
 
@@ -497,22 +498,36 @@ class BaseMixedRegressor(
     # ------------------------------------------------------- moments -> solution -> attributes
 
     def _fit_moments(self, moments):
-        structure = {"fit_intercept": self.fit_intercept, **self._structure()}
-        reml = self.method == "reml"
-        problem = make_problem(moments, **structure)
-        criterion, optimum = estimate(problem, reml=reml, tol=self.tol, max_iter=self.max_iter)
-        solution = solve(criterion, optimum.Lambda)
+        criterion, optimum = self._estimate(moments)
+        solution = self._store_optimum(moments, criterion, optimum)
+        warn_about_fit(self, criterion.problem, optimum, solution)
+        return self
+
+    def _estimate(self, moments, start=None):
+        """Minimise the criterion; `start` is a factor of a near Psi, in the user's units."""
+        problem = make_problem(moments, fit_intercept=self.fit_intercept, **self._structure())
+        options = {"reml": self.method == "reml", "tol": self.tol, "max_iter": self.max_iter}
+        if start is None or not problem.random_kept.all():
+            return estimate(problem, **options)
+        start = np.linalg.solve(problem.random_backmap, start)
+        return estimate_near(problem, start=start, **options)
+
+    def _store_optimum(self, moments, criterion, optimum):
+        problem, solution = criterion.problem, solve(criterion, optimum.Lambda)
         self._store_groups(moments)
         self._store_fixed_effects(solution)
         self._store_random_effects(solution)
         self._store_fit(problem, optimum, solution)
         self._moments, self._Lambda = moments, optimum.Lambda
-        self._fitted_as = {"reml": reml, **structure}
+        self._fitted_as = {
+            "reml": criterion.reml,
+            "fit_intercept": self.fit_intercept,
+            **self._structure(),
+        }
         self._summed_for = self._model_parameters()
         vars(self).pop("_all_sums", None)
         self._forget()
-        warn_about_fit(self, problem, optimum, solution)
-        return self
+        return solution
 
     def _store_random_effects(self, solution):
         slopes = [self._terms[position] for position in self._slopes]

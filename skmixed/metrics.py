@@ -6,6 +6,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.metrics import get_scorer, make_scorer
 from sklearn.utils.metadata_routing import UNUSED
 
+from skmixed._base import BaseGroupedRegressor
 from skmixed._routing import predicting_model, requested
 
 __all__ = ["group_scorer"]
@@ -94,6 +95,13 @@ class _ModelOfGroups(RegressorMixin, BaseEstimator):
         self.model = model
         self.groups = groups
 
+    def __getattr__(self, name):
+        if name.startswith("__") or name == "model":
+            raise AttributeError(name)
+        return getattr(self.model, name)  # a scorer may look at what was fitted
+
     def predict(self, X):
         model = predicting_model(self.model)
+        if isinstance(model, BaseGroupedRegressor) and model.group_by is None:
+            return model.predict(X, groups=self.groups)
         return model.predict(X, **requested(model, "predict", {"groups": self.groups}))

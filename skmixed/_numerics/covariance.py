@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.linalg import lapack
 
 from skmixed._numerics.criterion import PERFECT_FIT, Criterion
@@ -154,7 +155,7 @@ class CovarianceCriterion(Criterion):
         log_det, M = 0.0, self.problem.T.copy()
         N, Delta = np.empty_like(self.problem.G), np.empty_like(self.problem.C)
         for chunk in self._chunks():
-            R, B, N[..., chunk], Delta[..., chunk] = self._project(Lambda, chunk)
+            R, B, N[..., chunk], Delta[..., chunk] = self.project(Lambda, chunk)
             log_det += _log_det(R)
             M -= gram(B)
         return log_det, M, N, Delta
@@ -221,18 +222,20 @@ class CovarianceCriterion(Criterion):
     def projections(self, Lambda: Array) -> Iterator[tuple[Array, Array]]:
         """Yield N and Delta of all groups, a chunk of groups at a time."""
         for chunk in self._chunks():
-            _, _, N, Delta = self._project(Lambda, chunk)
+            _, _, N, Delta = self.project(Lambda, chunk)
             yield N, Delta
 
-    def _project(self, Lambda: Array, chunk: slice) -> tuple[Array, Array, Array, Array]:
-        """R, B, N and Delta of a chunk of groups."""
+    def project(
+        self, Lambda: Array, chunk: slice | NDArray[np.intp]
+    ) -> tuple[Array, Array, Array, Array]:
+        """Return R, B, N and Delta of some groups."""
         C, G = self.problem.C[..., chunk], self.problem.G[..., chunk]
         R = self._root(Lambda, chunk)
         B = solve_lower(R, multiply(Lambda.T, C))
         F = solve_lower(R, multiply(Lambda.T, G))
         return R, B, subtract_product(G, F, F), subtract_product(C, F, B)
 
-    def _root(self, Lambda: Array, chunk: slice) -> Array:
+    def _root(self, Lambda: Array, chunk: slice | NDArray[np.intp]) -> Array:
         """Cholesky factors of I + Lambda' G_j Lambda."""
         G = multiply(Lambda.T, self.problem.G[..., chunk])
         A = multiply(Lambda.T, np.ascontiguousarray(np.swapaxes(G, 0, 1)))

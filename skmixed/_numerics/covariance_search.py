@@ -73,32 +73,88 @@ def minimize_covariance(
     """
     if not criterion.is_identified:
         return Optimum(np.zeros((len(criterion.problem.G),) * 2), 1, converged=True)
-    search = _Search(diagonal, tol, max_iter, criterion.problem.n_groups < MANY_GROUPS)
+    few = criterion.problem.n_groups < MANY_GROUPS
+    search = _Search(diagonal, tol, max_iter, verify=few and start is None)
     if start is None:
-        best = _descend_from_several(criterion, search)
+        best, alone = _descend_from_several(criterion, search)
     else:
-        best = search.descend(criterion, start @ start.T)
+        best, alone = search.descend(criterion, start @ start.T), False
     beyond = best.factor.is_beyond or _explains_all(criterion, best.factor)
     Lambda = _without_negligible(criterion, best)
-    return Optimum(Lambda, best.n_iter, best.converged and not beyond, beyond)
+    converged = best.converged and not beyond
+    return Optimum(Lambda, best.n_iter, converged, beyond, alone, best.flat)
 
 
-def _descend_from_several(criterion: CovarianceCriterion, search: _Search) -> _State:
-    """Take the lowest end of several descents, among samples of groups if there are many."""
+def _descend_from_several(
+    criterion: CovarianceCriterion, search: _Search
+) -> tuple[_State, bool]:
+    """Take the lowest end of several descents, among samples of groups if there are many.
+
+    Returns it, and whether all others ended there, too.
+    """
     chain = _ever_smaller_samples(criterion)
     few, q = len(chain) == 1, len(criterion.problem.G)
-    rough = search if few else replace(search, tol=max(search.tol, ROUGH))
+    rough = replace(search, tol=search.tol if few else max(search.tol, ROUGH), polish=False)
     starts = STARTS if few else STARTS_IN_SAMPLES
     found: list[_State] = []
     for ratio in starts:
         found.append(rough.descend(chain[-1], ratio * np.eye(q), [] if few else found))
     best = min(found, key=lambda state: chain[-1].value(state.factor.Lambda))
+    alone = all(best.is_near(state.factor) for state in found)
     for sample in reversed(chain[1:-1]):
         best = rough.descend(sample, best.factor.Psi)
     if best.converged or not few:
         # for few groups, too: which of equal minima was the lowest must not show
         best = search.descend(criterion, best.factor.Psi).after(best)
-    return best
+    return best, alone
+
+
+def descend_close_by(
+    criterion: CovarianceCriterion, start: Array, *, diagonal: bool, tol: float, max_iter: int
+) -> Optimum:
+    """Take Newton steps from a factor of Psi so close to the minimum that one might do.
+
+    A step that promises tol is the last: the error that it leaves is a small constant times
+    tol, in standard errors. Parameters are those of `minimize_covariance`.
+    """
+    search = _Search(diagonal, tol, max_iter, polish=False)
+    state = search.descend(criterion, start @ start.T)
+    beyond = state.factor.is_beyond
+    return Optimum(state.factor.Lambda, state.n_iter, state.converged and not beyond, beyond)
+
+
+def first_steps(
+    criterion: CovarianceCriterion, Lambda: Array, S: Array, *, diagonal: bool
+) -> tuple[Array, Array]:
+    """Take one Newton step from a minimum for each of several criteria close to this one.
+
+    Parameters
+    ----------
+    criterion : CovarianceCriterion
+        Whose curvature all share, nearly.
+    Lambda : ndarray of shape (q, q)
+        Where its minimum is.
+    S : ndarray of shape (k, q, q)
+        Their gradients there.
+    diagonal : bool
+        Whether Psi is restricted to diagonal matrices.
+
+    Returns
+    -------
+    Lambda : ndarray of shape (k, q, q)
+        Where the steps lead.
+    promise : ndarray of shape (k,)
+        By how much they should lower the criteria.
+    """
+    search = _Search(diagonal, tol=0.0, max_iter=1)
+    factor = search.factor(Lambda @ Lambda.T)
+    model = search.model(factor, criterion(factor.Lambda))
+    gradient = 2 * factor.V.T @ S @ factor.V * factor.scale
+    rows, columns = _free(len(Lambda), diagonal=diagonal)
+    gradient = gradient[:, rows, columns] @ model.basis
+    step = -gradient / model.size
+    ends = [search.moved(factor, model.basis @ one).Lambda for one in step]
+    return np.array(ends).reshape(S.shape), -np.sum(gradient * step, axis=1) / 2
 
 
 @dataclass(frozen=True)
@@ -128,6 +184,7 @@ class _State:
     factor: _Factor
     n_iter: int
     converged: bool
+    flat: bool = False
 
     def is_near(self, factor: _Factor) -> bool:
         """Whether another Psi differs from this one by a small share of it."""
@@ -141,12 +198,29 @@ class _State:
 
 @dataclass(frozen=True)
 class _Search:
-    """Newton's method; without `verify` the last step is not looked back at."""
+    """Newton's method.
+
+    Attributes
+    ----------
+    diagonal : bool
+        Whether Psi is restricted to diagonal matrices.
+    tol : float
+        What the last step may promise. Steps that promise less are taken without a look at
+        the criterion, whose rounding hides the gain.
+    max_iter : int
+        Steps allowed.
+    verify : bool
+        If false, it is the step after the last that may promise no more, and it is not taken.
+    polish : bool
+        Whether to go on until the last step promises tol^2. A promise is the square of a
+        distance in standard errors, so the end is then the same wherever the search began.
+    """
 
     diagonal: bool
     tol: float
     max_iter: int
     verify: bool = True
+    polish: bool = True
 
     def descend(
         self, criterion: CovarianceCriterion, Psi: Array, known: Sequence[_State] = ()
@@ -162,11 +236,11 @@ class _Search:
             model = self.model(factor, at)
             if self.is_last(model, before):
                 factor = self.moved(factor, model.basis @ model.newton)
-                return _State(factor, n_iter, converged=True)
+                return _State(factor, n_iter, converged=True, flat=model.is_flat)
             for state in known:
                 if state.is_near(factor) and not model.is_saddle:
                     return state
-            further = self.shortened_step(criterion, factor, at, model)
+            further = self.step(criterion, factor, at, model)
             if further is None:  # rounding hides what is left to gain
                 converged = model.promise <= np.sqrt(self.tol)
                 return _State(factor, n_iter, converged)
@@ -176,17 +250,31 @@ class _Search:
         return _State(factor, self.max_iter, converged=False)
 
     def is_last(self, model: QuadraticModel, before: float) -> bool:
-        """Whether this step, or without `verify` that after it, promises less than tol.
+        """Whether this step, or without `verify` that after it, promises next to nothing.
 
-        Close to the minimum each promise is a constant times the square of that before. With
-        many groups that is accurate enough: to a ten-thousandth of a standard error.
+        Close to the minimum each promise is a constant times the square of that before.
         """
+        promise, enough = model.promise, self.tol**2 if self.polish else self.tol
         if model.is_saddle:
             return False
-        quadratic = model.promise < CLOSE and model.promise < before < np.inf
+        quadratic = promise < CLOSE and promise < before < np.inf
         if self.verify or not quadratic:
-            return model.promise <= self.tol
-        return model.promise**3 / before**2 <= self.tol
+            rounding = before / 4 < promise <= self.tol
+            return promise <= enough or rounding
+        return promise**3 / before**2 <= enough
+
+    def step(
+        self,
+        criterion: CovarianceCriterion,
+        factor: _Factor,
+        at: Evaluation,
+        model: QuadraticModel,
+    ) -> tuple[_Factor, Evaluation] | None:
+        """Take the Newton step, shortened as long as the criterion can tell its gain."""
+        if model.is_saddle or model.promise > self.tol:
+            return self.shortened_step(criterion, factor, at, model)
+        new = self.moved(factor, model.basis @ model.newton)
+        return new, criterion(new.Lambda)
 
     def factor(self, Psi: Array) -> _Factor:
         """Factor Psi along its eigenvectors, the largest variance first."""

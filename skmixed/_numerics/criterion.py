@@ -30,12 +30,19 @@ class Optimum:
         Whether the last step was below the tolerance.
     beyond : bool
         Whether the search ran off to infinity: the random effects explain y exactly.
+    alone : bool
+        Whether the search looked everywhere and saw no other minimum.
+    flat : bool
+        Whether there is a direction in which the criterion hardly changes, so that rounding
+        decides where the search ended.
     """
 
     Lambda: Array
     n_iter: int
     converged: bool
     beyond: bool = False
+    alone: bool = False
+    flat: bool = False
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,10 @@ from skmixed._numerics.problem import Problem
 from skmixed._numerics.ratio import RatioCriterion
 from skmixed._numerics.ratio_search import minimize_ratio
 
+# A minimum that lies lower than the start by more than this, which is the square of a
+# distance in standard errors, may be another one than a search from scratch would find.
+NEAR = 2.0
+
 
 def estimate(
     problem: Problem, *, reml: bool, tol: float, max_iter: int, start: Array | None = None
@@ -44,4 +48,20 @@ def estimate(
     optimum = minimize_covariance(
         criterion, diagonal=problem.diagonal, tol=tol, max_iter=max_iter, start=start
     )
+    return criterion, optimum
+
+
+def estimate_near(
+    problem: Problem, *, reml: bool, tol: float, max_iter: int, start: Array
+) -> tuple[Criterion, Optimum]:
+    """Find the relative covariance factor from a start that is likely to be close.
+
+    Parameters and returns are those of `estimate`. If the minimum is not close, it is looked
+    for everywhere.
+    """
+    criterion, optimum = estimate(problem, reml=reml, tol=tol, max_iter=max_iter, start=start)
+    if isinstance(criterion, CovarianceCriterion):
+        fall = criterion.value(start) - criterion.value(optimum.Lambda)
+        if not optimum.converged or fall > NEAR:
+            return estimate(problem, reml=reml, tol=tol, max_iter=max_iter)
     return criterion, optimum

@@ -57,6 +57,7 @@ class GroupedMoments:
         sample_weight: Array | None = None,
         *,
         random: tuple[int, ...] = (0,),
+        shift: Array | None = None,
     ) -> GroupedMoments:
         """Pass over the rows once, chunk by chunk, in float64.
 
@@ -74,6 +75,8 @@ class GroupedMoments:
             Rows of weight zero count as absent, and so do groups of nothing else.
         random : tuple of int, default=(0,)
             Columns of D = [1, X, y] that have a random effect, the column of ones first.
+        shift : ndarray of shape (n_columns,), optional
+            What to take off each column of D, the first by 0; a pilot mean by default.
 
         Returns
         -------
@@ -82,7 +85,8 @@ class GroupedMoments:
         if hasattr(X, "tocsr"):
             X = X.tocsr()  # rows are sliced below
         n_rows, n_columns = X.shape[0], X.shape[1] + 2
-        shift = _pilot_mean(X, y, sample_weight)
+        if shift is None:
+            shift = pilot_mean(X, y, sample_weight)
         T = np.zeros((n_columns, n_columns))
         C = np.zeros((len(random), n_columns, len(labels)))
         size = max(CHUNK_VALUES // n_columns, MIN_CHUNK_ROWS)
@@ -130,15 +134,12 @@ class GroupedMoments:
 
     def __add__(self, other: GroupedMoments) -> GroupedMoments:
         """Moments of the rows of both, groups aligned on their labels."""
-        if self.random != other.random or len(self.shift) != len(other.shift):
-            raise ValueError(
-                "only moments of the same columns can be added, but got "
-                f"{len(self.shift) - 2} and {len(other.shift) - 2} features with random "
-                f"columns {self.random} and {other.random}"
-            )
         if self.n < other.n:  # the shift of most rows is near most rows
             return other + self
-        other = other.around(self.shift)
+        other = self._aligned(other, "added")
+        if np.array_equal(self.labels, other.labels):
+            counts = self.n_rows + other.n_rows
+            return replace(self, n_rows=counts, T=self.T + other.T, C=self.C + other.C)
         labels, *positions = _merge(self.labels, other.labels)
         counts = np.zeros(len(labels), dtype=np.intp)
         C = np.zeros((*self.C.shape[:2], len(labels)))
@@ -146,6 +147,37 @@ class GroupedMoments:
             counts[position] += part.n_rows
             C[..., position] += part.C
         return replace(self, labels=labels, n_rows=counts, T=self.T + other.T, C=C)
+
+    def __sub__(self, other: GroupedMoments) -> GroupedMoments:
+        """Moments of the rows that are not in other, which holds some of the rows.
+
+        Counts are exact, and a group without rows left is not there. What is small beside
+        what is taken off has few digits: see `folds.without`.
+        """
+        other = self._aligned(other, "subtracted")
+        position = np.searchsorted(self.labels, other.labels)
+        counts, C = self.n_rows.copy(), self.C.copy()
+        counts[position] -= other.n_rows
+        C[..., position] -= other.C
+        there = counts > 0
+        return replace(
+            self,
+            labels=self.labels[there],
+            n_rows=counts[there],
+            T=self.T - other.T,
+            C=C[..., there],
+        )
+
+    def _aligned(self, other: GroupedMoments, verb: str) -> GroupedMoments:
+        """Express other around the shift of these moments, if the columns are the same."""
+        if self.random != other.random or len(self.shift) != len(other.shift):
+            raise ValueError(
+                f"only moments of the same columns can be {verb}, but got "
+                f"{len(self.shift) - 2} and {len(other.shift) - 2} features with random "
+                f"columns {self.random} and {other.random}"
+            )
+        same = np.array_equal(self.shift, other.shift)
+        return other if same else other.around(self.shift)
 
 
 def _merge(
@@ -171,8 +203,8 @@ def _dense(X: Any) -> NDArray[Any]:
     return dense
 
 
-def _pilot_mean(X: Any, y: NDArray[Any], sample_weight: Array | None) -> Array:
-    """Means of the columns of D over about a thousand rows, spread evenly."""
+def pilot_mean(X: Any, y: NDArray[Any], sample_weight: Array | None) -> Array:
+    """Return the means of the columns of D over about a thousand rows, spread evenly."""
     step = max(1, X.shape[0] // PILOT_ROWS)
     rows: Any = slice(None, None, step)
     if sample_weight is not None:

@@ -62,7 +62,7 @@ class Uncertainty:
         ndarray of shape (n_rows,)
         """
         groups, at = np.unique(codes, return_inverse=True)
-        H, HC = self._shrinkage(groups)
+        H, HC = self.shrinkage(groups)
         a = X.T - np.einsum("ak,apk->pk", Z.T, HC[..., at])
         of_b = np.einsum("ak,abk,bk->k", Z.T, H[..., at], Z.T)
         return np.asarray(of_b + np.sum((self.root @ a) ** 2, axis=0))
@@ -72,15 +72,15 @@ class Uncertainty:
 
         Unlike the conditional covariance it holds the uncertainty of the fixed effects.
         """
-        H, HC = self._shrinkage(np.arange(self.problem.n_groups))
+        H, HC = self.shrinkage(np.arange(self.problem.n_groups))
         return H + gram_by_matrix(np.swapaxes(np.matmul(self.root, HC), 0, 1))
 
     def given_parameters(self) -> Array:
         """Return H_j, the covariance of b_j given y and the parameters, (q, q, n_groups)."""
-        return self._shrinkage(np.arange(self.problem.n_groups))[0]
+        return self.shrinkage(np.arange(self.problem.n_groups))[0]
 
-    def _shrinkage(self, groups: NDArray[np.intp]) -> tuple[Array, Array]:
-        """H_j and H_j C_jX of some groups; -1 stands for a group without rows."""
+    def shrinkage(self, groups: NDArray[np.intp]) -> tuple[Array, Array]:
+        """Return H_j and H_j C_jX of some groups; -1 stands for a group without rows."""
         known = groups >= 0
         G = self.problem.G[..., groups] * known
         C = self.problem.C[:, :-1, groups] * known

@@ -88,6 +88,10 @@ class Problem:
         The user's random effects, over y_scale, from those of the scaled random columns.
     random_kept : ndarray of shape (n_random,), dtype bool
         Which random columns can be told from those before them.
+    columns : ndarray of shape (p + 1, len(shift))
+        How [X, y] here is made of the moments' D: row i is ``columns @ D_i``.
+    random_columns : ndarray of shape (q, len(shift))
+        How Z here is made of it.
     """
 
     T: Array
@@ -106,6 +110,8 @@ class Problem:
     dependent: NDArray[np.bool_]
     random_backmap: Array
     random_kept: NDArray[np.bool_]
+    columns: Array
+    random_columns: Array
 
     @property
     def p(self) -> int:
@@ -160,7 +166,7 @@ def make_problem(
                 fixed_slopes=fixed_slopes,
             )
             return _with_constant_column(problem, constant, moments.shift[constant])
-    moments = relocate(moments, fit_intercept=fit_intercept)
+    given, moments = moments, relocate(moments, fit_intercept=fit_intercept)
     scale, varies = scales(moments)
     kept, dependent = _fixed_columns(
         moments, scale, varies, fit_intercept=fit_intercept, fixed_slopes=fixed_slopes
@@ -176,6 +182,8 @@ def make_problem(
     C, G = coordinates.of_groups(moments)
     first = 0 if fit_intercept else 1
     origin, backmap = way_back(moments.shift, scale, first)
+    relocated = np.eye(len(scale))
+    relocated[:, 0] += given.shift - moments.shift
     return Problem(
         T=moments.T[np.ix_(used, used)] / np.outer(scale[used], scale[used]),
         C=C,
@@ -193,6 +201,8 @@ def make_problem(
         dependent=dependent[first:],
         random_backmap=random_backmap[:, random_kept],
         random_kept=random_kept,
+        columns=relocated[used] / scale[used, None],
+        random_columns=Z[random_kept] @ relocated[list(moments.random)],
     )
 
 

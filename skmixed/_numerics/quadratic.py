@@ -47,6 +47,12 @@ class QuadraticModel:
         return float(-self.gradient @ self.newton) / 2
 
     @property
+    def is_flat(self) -> bool:
+        """Whether there is a direction in which the criterion hardly changes."""
+        size = np.abs(self.curvature)
+        return bool(np.any(size <= SADDLE * size.max(initial=0.0)))
+
+    @property
     def is_saddle(self) -> bool:
         """Whether the criterion falls to both sides in some direction."""
         largest = np.abs(self.curvature).max(initial=0.0)

@@ -107,39 +107,20 @@ class RatioCriterion(Criterion):
 
     def __call__(self, psi: Array) -> Evaluation:
         """Evaluate the criterion, its slope and its curvature at every psi, shape (k,)."""
+        at = profile(*self.sums(psi), dof=self.dof, reml=self.reml)
+        return replace(at, value=at.value + self.constant)
+
+    def sums(self, psi: Array) -> tuple[Array, Array]:
+        """Return log|V|, shape (3, k), and M, shape (3, k, p + 1, p + 1), at every psi.
+
+        The first axis is that of the values and of their first and second derivatives.
+        """
         a = 1 + psi[:, None] * self.u
         v = self.u / a
-        M = self.within + self._weighted_sum(1 / a)
-        M1 = -self._weighted_sum(v / a)
-        M2 = 2 * self._weighted_sum(v**2 / a)
-        value = np.log(a) @ self.count + self.constant
-        slope = v @ self.count
-        curvature = -(v**2) @ self.count
-        r, r1, r2 = self._residual_square(M, M1, M2)
-        value += self.dof * (1 + np.log(2 * np.pi * r / self.dof))
-        slope += self.dof * r1 / r
-        curvature += self.dof * (r2 / r - (r1 / r) ** 2)
-        if self.reml:
-            M_XX, M1_XX, M2_XX = M[:, :-1, :-1], M1[:, :-1, :-1], M2[:, :-1, :-1]
-            F = np.linalg.solve(M_XX, M1_XX)
-            value += np.linalg.slogdet(M_XX)[1]
-            slope += np.trace(F, axis1=1, axis2=2)
-            curvature += np.trace(np.linalg.solve(M_XX, M2_XX), axis1=1, axis2=2)
-            curvature -= np.sum(F * np.swapaxes(F, 1, 2), axis=(1, 2))
-        return Evaluation(value, slope, curvature)
-
-    def _residual_square(self, M: Array, M1: Array, M2: Array) -> tuple[Array, Array, Array]:
-        """r2 = w' M w at w = (-beta, 1), and its derivatives.
-
-        beta minimises r2, so it counts as constant in the first derivative, w' M1 w.
-        """
-        M_XX, M_Xy = M[:, :-1, :-1], M[:, :-1, -1:]
-        w = np.concatenate([-np.linalg.solve(M_XX, M_Xy), np.ones((len(M), 1, 1))], axis=1)
-        k = (M1 @ w)[:, :-1]
-        first = (np.swapaxes(w, 1, 2) @ M1 @ w)[:, 0, 0]
-        second = (np.swapaxes(w, 1, 2) @ M2 @ w)[:, 0, 0]
-        second -= 2 * np.sum(k * np.linalg.solve(M_XX, k), axis=(1, 2))
-        return residual_square(M), first, second
+        log_det = np.stack([np.log(a), v, -(v**2)]) @ self.count
+        M = np.stack([self._weighted_sum(part) for part in (1 / a, -v / a, 2 * v**2 / a)])
+        M[0] += self.within
+        return log_det, M
 
     def _weighted_sum(self, weight: Array) -> Array:
         """sum_j weight_j c_j c_j' / u_j; weight has shape (n_sizes,) or (k, n_sizes)."""
@@ -148,6 +129,52 @@ class RatioCriterion(Criterion):
         root = self.between
         sums = np.stack([(root * row) @ root.T for row in np.atleast_2d(weight)])
         return sums.reshape(*weight.shape[:-1], *sums.shape[1:])
+
+
+def profile(log_det: Array, M: Array, *, dof: float | Array, reml: bool) -> Evaluation:
+    """Profile out the coefficients and sigma2: the criterion in scaled coordinates.
+
+    Parameters
+    ----------
+    log_det : ndarray of shape (3, k)
+        log|V| and its two derivatives in psi.
+    M : ndarray of shape (3, k, p + 1, p + 1)
+        M and its two derivatives.
+    dof : float or ndarray of shape (k,)
+        What r2 is divided by.
+    reml : bool
+        Restricted maximum likelihood if true, else maximum likelihood.
+
+    Returns
+    -------
+    Evaluation
+    """
+    r, r1, r2 = _residual_squares(M)
+    value = log_det[0] + dof * (1 + np.log(2 * np.pi * r / dof))
+    slope = log_det[1] + dof * r1 / r
+    curvature = log_det[2] + dof * (r2 / r - (r1 / r) ** 2)
+    if reml:
+        M_XX, M1_XX, M2_XX = M[..., :-1, :-1]
+        F = np.linalg.solve(M_XX, M1_XX)
+        value += np.linalg.slogdet(M_XX)[1]
+        slope += np.trace(F, axis1=1, axis2=2)
+        curvature += np.trace(np.linalg.solve(M_XX, M2_XX), axis1=1, axis2=2)
+        curvature -= np.sum(F * np.swapaxes(F, 1, 2), axis=(1, 2))
+    return Evaluation(value, slope, curvature)
+
+
+def _residual_squares(M: Array) -> tuple[Array, Array, Array]:
+    """r2 = w' M w at w = (-beta, 1), and its derivatives.
+
+    beta minimises r2, so it counts as constant in the first derivative, w' M1 w.
+    """
+    M_XX, M_Xy = M[0, :, :-1, :-1], M[0, :, :-1, -1:]
+    ones = np.ones((len(M_XX), 1, 1))
+    w = np.concatenate([-np.linalg.solve(M_XX, M_Xy), ones], axis=1)
+    k = (M[1] @ w)[:, :-1]
+    first, second = (np.swapaxes(w, 1, 2) @ M[1:] @ w)[..., 0, 0]
+    second -= 2 * np.sum(k * np.linalg.solve(M_XX, k), axis=(1, 2))
+    return residual_square(M[0]), first, second
 
 
 def _scatter_within(total: Array, between: Array) -> Array:

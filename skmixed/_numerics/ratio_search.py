@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -46,16 +47,17 @@ def minimize_ratio(criterion: RatioCriterion, *, tol: float, max_iter: int) -> O
     if not criterion.is_identified:
         return zero
     line = _Line(criterion)
-    at_zero = float(line(np.zeros(1))[0][0])
+    at_zero, slope, _ = (float(part[0]) for part in line(np.zeros(1)))
     best, lowest = zero, at_zero - ROUNDING * criterion.problem.n
-    for low, start, high in _brackets(line, tol=tol, max_iter=max_iter):
+    brackets = list(_brackets(line, tol=tol, max_iter=max_iter))
+    for low, start, high in brackets:
         x, n_iter, converged = _newton(line, low, start, high, tol=tol, max_iter=max_iter)
         reached = float(line(np.array([x]))[0][0])
         if reached < lowest:
             best, lowest = _optimum(line.psi(x), n_iter, converged=converged), reached
     if line(np.array([line.end]))[1][0] < RUNNING_AWAY:
         return _optimum(line.psi(line.end), 1, converged=False, beyond=True)
-    return best
+    return replace(best, alone=slope < 0 and len(brackets) == 1)
 
 
 def _optimum(psi: float, n_iter: int, **flags: bool) -> Optimum:
@@ -112,10 +114,12 @@ def _newton(
 ) -> tuple[float, int, bool]:
     """Find where the slope changes sign from - to + between low and high.
 
-    Returns x, the number of steps, and whether the last one was below the tolerance. A step
-    that leaves the bracket, or that would run uphill, is replaced by bisection.
+    Returns x, the number of steps, and whether one was below the tolerance. A step that leaves
+    the bracket, or that would run uphill, is replaced by bisection. Convergence is quadratic,
+    so the step after the first below the tolerance makes the result the same, to rounding,
+    wherever the search began.
     """
-    x = start
+    x, close = start, False
     for n_iter in range(1, max_iter + 1):
         _, slope, curvature = (float(part[0]) for part in line(np.array([x])))
         low, high = (low, x) if slope > 0 else (x, high)
@@ -124,6 +128,7 @@ def _newton(
             x = (low + high) / 2
             continue
         x += step
-        if step**2 * curvature / 2 <= tol:
+        if close:
             return x, n_iter, True
-    return x, max_iter, False
+        close = step**2 * curvature / 2 <= tol
+    return x, max_iter, close

@@ -4,6 +4,7 @@ from skmixed.model_selection._compare_pooling import compare_pooling
 from skmixed.model_selection._pooling_comparison import PoolingComparison
 from skmixed.model_selection._predict import cross_val_predict
 from skmixed.model_selection._split import WithinGroupKFold, WithinGroupTimeSeriesSplit
+from skmixed.model_selection._validate import cross_validate
 
 __all__ = [
     "PoolingComparison",
@@ -11,4 +12,5 @@ __all__ = [
     "WithinGroupTimeSeriesSplit",
     "compare_pooling",
     "cross_val_predict",
+    "cross_validate",
 ]

@@ -1,0 +1,134 @@
+"""What is left of the moments when rows are left out, and when that can be trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import lapack
+
+from skmixed._numerics.moments import Array, GroupedMoments
+from skmixed._numerics.problem import RANK_TOLERANCE
+
+# What is left of a column's squares, and of the weight of a group, must be at least this
+# share of the whole: a difference has lost no more than two digits then.
+SQUARES_LEFT = 0.01
+# A column must differ from those before it by at least this share of its variance, or by less
+# than the second one, which is nothing but rounding. In between digits are scarce.
+DISTINCT = 1e-9
+NOT_DISTINCT = 1e-13
+# Columns further from 0 than this many of their standard deviations show in predictions that
+# coefficients have 16 digits: the loop's predictions are then no more exact than the refit's.
+FAR_OFF = 1e6
+# Cross-products of many groups are made in chunks of this many numbers.
+CHUNK_PRODUCTS = 2**21
+
+
+def rest_of(total: GroupedMoments, fold: GroupedMoments) -> GroupedMoments | None:
+    """Return the moments of all rows but those of a fold, if no digits that count are lost.
+
+    Parameters
+    ----------
+    total : GroupedMoments
+        Cross-products of all rows.
+    fold : GroupedMoments
+        Those of some of the rows, around the same shift.
+
+    Returns
+    -------
+    GroupedMoments or None
+        The difference. None if the rest has to be summed up from its rows: where too few rows
+        or too little of a column's variation is left, so that rounding errors of the whole are
+        large beside it.
+    """
+    rest = total - fold
+    n_rows = rest.n_rows.sum() if len(total.labels) else rest.n
+    if min(n_rows, rest.n) < len(rest.shift):
+        return None
+    before = total.sizes[np.searchsorted(total.labels, rest.labels)]
+    if np.any(rest.sizes < SQUARES_LEFT * before):
+        return None
+    square = np.diag(total.T)
+    noise = 8 * np.finfo(np.float64).eps * np.abs(total.shift)
+    varies = square > total.n * noise**2
+    varies[0] = False
+    R = rest.T - np.outer(rest.T[0], rest.T[0]) / rest.n
+    R = R[np.ix_(varies, varies)]
+    enough = np.diag(R) >= SQUARES_LEFT * square[varies]
+    enough &= FAR_OFF**2 * np.diag(R) > rest.n * total.shift[varies] ** 2
+    return rest if np.all(enough) and _is_clear(R) else None
+
+
+def cross_products_by_group(
+    X: Any,
+    y: NDArray[Any],
+    codes: NDArray[np.integer[Any]],
+    n_groups: int,
+    *,
+    shift: Array,
+    sample_weight: Array | None = None,
+) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp], Array, Array]]:
+    """Yield D_j' W D_j of the groups, some groups at a time.
+
+    Parameters
+    ----------
+    X, y, codes, sample_weight : as for `GroupedMoments.from_rows`
+        The rows; those with a negative code are left out.
+    n_groups : int
+        Number of groups.
+    shift : ndarray of shape (n_columns,)
+        What to take off each column of D = [1, X, y].
+
+    Yields
+    ------
+    groups : ndarray of shape (n_some_groups,)
+        Which groups.
+    rows : ndarray of shape (n_some_rows,)
+        Positions of their rows, sorted by group.
+    D : ndarray of shape (n_columns, n_some_rows)
+        These rows.
+    products : ndarray of shape (n_columns, n_columns, n_some_groups)
+        Their cross-products.
+    """
+    if hasattr(X, "tocsr"):
+        X = X.tocsr()
+    order = np.argsort(codes, kind="stable")
+    starts = np.searchsorted(codes, np.arange(n_groups + 1), sorter=order)
+    size = max(CHUNK_PRODUCTS // len(shift) ** 2, 1)
+    for first in range(0, n_groups, size):
+        groups = np.arange(first, min(first + size, n_groups))
+        begin, end = starts[groups], starts[groups[-1] + 1]
+        rows = order[begin[0] : end]
+        D = shifted_columns(X[rows], y[rows], shift)
+        WD = D if sample_weight is None else D * sample_weight[rows]
+        products = [np.add.reduceat(WD * d, begin - begin[0], axis=1) for d in D]
+        yield groups, rows, D, np.stack(products)
+
+
+def shifted_columns(X: Any, y: NDArray[Any], shift: Array) -> Array:
+    """Return D' = [1, X, y]' - shift, shape (n_columns, n_rows)."""
+    X = X.toarray() if hasattr(X, "toarray") else X
+    D = np.column_stack([np.ones(len(y)), X, y]).T.astype(np.float64, order="C")
+    D[1:] -= shift[1:, None]
+    return D
+
+
+def _is_clear(R: Array) -> bool:
+    """Whether each column is clearly distinct from those before, or clearly not; y must be.
+
+    R holds centred cross-products.
+    """
+    scale = np.sqrt(np.diag(R))
+    R = R / np.outer(scale, scale)
+    L, failed = lapack.dpotrf(R, lower=1)
+    if not failed and np.all(np.diag(L) ** 2 >= DISTINCT):
+        return True
+    for i in range(len(R)):
+        share = R[i, i]
+        if NOT_DISTINCT < share < DISTINCT or (share < DISTINCT and i == len(R) - 1):
+            return False
+        if share > RANK_TOLERANCE:
+            R[i:, i:] -= np.outer(R[i:, i], R[i, i:] / share)
+    return True

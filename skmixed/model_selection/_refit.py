@@ -1,0 +1,246 @@
+"""Fits without some of the rows, from the moments of all of them."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.utils.extmath import safe_sparse_dot
+
+from skmixed._base import BaseGroupedRegressor, BaseMixedRegressor
+from skmixed._messages import TOO_LARGE, warn_about_fit
+from skmixed._numerics.folds import cross_products_by_group, rest_of
+from skmixed._numerics.moments import GroupedMoments, pilot_mean
+from skmixed._numerics.one_group_less import Refits as OneGroupLess
+from skmixed._numerics.one_group_less import refit_without_each
+from skmixed._validation import check_enough_rows
+
+# With fewer groups than this, a fold may move the estimates to another minimum.
+MANY_GROUPS = 100
+# Fewer rows than this are as soon summed up as taken away.
+FEW_ROWS = 100
+
+
+class Refits:
+    """The rows of a cross-validation, checked and summed up once.
+
+    Parameters
+    ----------
+    estimator : BaseGroupedRegressor
+        Not fitted here; each fit is that of a clone.
+    X, y, groups, sample_weight : array-likes
+        As for `fit`.
+    parts : list of ndarray, default=None
+        Positions of rows, to be summed up apart; together they are all rows.
+
+    Attributes
+    ----------
+    seconds : float
+        Time spent so far on what folds share.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If all rows together cannot be fitted.
+    Warning
+        If there is something to say of them, such as that they have no groups.
+    """
+
+    def __init__(self, estimator, X, y, groups=None, sample_weight=None, *, parts=None):
+        start = time.perf_counter()
+        self.estimator = estimator
+        model = clone(estimator)
+        model._validate_params()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # the loop warns in each fold
+            rows = model._check_training_rows(X, y, groups, sample_weight)
+        check_enough_rows(rows.X, rows.sample_weight, has_groups=rows.codes is not None)
+        parameters = estimator.get_params(deep=False)
+        self.learned = {k: v for k, v in vars(model).items() if k not in parameters}
+        self.random = (0, *(1 + position for position in model._slopes))
+        self.rows = rows._asdict()
+        self.labels = self.rows.pop("labels")
+        if hasattr(self.rows["X"], "tocsr"):
+            self.rows["X"] = self.rows["X"].tocsr()
+        self.shift = pilot_mean(*(self.rows[name] for name in ("X", "y", "sample_weight")))
+        if parts is None:
+            self.parts, self.total = [], self.sum_up(self.rows)
+        else:
+            self.parts = [self.sum_up(self.take(part)) for part in parts]
+            self.total = sum(self.parts[1:], start=self.parts[0])
+        if not np.all(np.isfinite(self.total.T)):
+            raise ValueError(TOO_LARGE)
+        self.seconds = time.perf_counter() - start
+
+    def take(self, rows):
+        """Take some rows, as a dictionary of X, y, codes and sample_weight."""
+        return {name: _take(values, rows) for name, values in self.rows.items()}
+
+    def sum_up(self, rows):
+        """Moments of rows from `take`; the labels of groups are their numbers."""
+        labels = np.arange(len(self.labels))
+        return GroupedMoments.from_rows(
+            **rows, labels=labels, random=self.random, shift=self.shift
+        )
+
+    def without(self, left_out, part=None):
+        """Fit to all rows but some.
+
+        Parameters
+        ----------
+        left_out : dict
+            These rows, from `take`.
+        part : GroupedMoments, default=None
+            Their moments, if known.
+
+        Returns
+        -------
+        Fit or None
+            None if a difference of moments has too few digits for the fit, or the rows do not
+            determine it to all digits.
+        """
+        if not self._leaves_enough(left_out):
+            return None
+        rest = rest_of(self.total, self.sum_up(left_out) if part is None else part)
+        if rest is None:
+            return None
+        model = clone(self.estimator)
+        vars(model).update(self.learned)
+        moments = replace(rest, labels=self.labels[rest.labels])
+        if isinstance(model, BaseMixedRegressor):
+            criterion, optimum = model._estimate(moments, self._start)
+            if not optimum.converged or optimum.flat:
+                return None
+            solution = model._store_optimum(moments, criterion, optimum)
+            warn_about_fit(model, criterion.problem, optimum, solution)
+        else:
+            model._fit_moments(moments)
+        position = np.full(len(self.labels), -1)
+        position[rest.labels] = np.arange(len(rest.labels))
+        return Fit(model, position)
+
+    def line_without(self, left_out):
+        """Fit to all rows but those of one group, as far as needed to predict these.
+
+        Returns
+        -------
+        NewGroup or None
+            None unless the rows are one whole group, and the fit is an ordinary one.
+        """
+        codes = left_out["codes"]
+        if codes is None or not len(codes) or not self._leaves_enough(left_out):
+            return None
+        if len(codes) != self._n_rows[codes[0]] or np.any(codes != codes[0]):
+            return None
+        group = self._position[codes[0]]
+        if group < 0 or self._one_group_less is None or not self._one_group_less.found[group]:
+            return None
+        return NewGroup(self._one_group_less.beta[group])
+
+    # ------------------------------------------------------------------- steps of the above
+
+    def _leaves_enough(self, left_out):
+        return len(self.rows["y"]) - len(left_out["y"]) >= FEW_ROWS
+
+    @cached_property
+    def _n_rows(self):
+        """Rows of each group, those of weight zero included."""
+        return np.bincount(self.rows["codes"], minlength=len(self.labels))
+
+    @cached_property
+    def _position(self):
+        """Of each group in the moments; -1 if all its rows have weight zero."""
+        position = np.full(len(self.labels), -1)
+        position[self.total.labels] = np.arange(len(self.total.labels))
+        return position
+
+    @cached_property
+    def _optimum(self):
+        """Criterion and optimum of all rows, if folds are likely to have theirs close by."""
+        model, start = self.estimator, time.perf_counter()
+        if not isinstance(model, BaseMixedRegressor) or len(self.total.labels) < MANY_GROUPS:
+            return None
+        criterion, optimum = model._estimate(self.total)
+        self.seconds += time.perf_counter() - start
+        problem = criterion.problem
+        all_kept = problem.random_kept.all() and not problem.dependent.any()
+        ordinary = optimum.alone and optimum.converged and optimum.Lambda.any(axis=0).all()
+        return (criterion, optimum) if all_kept and ordinary else None
+
+    @property
+    def _start(self):
+        """Relative covariance factor of all rows, in the user's units."""
+        if len(self.random) == 1 or self._optimum is None:
+            return None
+        criterion, optimum = self._optimum
+        return criterion.problem.random_backmap @ optimum.Lambda
+
+    @cached_property
+    def _one_group_less(self):
+        """Estimates without each group; None if they are not close to those of all rows."""
+        if self._optimum is None or self.estimator.new_groups == "error":
+            return None
+        start, total = time.perf_counter(), self.total
+        criterion, optimum = self._optimum
+        rows = {**self.rows, "codes": self._position[self.rows["codes"]]}
+        chunks = cross_products_by_group(**rows, n_groups=len(total.labels), shift=total.shift)
+        refits = [
+            refit_without_each(
+                criterion,
+                optimum.Lambda,
+                groups,
+                products,
+                total.sizes[groups],
+                tol=self.estimator.tol,
+            )
+            for groups, _, _, products in chunks
+        ]
+        self.seconds += time.perf_counter() - start
+        return OneGroupLess(
+            *(
+                np.concatenate([getattr(one, name) for one in refits])
+                for name in ("Lambda", "beta", "found")
+            )
+        )
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A fitted model, and the positions of all groups among its own, -1 for new ones."""
+
+    model: BaseGroupedRegressor
+    position: np.ndarray
+
+    def predict(self, rows):
+        """Predict rows from `Refits.take`; None if new groups are an error."""
+        y = self.model._predict_fixed(rows["X"])
+        if rows["codes"] is None:
+            return y
+        codes = self.position[rows["codes"]]
+        if self.model.new_groups == "error" and np.any(codes < 0):
+            return None
+        return y + self.model._predict_random(rows["X"], codes)
+
+
+@dataclass(frozen=True)
+class NewGroup:
+    """The population line of a fit without a group, for the rows of that group."""
+
+    beta: np.ndarray
+
+    def predict(self, rows):
+        """Predict rows from `Refits.take`."""
+        first = len(self.beta) - rows["X"].shape[1]  # 1 with an intercept, else 0
+        return safe_sparse_dot(rows["X"], self.beta[first:]) + self.beta[:first].sum()
+
+
+def _take(values, rows):
+    if not isinstance(values, np.ndarray):
+        return None if values is None else values[rows]
+    if len(rows) and rows[0] >= 0 and np.all(np.diff(rows) == 1):
+        return values[rows[0] : rows[-1] + 1]
+    return values.take(rows, axis=0)

@@ -1,0 +1,250 @@
+"""Cross-validation whose refits take a fold's moments from those of all rows."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn import config_context, get_config
+from sklearn.base import is_classifier
+from sklearn.metrics import check_scoring
+from sklearn.model_selection import LeaveOneGroupOut, check_cv
+from sklearn.model_selection import cross_validate as sklearn_cross_validate
+from sklearn.model_selection._validation import (
+    _aggregate_score_dicts,
+    _insert_error_scores,
+    _normalize_score_results,
+    _warn_or_raise_about_fit_failures,
+)
+from sklearn.utils import check_array, indexable
+from sklearn.utils._param_validation import validate_params
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
+from sklearn.utils.validation import _num_samples
+
+from skmixed._fixed_effects import FixedEffectsRegressor, PooledRegressor
+from skmixed._random_intercept import RandomInterceptRegressor
+from skmixed._random_slope import RandomSlopeRegressor
+from skmixed._routing import takes_groups
+from skmixed.model_selection._fold import Evaluation, Fold
+from skmixed.model_selection._scoring import Metrics, with_groups
+
+FITTED_FROM_MOMENTS = (
+    RandomInterceptRegressor,
+    RandomSlopeRegressor,
+    FixedEffectsRegressor,
+    PooledRegressor,
+)
+
+
+@validate_params(
+    sklearn_cross_validate._skl_parameter_constraints, prefer_skip_nested_validation=False
+)
+def cross_validate(
+    estimator,
+    X,
+    y=None,
+    *,
+    groups=None,
+    scoring=None,
+    cv=None,
+    n_jobs=None,
+    verbose=0,
+    params=None,
+    pre_dispatch="2*n_jobs",
+    return_train_score=False,
+    return_estimator=False,
+    return_indices=False,
+    error_score=np.nan,
+):
+    """Evaluate by cross-validation, with exact refits at the price of a few fits.
+
+    As `sklearn.model_selection.cross_validate`, except that
+
+    - the rows are summed up once, and each fold's training moments are those of all rows less
+      the fold's own; variance components are estimated anew in each. Results are those of
+      scikit-learn's loop to about 1e-10;
+    - `groups` reach the model, in fit and in scoring, as well as the splitter, whether metadata
+      routing is enabled or not;
+    - scorers give the groups to `predict`, as those of `skmixed.metrics.group_scorer` do.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A regressor of this package. Others, pipelines and searches are left to scikit-learn's
+        loop, which gives the groups to those that request them.
+    X : {array-like, sparse matrix, DataFrame} of shape (n_rows, n_columns)
+        Features and, with `group_by`, the groups.
+    y : array-like of shape (n_rows,), default=None
+        Target.
+    groups : array-like of shape (n_rows,), default=None
+        Group label of each row, for the splitter and the model. A model with `group_by` takes
+        its own from X.
+    scoring : str, callable, list, tuple or dict, default=None
+        As scikit-learn takes it; R2 if None. A callable that does not ask for groups itself is
+        given a model that knows those of the rows to predict.
+    cv : int, splitter or iterable, default=None
+        As scikit-learn takes it: five folds if None. Training sets may be any, and so may
+        test sets.
+    n_jobs, verbose, pre_dispatch : default=None, 0 and "2*n_jobs"
+        For scikit-learn's loop only. Refits from moments are not worth a second process.
+    params : dict, default=None
+        Further metadata, such as ``{"sample_weight": weights}``. Without metadata routing all
+        of it goes to `fit`, and none to scorers; with routing, to the methods that request it.
+    return_train_score, return_estimator, return_indices : bool, default=False
+        As in scikit-learn.
+    error_score : "raise" or float, default=nan
+        As in scikit-learn: the score if a fit fails.
+
+    Returns
+    -------
+    dict
+        The same keys and shapes as scikit-learn's. Of the time that folds have in common each
+        ``fit_time`` holds an equal share.
+
+    See Also
+    --------
+    cross_val_predict : Predictions instead of scores.
+
+    Notes
+    -----
+    A fold is fitted from its rows, as in the loop, where a difference of moments would cost
+    digits or something is to be reported: if more rows are left out than kept, if rows are
+    drawn more than once, if a column hardly varies in what is left or can hardly be told from
+    others, or if a fit fails.
+
+    A model that leaves out one of 100 or more groups is fitted by Newton's method from the
+    estimate of all groups, if that is the only minimum of its criterion and the estimates move
+    by less than about a standard error; otherwise by a search from scratch.
+
+    For n rows and p columns the folds of a partition cost O(n p^2) together, and each fold its
+    search, which does not depend on n.
+
+    Examples
+    --------
+    >>> from sklearn.model_selection import LeaveOneGroupOut
+    >>> from skmixed import RandomSlopeRegressor
+    >>> from skmixed.datasets import load_sleepstudy
+    >>> from skmixed.model_selection import cross_validate
+    >>> X, y, subject = load_sleepstudy(return_X_y=True)
+    >>> scores = cross_validate(
+    ...     RandomSlopeRegressor("Days"), X, y, groups=subject, cv=LeaveOneGroupOut(),
+    ...     scoring="neg_mean_absolute_error",
+    ... )
+    >>> round(-scores["test_score"].mean(), 1)
+    np.float64(39.7)
+    """
+    metadata = {**(params or {}), **({} if groups is None else {"groups": groups})}
+    if type(estimator) not in FITTED_FROM_MOMENTS:
+        return _leave_to_sklearn(
+            estimator,
+            X,
+            y,
+            metadata,
+            scoring=scoring,
+            cv=cv,
+            n_jobs=n_jobs,
+            verbose=verbose,
+            pre_dispatch=pre_dispatch,
+            return_train_score=return_train_score,
+            return_estimator=return_estimator,
+            return_indices=return_indices,
+            error_score=error_score,
+        )
+    X, y = indexable(X, y)
+    cv = check_cv(cv, y, classifier=is_classifier(estimator))
+    scorer = check_scoring(estimator, scoring=scoring, raise_exc=error_score == "raise")
+    scorer = with_groups(scorer, estimator)
+    split_params, fit_params, score_params = _route(estimator, cv, scorer, metadata)
+    splits = _split(cv, X, y, split_params, whole=return_indices)
+    if return_indices:
+        splits = list(splits)
+    folds = (Fold.of(train, test, _num_samples(X)) for train, test in splits)
+    evaluation = Evaluation(
+        estimator,
+        X,
+        y,
+        scorer,
+        fit_params,
+        score_params,
+        metrics=Metrics.from_scorer(scorer, score_params, fit_params.get("groups")),
+        return_train_score=return_train_score,
+        return_estimator=return_estimator,
+        error_score=error_score,
+    )
+    results = evaluation.of_all(folds)
+    _warn_or_raise_about_fit_failures(results, error_score)
+    if callable(scoring):
+        _insert_error_scores(results, error_score)
+    collected = _collect(results)
+    if return_indices:
+        collected["indices"] = dict(
+            zip(("train", "test"), zip(*splits, strict=True), strict=True)
+        )
+    return collected
+
+
+def _split(cv, X, y, params, *, whole):
+    """Yield training and test rows of each fold; unless `whole`, None stands for all others."""
+    splits = cv.split(X, y, **params)
+    if whole or type(cv) is not LeaveOneGroupOut:
+        yield from splits
+        return
+    next(splits)  # checks the groups
+    groups = check_array(params["groups"], ensure_2d=False, dtype=None)
+    _, codes, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    for test in np.split(np.argsort(codes, kind="stable"), np.cumsum(sizes)[:-1]):
+        yield None, test
+
+
+def _route(estimator, cv, scorer, metadata):
+    """Decide which metadata go to the splitter, to fit and to the scorers."""
+    if get_config()["enable_metadata_routing"]:
+        router = MetadataRouter(owner="cross_validate")
+        for name, owner, method in (
+            ("splitter", cv, "split"),
+            ("estimator", estimator, "fit"),
+            ("scorer", scorer, "score"),
+        ):
+            mapping = MethodMapping().add(caller="fit", callee=method)
+            router.add(**{name: owner}, method_mapping=mapping)
+        routed = process_routing(router, "fit", **metadata)
+        return routed.splitter.split, routed.estimator.fit, routed.scorer.score
+    groups = {name: value for name, value in metadata.items() if name == "groups"}
+    others = {name: value for name, value in metadata.items() if name != "groups"}
+    return (
+        groups if takes_groups(cv, "split") else {},
+        {**others, **groups} if takes_groups(estimator, "fit") else others,
+        groups if takes_groups(scorer, "score") else {},
+    )
+
+
+def _leave_to_sklearn(estimator, X, y, metadata, *, scoring, **options):
+    """Run scikit-learn's loop, with routing if that is how groups reach the estimator."""
+    routing = get_config()["enable_metadata_routing"]
+    says = hasattr(estimator, "get_metadata_routing")
+    if "groups" in metadata and says and takes_groups(estimator, "fit"):
+        routing = True
+        if scoring is not None:
+            scorer = check_scoring(
+                estimator, scoring=scoring, raise_exc=options["error_score"] == "raise"
+            )
+            scoring = with_groups(scorer, estimator)
+    with config_context(enable_metadata_routing=routing):
+        if routing:
+            return sklearn_cross_validate(
+                estimator, X, y, params=metadata, scoring=scoring, **options
+            )
+        groups = metadata.pop("groups", None)
+        return sklearn_cross_validate(
+            estimator, X, y, params=metadata, groups=groups, scoring=scoring, **options
+        )
+
+
+def _collect(results):
+    """Turn a list of dictionaries into the dictionary of arrays that scikit-learn returns."""
+    results = _aggregate_score_dicts(results)
+    names = ("fit_time", "score_time", "estimator")
+    collected = {name: results[name] for name in names if name in results}
+    for part in ("test", "train"):
+        if f"{part}_scores" in results:
+            scores = _normalize_score_results(results[f"{part}_scores"])
+            collected.update({f"{part}_{name}": values for name, values in scores.items()})
+    return collected
