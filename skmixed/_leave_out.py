@@ -105,7 +105,9 @@ class LeaveOutMixin:
             raise ValueError(NOT_THE_ROWS_OF_THE_FIT.format(what=what))
         size = np.sqrt(np.diag(fitted.T) + moments.n * np.spacing(np.abs(fitted.shift)) ** 2)
         if np.any(np.abs(moments.T - fitted.T) > ROUNDING * np.outer(size, size)):
-            raise ValueError(NOT_THE_ROWS_OF_THE_FIT.format(what="their sums of squares are others"))
+            raise ValueError(
+                NOT_THE_ROWS_OF_THE_FIT.format(what="their sums of squares are others")
+            )
         there = np.bincount(rows.codes, rows.sample_weight > 0, len(rows.labels)) > 0
         position = np.where(there, np.cumsum(there) - 1, -1)
         return rows._replace(codes=position[rows.codes], labels=fitted.labels)

@@ -100,7 +100,9 @@ class LeaveOut:
         """
         b = np.append(self.b, np.zeros((len(self.b), 1)), axis=1)[:, codes]
         X, y = self._fixed_columns(D)
-        residuals: Array = y - self.beta @ X - np.sum(self.problem.random_columns @ D * b, axis=0)
+        residuals: Array = (
+            y - self.beta @ X - np.sum(self.problem.random_columns @ D * b, axis=0)
+        )
         return residuals
 
     def without_each_row(

@@ -205,7 +205,13 @@ def test_without_routing_weights_go_to_fit_alone(rows):
     weight = np.random.default_rng(0).uniform(0.5, 2, len(y))
     options = {"params": {"sample_weight": weight}, "cv": GroupKFold(4)}
     ours, _ = run(
-        cross_validate, RandomInterceptRegressor(), X, y, groups=groups, routing=False, **options
+        cross_validate,
+        RandomInterceptRegressor(),
+        X,
+        y,
+        groups=groups,
+        routing=False,
+        **options,
     )
     for fold, (train, test) in enumerate(GroupKFold(4).split(X, y, groups)):
         model = RandomInterceptRegressor().fit(X[train], y[train], groups[train], weight[train])
@@ -215,8 +221,12 @@ def test_without_routing_weights_go_to_fit_alone(rows):
 
 def test_weights_must_be_requested(rows):
     X, y, groups = rows
-    with pytest.raises(ValueError, match=r"\[sample_weight\] are passed but are not explicitly"):
-        run(cross_validate, MODELS["slope"], X, y, groups=groups, params={"sample_weight": y**2})
+    with pytest.raises(
+        ValueError, match=r"\[sample_weight\] are passed but are not explicitly"
+    ):
+        run(
+            cross_validate, MODELS["slope"], X, y, groups=groups, params={"sample_weight": y**2}
+        )
 
 
 @pytest.mark.parametrize("splitter", ["kfold", "one group"])
@@ -252,10 +262,20 @@ def test_groups_as_a_column(rows, model, splitter):
     ("scoring", "expected"),
     [
         ("neg_mean_absolute_error", group_scorer("neg_mean_absolute_error")),
-        (["r2", "explained_variance"], {"r2": group_scorer("r2"), "explained_variance": group_scorer("explained_variance")}),
+        (
+            ["r2", "explained_variance"],
+            {
+                "r2": group_scorer("r2"),
+                "explained_variance": group_scorer("explained_variance"),
+            },
+        ),
         (
             {"a": "r2", "b": make_scorer(mean_absolute_error), "c": group_scorer("r2")},
-            {"a": group_scorer("r2"), "b": group_scorer(mean_absolute_error), "c": group_scorer("r2")},
+            {
+                "a": group_scorer("r2"),
+                "b": group_scorer(mean_absolute_error),
+                "c": group_scorer("r2"),
+            },
         ),
         (lambda model, X, y: r2_score(y, model.predict(X)), group_scorer("r2")),
         (lambda model, X, y: {"size": len(y), "slope": model.coef_[0]}, None),
@@ -286,7 +306,13 @@ def test_a_renamed_request_is_honoured(rows):
     options = {"cv": GroupKFold(3), "params": {"site": groups}}
     assert_same(model, X, y, groups // 2, **options)
     named, warned = run(
-        cross_validate, model, X, y, groups=groups // 2, scoring=["r2", "explained_variance"], **options
+        cross_validate,
+        model,
+        X,
+        y,
+        groups=groups // 2,
+        scoring=["r2", "explained_variance"],
+        **options,
     )
     plain, _ = run(cross_validate, model, X, y, groups=groups // 2, **options)
     assert not warned
@@ -316,7 +342,10 @@ def test_estimators_and_indices(rows, model):
 
 def test_estimators_without_one_of_many_groups(many_groups):
     X, y, groups = many_groups
-    options = {"return_estimator": True, "cv": list(LeaveOneGroupOut().split(X, y, groups))[::6]}
+    options = {
+        "return_estimator": True,
+        "cv": list(LeaveOneGroupOut().split(X, y, groups))[::6],
+    }
     ours, theirs = assert_same(MODELS["slope"], X, y, groups, **options)
     for one, other in zip(ours["estimator"], theirs["estimator"], strict=True):
         np.testing.assert_allclose(one.theta_, other.theta_, atol=1e-9)
@@ -430,7 +459,13 @@ def test_what_fails_fails_as_in_the_loop(rows):
     assert list(ours["test_score"] == -1.0) == [False, True, True, True]
     with pytest.raises(ValueError, match="1 of 225 are missing"):
         run(
-            cross_validate, MODELS["slope"], X, y, groups=labels, cv=KFold(4), error_score="raise"
+            cross_validate,
+            MODELS["slope"],
+            X,
+            y,
+            groups=labels,
+            cv=KFold(4),
+            error_score="raise",
         )
 
 
@@ -470,7 +505,14 @@ def test_other_estimators_are_left_to_scikit_learn(rows, routing):
     given = {"params": {"groups": groups}} if routing else {"groups": groups}
     linear, _ = run(cross_validate, LinearRegression(), X, y, **options)
     expected, _ = run(
-        loop, LinearRegression(), X, y, cv=GroupKFold(3), scoring=["r2"], routing=routing, **given
+        loop,
+        LinearRegression(),
+        X,
+        y,
+        cv=GroupKFold(3),
+        scoring=["r2"],
+        routing=routing,
+        **given,
     )
     np.testing.assert_array_equal(linear["test_r2"], expected["test_r2"])
 
