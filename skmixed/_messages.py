@@ -162,7 +162,8 @@ OTHER_ROWS = (
 ALL_EMPTY = "X must have at least one row, but its {n_partitions} partitions are all empty."
 NOT_THE_ROWS_OF_THE_FIT = (
     "`loo_predict` must be given the rows of the fit, which the model does not keep, but "
-    "{what}. Pass the same X, y, groups and sample_weight as to `fit`, in any order of the rows."
+    "{what}. Pass the same X, y, groups and sample_weight as to `fit`, in any order of the "
+    "rows."
 )
 ONE_GROUP_TO_LEAVE_OUT = (
     "leave='group' must leave rows to fit, but the model was fitted to one group, {label!r}. "

@@ -409,7 +409,7 @@ def test_a_column_without_variation_but_in_a_fold_has_no_coefficient(rows):
 @pytest.mark.parametrize("where", ["X", "y"])
 def test_large_offsets(rows, where, model, splitter):
     X, y, groups = rows
-    X, y = (X + [1e8, 0, 2000.0], y) if where == "X" else (X, y + 1e8)
+    X, y = (X + np.array([1e8, 0, 2000.0]), y) if where == "X" else (X, y + 1e8)
     assert_same(MODELS[model], X, y, groups, cv=SPLITTERS[splitter])
 
 
