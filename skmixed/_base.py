@@ -43,6 +43,7 @@ from skmixed._routing import without_groups
 from skmixed._state import PacksTables
 from skmixed._streaming import StreamingMixin
 from skmixed._summary import ModelSummary
+from skmixed._threads import one_blas_thread
 from skmixed._validation import (
     check_enough_rows,
     check_new_groups,
@@ -288,7 +289,8 @@ class BaseGroupedRegressor(PacksTables, RegressorMixin, BaseEstimator):
     def _sum_up(self, rows):
         """Rows -> moments."""
         random = (0, *(1 + position for position in self._slopes))
-        moments = GroupedMoments.from_rows(*rows, random=random)
+        with one_blas_thread():
+            moments = GroupedMoments.from_rows(*rows, random=random)
         if not np.all(np.isfinite(moments.T)):
             raise ValueError(TOO_LARGE)
         return moments
@@ -498,8 +500,9 @@ class BaseMixedRegressor(
     # ------------------------------------------------------- moments -> solution -> attributes
 
     def _fit_moments(self, moments):
-        criterion, optimum = self._estimate(moments)
-        solution = self._store_optimum(moments, criterion, optimum)
+        with one_blas_thread():
+            criterion, optimum = self._estimate(moments)
+            solution = self._store_optimum(moments, criterion, optimum)
         warn_about_fit(self, criterion.problem, optimum, solution)
         return self
 

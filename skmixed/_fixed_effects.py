@@ -17,6 +17,7 @@ from skmixed._messages import warn_about_regression
 from skmixed._numerics.fixed_effects import solve_fixed_effects, solve_pooled
 from skmixed._numerics.problem import make_problem
 from skmixed._regression_summary import RegressionSummary
+from skmixed._threads import one_blas_thread
 
 
 class BaseLeastSquaresRegressor(BaseGroupedRegressor):
@@ -208,7 +209,8 @@ class FixedEffectsRegressor(BaseLeastSquaresRegressor):
         return self.group_effects_
 
     def _fit_moments(self, moments):
-        solution = solve_fixed_effects(moments)
+        with one_blas_thread():
+            solution = solve_fixed_effects(moments)
         self._store_groups(moments)
         self._store_regression(solution.regression, moments.n)
         terms = [INTERCEPT, *(self._terms[position] for position in self._slopes)]

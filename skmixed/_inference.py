@@ -29,6 +29,7 @@ from skmixed._numerics.levels import without
 from skmixed._numerics.prediction import Uncertainty
 from skmixed._numerics.problem import make_problem
 from skmixed._numerics.solution import solve
+from skmixed._threads import one_blas_thread
 from skmixed._validation import check_weights
 
 LEVEL = Interval(Real, 0, 1, closed="neither")
@@ -127,7 +128,8 @@ class InferenceMixin:
         catholic         1.72       0.28   149.98      0.0
         """
         self._check_has_groups("fixed_effects_frame")
-        return self._tabulate_fixed_effects(level, df_method)
+        with one_blas_thread():
+            return self._tabulate_fixed_effects(level, df_method)
 
     @validate_params(
         {
@@ -199,14 +201,14 @@ class InferenceMixin:
         Days                       10.47    8.89   12.05
         """
         self._check_has_groups("confint")
-        if method == "profile":
-            limits = profile_limits_of(self, level)
-        elif method == "wald":
-            limits = wald_limits(self, level)
-        else:
-            limits = bootstrap_limits(
-                self, level, n_bootstrap=n_bootstrap, random_state=random_state, n_jobs=n_jobs
-            )
+        draws = {"n_bootstrap": n_bootstrap, "random_state": random_state, "n_jobs": n_jobs}
+        with one_blas_thread():
+            if method == "profile":
+                limits = profile_limits_of(self, level)
+            elif method == "wald":
+                limits = wald_limits(self, level)
+            else:
+                limits = bootstrap_limits(self, level, **draws)
         columns = {"estimate": estimates(self), "lower": limits[:, 0], "upper": limits[:, 1]}
         return pd.DataFrame(columns, pd.Index(parameter_names(self), name="parameter"))
 

@@ -39,7 +39,10 @@ def encode_groups(groups, n_rows):
         If `groups` is not one-dimensional, has another length than X, holds missing labels,
         numbers that are not whole, or labels of types that cannot be sorted together.
     """
-    codes, labels = _factorize(_check_labels(groups, n_rows))
+    values = _check_labels(groups, n_rows)
+    if _are_close_integers(values):
+        return _number_integers(np.asarray(values))
+    codes, labels = _factorize(values)
     _check_whole(labels)
     check_none_missing(codes, "in fit")
     try:
@@ -265,6 +268,24 @@ def _check_whole(labels):
             f"{odd[0]}. Is it a feature? If they are labels, convert them, as in "
             "groups.astype(str)."
         )
+
+
+def _are_close_integers(values):
+    """Whether the labels are integers, and spread no further than there are rows."""
+    if not isinstance(values.dtype, np.dtype) or values.dtype.kind not in "iu":
+        return False
+    return len(values) > 0 and int(values.max()) - int(values.min()) < len(values)
+
+
+def _number_integers(values):
+    """Codes and sorted labels of such integers: several times as fast as a hash table."""
+    low = values.min()
+    codes = np.subtract(values, low, dtype=np.intp)
+    there = np.zeros(codes.max() + 1, dtype=bool)
+    there[codes] = True
+    if not there.all():
+        codes = (np.cumsum(there) - 1)[codes]
+    return codes, pd.Index(low + np.flatnonzero(there).astype(values.dtype))
 
 
 def _factorize(values):

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from skmixed import RandomInterceptRegressor
+from skmixed._validation import encode_groups
 from skmixed.datasets import make_mixed_regression
 
 
@@ -229,3 +230,24 @@ def test_dates_with_and_without_time_zone_do_not_match(rows):
     model = RandomInterceptRegressor().fit(X, y, groups=days)
     with pytest.raises(ValueError, match=r"same type as in fit, datetime .* with a time zone"):
         model.predict(X, groups=days.tz_localize("UTC"))
+
+
+@pytest.mark.parametrize("as_series", [False, True])
+@pytest.mark.parametrize(
+    "labels",
+    [
+        np.array([-128, 127, 0, -1], dtype=np.int8),
+        np.array([200, 3, 255], dtype=np.uint8),
+        np.array([2**63 + 5, 2**63, 2**63 + 1], dtype=np.uint64),
+        np.array([-(2**63), 7, 2**63 - 1]),
+        np.array([1224, 9586, 1288], dtype=np.int32),
+    ],
+    ids=["int8", "uint8", "uint64", "far apart", "int32"],
+)
+def test_integer_labels_are_numbered_in_order(labels, as_series):
+    groups = np.random.default_rng(0).permutation(np.tile(labels, 80))
+    found, unique = np.unique(groups, return_inverse=True)
+    codes, known = encode_groups(pd.Series(groups) if as_series else groups, len(groups))
+    np.testing.assert_array_equal(codes, unique)
+    np.testing.assert_array_equal(known, found)
+    assert known.dtype == labels.dtype

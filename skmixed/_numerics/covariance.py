@@ -91,7 +91,7 @@ class CovarianceCriterion(Criterion):
     def conditional_modes(self, Lambda: Array, beta: Array) -> Array:
         """Return b_j = Lambda (I + Lambda' G_j Lambda)^-1 Lambda' (C_jy - C_jX beta)."""
         C = self.problem.C
-        b = C[:, -1] - np.tensordot(C[:, :-1], beta, axes=(1, 0))
+        b = C[:, -1] - beta @ C[:, :-1]
         for chunk in self._chunks():
             R = self._root(Lambda, chunk)
             part = solve_lower_transposed(R, solve_lower(R, Lambda.T @ b[:, chunk]))

@@ -134,7 +134,7 @@ class GroupLines:
         ndarray of shape (q, n_groups)
             How far the groups' lines are from beta.
         """
-        b = self.B[:, -1] - np.tensordot(self.B[:, :-1], beta, axes=(1, 0))
+        b = self.B[:, -1] - beta @ self.B[:, :-1]
         for i in reversed(range(len(b))):
             R = self.B[i, self.random]
             for k in range(i + 1, len(b)):

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse._sparsetools import csc_matvecs
 
 Array = NDArray[np.float64]
 
@@ -88,18 +89,19 @@ class GroupedMoments:
         if shift is None:
             shift = pilot_mean(X, y, sample_weight)
         T = np.zeros((n_columns, n_columns))
-        C = np.zeros((len(random), n_columns, len(labels)))
+        sums = np.zeros((len(random), len(labels), n_columns))
         size = max(CHUNK_VALUES // n_columns, MIN_CHUNK_ROWS)
-        buffer = np.ones((n_columns, min(size, n_rows)))
+        buffer = np.ones((min(size, n_rows), n_columns))
         with np.errstate(over="ignore", invalid="ignore"):
             for start in range(0, n_rows, size):
                 chunk = slice(start, start + size)
                 D = _fill(buffer, X[chunk], y[chunk], shift)
-                WD = D if sample_weight is None else D * sample_weight[chunk]
-                T += D @ WD.T
+                WD = D if sample_weight is None else D * sample_weight[chunk, None]
+                T += D.T @ WD
                 if codes is not None:
-                    _add_by_group(C, D, WD, codes[chunk].astype(np.intp, copy=False), random)
-        counts = _count_rows(codes, sample_weight, len(labels))
+                    _add_by_group(sums, D, WD[:, random], codes[chunk])
+        C = np.ascontiguousarray(np.swapaxes(sums, 1, 2))
+        counts = _count_rows(codes, sample_weight, C)
         there = counts > 0
         if not there.all():
             labels, counts, C = labels[there], counts[there], C[..., there]
@@ -216,32 +218,37 @@ def pilot_mean(X: Any, y: NDArray[Any], sample_weight: Array | None) -> Array:
 
 
 def _fill(buffer: Array, X: Any, y: NDArray[Any], shift: Array) -> Array:
-    """Write the shifted columns of D, one in each row, below the row of ones."""
-    D = buffer[:, : len(y)]
-    np.subtract(_dense(X).T, shift[1:-1, None], out=D[1:-1])
-    np.subtract(y, shift[-1], out=D[-1])
+    """Write the shifted columns of D beside the column of ones."""
+    D = buffer[: len(y)]
+    np.subtract(_dense(X), shift[1:-1], out=D[:, 1:-1])
+    np.subtract(y, shift[-1], out=D[:, -1])
     return D
 
 
-def _add_by_group(
-    C: Array, D: Array, WD: Array, codes: NDArray[np.intp], random: tuple[int, ...]
-) -> None:
-    for C_z, z in zip(C, random, strict=True):
-        products = WD if z == 0 else WD * D[z]
-        for sums, column in zip(C_z, products, strict=True):
-            if len(sums) < len(codes):
-                # large groups keep more digits if chunks are summed before they are added
-                sums += np.bincount(codes, column, len(sums))
-            else:
-                # numpy's fast path: one contiguous column at a time
-                np.add.at(sums, codes, column)
+def _add_by_group(sums: Array, D: Array, WZ: Array, codes: NDArray[np.integer[Any]]) -> None:
+    """Add Z_j' W D_j of a chunk of rows to the sums, shape (n_random, n_groups, n_columns).
+
+    Row i of D, times z_i, goes to the contiguous row codes[i] of the sums: the product of a
+    sparse matrix, with an entry for each row, and D. SciPy's public product would make a new
+    array of the size of the sums for each chunk.
+    """
+    n_rows, n_columns = D.shape
+    one_each = np.arange(n_rows + 1)
+    codes = codes.astype(np.intp, copy=False)
+    for total, z in zip(sums, WZ.T, strict=True):
+        # large groups keep more digits if chunks are summed before they are added
+        few = len(total) < n_rows
+        part = np.zeros_like(total) if few else total
+        csc_matvecs(
+            len(total), n_rows, n_columns, one_each, codes, z.copy(), D.ravel(), part.ravel()
+        )
+        if few:
+            total += part
 
 
 def _count_rows(
-    codes: NDArray[np.integer[Any]] | None, sample_weight: Array | None, n_groups: int
+    codes: NDArray[np.integer[Any]] | None, sample_weight: Array | None, C: Array
 ) -> NDArray[np.intp]:
-    if codes is None:
-        return np.zeros(n_groups, dtype=np.intp)
-    if sample_weight is not None:
-        codes = codes[sample_weight > 0]
-    return np.bincount(codes, minlength=n_groups)
+    if codes is None or sample_weight is None:
+        return C[0, 0].astype(np.intp)  # sums of ones are exact
+    return np.bincount(codes[sample_weight > 0], minlength=C.shape[-1])

@@ -40,7 +40,8 @@ class Coordinates:
     def of_groups(self, moments: GroupedMoments) -> tuple[Array, Array]:
         """Return C and G of the groups of any moments of the same columns."""
         sums = moments.around(self.shift).C
-        C = multiply(self.Z, sums[:, self.used] / self.scale[:, None])
+        C = multiply(self.Z, sums[:, self.used])
+        C /= self.scale[:, None]
         ZZ = multiply(self.Z, sums[:, list(moments.random)])
         return C, multiply(self.Z, np.ascontiguousarray(np.swapaxes(ZZ, 0, 1)))
 

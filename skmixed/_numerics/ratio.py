@@ -95,7 +95,7 @@ class RatioCriterion(Criterion):
     def conditional_modes(self, Lambda: Array, beta: Array) -> Array:
         """Return b_j = psi (c_jy - c_jX beta) / (1 + psi u_j), shape (1, n_groups)."""
         psi, problem = Lambda[0, 0] ** 2, self.problem
-        residual = problem.C[:, -1] - np.tensordot(problem.C[:, :-1], beta, axes=(1, 0))
+        residual = problem.C[:, -1] - beta @ problem.C[:, :-1]
         b: Array = psi / (1 + psi * problem.G[0]) * residual
         return b
 

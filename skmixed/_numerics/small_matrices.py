@@ -6,6 +6,8 @@ no more calls than one.
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 
 from skmixed._numerics.moments import Array
@@ -13,7 +15,11 @@ from skmixed._numerics.moments import Array
 
 def multiply(A: Array, B: Array) -> Array:
     """Return A B for one A of shape (r, q) and many B of shape (q, m, k); shape (r, m, k)."""
-    return np.tensordot(A, B, axes=1)
+    if A.size == 1:  # BLAS is slow there
+        return A[0, 0] * B
+    shape = B.shape[1:]
+    product: Array = A @ B.reshape(len(B), prod(shape))
+    return product.reshape(len(A), *shape)
 
 
 def cholesky(A: Array) -> Array:

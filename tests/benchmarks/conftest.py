@@ -1,9 +1,14 @@
-import time
+import csv
 
 import numpy as np
 import pytest
+from benchmarks.timing import describe_machine, seconds_in_turn
 
 RATIOS = {}
+
+
+def pytest_addoption(parser):
+    parser.addoption("--ratios", metavar="FILE", help="write the ratios to a CSV file")
 
 
 @pytest.fixture
@@ -17,17 +22,19 @@ def median_seconds():
     """Median time of each call, taken in turn so that all see the same machine."""
 
     def measure(calls, rounds=7):
-        times = {name: [] for name in calls}
-        for _ in range(rounds):
-            for name, call in calls.items():
-                start = time.perf_counter()
-                call()
-                times[name].append(time.perf_counter() - start)
-        return {name: float(np.median(values)) for name, values in times.items()}
+        seconds = seconds_in_turn(calls, rounds)
+        return {name: float(np.median(values)) for name, values in seconds.items()}
 
     return measure
 
 
-def pytest_terminal_summary(terminalreporter):
+def pytest_terminal_summary(terminalreporter, config):
+    for line in describe_machine():
+        terminalreporter.write_line(line)
     for name, ratio in RATIOS.items():
         terminalreporter.write_line(f"{ratio:8.2f}  {name}")
+    if config.getoption("ratios"):
+        with open(config.getoption("ratios"), "w", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows(
+                [("what", "ratio"), *((name, f"{ratio:.3g}") for name, ratio in RATIOS.items())]
+            )

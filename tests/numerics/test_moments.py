@@ -45,6 +45,18 @@ def test_moments_are_the_cross_products(rows, random, weighted):
     assert moments.n == pytest.approx(len(y) if w is None else w.sum())
 
 
+@pytest.mark.parametrize("n_groups", [1, 6, 90])
+def test_few_and_many_groups(rows, n_groups):
+    """Groups are fewer than the rows of a chunk, or more."""
+    X, y, _ = rows
+    codes = np.random.default_rng(1).permutation(np.arange(101) % n_groups)
+    moments = GroupedMoments.from_rows(X, y, codes, np.arange(n_groups), random=(0, 2))
+    T, C = direct(X, y, codes, moments.shift, (0, 2))
+    np.testing.assert_allclose(moments.T, T, rtol=1e-11, atol=1e-9)
+    np.testing.assert_allclose(moments.C, C, rtol=1e-11, atol=1e-9)
+    assert moments.C.flags.c_contiguous
+
+
 @pytest.mark.parametrize(
     "convert",
     [sp.csr_array, sp.csc_array, sp.csr_matrix, np.asfortranarray, lambda X: X.astype("f4")],
