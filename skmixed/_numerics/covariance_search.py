@@ -73,8 +73,7 @@ def minimize_covariance(
     """
     if not criterion.is_identified:
         return Optimum(np.zeros((len(criterion.problem.G),) * 2), 1, converged=True)
-    few = criterion.problem.n_groups < MANY_GROUPS
-    search = _Search(diagonal, tol, max_iter, verify=few and start is None)
+    search = _Search(diagonal, tol, max_iter, criterion.problem.n_groups < MANY_GROUPS)
     if start is None:
         best, alone = _descend_from_several(criterion, search)
     else:

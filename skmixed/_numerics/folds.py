@@ -22,8 +22,8 @@ NOT_DISTINCT = 1e-13
 # Columns further from 0 than this many of their standard deviations show in predictions that
 # coefficients have 16 digits: the loop's predictions are then no more exact than the refit's.
 FAR_OFF = 1e6
-# Cross-products of many groups are made in chunks of this many numbers.
-CHUNK_PRODUCTS = 2**21
+# Cross-products of groups are made in chunks that stay in the second-level cache.
+CHUNK_PRODUCTS = 2**17
 
 
 def rest_of(total: GroupedMoments, fold: GroupedMoments) -> GroupedMoments | None:
@@ -50,13 +50,10 @@ def rest_of(total: GroupedMoments, fold: GroupedMoments) -> GroupedMoments | Non
     before = total.sizes[np.searchsorted(total.labels, rest.labels)]
     if np.any(rest.sizes < SQUARES_LEFT * before):
         return None
-    square = np.diag(total.T)
     noise = 8 * np.finfo(np.float64).eps * np.abs(total.shift)
-    varies = square > total.n * noise**2
-    varies[0] = False
-    R = rest.T - np.outer(rest.T[0], rest.T[0]) / rest.n
-    R = R[np.ix_(varies, varies)]
-    enough = np.diag(R) >= SQUARES_LEFT * square[varies]
+    varies = np.diag(_centred(total)) > total.n * noise**2
+    R = _centred(rest)[np.ix_(varies, varies)]
+    enough = np.diag(R) >= SQUARES_LEFT * np.diag(total.T)[varies]
     enough &= FAR_OFF**2 * np.diag(R) > rest.n * total.shift[varies] ** 2
     return rest if np.all(enough) and _is_clear(R) else None
 
@@ -69,6 +66,7 @@ def cross_products_by_group(
     *,
     shift: Array,
     sample_weight: Array | None = None,
+    chunk: int = CHUNK_PRODUCTS,
 ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp], Array, Array]]:
     """Yield D_j' W D_j of the groups, some groups at a time.
 
@@ -80,6 +78,8 @@ def cross_products_by_group(
         Number of groups.
     shift : ndarray of shape (n_columns,)
         What to take off each column of D = [1, X, y].
+    chunk : int
+        About how many numbers to make at a time, and from how many.
 
     Yields
     ------
@@ -96,23 +96,35 @@ def cross_products_by_group(
         X = X.tocsr()
     order = np.argsort(codes, kind="stable")
     starts = np.searchsorted(codes, np.arange(n_groups + 1), sorter=order)
-    size = max(CHUNK_PRODUCTS // len(shift) ** 2, 1)
+    per_group = len(shift) * max(len(shift), len(y) // n_groups)
+    size = max(chunk // per_group, 1)
     for first in range(0, n_groups, size):
         groups = np.arange(first, min(first + size, n_groups))
         begin, end = starts[groups], starts[groups[-1] + 1]
         rows = order[begin[0] : end]
         D = shifted_columns(X[rows], y[rows], shift)
         WD = D if sample_weight is None else D * sample_weight[rows]
-        products = [np.add.reduceat(WD * d, begin - begin[0], axis=1) for d in D]
-        yield groups, rows, D, np.stack(products)
+        products = np.empty((len(D), len(D), len(groups)))
+        for i, d in enumerate(D):
+            products[i, i:] = np.add.reduceat(WD[i:] * d, begin - begin[0], axis=1)
+            products[i:, i] = products[i, i:]
+        yield groups, rows, D, products
 
 
 def shifted_columns(X: Any, y: NDArray[Any], shift: Array) -> Array:
     """Return D' = [1, X, y]' - shift, shape (n_columns, n_rows)."""
     X = X.toarray() if hasattr(X, "toarray") else X
-    D = np.column_stack([np.ones(len(y)), X, y]).T.astype(np.float64, order="C")
-    D[1:] -= shift[1:, None]
+    D = np.ones((len(shift), len(y)))
+    np.subtract(X.T, shift[1:-1, None], out=D[1:-1])
+    np.subtract(y, shift[-1], out=D[-1])
     return D
+
+
+def _centred(moments: GroupedMoments) -> Array:
+    """Cross-products around the means; 0 for the column of ones."""
+    centred: Array = moments.T - np.outer(moments.T[0], moments.T[0]) / moments.n
+    centred[0] = centred[:, 0] = 0.0
+    return centred
 
 
 def _is_clear(R: Array) -> bool:

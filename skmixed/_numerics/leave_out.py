@@ -28,27 +28,41 @@ class LeaveOut:
         Moments of the model.
     M : ndarray of shape (p + 1, p + 1)
         D' V^-1 D.
+    root : ndarray of shape (p, p)
+        M_XX^-1/2.
     beta : ndarray of shape (p,)
         Fixed effects.
-    b : ndarray of shape (q, n_groups)
-        Conditional modes of the random effects.
-    uncertainty : Uncertainty
-        Variances of predictions.
+    b : ndarray of shape (q, n_groups + 1)
+        Conditional modes of the random effects; the last ones, of a new group, are 0.
+    Lambda : ndarray of shape (q, q)
+        Relative covariance factor of the random effects.
+    H : ndarray of shape (q, q, n_groups + 1)
+        Conditional covariances of the random effects; the last is that of a new group.
+    HC : ndarray of shape (q, p, n_groups + 1)
+        H_j C_jX.
     """
 
     problem: Problem
     M: Array
+    root: Array
     beta: Array
     b: Array
-    uncertainty: Uncertainty
+    Lambda: Array
+    H: Array
+    HC: Array
 
     @classmethod
     def from_criterion(cls, criterion: Criterion, Lambda: Array) -> LeaveOut:
         """Solve for given variance components."""
+        problem = criterion.problem
         _, M = criterion.eliminate(Lambda)
         beta, _ = criterion.coefficients(M)
         b = criterion.conditional_modes(Lambda, beta)
-        return cls(criterion.problem, M, beta, b, Uncertainty.from_criterion(criterion, Lambda))
+        b = np.append(b, np.zeros((len(b), 1)), axis=1)
+        groups = np.append(np.arange(problem.n_groups), -1)
+        uncertainty = Uncertainty.from_criterion(criterion, Lambda)
+        H, HC = uncertainty.shrinkage(groups)
+        return cls(problem, M, uncertainty.root, beta, b, Lambda, H, HC)
 
     def refitted(self, criterion: Criterion, moments: GroupedMoments) -> LeaveOut:
         """Solve for other rows, in the same coordinates and with the same Psi.
@@ -82,7 +96,7 @@ class LeaveOut:
             columns=columns[kept],
         )
         rest = replace(criterion, problem=problem)
-        return LeaveOut.from_criterion(rest, self.uncertainty.Lambda)
+        return LeaveOut.from_criterion(rest, self.Lambda)
 
     def residuals(self, D: Array, codes: NDArray[np.intp]) -> Array:
         """Return y - x'beta - z'b_j of rows, in units of y in the problem.
@@ -98,11 +112,9 @@ class LeaveOut:
         -------
         ndarray of shape (n_rows,)
         """
-        b = np.append(self.b, np.zeros((len(self.b), 1)), axis=1)[:, codes]
         X, y = self._fixed_columns(D)
-        residuals: Array = (
-            y - self.beta @ X - np.sum(self.problem.random_columns @ D * b, axis=0)
-        )
+        random = np.sum(self.problem.random_columns @ D * self.b[:, codes], axis=0)
+        residuals: Array = y - self.beta @ X - random
         return residuals
 
     def without_each_row(
@@ -113,7 +125,8 @@ class LeaveOut:
         It is (P y)_i / P_ii, where P = V^-1 - V^-1 X M_XX^-1 X' V^-1. With e the residual
         around the fit of all rows and v the variance of the row's prediction, over sigma2,
 
-            (P y)_i = w e,  P_ii = w (1 - w v).
+            (P y)_i = w e,  P_ii = w (1 - w v),
+            v = z' H_j z + a' M_XX^-1 a,  a = x - C_jX' H_j z.
 
         Parameters
         ----------
@@ -131,7 +144,10 @@ class LeaveOut:
         """
         X, _ = self._fixed_columns(D)
         Z = self.problem.random_columns @ D
-        left = 1 - weight * self.uncertainty.of_predictions(X.T, Z.T, codes)
+        a = X - np.einsum("ak,apk->pk", Z, self.HC[..., codes])
+        variance = np.einsum("ak,abk,bk->k", Z, self.H[..., codes], Z)
+        variance += np.sum((self.root @ a) ** 2, axis=0)
+        left = 1 - weight * variance
         told = left > TOLD
         return self.residuals(D, codes) / np.where(told, left, 1.0), told
 
@@ -165,9 +181,9 @@ class LeaveOut:
             Whether the other groups tell the same coefficients. If not, it is wrong.
         """
         columns, C = self.problem.columns, self.problem.C[..., groups]
-        H, _ = self.uncertainty.shrinkage(groups)
-        T = np.einsum("ac,cdk,bd->abk", columns, products, columns)
-        M = self.M[..., None] - T + np.einsum("amk,abk,bnk->mnk", C, H, C)
+        T = np.einsum("ac,cdk,bd->abk", columns, products, columns, optimize=True)
+        HC = np.einsum("abk,bmk->amk", self.H[..., groups], C)
+        M = self.M[..., None] - T + np.einsum("amk,ank->mnk", C, HC)
         with np.errstate(invalid="ignore", divide="ignore"):
             R = cholesky(M[:-1, :-1])
             pivots = np.einsum("aak->ak", R) ** 2

@@ -154,12 +154,19 @@ class GroupedMoments:
         """Moments of the rows that are not in other, which holds some of the rows.
 
         Counts are exact, and a group without rows left is not there. What is small beside
-        what is taken off has few digits: see `folds.without`.
+        what is taken off has few digits: see `folds.rest_of`.
         """
         other = self._aligned(other, "subtracted")
         position = np.searchsorted(self.labels, other.labels)
+        known = self.labels.take(position, mode="clip") == other.labels
         counts, C = self.n_rows.copy(), self.C.copy()
-        counts[position] -= other.n_rows
+        counts[position[known]] -= other.n_rows[known]
+        n_wrong = np.count_nonzero(~known) + np.count_nonzero(counts < 0)
+        if n_wrong:
+            raise ValueError(
+                "only moments of some of the rows can be subtracted from theirs, but got more "
+                f"rows than there are of {n_wrong} groups"
+            )
         C[..., position] -= other.C
         there = counts > 0
         return replace(

@@ -80,7 +80,7 @@ def refit_without_each(
     Refits
     """
     problem = criterion.problem
-    own = np.einsum("ac,cdk,bd->abk", problem.columns, products, problem.columns)
+    own = np.einsum("ac,cdk,bd->abk", problem.columns, products, problem.columns, optimize=True)
     n = problem.n - sizes
     found = _keeps_digits(problem, groups, own, n)
     result = Refits(

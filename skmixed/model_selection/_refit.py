@@ -21,6 +21,8 @@ from skmixed._validation import check_enough_rows
 
 # With fewer groups than this, a fold may move the estimates to another minimum.
 MANY_GROUPS = 100
+# Groups are left out one by one in chunks whose cross-products are about this many numbers.
+MANY_PRODUCTS = 2**21
 # Fewer rows than this are as soon summed up as taken away.
 FEW_ROWS = 100
 
@@ -168,7 +170,8 @@ class Refits:
         self.seconds += time.perf_counter() - start
         problem = criterion.problem
         all_kept = problem.random_kept.all() and not problem.dependent.any()
-        ordinary = optimum.alone and optimum.converged and optimum.Lambda.any(axis=0).all()
+        ordinary = optimum.alone and optimum.converged and not optimum.flat
+        ordinary = ordinary and optimum.Lambda.any(axis=0).all()
         return (criterion, optimum) if all_kept and ordinary else None
 
     @property

@@ -98,6 +98,20 @@ def test_no_direction_leads_down(seed):
             assert criterion.value(Lambda + size * change) >= value - 1e-7
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_the_end_does_not_depend_on_the_start(seed):
+    """To more digits than the criterion has."""
+    criterion = simulate(seed)
+    Lambda = minimum(criterion).Lambda
+    rng, q = np.random.default_rng(seed), len(Lambda)
+    nearby = np.eye(q) * rng.uniform(0.8, 1.2, q)
+    if not criterion.problem.diagonal:
+        nearby += 0.05 * rng.normal(size=(q, q))
+    again = minimum(criterion, start=nearby @ Lambda).Lambda
+    Psi = Lambda @ Lambda.T
+    np.testing.assert_allclose(again @ again.T, Psi, rtol=0, atol=1e-10 * np.abs(Psi).max())
+
+
 def sleep_like(slope_sd, seed=0, n_groups=20):
     rng = np.random.default_rng(seed)
     groups = np.repeat(np.arange(n_groups), 8)

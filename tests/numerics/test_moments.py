@@ -134,12 +134,45 @@ def test_labels_of_both_are_aligned(one, other):
         np.testing.assert_allclose(found.around(np.zeros(2)).C[0, 1], sums)
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_difference_is_the_other_rows(rows, weighted):
+    X, y, codes = rows
+    w = np.random.default_rng(1).uniform(0.5, 2, len(y)) if weighted else None
+    part = (np.arange(101) % 4 == 0) | (codes == 2)
+    whole, taken, rest = (
+        GroupedMoments.from_rows(
+            X[some], y[some], codes[some], np.arange(6), None if w is None else w[some]
+        )
+        for some in (slice(None), part, ~part)
+    )
+    difference = whole - taken
+    np.testing.assert_array_equal(difference.labels, [0, 1, 3, 4, 5])
+    np.testing.assert_array_equal(difference.n_rows, rest.n_rows)
+    difference = difference.around(rest.shift)
+    np.testing.assert_allclose(difference.T, rest.T, rtol=1e-9, atol=1e-6)
+    np.testing.assert_allclose(difference.C, rest.C, rtol=1e-9, atol=1e-5)
+
+
+def test_only_rows_that_are_there_can_be_taken_off(rows):
+    X, y, codes = rows
+    few, other, whole = (
+        GroupedMoments.from_rows(X[some], y[some], codes[some], np.arange(6))
+        for some in (slice(50), codes != 2, slice(None))
+    )
+    with pytest.raises(ValueError, match="more rows than there are of 1 groups"):
+        other - whole
+    with pytest.raises(ValueError, match="more rows than there are of 6 groups"):
+        few - whole
+
+
 def test_moments_of_other_columns_cannot_be_added(rows):
     X, y, codes = rows
     one = GroupedMoments.from_rows(X, y, codes, np.arange(6))
     other = GroupedMoments.from_rows(X[:, :2], y, codes, np.arange(6))
     with pytest.raises(ValueError, match="same columns can be added, but got 3 and 2 features"):
         one + other
+    with pytest.raises(ValueError, match="same columns can be subtracted, but got 3 and 2"):
+        one - other
 
 
 def test_another_shift_is_exact_algebra(rows):

@@ -132,6 +132,15 @@ def test_of_two_minima_the_lower_is_taken():
     assert at.value[0] - at.value[1] == pytest.approx(0.690022176, rel=1e-6)
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_the_minimum_has_all_digits(seed):
+    """The slope is 0 but for rounding, whatever the tolerance."""
+    criterion = criterion_of(*simulate(seed, n=300))
+    psi = ratio(minimum(criterion, tol=1e-4))
+    at = criterion(np.array([psi]))
+    assert abs(at.slope[0]) < 1e-7 * at.curvature[0] * psi or psi == 0
+
+
 def test_newton_takes_few_steps():
     steps = [minimum(criterion_of(*simulate(seed, n=300))).n_iter for seed in range(20)]
     assert max(steps) <= 6
