@@ -241,14 +241,13 @@ def _add_by_group(sums: Array, D: Array, WZ: Array, codes: NDArray[np.integer[An
     """
     n_rows, n_columns = D.shape
     one_each = np.arange(n_rows + 1)
-    codes = codes.astype(np.intp, copy=False)
+    positions: NDArray[np.intp] = codes.astype(np.intp, copy=False)
     for total, z in zip(sums, WZ.T, strict=True):
         # large groups keep more digits if chunks are summed before they are added
         few = len(total) < n_rows
         part = np.zeros_like(total) if few else total
-        csc_matvecs(
-            len(total), n_rows, n_columns, one_each, codes, z.copy(), D.ravel(), part.ravel()
-        )
+        entries = (one_each, positions, z.copy())
+        csc_matvecs(len(total), n_rows, n_columns, *entries, D.ravel(), part.ravel())
         if few:
             total += part
 
@@ -257,5 +256,5 @@ def _count_rows(
     codes: NDArray[np.integer[Any]] | None, sample_weight: Array | None, C: Array
 ) -> NDArray[np.intp]:
     if codes is None or sample_weight is None:
-        return C[0, 0].astype(np.intp)  # sums of ones are exact
+        return np.asarray(C[0, 0], dtype=np.intp)  # sums of ones are exact
     return np.bincount(codes[sample_weight > 0], minlength=C.shape[-1])

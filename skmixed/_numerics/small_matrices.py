@@ -16,7 +16,7 @@ from skmixed._numerics.moments import Array
 def multiply(A: Array, B: Array) -> Array:
     """Return A B for one A of shape (r, q) and many B of shape (q, m, k); shape (r, m, k)."""
     if A.size == 1:  # BLAS is slow there
-        return A[0, 0] * B
+        return np.asarray(A[0, 0] * B)
     shape = B.shape[1:]
     product: Array = A @ B.reshape(len(B), prod(shape))
     return product.reshape(len(A), *shape)
