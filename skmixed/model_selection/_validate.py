@@ -129,7 +129,7 @@ def cross_validate(
     ...     scoring="neg_mean_absolute_error",
     ... )
     >>> round(-scores["test_score"].mean(), 1)
-    np.float64(39.7)
+    np.float64(37.8)
     """
     metadata = {**(params or {}), **({} if groups is None else {"groups": groups})}
     if type(estimator) not in FITTED_FROM_MOMENTS:
