@@ -146,7 +146,9 @@ OTHER_PARTITIONS = (
     "`{name}` must have the partitions of X, or else dask must know which rows are in which, "
     "but it has {given} partitions, X has {expected}, and dask does not know. "
 )
-UNKNOWN_DIVISIONS = "Take both from one DataFrame, or call set_index on both, so that their divisions are known."
+UNKNOWN_DIVISIONS = (
+    "Take both from one DataFrame, or make the divisions of both known with set_index."
+)
 UNKNOWN_CHUNKS = "Call X.compute_chunk_sizes() and {name}.compute_chunk_sizes()."
 OTHER_LENGTH = (
     "`{name}` must have one value for each row of X, but got {given} for {rows} rows (of all "
