@@ -1,81 +1,136 @@
 """
-A new group, learned from a few rows
-====================================
+A new customer: how soon does personalisation pay?
+==================================================
 
-A new customer arrives. The model knows how customers differ, so a few purchases are enough to
-place this one among them, without a new fit: ``update_groups`` works out the group's effects
-for the parameters as they are. The example compares the error of its predictions, by the number
-of rows seen of each new group, with that of the population line and of a regression on the
-group's own rows.
+A model is fitted to customers known for long. New ones arrive, of whom nothing is known: they
+are predicted by the population line. Every order they place tells something, and
+``update_groups`` learns from it at once, without fitting anew. How many orders does it take
+until a new customer's own line is worth something, and when would a regression of the
+customer's own do as well?
 """
 
 # %%
-# Three hundred groups are fitted; a thousand new ones arrive and show their rows one by one.
+# Simulated, so that the truth is known: 500 known customers with 40 orders each, and 400 new
+# ones. Customers differ in level and in how they respond to a discount. The first 30 orders of
+# new customers are seen one by one, the next 30 are to be predicted.
+import time
+from pathlib import Path
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
 from skmixed import RandomSlopeRegressor
-from skmixed.datasets import make_mixed_regression
 
-X, y, groups = make_mixed_regression(
-    1300 * 20, 2, n_groups=1300, slope_variances=[0.5, 0.0], random_state=0
+N_KNOWN, N_NEW, N_SEEN, N_TEST = 500, 400, 30, 30
+SD = {"level": 4.0, "slope": 1.5, "order": 5.0}
+rng = np.random.default_rng(0)
+
+
+def simulate_orders(customers, n_orders):
+    n = len(customers)
+    own = np.array([20.0, 2.0]) + rng.normal(scale=[SD["level"], SD["slope"]], size=(n, 2))
+    discount = rng.uniform(0, 5, size=(n, n_orders))
+    amount = own[:, :1] + own[:, 1:] * discount
+    amount += rng.normal(scale=SD["order"], size=amount.shape)
+    return pd.DataFrame(
+        {
+            "customer": np.repeat(customers, n_orders),
+            "order": np.tile(np.arange(n_orders), n),
+            "discount": discount.ravel(),
+            "amount": amount.ravel(),
+        }
+    )
+
+
+known = simulate_orders(np.arange(N_KNOWN), 40)
+new = simulate_orders(np.arange(10_000, 10_000 + N_NEW), N_SEEN + N_TEST)
+test = new[new["order"] >= N_SEEN]
+
+# %%
+# The model, fitted once to the known customers.
+model = RandomSlopeRegressor("discount").fit(
+    known[["discount"]], known["amount"], groups=known["customer"]
 )
-new = groups >= 300
-model = RandomSlopeRegressor(0).fit(X[~new], y[~new], groups=groups[~new])
-turn = pd.Series(groups).groupby(groups).cumcount().to_numpy()
-test = new & (turn >= 12)
-
-
-def rmse(predicted):
-    return np.sqrt(np.mean((y[test] - predicted) ** 2))
+print(model.summary())
 
 
 # %%
-# The regression of each group on its own rows: level and slope of the first column, as far as
-# the rows tell them (least squares of minimum norm). The slope of the second column is the same
-# for all groups, and taken as known.
-shared = model.coef_[1] * X[:, 1]
+# One order of each new customer at a time: learn it, then predict the test orders. Beside it
+# the population line, which never learns, and a regression for each customer on its own orders,
+# which needs two to have a line and has nothing to hold on to at first.
+def rmse(prediction):
+    return np.sqrt(np.mean((test["amount"] - prediction) ** 2))
 
 
-def own_regressions(seen):
-    predicted = shared.copy()
-    for label in range(300, 1300):
-        mine = groups == label
-        known, D = mine & (turn < seen), np.column_stack([np.ones(len(y)), X[:, 0]])
-        line = np.linalg.lstsq(D[known], (y - shared)[known], rcond=None)[0]
-        predicted[mine] += D[mine] @ line
-    return predicted[test]
+def own_regressions(orders):
+    """Least squares for each customer, all at once."""
+    means = orders.groupby("customer")[["discount", "amount"]].transform("mean")
+    x, y = (orders[name] - means[name] for name in means)
+    sums = pd.DataFrame({"xy": x * y, "xx": x * x}).groupby(orders["customer"]).sum()
+    slope = sums["xy"] / sums["xx"]
+    means = means.groupby(orders["customer"]).first()
+    return means["amount"] - slope * means["discount"], slope
 
+
+population = rmse(model.predict_population(test[["discount"]]))
+curve = {0: {"population line": population, "update_groups": population}}
+one = new["customer"].iloc[0]
+snapshots, grid = {}, pd.DataFrame({"discount": np.linspace(0, 5, 21)})
+seconds = 0.0
+for n_seen in range(1, N_SEEN + 1):
+    orders = new[new["order"] == n_seen - 1]
+    start = time.perf_counter()
+    model.update_groups(orders[["discount"]], orders["amount"], groups=orders["customer"])
+    seconds += time.perf_counter() - start
+    prediction = model.predict(test[["discount"]], groups=test["customer"])
+    curve[n_seen] = {"population line": population, "update_groups": rmse(prediction)}
+    if n_seen >= 3:
+        level, slope = own_regressions(new[new["order"] < n_seen])
+        own = test["customer"].map(level) + test["customer"].map(slope) * test["discount"]
+        curve[n_seen]["own regression"] = rmse(own)
+    if n_seen in (1, 5, 30):
+        labels = np.full(len(grid), one)
+        line = model.predict(grid, groups=labels)
+        snapshots[n_seen] = line, model.predict_interval(grid, groups=labels, kind="mean")
+curve = pd.DataFrame.from_dict(curve, orient="index").rename_axis("orders seen")
+print("\nRoot mean squared error of the next orders of new customers:")
+print(curve.loc[[0, 1, 2, 3, 5, 10, 20, 30]].round(2).to_string())
+print(f"\nLearning an order: {seconds / (N_SEEN * N_NEW) * 1e6:.0f} microseconds")
 
 # %%
-# One row after the other. Nothing is fitted again; a thousand groups take milliseconds.
-population = rmse(model.predict_population(X[test]))
-errors = pd.DataFrame(index=pd.RangeIndex(13, name="rows seen"), dtype=float)
-errors.loc[0, "updated"] = rmse(model.predict(X[test], groups=groups[test]))
-for seen in range(1, 13):
-    row = new & (turn == seen - 1)
-    model.update_groups(X[row], y[row], groups=groups[row])
-    errors.loc[seen, "updated"] = rmse(model.predict(X[test], groups=groups[test]))
-    if seen >= 2:
-        errors.loc[seen, "own rows alone"] = rmse(own_regressions(seen))
-errors["population line"] = population
-print(errors.round(3).to_string())
+# The result. The model is never worse than the population line, is far ahead of a regression of
+# the customer's own while there are few orders, and not behind it when there are many.
+assert (curve["update_groups"].diff().dropna() < 0.05).all()
+assert (curve["update_groups"] <= curve["population line"]).all()
+assert (curve["update_groups"].loc[3:] < curve["own regression"].loc[3:]).all()
 
-# %%
-# The updated model is never worse than the population line, where it begins, and ahead of a
-# regression on the group's own rows for as long as these are few.
-fig, ax = plt.subplots(figsize=(7, 4), layout="constrained")
-ax.axhline(population, color="0.6", linewidth=1)
-ax.text(12, population, "population line", color="0.4", ha="right", va="bottom")
-ax.plot(errors.index, errors["own rows alone"], "o-", color="#d55e00", markersize=4)
-ax.plot(errors.index, errors["updated"], "o-", color="#0072b2", markersize=4)
-ax.set_ylim(0.95, 1.15 * population)
-ax.annotate("own rows alone", (4, errors.loc[4, "own rows alone"]), (5, 1.75), color="#d55e00")
-ax.annotate("update_groups", (2, errors.loc[2, "updated"]), (2.2, 1.1), color="#0072b2")
-ax.axhline(1.0, color="0.85", linewidth=1, linestyle="--")
-ax.text(12, 1.0, "standard deviation of the residuals", color="0.5", ha="right", va="bottom")
-ax.set_xlabel("rows seen of each new group")
-ax.set_ylabel("error of later rows (RMSE)")
-fig.savefig("new_groups.png", dpi=120)
-print("Picture saved as new_groups.png")
+figure, axes = plt.subplots(1, 2, figsize=(11, 4.3), layout="constrained")
+styles = {"population line": "--", "update_groups": "-", "own regression": "-"}
+colors = {"population line": "0.4", "update_groups": "C0", "own regression": "C1"}
+for name, style in styles.items():
+    axes[0].plot(curve.index, curve[name], style, color=colors[name], label=name)
+axes[0].axhline(SD["order"], color="black", linewidth=1, linestyle=":", label="noise of orders")
+axes[0].set(
+    xlabel="orders seen of each new customer",
+    ylabel="RMSE of their next orders",
+    ylim=(SD["order"] - 0.4, population * 1.35),
+    title="Few orders go a long way",
+)
+axes[0].legend(frameon=False)
+
+seen = new[(new["customer"] == one) & (new["order"] < N_SEEN)]
+axes[1].plot(seen["discount"], seen["amount"], ".", color="0.6", label="orders")
+axes[1].plot(
+    grid["discount"], model.predict_population(grid), "--", color="0.4", label="population line"
+)
+for shade, (n_seen, (line, limits)) in zip((0.75, 0.5, 0.15), snapshots.items(), strict=True):
+    color = plt.colormaps["viridis"](shade)
+    axes[1].fill_between(grid["discount"], *limits.T, color=color, alpha=0.15, linewidth=0)
+    axes[1].plot(grid["discount"], line, color=color, label=f"orders seen: {n_seen}")
+axes[1].set(xlabel="discount", ylabel="amount", title="One customer's line, with 95% intervals")
+axes[1].set_ylim(top=seen["amount"].max() + 15)
+axes[1].legend(frameon=False, ncols=2, loc="upper left")
+picture = Path("new_groups.png")
+figure.savefig(picture, dpi=120)
+print(f"Picture saved as {picture}")

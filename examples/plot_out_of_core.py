@@ -163,4 +163,4 @@ for ax in axes:
     ax.set_xlabel("rows seen")
 picture = Path("out_of_core.png")
 figure.savefig(picture, dpi=120)
-print("Picture saved as out_of_core.png")
+print(f"Picture saved as {picture}")

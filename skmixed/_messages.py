@@ -147,8 +147,7 @@ OTHER_PARTITIONS = (
     "but it has {given} partitions, X has {expected}, and dask does not know. "
 )
 UNKNOWN_DIVISIONS = (
-    "Take both from one DataFrame, or call set_index on both, so that their divisions are "
-    "known."
+    "Take both from one DataFrame, or make the divisions of both known with set_index."
 )
 UNKNOWN_CHUNKS = "Call X.compute_chunk_sizes() and {name}.compute_chunk_sizes()."
 OTHER_LENGTH = (

@@ -240,7 +240,13 @@ def _follows_from_solving(name):
 
 @contextmanager
 def restored_on_error(model):
-    """Put the model back as it was if what is done to it fails."""
+    """Put a model back as it was if what is done to it fails.
+
+    Parameters
+    ----------
+    model : estimator
+        The model.
+    """
     before = vars(model).copy()
     try:
         yield

@@ -16,10 +16,8 @@ PAGE = Path(__file__).parents[1] / "docs" / "scale.md"
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(shutil.which("java") is None, reason="needs Java"),
-    # pyspark 4.3; it is what its own message says
-    pytest.mark.filterwarnings(
-        "ignore:PySpark does not yet fully support pandas:FutureWarning"
-    ),
+    # with pandas 3
+    pytest.mark.filterwarnings("ignore:PySpark does not yet fully:FutureWarning"),
 ]
 
 
