@@ -138,10 +138,22 @@ class GroupedMoments:
 
     @property
     def n_rows(self):
-        """Number of rows of positive weight."""
+        """Number of rows of positive weight.
+
+        Returns
+        -------
+        int
+            Rows of all groups.
+        """
         return int(self.sums.n_rows.sum())
 
     def empty_table(self):
-        """Make a table without rows that has the columns, to find columns in."""
+        """Make a table without rows that has the columns, to find columns in.
+
+        Returns
+        -------
+        DataFrame of shape (0, n_columns)
+            Its names are positions if the columns had none.
+        """
         names = self.column_names or range(self.n_columns)
         return pd.DataFrame(columns=list(names))

@@ -221,7 +221,20 @@ def _variation(model):
 
 
 def shares_of_variation(between, index):
-    """Tabulate shares of variation, and say where each column varies."""
+    """Tabulate shares of variation, and say where each column varies.
+
+    Parameters
+    ----------
+    between : ndarray of shape (n_columns,)
+        Share of each column's variation that lies between groups; NaN if it has none.
+    index : Index of shape (n_columns,)
+        Names of the columns.
+
+    Returns
+    -------
+    DataFrame of shape (n_columns, 3)
+        The shares ``between`` and ``within``, and ``varies`` in words.
+    """
     kinds = np.select(
         [np.isnan(between), between == 0, between == 1],
         ["nowhere", "within groups", "between groups"],

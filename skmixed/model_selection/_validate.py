@@ -83,11 +83,15 @@ def cross_validate(
     cv : int, splitter or iterable, default=None
         As scikit-learn takes it: five folds if None. Training sets may be any, and so may
         test sets.
-    n_jobs, verbose, pre_dispatch : default=None, 0 and "2*n_jobs"
+    n_jobs : int, default=None
         For scikit-learn's loop only. Refits from moments are not worth a second process.
+    verbose : int, default=0
+        For scikit-learn's loop only.
     params : dict, default=None
         Further metadata, such as ``{"sample_weight": weights}``. Without metadata routing all
         of it goes to `fit`, and none to scorers; with routing, to the methods that request it.
+    pre_dispatch : int or str, default="2*n_jobs"
+        For scikit-learn's loop only.
     return_train_score, return_estimator, return_indices : bool, default=False
         As in scikit-learn.
     error_score : "raise" or float, default=nan
