@@ -224,6 +224,12 @@ class BaseGroupedRegressor(PacksTables, RegressorMixin, BaseEstimator):
         lines[self._group_effects.columns] += self._group_effects
         return lines
 
+    @property
+    def _coefficients(self):
+        """Intercept, if there is one, and coefficients: in the order of `coef_cov_`."""
+        has_intercept = len(self.coef_cov_) > len(self.coef_)
+        return np.array([self.intercept_, *self.coef_] if has_intercept else self.coef_)
+
     # ------------------------------------------------------------------ the rows as given
 
     def _check_rows(self, X, y="no_validation", groups=None, *, reset=True):

@@ -254,8 +254,10 @@ class InferenceMixin:
         """
         self._check_has_groups("random_effects_frame")
         known = self._uncertainty.of_random_effects()
-        variances = VarianceUncertainty.from_criterion(self._criterion, self._Lambda)
-        more = variances.of_random_effects(self._groups_now, self._Lambda)
+        more = np.zeros_like(known)
+        if self._criterion.is_identified:
+            variances = VarianceUncertainty.from_criterion(self._criterion, self._Lambda)
+            more = variances.of_random_effects(self._groups_now, self._Lambda)
         std_error, wider = (
             np.sqrt(np.einsum("aaj->ja", self._in_units_of_y(cov))).ravel()
             for cov in (known, known + 2 * more)
@@ -359,7 +361,7 @@ class InferenceMixin:
 
     def _tabulate_fixed_effects(self, level, df_method):
         cov = self.coef_cov_.to_numpy()
-        estimate = np.append(self.intercept_, self.coef_)[-len(cov) :]
+        estimate = self._coefficients
         std_error, df = np.sqrt(np.diag(cov)), np.full(len(cov), np.nan)
         kept = np.isfinite(std_error)
         contrasts = self._criterion.problem.backmap[kept]

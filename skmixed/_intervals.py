@@ -33,17 +33,15 @@ def parameter_names(model):
 
 def estimates(model):
     """Estimates of all parameters, in the order of their names."""
-    beta = np.append(model.intercept_, model.coef_)[-len(model.coef_cov_) :]
     cov = model.random_effects_cov_.to_numpy()
-    return _in_order(model, cov, np.asarray(model.residual_variance_), beta)
+    return _in_order(model, cov, np.asarray(model.residual_variance_), model._coefficients)
 
 
 def wald_limits(model, level):
     """Limits by normal quantiles of the fixed effects; NaN for variance components."""
     frame = model.fixed_effects_frame(level, "normal")
-    limits = np.full((len(parameter_names(model)), 2), np.nan)
-    limits[-len(frame) :] = frame[["lower", "upper"]]
-    return limits
+    of_variances = np.full((len(parameter_names(model)) - len(frame), 2), np.nan)
+    return np.concatenate([of_variances, frame[["lower", "upper"]]])
 
 
 def profile_limits_of(model, level):
@@ -56,8 +54,7 @@ def profile_limits_of(model, level):
     rows, columns = _theta_order(model)
     random = limits.correlation[rows, columns]
     random[rows == columns] = limits.sd
-    fixed = limits.fixed[-len(model.coef_cov_) :]
-    return np.concatenate([random, [limits.sigma], fixed])
+    return np.concatenate([random, [limits.sigma], limits.fixed])
 
 
 def bootstrap_limits(model, level, *, n_bootstrap, random_state, n_jobs):
@@ -73,17 +70,17 @@ def bootstrap_limits(model, level, *, n_bootstrap, random_state, n_jobs):
     draws, failed = [], 0
     with tqdm(total=n_bootstrap, desc="bootstrap", unit="fit", delay=DELAY) as bar:
         for drawn in Parallel(n_jobs=n_jobs, return_as="generator")(jobs):
-            beta = drawn.beta[:, -len(model.coef_cov_) :]
+            beta = np.where(model.coef_cov_.isna().all(), np.nan, drawn.beta)
             draws.append(_in_order(model, drawn.random_effects_cov, drawn.sigma2, beta))
             failed += np.count_nonzero(~drawn.converged)
             bar.update(len(beta))
     if failed:
         message = REFITS_NOT_CONVERGED.format(failed=failed, total=n_bootstrap)
         warnings.warn(message, ConvergenceWarning, stacklevel=4)
-    limits = np.nanquantile(np.concatenate(draws), [(1 - level) / 2, (1 + level) / 2], axis=0).T
-    dropped = np.isnan(np.diag(model.coef_cov_))
-    limits[-len(dropped) :][dropped] = np.nan
-    return limits
+    draws, tails = np.concatenate(draws), [(1 - level) / 2, (1 + level) / 2]
+    with warnings.catch_warnings():  # a correlation is not there where a variance is 0
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return np.nanquantile(draws, tails, axis=0).T
 
 
 def _theta_order(model):

@@ -149,7 +149,8 @@ class ModelSummary(Printed):
         """Titles and tables of text, in the order of printing."""
         yield "Fit", self.fit_statistics.map(_number_as_text).to_frame("")
         yield "Variance components", _as_text(self.variance_components)
-        yield "Fixed effects", _as_text(self.fixed_effects, stars=self.stars)
+        if len(self.fixed_effects):
+            yield "Fixed effects", _as_text(self.fixed_effects, stars=self.stars)
         if len(self.variation):
             yield "Where the features vary", _as_text(self.variation)
         if len(self.fixed_effects) > 1:
@@ -207,7 +208,7 @@ def _variance_components(model):
 def _fixed_effects(model, level, df_method):
     if model.n_groups_:
         return model.fixed_effects_frame(level, df_method)
-    estimate = np.append(model.intercept_, model.coef_)[-len(model.coef_cov_) :]
+    estimate = model._coefficients
     std_error = np.sqrt(np.diag(model.coef_cov_))
     with np.errstate(divide="ignore", invalid="ignore"):
         t = estimate / std_error

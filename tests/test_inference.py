@@ -370,3 +370,50 @@ def test_design_effect():
     X, y, subject = load_sleepstudy(return_X_y=True)
     model = RandomInterceptRegressor().fit(X, y, groups=subject)
     assert model.design_effect_ == pytest.approx(1 + 9 * model.icc_)
+
+
+# ---------------------------------------------------------------------- data at the edges
+
+EDGES = {
+    "one group": lambda X, y: (X, y, np.zeros(30, dtype=int)),
+    "groups of one": lambda X, y: (X, y, np.arange(30)),
+    "two groups": lambda X, y: (X, y, np.arange(30) % 2),
+    "explained by X": lambda X, y: (X, X.sum(axis=1), np.arange(30) % 5),
+    "explained by groups": lambda X, y: (X, np.arange(30.0) % 5, np.arange(30) % 5),
+    "constant": lambda X, y: (X, np.ones(30), np.arange(30) % 5),
+    "dependent": lambda X, y: (X[:, [0, 0]], y, np.arange(30) % 5),
+}
+
+
+@pytest.mark.parametrize("edge", list(EDGES))
+@pytest.mark.parametrize("name", ["intercept", "slope", "diagonal"])
+def test_everything_can_be_asked_of_any_fit(name, edge):
+    rng = np.random.default_rng(0)
+    X, y, groups = EDGES[edge](rng.normal(size=(30, 2)), rng.normal(size=30))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = clone(MODELS[name]).fit(X, y, groups)
+        for method in ("profile", "wald", "bootstrap"):
+            limits = model.confint(method=method, n_bootstrap=10, random_state=0)
+            assert (limits["lower"] <= limits["upper"])[limits.notna().all(axis=1)].all()
+    for df_method in ("satterthwaite", "kenward-roger", "normal"):
+        frame = model.fixed_effects_frame(df_method=df_method)
+        assert (frame["std_error"].dropna() >= 0).all()
+    frame = model.random_effects_frame()
+    assert (frame["lower"] <= frame["estimate"]).all()
+    assert (frame["estimate"] <= frame["upper"]).all()
+    assert np.isfinite(model.predict(X, groups, return_std=True)[1]).all()
+    assert str(model.summary())
+    assert "<table" in model.summary()._repr_html_()
+    model.conditional_aic()
+
+
+def test_a_model_without_fixed_effects():
+    _, y, groups = make_mixed_regression(200, 0, n_groups=20, random_state=0)
+    model = RandomInterceptRegressor(fit_intercept=False, group_by=0)
+    model.fit(groups[:, None], y)
+    assert model.fixed_effects_frame().empty
+    for method in ("profile", "wald", "bootstrap"):
+        limits = model.confint(method=method, n_bootstrap=20, random_state=0)
+        assert limits.index.tolist() == ["sd_(Intercept)|group", "sigma"]
+    assert "Fixed effects" not in str(model.summary())

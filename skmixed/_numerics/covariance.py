@@ -169,7 +169,8 @@ class CovarianceCriterion(Criterion):
         if len(L):  # LAPACK takes no matrices of size 0
             W[:-1, :-1], _ = lapack.dtrtri(L, lower=1)
         explained = W[:-1, :-1] @ M[:-1, -1]
-        r2 = max(M[-1, -1] - explained @ explained, PERFECT_FIT * M[-1, -1])
+        left = M[-1, -1] - explained @ explained
+        r2 = max(left, PERFECT_FIT * M[-1, -1], PERFECT_FIT**2)  # y may be constant
         W[-1] = np.append(-W[:-1, :-1].T @ explained, 1.0)
         return W, 2 * float(np.log(np.diag(L)).sum()), float(r2)
 

@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 from benchmarks.timing import describe_machine, seconds_in_turn
 
+# scripts, that find their neighbours when run by themselves
+collect_ignore = ["draw.py", "scaling.py"]
+
 RATIOS = {}
 
 
