@@ -21,7 +21,7 @@ from skmixed._intervals import (
     profile_limits_of,
     wald_limits,
 )
-from skmixed._messages import KENWARD_ROGER_ML, NO_INTERVALS
+from skmixed._messages import KENWARD_ROGER_ML, NO_INTERVALS, NO_PRECISION
 from skmixed._numerics.covariance import CovarianceCriterion
 from skmixed._numerics.estimate import estimate
 from skmixed._numerics.inference import VarianceUncertainty, kenward_roger, satterthwaite
@@ -254,10 +254,8 @@ class InferenceMixin:
         """
         self._check_has_groups("random_effects_frame")
         known = self._uncertainty.of_random_effects()
-        more = np.zeros_like(known)
-        if self._criterion.is_identified:
-            variances = VarianceUncertainty.from_criterion(self._criterion, self._Lambda)
-            more = variances.of_random_effects(self._groups_now, self._Lambda)
+        variances = VarianceUncertainty.from_criterion(self._criterion, self._Lambda)
+        more = variances.of_random_effects(self._groups_now, self._Lambda)
         std_error, wider = (
             np.sqrt(np.einsum("aaj->ja", self._in_units_of_y(cov))).ravel()
             for cov in (known, known + 2 * more)
@@ -335,6 +333,8 @@ class InferenceMixin:
         variance = self._variance_of_means(X, codes)
         if kind == "observation":
             weight = check_weights(sample_weight, X)
+            if weight is not None and not np.all(weight > 0):
+                raise ValueError(NO_PRECISION.format(n_zero=np.count_nonzero(weight == 0)))
             variance += 1.0 if weight is None else 1 / weight
         return mean, self.residual_variance_ * variance
 

@@ -96,7 +96,7 @@ class LeaveOutMixin:
         """Compare with the moments of the fit; number groups as there, with -1 if not there."""
         fitted = self._moments
         moments = GroupedMoments.from_rows(*rows, random=fitted.random, shift=fitted.shift)
-        same_groups = pd.Index(moments.labels).equals(self.groups_)
+        same_groups = pd.Index(moments.labels).equals(pd.Index(fitted.labels))
         if not same_groups or not np.array_equal(moments.n_rows, fitted.n_rows):
             what = (
                 f"got {moments.n_rows.sum()} rows in {len(moments.labels)} groups, where the "

@@ -95,6 +95,11 @@ NO_INTERVALS = (
     "`{name}` needs random effects, but {model} was fitted without groups, which is a pooled "
     "linear regression. Pass the groups as `model.fit(X, y, groups=groups)`."
 )
+NO_PRECISION = (
+    "`sample_weight` must be positive, since the variance of a new observation is that of the "
+    "residuals over its weight, but {n_zero} are 0. Leave those rows out, or ask for "
+    "kind='mean'."
+)
 KENWARD_ROGER_ML = (
     "df_method='kenward-roger' is defined for REML, but the model was fitted with "
     "method='ml'. Fit it with method='reml', or use df_method='satterthwaite'."

@@ -108,20 +108,16 @@ class StreamingMixin:
             raise ValueError(
                 OTHER_GROUP_COLUMN.format(given=moments.group_by, expected=self.group_by)
             )
-        self.n_features_in_ = moments.n_columns
-        vars(self).pop("feature_names_in_", None)
-        if moments.column_names is not None:
-            self.feature_names_in_ = np.array(moments.column_names, dtype=object)
-        self._terms, self._group_name = self._name_terms(), moments.group_name
-        self._slopes = self._find_slopes(moments.empty_table())
-        needed = tuple(1 + position for position in self._slopes)
-        if not set(needed) <= set(moments.sums.random):
-            slopes = [self._terms[position] for position in self._slopes]
-            message = SLOPES_NOT_SUMMED.format(slopes=slopes, summed=list(moments.slopes))
-            raise ValueError(message)
-        sums = moments.sums.with_random((0, *needed))
-        check_enough_moments(sums)
-        return self._fit_moments(sums)
+        with restored_on_error(self):
+            self._describe_columns(moments)
+            needed = tuple(1 + position for position in self._slopes)
+            if not set(needed) <= set(moments.sums.random):
+                slopes = [self._terms[position] for position in self._slopes]
+                message = SLOPES_NOT_SUMMED.format(slopes=slopes, summed=list(moments.slopes))
+                raise ValueError(message)
+            sums = moments.sums.with_random((0, *needed))
+            check_enough_moments(sums)
+            return self._fit_moments(sums)
 
     def update_groups(self, X, y, groups=None, sample_weight=None):
         """Learn new groups, or more of known ones, without fitting anew.
@@ -174,6 +170,15 @@ class StreamingMixin:
         return self
 
     # --------------------------------------------------------------------- steps of the above
+
+    def _describe_columns(self, moments):
+        """Learn of the columns and groups what `fit` learns from rows."""
+        self.n_features_in_ = moments.n_columns
+        vars(self).pop("feature_names_in_", None)
+        if moments.column_names is not None:
+            self.feature_names_in_ = np.array(moments.column_names, dtype=object)
+        self._terms, self._group_name = self._name_terms(), moments.group_name
+        self._slopes = self._find_slopes(moments.empty_table())
 
     def __sklearn_is_fitted__(self):
         return "_moments" in vars(self)

@@ -243,6 +243,10 @@ def test_moments_that_do_not_fit(hsb):
             moments + other
     with pytest.raises(TypeError):
         moments + 1
+    model = RandomSlopeRegressor("minority").fit(X[["minority"]], y, groups=school)
+    with pytest.raises(ValueError, match="but were for"):
+        model.fit_moments(moments)
+    assert model.feature_names_in_.tolist() == ["minority"]
     with pytest.raises(ValueError, match="got neither"):
         GroupedMoments.from_rows(X, y)
 
@@ -309,6 +313,11 @@ def test_what_belongs_to_the_fit_stays(hsb):
     pd.testing.assert_frame_equal(model.fixed_effects_frame(), before[0])
     pd.testing.assert_frame_equal(model.confint(), before[1])
     assert model.r2_marginal_ == before[2]
+    X, y, school = X[:4000], y[:4000], school[:4000]
+    fitted = RandomInterceptRegressor().fit(X, y, groups=school)
+    np.testing.assert_array_equal(
+        model.loo_predict(X, y, groups=school), fitted.loo_predict(X, y, groups=school)
+    )
     assert model.n_groups_ == 160
 
 

@@ -140,6 +140,8 @@ class VarianceUncertainty:
         information = np.block(
             [[of_Psi, with_sigma[:, None]], [with_sigma, problem.n - problem.p]]
         )
+        if not criterion.is_identified:  # Psi was set to 0, not estimated
+            information = np.diag(np.append(np.zeros(len(E)), problem.n - problem.p))
         A = 2 * np.linalg.pinv(information, hermitian=True)
         return cls(E, A, D, Q, root)
 
