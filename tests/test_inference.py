@@ -364,7 +364,7 @@ def test_unknown_methods_and_kinds():
         model.predict_interval(X)
     with pytest.raises(ValueError, match="sample_weight"):
         model.predict_interval(X, subject, sample_weight=[1.0])
-    with pytest.raises(ValueError, match="must be positive.*but 1 are 0"):
+    with pytest.raises(ValueError, match=r"must be positive.*but 1 are 0"):
         model.predict_interval(X, subject, sample_weight=np.arange(180.0))
 
 
