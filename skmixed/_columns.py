@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import issparse
 from sklearn.utils._indexing import _get_column_indices
 
 
@@ -57,6 +58,11 @@ def split_group_column(X, group_by):
     if position == X.shape[1] - 1:
         return X[:, :-1], groups
     return np.delete(X, position, axis=1), groups
+
+
+def dense_column(X, position):
+    """Take one column out of an array or a sparse matrix."""
+    return X[:, [position]].toarray().ravel() if issparse(X) else X[:, position]
 
 
 def find_group_column(X, group_by):

@@ -10,7 +10,7 @@ from scipy.stats import chi2, norm
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from skmixed._base import BaseMixedRegressor
+from skmixed._mixed import BaseMixedRegressor
 from skmixed._routing import predicting_model
 from skmixed._summary import Printed, _column_as_text
 from skmixed.preprocessing import BETWEEN, WITHIN, WithinBetween

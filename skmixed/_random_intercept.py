@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from skmixed._base import BaseMixedRegressor
+from skmixed._mixed import BaseMixedRegressor
 
 
 class RandomInterceptRegressor(BaseMixedRegressor):

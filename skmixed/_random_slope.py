@@ -8,8 +8,8 @@ import pandas as pd
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from skmixed._base import BaseMixedRegressor
 from skmixed._columns import find_feature_columns
+from skmixed._mixed import BaseMixedRegressor
 
 
 class RandomSlopeRegressor(BaseMixedRegressor):

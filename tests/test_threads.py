@@ -3,7 +3,7 @@
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from skmixed import FixedEffectsRegressor, RandomInterceptRegressor, _base
+from skmixed import FixedEffectsRegressor, RandomInterceptRegressor, _base, _mixed
 from skmixed.datasets import make_mixed_regression
 
 
@@ -22,7 +22,7 @@ def during(monkeypatch):
         )
 
     monkeypatch.setattr(_base.GroupedMoments, "from_rows", look(_base.GroupedMoments.from_rows))
-    monkeypatch.setattr(_base, "estimate", look(_base.estimate))
+    monkeypatch.setattr(_mixed, "estimate", look(_mixed.estimate))
     return seen
 
 
@@ -42,7 +42,7 @@ def test_threads_are_given_back_after_an_error(monkeypatch):
     def fail(*args, **options):
         raise ArithmeticError
 
-    monkeypatch.setattr(_base, "estimate", fail)
+    monkeypatch.setattr(_mixed, "estimate", fail)
     before = blas_threads()
     with pytest.raises(ArithmeticError):
         RandomInterceptRegressor().fit(*make_mixed_regression(100, 2, 5, random_state=0))

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 
-from skmixed._base import _column
+from skmixed._columns import dense_column
 from skmixed._validation import match_groups
 from skmixed.inspection._line_data import lines_and_points
 from skmixed.inspection._models import mixed_model
@@ -174,7 +174,7 @@ class GroupLinesDisplay:
         (X, y), groups = model._check_rows(X, y, groups=groups, reset=False)
         residual += y
         codes, _ = match_groups(groups, model.groups_, len(y))
-        x = _column(X, model._terms.index(column)).astype(float)
+        x = dense_column(X, model._terms.index(column)).astype(float)
         mean = np.asarray(X.mean(axis=0)).ravel()
         display = cls(
             **lines_and_points(model, column, mean, x, residual, codes),

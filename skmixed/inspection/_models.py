@@ -5,7 +5,7 @@ from __future__ import annotations
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from skmixed._base import BaseMixedRegressor
+from skmixed._mixed import BaseMixedRegressor
 from skmixed._routing import predicting_model
 
 

@@ -11,8 +11,9 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.utils.extmath import safe_sparse_dot
 
-from skmixed._base import BaseGroupedRegressor, BaseMixedRegressor
+from skmixed._base import BaseGroupedRegressor
 from skmixed._messages import TOO_LARGE, warn_about_fit
+from skmixed._mixed import BaseMixedRegressor
 from skmixed._numerics.folds import cross_products_by_group, rest_of
 from skmixed._numerics.moments import GroupedMoments, pilot_mean
 from skmixed._numerics.one_group_less import Refits as OneGroupLess
