@@ -4,6 +4,7 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from skmixed import FixedEffectsRegressor, RandomInterceptRegressor, _base, _mixed
+from skmixed._threads import one_blas_thread
 from skmixed.datasets import make_mixed_regression
 
 
@@ -47,3 +48,15 @@ def test_threads_are_given_back_after_an_error(monkeypatch):
     with pytest.raises(ArithmeticError):
         RandomInterceptRegressor().fit(*make_mixed_regression(100, 2, 5, random_state=0))
     assert blas_threads() == before
+
+
+def test_threads_are_given_back_when_fits_overlap():
+    with threadpool_limits(2, user_api="blas"):
+        before = blas_threads()
+        first, second = one_blas_thread(), one_blas_thread()
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert set(blas_threads()) <= {1}
+        second.__exit__(None, None, None)
+        assert blas_threads() == before
