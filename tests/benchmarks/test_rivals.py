@@ -28,8 +28,9 @@ MODELS = {1: "intercept", 2: "one slope", 4: "three slopes"}
 CASES = [(size, n_random) for size, (*_, numbers) in SIZES.items() for n_random in numbers]
 # How many times as long as ours the rivals take at least, on the large data.
 AT_LEAST = {"mixedlm-rs": 3, "statsmodels": 100}
-# gpboost reports a deviance that differs by as much from that of the parameters it reports.
-INEXACT = {"gpboost": 0.05}
+# gpboost reports a deviance that differs by as much from that of the parameters it reports: by
+# 0.69 of 686,909 on the large data with one slope, where its parameters are worse than ours.
+INEXACT = {"gpboost": 1.0}
 # Rounds, where seven would take many minutes.
 ROUNDS = {"statsmodels": 3, "gpboost": 3, "lme4": 3}
 
