@@ -48,6 +48,30 @@ class Evaluation:
     UU: Array
     root: Array
 
+    def along_factor(
+        self, V: Array, scale: Array, entries: tuple[NDArray[np.intp], NDArray[np.intp]]
+    ) -> tuple[Array, Array]:
+        """Carry the Hessian over from Psi to entries of L, Psi = V L L' V', at L = diag(scale).
+
+        Psi changes with an entry (r, c) by E = scale_c V (e_r e_c' + e_c e_r') V', and the
+        criterion by <E, S>.
+
+        Returns
+        -------
+        directions : ndarray of shape (m, q, q)
+            The changes E.
+        hessian : ndarray of shape (m, m)
+            Second derivatives in the entries.
+        """
+        rows, columns = entries
+        left, right = V[:, rows].T, (V * scale)[:, columns].T
+        directions = left[:, :, None] * right[:, None, :]
+        directions = directions + np.swapaxes(directions, 1, 2)
+        flat = directions.reshape(len(rows), self.S.size)
+        hessian = flat @ self.hessian.reshape(self.S.size, self.S.size) @ flat.T
+        hessian += 2 * (left @ self.S @ left.T) * (columns[:, None] == columns)
+        return directions, hessian
+
 
 @dataclass(frozen=True)
 class EvaluationGivenSigma2(Evaluation):

@@ -283,23 +283,10 @@ class _Search:
         return _Factor(V[:, ::-1], np.sqrt(np.clip(variances[::-1], 0.0, None)))
 
     def model(self, factor: _Factor, at: Evaluation) -> QuadraticModel:
-        """Carry the derivatives over from Psi to Lambda = V L at L = diag(scale).
-
-        d Psi = L E' + E L' for a change E of L, and the gradient in L is 2 S L.
-        """
-        V, scale = factor.V, factor.scale
-        rows, columns = _free(len(scale), diagonal=self.diagonal)
-        S = V.T @ at.S @ V
-        VV = (V[:, None, :, None] * V[None, :, None, :]).reshape(S.size, S.size)
-        hessian = VV.T @ at.hessian.reshape(S.size, S.size) @ VV
-        change = np.zeros((len(rows), len(S), len(S)))
-        free = np.arange(len(rows))
-        change[free, rows, columns] += scale[columns]
-        change[free, columns, rows] += scale[columns]
-        flat = change.reshape(len(rows), -1)
-        H = flat @ hessian @ flat.T
-        H += 2 * S[rows[:, None], rows] * (columns[:, None] == columns)
-        return QuadraticModel.of((2 * S * scale)[rows, columns], H)
+        """Model the criterion in the free entries of L, Lambda = V L, at L = diag(scale)."""
+        entries = _free(len(factor.scale), diagonal=self.diagonal)
+        directions, H = at.along_factor(factor.V, factor.scale, entries)
+        return QuadraticModel.of(np.einsum("rab,ab->r", directions, at.S), H)
 
     def shortened_step(
         self,

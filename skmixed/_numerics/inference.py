@@ -199,13 +199,7 @@ def tangent(Lambda: Array, at: Evaluation, *, diagonal: bool) -> tuple[Array, Ar
         scale = np.where(np.any(Lambda, axis=0).sum() > np.arange(q), scale, 0.0)
         rows, columns = np.tril_indices(q)
         rows, columns = rows[scale[columns] > 0], columns[scale[columns] > 0]
-    left, right = V[:, rows].T, (V * scale)[:, columns].T
-    directions = left[:, :, None] * right[:, None, :]
-    directions = directions + np.swapaxes(directions, 1, 2)
-    flat = directions.reshape(len(rows), q * q)
-    H = flat @ at.hessian.reshape(q * q, q * q) @ flat.T
-    H += 2 * (V.T @ at.S @ V)[np.ix_(rows, rows)] * (columns[:, None] == columns)
-    return directions, H
+    return at.along_factor(V, scale, (rows, columns))
 
 
 def _linear_directions(q: int, *, diagonal: bool) -> Array:

@@ -2,72 +2,37 @@
 
 from __future__ import annotations
 
-import re
 import warnings
-from inspect import signature
 from numbers import Integral
-from time import perf_counter
-from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from sklearn import config_context
-from sklearn.base import clone
-from sklearn.model_selection import GroupKFold
-from sklearn.pipeline import Pipeline
-from sklearn.utils import _safe_indexing, check_random_state, indexable
+from sklearn.utils import check_random_state, indexable
 from sklearn.utils._param_validation import Interval, validate_params
-from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _num_samples, column_or_1d
-from tqdm.auto import tqdm
 
 from skmixed._columns import as_table, find_feature_columns, split_group_column
 from skmixed._fixed_effects import FixedEffectsRegressor, PooledRegressor
-from skmixed._intervals import DELAY
 from skmixed._messages import GIVEN_TWICE
 from skmixed._random_intercept import RandomInterceptRegressor
 from skmixed._random_slope import RandomSlopeRegressor
-from skmixed._routing import predicting_model, requested
 from skmixed._validation import encode_groups
 from skmixed.model_selection._pooling_comparison import PoolingComparison
+from skmixed.model_selection._pooling_folds import predict_all, split_rows, without_numbers
 from skmixed.model_selection._pooling_names import (
     FIXED,
     FIXED_SLOPES,
     INTERCEPT,
-    KNOWN,
-    NEW,
     OURS,
     POOLED,
     SLOPES,
 )
 from skmixed.model_selection._pooling_scores import score_fold, score_group_sizes
-from skmixed.model_selection._split import WithinGroupKFold
 
 NO_GROUPS = (
     "The groups must be given to compare_pooling, but got None. Pass them as `groups`, one "
     "label for each row of X, or name the column of X that holds them: group_by='column'."
 )
-
-
-class Split(NamedTuple):
-    """Rows to fit, rows to predict, and what is asked of them."""
-
-    regime: str
-    repeat: int
-    fold: int
-    train: np.ndarray
-    test: np.ndarray
-
-
-class Prediction(NamedTuple):
-    """What a model makes of the test rows; or the error that it raised."""
-
-    mean: np.ndarray | None = None
-    std: np.ndarray | None = None
-    seconds: float = np.nan
-    icc: float = np.nan
-    error: str | None = None
-    warned: tuple[str, ...] = ()
 
 
 @validate_params(
@@ -207,8 +172,8 @@ def compare_pooling(
     _check_sizes(np.bincount(codes), n_splits)
     models = _models(X, group_by, slopes, estimators)
     _check_rows(X, y, group_by)
-    splits = list(_splits(codes, n_splits, n_repeats, check_random_state(random_state)))
-    predictions = _predict_all(models, X, y, labels.to_numpy()[codes], splits, n_jobs)
+    splits = list(split_rows(codes, n_splits, n_repeats, check_random_state(random_state)))
+    predictions = predict_all(models, X, y, labels.to_numpy()[codes], splits, n_jobs)
     return PoolingComparison(
         scores=_scores(predictions, y),
         group_size_scores=score_group_sizes(predictions, y, codes),
@@ -294,90 +259,6 @@ def _models(X, group_by, slopes, estimators):
     return models
 
 
-# -------------------------------------------------------------------------- splits and folds
-
-
-def _splits(codes, n_splits, n_repeats, rng):
-    """Split for both regimes, each repeat shuffled anew."""
-    rows = np.empty((len(codes), 0))
-    for repeat, seed in enumerate(rng.randint(2**31, size=n_repeats)):
-        for regime, splitter in ((KNOWN, WithinGroupKFold), (NEW, GroupKFold)):
-            folds = splitter(n_splits, shuffle=True, random_state=int(seed))
-            for fold, (train, test) in enumerate(folds.split(rows, groups=codes)):
-                yield Split(regime, repeat, fold, train, test)
-
-
-def _predict_all(models, X, y, groups, splits, n_jobs):
-    """Predictions of all models in all splits, as (split, name, prediction)."""
-    tasks = [(split, name) for split in splits for name in models]
-    jobs = (
-        delayed(_fit_and_predict)(
-            clone(models[name]), X, y, groups, split, caught=() if name in OURS else Exception
-        )
-        for split, name in tasks
-    )
-    found = Parallel(n_jobs=n_jobs, return_as="generator")(jobs)
-    bar = tqdm(found, total=len(tasks), desc="compare_pooling", unit="fit", delay=DELAY)
-    return [(*task, prediction) for task, prediction in zip(tasks, bar, strict=True)]
-
-
-def _fit_and_predict(estimator, X, y, groups, split, caught):
-    """Fit and predict; warnings, and the errors to be caught, are part of the answer."""
-    train, test = split.train, split.test
-    with warnings.catch_warnings(record=True) as warned:
-        warnings.simplefilter("always")
-        try:
-            seconds = _fit(estimator, _safe_indexing(X, train), y[train], groups[train])
-            model = predicting_model(estimator)
-            mean, std = _predict(model, _safe_indexing(X, test), groups[test])
-        except caught as error:
-            return Prediction(error=_first_line(error), warned=_unique(warned))
-    icc = getattr(_last_step(model), "icc_", np.nan)
-    return Prediction(mean, std, seconds, icc, warned=_unique(warned))
-
-
-def _fit(estimator, X, y, groups):
-    """Fit, and tell how long it took."""
-    params = requested(estimator, "fit", {"groups": groups})
-    # routing only where it has something to bring: TargetEncoder, for one, fails without
-    with config_context(enable_metadata_routing=bool(params)):
-        start = perf_counter()
-        estimator.fit(X, y, **params)
-        return perf_counter() - start
-
-
-def _predict(model, X, groups):
-    """Mean and, of models that know it, standard deviation of a new y."""
-    last = _last_step(model)
-    params = requested(model, "predict", {"groups": groups})
-    routed, has_std = bool(params), "return_std" in signature(last.predict).parameters
-    with config_context(enable_metadata_routing=routed):
-        if not has_std:
-            return model.predict(X, **params), None
-        if routed:
-            last.set_predict_request(return_std=True)
-        return model.predict(X, **params, return_std=True)
-
-
-def _last_step(model: Any):
-    while isinstance(model, Pipeline):
-        model = model[-1]
-    return model
-
-
-def _first_line(error):
-    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
-
-
-def _unique(warned):
-    lines = [_first_line(each.message) for each in warned]
-    return tuple({_without_numbers(line): line for line in reversed(lines)}.values())
-
-
-def _without_numbers(line):
-    return re.sub(r"\d+", "#", line)
-
-
 # ------------------------------------------------------------------------- tables of the result
 
 
@@ -417,7 +298,7 @@ def _warned(predictions):
         for split, name, prediction in predictions
         for line in prediction.warned
     )
-    return _count(table, by=table["message"].map(_without_numbers))
+    return _count(table, by=table["message"].map(without_numbers))
 
 
 def _messages(lines):

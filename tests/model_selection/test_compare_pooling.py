@@ -29,7 +29,7 @@ from skmixed import (
 from skmixed.datasets import load_hsb, make_mixed_regression
 from skmixed.exceptions import SingularFitWarning
 from skmixed.model_selection import WithinGroupKFold
-from skmixed.model_selection._compare_pooling import _splits
+from skmixed.model_selection._pooling_folds import split_rows
 
 KNOWN, NEW = "known groups", "new groups"
 OURS = {
@@ -126,7 +126,7 @@ def test_folds_do_not_leak(rows):
     codes = np.unique(rows[2], return_inverse=True)[1]
     sizes = np.bincount(codes)
     tested = {}
-    for split in _splits(codes, 4, 2, np.random.RandomState(0)):
+    for split in split_rows(codes, 4, 2, np.random.RandomState(0)):
         assert not np.intersect1d(split.train, split.test).size
         assert len(split.train) + len(split.test) == len(codes)
         shared = np.isin(codes[split.test], codes[split.train])
