@@ -6,7 +6,7 @@ import numpy as np
 from sklearn import config_context, get_config
 from sklearn.base import is_classifier
 from sklearn.metrics import check_scoring
-from sklearn.model_selection import LeaveOneGroupOut, check_cv
+from sklearn.model_selection import GroupKFold, KFold, LeaveOneGroupOut, check_cv
 from sklearn.model_selection import cross_validate as sklearn_cross_validate
 from sklearn.model_selection._validation import (
     _aggregate_score_dicts,
@@ -25,6 +25,7 @@ from skmixed._random_slope import RandomSlopeRegressor
 from skmixed._routing import takes_groups
 from skmixed.model_selection._fold import Evaluation, Fold
 from skmixed.model_selection._scoring import Metrics, with_groups
+from skmixed.model_selection._split import WithinGroupKFold
 
 FITTED_FROM_MOMENTS = (
     RandomInterceptRegressor,
@@ -32,6 +33,8 @@ FITTED_FROM_MOMENTS = (
     FixedEffectsRegressor,
     PooledRegressor,
 )
+# Splitters that say which rows to test, and whose training rows are all others.
+TRAIN_ON_THE_REST = (KFold, GroupKFold, WithinGroupKFold)
 
 
 @validate_params(
@@ -188,14 +191,17 @@ def cross_validate(
 def _split(cv, X, y, params, *, whole):
     """Yield training and test rows of each fold; unless `whole`, None stands for all others."""
     splits = cv.split(X, y, **params)
-    if whole or type(cv) is not LeaveOneGroupOut:
+    if not whole and type(cv) is LeaveOneGroupOut:
+        next(splits)  # checks the groups
+        groups = check_array(params["groups"], ensure_2d=False, dtype=None)
+        _, codes, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+        for test in np.split(np.argsort(codes, kind="stable"), np.cumsum(sizes)[:-1]):
+            yield None, test
+    elif not whole and type(cv) in TRAIN_ON_THE_REST and cv.n_splits <= _num_samples(X):
+        for is_test in cv._iter_test_masks(*indexable(X, y, params.get("groups"))):
+            yield None, np.flatnonzero(is_test)
+    else:
         yield from splits
-        return
-    next(splits)  # checks the groups
-    groups = check_array(params["groups"], ensure_2d=False, dtype=None)
-    _, codes, sizes = np.unique(groups, return_inverse=True, return_counts=True)
-    for test in np.split(np.argsort(codes, kind="stable"), np.cumsum(sizes)[:-1]):
-        yield None, test
 
 
 def _route(estimator, cv, scorer, metadata):
