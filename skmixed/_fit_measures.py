@@ -23,7 +23,7 @@ class FitMeasuresMixin:
             At least 1 - ICC; 1 if the groups do not differ.
         """
         self._check_has_groups("design_effect_")
-        sizes = self.group_sizes_.to_numpy()
+        sizes = self._moments.sizes
         return float(1 + (np.sum(sizes**2) / np.sum(sizes) - 1) * self.icc_)
 
     @property

@@ -132,6 +132,10 @@ SLOPES_NOT_SUMMED = (
     "The moments must have been summed for the slopes of the model, {slopes}, but were for "
     "{summed}. Name them: GroupedMoments.from_rows(..., slopes={slopes})."
 )
+NOT_MOMENTS = (
+    "moments must be skmixed.GroupedMoments, but got {given}. Sum up rows with "
+    "GroupedMoments.from_rows(X, y, groups), and add them up with + or sum()."
+)
 NOT_FOR_DASK = (
     "X must be an array or a table in memory, but got a dask {given}. `fit`, `predict`, "
     "`predict_population` and `score` take dask arrays and DataFrames, too; all else goes "

@@ -197,7 +197,8 @@ class BaseMixedRegressor(
             **self._structure(),
         }
         self._summed_for = self._model_parameters()
-        vars(self).pop("_all_sums", None)
+        for name in ("_all_sums", "_unsolved"):
+            vars(self).pop(name, None)
         self._forget()
         return solution
 

@@ -6,12 +6,13 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from skmixed._columns import as_table
 from skmixed._numerics.moments import GroupedMoments as Sums
 from skmixed._random_slope import RandomSlopeRegressor
 from skmixed._validation import check_same_kind
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class GroupedMoments:
     """All that a fit needs to know of some rows: their cross-products, in total and by group.
 
@@ -27,6 +28,8 @@ class GroupedMoments:
         (by group).
     column_names : tuple of str or None
         Names of the columns of X, the group column included.
+    dtypes : tuple of str or None
+        Their types in a DataFrame of pandas, for `slopes` that choose columns by type.
     n_columns : int
         Number of columns of X, likewise.
     group_by : str, int or None
@@ -58,6 +61,7 @@ class GroupedMoments:
 
     sums: Sums
     column_names: tuple | None
+    dtypes: tuple | None
     n_columns: int
     group_by: str | int | None
     group_name: str
@@ -100,11 +104,14 @@ class GroupedMoments:
             )
         slopes = list(slopes) if isinstance(slopes, tuple) else slopes
         model = RandomSlopeRegressor(slopes, group_by=group_by)
+        model._validate_params()
+        X = as_table(X)
         rows = model._check_training_rows(X, y, groups, sample_weight)
         names = getattr(model, "feature_names_in_", None)
         return cls(
             sums=model._sum_up(rows),
             column_names=None if names is None else tuple(names.tolist()),
+            dtypes=tuple(map(str, X.dtypes)) if isinstance(X, pd.DataFrame) else None,
             n_columns=model.n_features_in_,
             group_by=group_by,
             group_name=model._group_name,
@@ -156,4 +163,7 @@ class GroupedMoments:
             Its names are positions if the columns had none.
         """
         names = self.column_names or range(self.n_columns)
-        return pd.DataFrame(columns=list(names))
+        empty = pd.DataFrame(columns=list(names))
+        if self.dtypes is None:
+            return empty
+        return empty.astype(dict(zip(names, self.dtypes, strict=True)))

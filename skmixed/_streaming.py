@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from threading import RLock
 
 import numpy as np
 import pandas as pd
 from sklearn.base import _fit_context
+from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from skmixed._messages import (
     CHANGED_PARAMETERS,
     MISSING_IN_PREDICT,
     MIXED_GROUPS,
+    NOT_MOMENTS,
     OTHER_GROUP_COLUMN,
     SLOPES_NOT_SUMMED,
 )
@@ -24,6 +27,8 @@ FROM_ROWS = ("n_features_in_", "feature_names_in_")
 SOLVED = ("_Lambda", "_fitted_as", "_n_rows", "_criterion", "_uncertainty")
 # Parameters that may change between batches: they decide nothing about the model.
 FREE_PARAMETERS = ("new_groups", "max_iter", "tol")
+# Threads that predict with the same model must wait for the one that solves it.
+SOLVING = RLock()
 
 
 class StreamingMixin:
@@ -104,6 +109,8 @@ class StreamingMixin:
         >>> round(RandomInterceptRegressor().fit_moments(first + rest).icc_, 3)
         0.047
         """
+        if not hasattr(moments, "sums"):
+            raise TypeError(NOT_MOMENTS.format(given=type(moments).__name__))
         if moments.group_by != self.group_by:
             raise ValueError(
                 OTHER_GROUP_COLUMN.format(given=moments.group_by, expected=self.group_by)
@@ -123,8 +130,11 @@ class StreamingMixin:
         """Learn new groups, or more of known ones, without fitting anew.
 
         Coefficients and variance components stay as they are; each group in `groups` gets the
-        conditional modes that follow from all its rows, those of the fit included. It costs
-        microseconds a group, so a new customer or patient can be known from the first row on.
+        conditional modes that follow from all its rows, those of the fit included. A new
+        customer or patient can be known from the first row on.
+
+        A call costs microseconds for each group that the model knows, 1 ms for 1,000 groups
+        and 10 ms for 100,000, whether it brings one row or thousands: collect rows.
 
         Parameters
         ----------
@@ -185,9 +195,12 @@ class StreamingMixin:
 
     def __getattr__(self, name):
         # Only asked for what is not there: after `partial_fit`, what follows from solving.
-        if "_unsolved" in vars(self) and _follows_from_solving(name):
-            self._solve()
-            return getattr(self, name)
+        if "_moments" in vars(self) and _follows_from_solving(name):
+            with SOLVING:
+                if "_unsolved" in vars(self):
+                    self._solve()
+            if name in vars(self):
+                return vars(self)[name]
         if hasattr(type(self), name):  # a property failed: its own error says why
             return getattr(type(self), name).__get__(self)
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
@@ -231,8 +244,13 @@ class StreamingMixin:
         """Moments -> solution -> attributes, once they are needed after `partial_fit`."""
         del self._unsolved
         try:
+            self._validate_params()
+            self._check_same_model()
             check_enough_moments(self._moments)
             self._fit_moments(self._moments)
+        except ValueError as error:  # attributes are not there yet: `hasattr` must say so
+            self._unsolve()
+            raise NotFittedError(str(error)) from error
         except BaseException:
             self._unsolve()
             raise

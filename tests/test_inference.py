@@ -372,6 +372,8 @@ def test_design_effect():
     X, y, subject = load_sleepstudy(return_X_y=True)
     model = RandomInterceptRegressor().fit(X, y, groups=subject)
     assert model.design_effect_ == pytest.approx(1 + 9 * model.icc_)
+    model.update_groups(X, y, groups=subject.where(subject > 310, 999))
+    assert model.design_effect_ == pytest.approx(1 + 9 * model.icc_)  # that of the fit
 
 
 # ---------------------------------------------------------------------- data at the edges

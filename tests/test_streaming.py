@@ -1,6 +1,8 @@
 """Fits in batches, from sums, and groups learned after the fit."""
 
 import pickle
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import numpy as np
 import pandas as pd
@@ -9,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 from sklearn.base import clone
+from sklearn.compose import make_column_selector
 from sklearn.exceptions import NotFittedError
+from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.validation import check_is_fitted
 
 from skmixed import GroupedMoments, RandomInterceptRegressor, RandomSlopeRegressor
@@ -187,12 +191,93 @@ def test_the_model_must_stay_the_same(hsb, changed):
     model.partial_fit(X[4000:], y[4000:], groups=school[4000:])
 
 
+@pytest.mark.parametrize("changed", [{"method": "ml"}, {"slopes": "minority"}, {"tol": -1.0}])
+def test_a_changed_model_is_not_solved(hsb, changed):
+    X, y, school = hsb
+    model = RandomSlopeRegressor("ses").partial_fit(X, y, groups=school)
+    model.set_params(**changed)
+    for _ in range(2):
+        with pytest.raises(NotFittedError, match=f"{next(iter(changed))}"):
+            model.predict(X, groups=school)
+    model.set_params(**RandomSlopeRegressor("ses").get_params())
+    assert_same_fit(model, RandomSlopeRegressor("ses").fit(X, y, groups=school))
+
+
+def test_threads_wait_for_the_one_that_solves(hsb):
+    X, y, school = hsb
+    model = RandomSlopeRegressor("ses").partial_fit(X, y, groups=school)
+    started = Barrier(4)
+
+    def predict(_):
+        started.wait()
+        return model.predict(X[:10], groups=school[:10])
+
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(predict, range(4)))
+    expected = model.predict(X[:10], groups=school[:10])
+    np.testing.assert_array_equal(found, np.tile(expected, (4, 1)))
+
+
+def test_a_fit_ends_a_stream(hsb):
+    X, y, school = hsb
+    model = RandomSlopeRegressor("ses").partial_fit(X, y, groups=school)
+    model.fit(X[:4000], y[:4000], groups=school[:4000])
+    coef = model.coef_
+    assert not hasattr(model, "no_such_attribute_")
+    assert model.coef_ is coef
+    assert model.group_sizes_.sum() == 4000
+
+
+@pytest.mark.parametrize("far", [-1e4, 1e6])
+def test_a_first_row_far_from_all_others_costs_no_digits(far):
+    X, y, groups = make_mixed_regression(300, 2, n_groups=10, random_state=0)
+    X[0, 0] = far
+    whole = RandomInterceptRegressor(tol=1e-13).fit(X, y, groups)
+    found = in_batches(RandomInterceptRegressor(tol=1e-13), range(1, 300), X, y, groups)
+    assert found.criterion_ == pytest.approx(whole.criterion_, rel=1e-8)
+    np.testing.assert_allclose(found.coef_, whole.coef_, rtol=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "low", "kept"),
+    [
+        ("int64", "uint64", 2**60, "int64"),
+        ("uint64", "int64", 2**60, "uint64"),
+        ("float64", "int64", 1, "int64"),
+        ("int64", "float64", -7, "int64"),
+    ],
+)
+def test_whole_numbers_of_several_types_stay_exact(first, then, low, kept):
+    X, y, groups = make_mixed_regression(400, 1, n_groups=20, random_state=0)
+    labels = groups + low
+    whole = RandomInterceptRegressor(tol=1e-13).fit(X, y, labels.astype(kept))
+    model = RandomInterceptRegressor(tol=1e-13)
+    model.partial_fit(X[:200], y[:200], groups=labels[:200].astype(first))
+    model.partial_fit(X[200:], y[200:], groups=labels[200:].astype(then))
+    assert set(model.groups_) == set(labels.tolist())
+    np.testing.assert_allclose(model.theta_, whole.theta_, rtol=1e-9)
+    np.testing.assert_allclose(
+        model.predict(X, groups=labels), whole.predict(X, groups=labels), rtol=1e-9
+    )
+
+
+def test_whole_numbers_that_no_type_holds_stay_exact():
+    X, y, groups = make_mixed_regression(400, 1, n_groups=20, random_state=0)
+    model = RandomInterceptRegressor()
+    model.partial_fit(X[:200], y[:200], groups=groups[:200] - 50)
+    model.partial_fit(X[200:], y[200:], groups=groups[200:].astype("uint64") + np.uint64(2**63))
+    expected = {*(groups[:200] - 50).tolist(), *(2**63 + k for k in groups[200:].tolist())}
+    assert set(model.groups_) == expected
+
+
 def test_too_few_rows_are_an_error_when_it_is_solved(hsb):
     X, y, school = hsb
     model = RandomInterceptRegressor().partial_fit(X[:3], y[:3], groups=school[:3])
     for _ in range(2):
-        with pytest.raises(ValueError, match=r"At least 5 rows.*has seen 3"):
+        with pytest.raises(NotFittedError, match=r"At least 5 rows.*has seen 3"):
             model.predict(X, groups=school)
+        assert not hasattr(model, "coef_")
+        assert "RandomInterceptRegressor" in model._repr_html_()
     model.partial_fit(X[3:], y[3:], groups=school[3:])
     assert model.n_groups_ == 160
 
@@ -225,6 +310,33 @@ def test_moments_with_a_group_column_and_arrays(hsb):
     model = RandomSlopeRegressor(1, group_by=0).fit_moments(moments)
     assert_same_fit(model, RandomSlopeRegressor(1, group_by=0).fit(rows, y), rtol=1e-7)
     assert model.predict(rows[:2]).shape == (2,)
+
+
+@pytest.mark.parametrize(
+    "slopes", [make_column_selector(dtype_include=float), make_column_selector("^ses"), "all"]
+)
+@pytest.mark.parametrize("group_by", [None, "school"])
+def test_slopes_chosen_by_type_or_pattern(hsb, slopes, group_by):
+    X, y, school = hsb
+    X = X[["minority", "ses"]].assign(**({"school": school.astype(str)} if group_by else {}))
+    groups = None if group_by else school
+    moments = GroupedMoments.from_rows(X, y, groups, slopes=slopes, group_by=group_by)
+    model = RandomSlopeRegressor(slopes, group_by=group_by)
+    whole = clone(model).fit(X, y, groups=groups)
+    assert_same_fit(model.fit_moments(moments), whole, rtol=1e-7)
+    assert list(model.random_effects_) == list(whole.random_effects_)
+
+
+@pytest.mark.parametrize("given", [[], 0, None])
+def test_what_are_not_moments(given):
+    with pytest.raises(TypeError, match=f"GroupedMoments, but got {type(given).__name__}"):
+        RandomInterceptRegressor().fit_moments(given)
+
+
+def test_parameters_of_moments_are_checked(hsb):
+    for wrong in ({"slopes": None}, {"group_by": 1.5}):
+        with pytest.raises(InvalidParameterError, match=next(iter(wrong))):
+            GroupedMoments.from_rows(*hsb, **wrong)
 
 
 def test_moments_that_do_not_fit(hsb):

@@ -15,6 +15,10 @@ Array = NDArray[np.float64]
 CHUNK_VALUES = 2**17
 MIN_CHUNK_ROWS = 2**11
 PILOT_ROWS = 2**10
+# A shift is moved if more than this share of a column's squares around it is due to its
+# distance from the mean, unless that is no more than this share of the shift.
+FAR_OFF = 0.5
+ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -139,16 +143,18 @@ class GroupedMoments:
         if self.n < other.n:  # the shift of most rows is near most rows
             return other + self
         other = self._aligned(other, "added")
+        T = self.T + other.T
         if np.array_equal(self.labels, other.labels):
-            counts = self.n_rows + other.n_rows
-            return replace(self, n_rows=counts, T=self.T + other.T, C=self.C + other.C)
+            counts, C = self.n_rows + other.n_rows, self.C + other.C
+            return replace(self, n_rows=counts, T=T, C=C)._with_shift_among_rows()
         labels, *positions = _merge(self.labels, other.labels)
         counts = np.zeros(len(labels), dtype=np.intp)
         C = np.zeros((*self.C.shape[:2], len(labels)))
         for part, position in zip((self, other), positions, strict=True):
             counts[position] += part.n_rows
             C[..., position] += part.C
-        return replace(self, labels=labels, n_rows=counts, T=self.T + other.T, C=C)
+        total = replace(self, labels=labels, n_rows=counts, T=T, C=C)
+        return total._with_shift_among_rows()
 
     def __sub__(self, other: GroupedMoments) -> GroupedMoments:
         """Moments of the rows that are not in other, which holds some of the rows.
@@ -177,6 +183,17 @@ class GroupedMoments:
             C=C[..., there],
         )
 
+    def _with_shift_among_rows(self) -> GroupedMoments:
+        """Move the shift to the mean in columns where it is further off than the rows are.
+
+        The first rows of many batches may lie far from all others.
+        """
+        mean = self.T[0] / self.n if self.n > 0 else np.zeros_like(self.shift)
+        off = mean**2 > FAR_OFF * np.diag(self.T) / max(self.n, 1.0)
+        off[0] = False
+        off &= np.abs(mean) > ROUNDING * np.abs(self.shift)  # else a constant column
+        return self.around(self.shift + np.where(off, mean, 0.0)) if off.any() else self
+
     def _aligned(self, other: GroupedMoments, verb: str) -> GroupedMoments:
         """Express other around the shift of these moments, if the columns are the same."""
         if self.random != other.random or len(self.shift) != len(other.shift):
@@ -196,7 +213,7 @@ def _merge(
 
     A search in place of a sort: labels are often long strings, and mostly known already.
     """
-    dtype = np.result_type(one, other)
+    dtype = _common_dtype(one, other)
     one, other = one.astype(dtype, copy=False), other.astype(dtype, copy=False)
     before = np.searchsorted(one, other)
     new = before == len(one)
@@ -205,6 +222,18 @@ def _merge(
     from_one = np.ones(len(one) + np.count_nonzero(new), dtype=bool)
     from_one[position[new]] = False
     return np.insert(one, before[new], other[new]), np.flatnonzero(from_one), position
+
+
+def _common_dtype(one: NDArray[Any], other: NDArray[Any]) -> np.dtype[Any]:
+    """Find the type that holds labels of both exactly, where NumPy's is float for integers."""
+    kinds, dtype = {one.dtype.kind, other.dtype.kind}, np.result_type(one, other)
+    if dtype.kind != "f" or not kinds & set("iu") or not (len(one) and len(other)):
+        return dtype
+    low, high = int(min(one[0], other[0])), int(max(one[-1], other[-1]))  # floats are whole
+    for integer in (np.iinfo(np.int64), np.iinfo(np.uint64)):
+        if integer.min <= low and high <= integer.max:
+            return integer.dtype
+    return np.dtype(object)
 
 
 def _dense(X: Any) -> NDArray[Any]:
