@@ -6,13 +6,28 @@ from contextlib import contextmanager
 from threading import Lock
 
 from sklearn.utils.parallel import _get_threadpool_controller
+from threadpoolctl import OpenBLASController
+
+# Whose limit is the process's: OpenBLAS as it comes with the wheels of NumPy and SciPy ...
+SHARED = {"threading_layer": ["pthreads", "unknown"]}
+# ... and whose limit is that of the thread that sets it. `select` takes what fits one of them.
+OWN = {"threading_layer": "openmp", "internal_api": ["mkl", "flexiblas"]}
 
 
-class _OneBlasThread:
+class _SharedLimit:
     """A limit of one thread, from the first that enters to the last that leaves.
 
-    The limit is the process's, so fits in several threads must share it: if each put back what
-    it had found, the last would put back the one thread of another.
+    Where the limit is the process's, fits in several threads must share it: if each put back
+    what it had found, the last would put back the one thread of another.
+
+    The last to leave need not be the one that entered first, but since version 3.8
+    threadpoolctl lets only one thread at a time set limits of OpenBLAS, and ignores the others
+    without a word. So this takes the control from whoever has it, and keeps it no longer than
+    it takes to set a limit. The other thread's own `threadpool_limits` will take it again.
+
+    Limits that others set are put back if they are set and lifted before this one, within its
+    time, or around it. If they merely overlap, as two of threadpoolctl's may, too, what remains
+    is what the last to leave had found: neither knows of the other.
     """
 
     def __init__(self):
@@ -21,29 +36,47 @@ class _OneBlasThread:
     def enter(self):
         with self.lock:
             if self.n_inside == 0:
-                controller = _get_threadpool_controller()
-                self.limiter = controller.limit(limits=1, user_api="blas")
+                with _control_of_openblas():
+                    self.limiter = _limit_to_one(SHARED)
             self.n_inside += 1
 
     def leave(self):
         with self.lock:
             self.n_inside -= 1
             if self.n_inside == 0:
-                self.limiter.restore_original_limits()
+                with _control_of_openblas():
+                    self.limiter.restore_original_limits()
 
 
-_shared = _OneBlasThread()
+_shared = _SharedLimit()
 
 
 @contextmanager
 def one_blas_thread():
-    """Hold BLAS to one thread inside a with-block.
+    """Hold BLAS to one thread inside a with-block, which may be inside another.
 
     The matrices are small: more threads gain little where cores are free, and where they are
     not, they wait for one another many times as long as the work takes.
     """
     _shared.enter()
     try:
-        yield
+        with _limit_to_one(OWN):
+            yield
     finally:
         _shared.leave()
+
+
+def _limit_to_one(pools):
+    controller = _get_threadpool_controller().select(**pools)
+    return controller.limit(limits=1, user_api="blas")
+
+
+@contextmanager
+def _control_of_openblas():
+    """Let this thread set limits inside the with-block, and any thread afterwards."""
+    release = getattr(OpenBLASController, "clear_controlling_thread", lambda **_: None)
+    release(force=True)
+    try:
+        yield
+    finally:
+        release(force=True)

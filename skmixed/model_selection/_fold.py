@@ -12,8 +12,8 @@ from sklearn.base import clone
 from sklearn.model_selection._validation import _fit_and_score, _score
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _check_method_params, _num_samples
-from threadpoolctl import threadpool_limits
 
+from skmixed._threads import one_blas_thread
 from skmixed.model_selection._refit import Refits
 from skmixed.model_selection._scoring import Metrics
 
@@ -84,7 +84,7 @@ class Evaluation:
     def of_all(self, folds):
         """Evaluate all folds; a list of dictionaries as scikit-learn's loop has them."""
         parts, folds = _first_partition(folds, _num_samples(self.X))
-        with threadpool_limits(1, user_api="blas"):  # threads cost more than they give
+        with one_blas_thread():
             try:
                 refits = Refits(self.estimator, self.X, self.y, **self.fit_params, parts=parts)
             except (ValueError, TypeError, Warning):
