@@ -25,6 +25,7 @@ from skmixed import (
     RandomInterceptRegressor,
     RandomSlopeRegressor,
 )
+from skmixed._mixed import BaseMixedRegressor
 from skmixed.datasets import load_hsb, make_mixed_regression
 from skmixed.exceptions import MissingGroupsWarning
 
@@ -559,6 +560,34 @@ def test_predictions_are_those_of_the_fit_at_their_time(frame, distributed_rows)
     lazy = model.predict(X, groups=groups)
     model.fit(frame[FEATURES], 2 * frame["math"], groups=frame["school"])
     np.testing.assert_allclose(lazy.compute(), expected)
+
+
+@pytest.mark.parametrize("name", MIXED)
+def test_predictions_and_scores_after_partial_fit(frame, distributed_rows, name, monkeypatch):
+    whole, solved = fit_in_memory(MODELS[name], frame), []
+    solve = BaseMixedRegressor._solve
+    monkeypatch.setattr(
+        BaseMixedRegressor, "_solve", lambda model: solved.append(model) or solve(model)
+    )
+    X, y, groups = (distributed_rows[part] for part in (FEATURES, "math", "school"))
+    known = {"groups": frame["school"]}
+    rows = frame[FEATURES]
+
+    def streamed():
+        return clone(MODELS[name]).partial_fit(rows, frame["math"], **known)
+
+    for found, expected in [
+        (streamed().predict(X, groups=groups), whole.predict(rows, **known)),
+        (streamed().predict_population(X), whole.predict_population(rows)),
+        (
+            streamed().predict(X, groups=groups, return_std=True)[1],
+            whole.predict(rows, **known, return_std=True)[1],
+        ),
+        (streamed().score(X, y, groups=groups), whole.score(rows, frame["math"], **known)),
+    ]:
+        (found,) = dask.compute(found)
+        np.testing.assert_allclose(found, expected)
+    assert len(solved) == 4
 
 
 def test_predictions_that_cannot_be_made_fail_at_once(frame, distributed_rows):
