@@ -14,6 +14,7 @@ from skmixed._messages import (
     NOT_LIKE_FRAME,
     OTHER_LENGTH,
     OTHER_PARTITIONS,
+    OTHER_RANGE,
     OTHER_ROWS,
     UNKNOWN_CHUNKS,
     UNKNOWN_DIVISIONS,
@@ -55,12 +56,25 @@ def _match_series(X, name, values):
     if not isinstance(getattr(values, "_meta", None), pd.Series):
         raise TypeError(NOT_LIKE_FRAME.format(name=name, given=type(values).__name__))
     if X.known_divisions and values.known_divisions:
+        _check_range(X, name, values)
         same = X.divisions == values.divisions
         return values if same else values.repartition(divisions=X.divisions, force=True)
     if X.npartitions != values.npartitions:
         given = {"given": values.npartitions, "expected": X.npartitions}
         raise ValueError(OTHER_PARTITIONS.format(name=name, **given) + UNKNOWN_DIVISIONS)
     return values
+
+
+def _check_range(X, name, values):
+    """Refuse what reaches beyond X, which dask cannot bring to its divisions."""
+    (first, *_, last), (expected_first, *_, expected_last) = values.divisions, X.divisions
+    try:
+        beyond = first < expected_first or last > expected_last
+    except TypeError:  # labels that cannot be compared
+        beyond = True
+    if beyond:
+        given, expected = f"{first!r} to {last!r}", f"{expected_first!r} to {expected_last!r}"
+        raise ValueError(OTHER_RANGE.format(name=name, given=given, expected=expected))
 
 
 def _match_array(X, name, values):

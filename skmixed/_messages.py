@@ -167,6 +167,10 @@ OTHER_ROWS = (
     "`{name}` must have the rows of X, but in a partition its index differs from that of X. "
     "Take both from one dask DataFrame, or give both the same index."
 )
+OTHER_RANGE = (
+    "`{name}` must have the rows of X, but by its divisions its index goes from {given}, and "
+    "that of X from {expected}. Take both from one dask DataFrame, or give both the same index."
+)
 ALL_EMPTY = "X must have at least one row, but its {n_partitions} partitions are all empty."
 NOT_THE_ROWS_OF_THE_FIT = (
     "`loo_predict` must be given the rows of the fit, which the model does not keep, but "

@@ -336,6 +336,15 @@ def test_rows_with_other_divisions_are_aligned(frame):
     )
 
 
+def test_divisions_of_x_that_are_wider_than_its_rows(frame, distributed_rows):
+    X = dd.from_pandas(frame[FEATURES], npartitions=3)
+    X = X.repartition(divisions=(-9, 3000, 9999), force=True)
+    y, groups = distributed_rows["math"], distributed_rows["school"]
+    model = RandomInterceptRegressor().fit(X, y, groups=groups)
+    assert_same_fit(model, fit_in_memory(RandomInterceptRegressor(), frame))
+    assert len(model.predict(X, groups=groups).compute()) == len(frame)
+
+
 def test_unknown_divisions_and_chunks_that_match(frame, distributed_rows):
     X, y, groups = (distributed_rows[part] for part in (FEATURES, "math", "school"))
     whole = fit_in_memory(RandomInterceptRegressor(), frame)
@@ -370,6 +379,18 @@ MISMATCHES = {
     "fewer partitions": (
         lambda f: (f.X, f.y, f.other.partitions[:2]["school"]),
         "`groups` must have one value for each row of X, but got",
+    ),
+    "more rows": (
+        lambda f: (f.X.loc[:6999], f.y, f.g),
+        "`y` must have the rows of X.* from 0 to 7184, and that of X from 0 to 6999.*Take both",
+    ),
+    "rows before those of X": (
+        lambda f: (f.X.loc[5:], f.y.loc[5:], f.other["school"]),
+        "`groups` must have the rows of X.* from 0 to 7184, and that of X from 5 to 7184",
+    ),
+    "another kind of index": (
+        lambda f: (f.X, f.y, dd.from_pandas(f.named, npartitions=4)),
+        "`groups` must have the rows of X.* from 'row 0' to 'row 999', .* from 0 to 7184",
     ),
     "other partitions of unknown size": (
         lambda f: (unknown(f.A), f.b.rechunk(1000), f.c),
@@ -413,6 +434,7 @@ def test_rows_that_cannot_be_matched(frame, name):
         rows=rows, X=rows[FEATURES], y=rows["math"], g=rows["school"], A=A, b=b, c=c
     )
     given.other = dd.from_pandas(frame, npartitions=3)
+    given.named = frame["school"].rename("row {}".format)
     take, message = MISMATCHES[name]
     X, y, groups = take(given)
     with pytest.raises((ValueError, TypeError), match=message):
@@ -600,6 +622,10 @@ def test_predictions_that_cannot_be_made_fail_at_once(frame, distributed_rows):
             method(X)
     with pytest.raises(ValueError, match="feature names"):
         model.predict(X[["ses"]], groups=groups)
+    with pytest.raises(ValueError, match="`groups` must have the rows of X"):
+        model.predict(X.loc[:100], groups=groups)
+    with pytest.raises(ValueError, match="`y` must have the rows of X"):
+        model.score(X.loc[:100], distributed_rows["math"], groups=groups.loc[:100])
     with pytest.raises(TypeError, match=r"got a dask DataFrame.*X\.map_partitions"):
         model.predict_interval(X, groups=groups)
     with pytest.raises(TypeError, match="in memory, but got a dask"):
