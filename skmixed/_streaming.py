@@ -196,9 +196,7 @@ class StreamingMixin:
     def __getattr__(self, name):
         # Only asked for what is not there: after `partial_fit`, what follows from solving.
         if "_moments" in vars(self) and _follows_from_solving(name):
-            with SOLVING:
-                if "_unsolved" in vars(self):
-                    self._solve()
+            self._solve()
             if name in vars(self):
                 return vars(self)[name]
         if hasattr(type(self), name):  # a property failed: its own error says why
@@ -242,18 +240,21 @@ class StreamingMixin:
 
     def _solve(self):
         """Moments -> solution -> attributes, once they are needed after `partial_fit`."""
-        del self._unsolved
-        try:
-            self._validate_params()
-            self._check_same_model()
-            check_enough_moments(self._moments)
-            self._fit_moments(self._moments)
-        except ValueError as error:  # attributes are not there yet: `hasattr` must say so
-            self._unsolve()
-            raise NotFittedError(str(error)) from error
-        except BaseException:
-            self._unsolve()
-            raise
+        with SOLVING:
+            if "_unsolved" not in vars(self):
+                return
+            del self._unsolved
+            try:
+                self._validate_params()
+                self._check_same_model()
+                check_enough_moments(self._moments)
+                self._fit_moments(self._moments)
+            except ValueError as error:  # attributes are not there yet: `hasattr` must say so
+                self._unsolve()
+                raise NotFittedError(str(error)) from error
+            except BaseException:
+                self._unsolve()
+                raise
 
 
 def _follows_from_solving(name):

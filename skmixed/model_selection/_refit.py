@@ -115,7 +115,9 @@ class Refits:
         vars(model).update(self.learned)
         moments = replace(rest, labels=self.labels[rest.labels])
         if isinstance(model, BaseMixedRegressor):
-            criterion, optimum = model._estimate(moments, self._start)
+            has_many_rows = rest.n_rows.sum() > len(self.random) * len(rest.labels)
+            start = self._start if has_many_rows else None  # else there may be other minima
+            criterion, optimum = model._estimate(moments, start)
             if not optimum.converged or optimum.flat:
                 return None
             solution = model._store_optimum(moments, criterion, optimum)
