@@ -149,32 +149,24 @@ def profile(log_det: Array, M: Array, *, dof: float | Array, reml: bool) -> Eval
     -------
     Evaluation
     """
-    r, r1, r2 = _residual_squares(M)
+    p = M.shape[-1] - 1
+    M_XX, M1, M2 = M[0, :, :p, :p], M[1, :, :p], M[2, :, :p, :p]
+    solved = np.linalg.solve(M_XX, np.concatenate([M[0, :, :p, p:], M1, M2], axis=2))
+    beta, F, F_y, F2 = np.split(solved, [1, p + 1, p + 2], axis=2)
+    # beta minimises r2 = w' M w, w = (-beta, 1): a constant in the first derivative, w' M1 w,
+    # and what it adds to the second is -2 k' M_XX^-1 k with k = M1_Xy - M1_XX beta
+    w = np.concatenate([-beta, np.ones((len(M_XX), 1, 1))], axis=1)
+    r, (r1, r2) = residual_square(M[0]), (np.swapaxes(w, 1, 2) @ M[1:] @ w)[..., 0, 0]
+    r2 = r2 - 2 * np.sum((M1 @ w) * (F_y - F @ beta), axis=(1, 2))
     value = log_det[0] + dof * (1 + np.log(2 * np.pi * r / dof))
     slope = log_det[1] + dof * r1 / r
     curvature = log_det[2] + dof * (r2 / r - (r1 / r) ** 2)
     if reml:
-        M_XX, M1_XX, M2_XX = M[..., :-1, :-1]
-        F = np.linalg.solve(M_XX, M1_XX)
         value += np.linalg.slogdet(M_XX)[1]
         slope += np.trace(F, axis1=1, axis2=2)
-        curvature += np.trace(np.linalg.solve(M_XX, M2_XX), axis1=1, axis2=2)
+        curvature += np.trace(F2, axis1=1, axis2=2)
         curvature -= np.sum(F * np.swapaxes(F, 1, 2), axis=(1, 2))
     return Evaluation(value, slope, curvature)
-
-
-def _residual_squares(M: Array) -> tuple[Array, Array, Array]:
-    """r2 = w' M w at w = (-beta, 1), and its derivatives.
-
-    beta minimises r2, so it counts as constant in the first derivative, w' M1 w.
-    """
-    M_XX, M_Xy = M[0, :, :-1, :-1], M[0, :, :-1, -1:]
-    ones = np.ones((len(M_XX), 1, 1))
-    w = np.concatenate([-np.linalg.solve(M_XX, M_Xy), ones], axis=1)
-    k = (M[1] @ w)[:, :-1]
-    first, second = (np.swapaxes(w, 1, 2) @ M[1:] @ w)[..., 0, 0]
-    second -= 2 * np.sum(k * np.linalg.solve(M_XX, k), axis=(1, 2))
-    return residual_square(M[0]), first, second
 
 
 def _scatter_within(total: Array, between: Array) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -47,17 +47,17 @@ def minimize_ratio(criterion: RatioCriterion, *, tol: float, max_iter: int) -> O
     if not criterion.is_identified:
         return zero
     line = _Line(criterion)
-    at_zero, slope, _ = (float(part[0]) for part in line(np.zeros(1)))
-    best, lowest = zero, at_zero - ROUNDING * criterion.problem.n
-    brackets = list(_brackets(line, tol=tol, max_iter=max_iter))
+    scan = _Scan.along(line)
+    best, lowest = zero, scan.at_zero - ROUNDING * criterion.problem.n
+    brackets = list(scan.brackets(line, tol=tol, max_iter=max_iter))
     for low, start, high in brackets:
         x, n_iter, converged = _newton(line, low, start, high, tol=tol, max_iter=max_iter)
         reached = float(line(np.array([x]))[0][0])
         if reached < lowest:
             best, lowest = _optimum(line.psi(x), n_iter, converged=converged), reached
-    if line(np.array([line.end]))[1][0] < RUNNING_AWAY:
+    if scan.slope_at_end < RUNNING_AWAY:
         return _optimum(line.psi(line.end), 1, converged=False, beyond=True)
-    return replace(best, alone=slope < 0 and len(brackets) == 1)
+    return replace(best, alone=scan.slope[0] < 0 and len(brackets) == 1)
 
 
 def _optimum(psi: float, n_iter: int, **flags: bool) -> Optimum:
@@ -85,28 +85,50 @@ class _Line:
         return at.value, slope, jacobian**2 * at.curvature + slope
 
 
-def _brackets(
-    line: _Line, *, tol: float, max_iter: int
-) -> Iterator[tuple[float, float, float]]:
-    """Where the slope turns from falling to rising: (low, start, high) for each minimum.
+@dataclass(frozen=True)
+class _Scan:
+    """The slope at points of the line, and what is to be known of its ends.
 
-    If an evaluation costs much, a coarsened criterion is scanned and minimised in its place,
-    and the bracket is widened to hold the minimum of the true one.
+    If an evaluation costs much, a coarsened criterion is scanned, but for the ends.
     """
-    coarse = _Line(line.criterion.coarsened())
-    exact = coarse.criterion is line.criterion
-    grid = np.arange(0.0, line.end + SCAN_STEP, SCAN_STEP)
-    _, slope, _ = coarse(grid)
-    slope[0] = line(grid[:1])[1][0]
-    for i in np.flatnonzero((slope[:-1] < 0) & (slope[1:] >= 0)):
-        low, high = float(grid[i]), float(grid[i + 1])
-        start = (low + high) / 2
-        if exact:
-            yield low, start, high
+
+    coarse: _Line
+    grid: Array
+    slope: Array
+    at_zero: float
+    slope_at_end: float
+
+    @classmethod
+    def along(cls, line: _Line) -> _Scan:
+        coarse = _Line(line.criterion.coarsened())
+        grid = np.arange(0.0, line.end + SCAN_STEP, SCAN_STEP)
+        ends = np.array([0.0, line.end])
+        if coarse.criterion is line.criterion:
+            value, slope, _ = line(np.append(grid, ends))
+            slope, slope_at_ends = slope[:-2], slope[-2:]
         else:
-            near, *_ = _newton(coarse, low, start, high, tol=tol, max_iter=max_iter)
-            start = line.x(coarse.psi(near))
-            yield max(low - SCAN_STEP, 0.0), start, high + SCAN_STEP
+            slope = coarse(grid)[1]
+            value, slope_at_ends, _ = line(ends)
+            slope[0] = slope_at_ends[0]
+        return cls(coarse, grid, slope, float(value[-2]), float(slope_at_ends[1]))
+
+    def brackets(
+        self, line: _Line, *, tol: float, max_iter: int
+    ) -> Iterator[tuple[float, float, float]]:
+        """Where the slope turns from falling to rising: (low, start, high) for each minimum.
+
+        If a coarsened criterion was scanned it is minimised, too, and the bracket is widened
+        to hold the minimum of the true one.
+        """
+        for i in np.flatnonzero((self.slope[:-1] < 0) & (self.slope[1:] >= 0)):
+            low, high = float(self.grid[i]), float(self.grid[i + 1])
+            start = (low + high) / 2
+            if self.coarse.criterion is line.criterion:
+                yield low, start, high
+            else:
+                near, *_ = _newton(self.coarse, low, start, high, tol=tol, max_iter=max_iter)
+                start = line.x(self.coarse.psi(near))
+                yield max(low - SCAN_STEP, 0.0), start, high + SCAN_STEP
 
 
 def _newton(
