@@ -15,6 +15,8 @@ from skmixed._numerics.problem import RANK_TOLERANCE
 # What is left of a column's squares, and of the weight of a group, must be at least this
 # share of the whole: a difference has lost no more than two digits then.
 SQUARES_LEFT = 0.01
+# Sums of squares that are differences must be at least this share of what they are taken from.
+SUM_LEFT = 1e-5
 # A column must differ from those before it by at least this share of its variance, or by less
 # than the second one, which is nothing but rounding. In between digits are scarce.
 DISTINCT = 1e-9
@@ -56,6 +58,42 @@ def rest_of(total: GroupedMoments, fold: GroupedMoments) -> GroupedMoments | Non
     enough = np.diag(R) >= SQUARES_LEFT * np.diag(total.T)[varies]
     enough &= FAR_OFF**2 * np.diag(R) > rest.n * total.shift[varies] ** 2
     return rest if np.all(enough) and _is_clear(R) else None
+
+
+def sums_of_squares(
+    moments: GroupedMoments, line: Array, effects: Array
+) -> tuple[float, float] | None:
+    """Return the sums of squares of rows around their predictions, and around their mean.
+
+    With w = (-line, 1) the error of a row is w'D_i - z_i'b_j, and the sum of its square
+
+        w'T w - 2 sum_j b_j' C_j w + sum_j b_j' G_j b_j.
+
+    Parameters
+    ----------
+    moments : GroupedMoments
+        Of the rows, without weights.
+    line : ndarray of shape (n_columns - 1,)
+        Intercept and coefficients.
+    effects : ndarray of shape (n_random, n_groups)
+        b_j, what each group's line adds; 0 for new groups.
+
+    Returns
+    -------
+    errors, total : float
+        The two sums; None if digits are scarce in a difference of sums.
+    """
+    w, b, random = np.append(-line, 1.0), effects.copy(), list(moments.random)
+    w[0] += moments.shift @ w
+    b[0] += moments.shift[random] @ effects
+    of_groups = np.einsum("rj,rcj->cj", b, moments.C)
+    squares = np.sum(of_groups[random] * b)
+    errors = float(w @ moments.T @ w - 2 * np.sum(w @ of_groups) + squares)
+    total = float(moments.T[-1, -1] - moments.T[0, -1] ** 2 / max(moments.n, 1.0))
+    least = SUM_LEFT * (np.abs(w) @ np.abs(moments.T) @ np.abs(w) + squares)
+    if moments.n < 2 or errors < least or total < SUM_LEFT * moments.T[-1, -1]:
+        return None
+    return errors, total
 
 
 def cross_products_by_group(

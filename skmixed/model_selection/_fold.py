@@ -128,18 +128,21 @@ class Evaluation:
         )
 
     def from_moments(self, fold, refits, part):
-        """Evaluate a fold from moments; None if its fit needs the rows."""
+        """Evaluate a fold from moments, `part` if known; None if its fit needs the rows."""
         start, shared = time.perf_counter(), refits.seconds
-        left_out = refits.take(fold.left_out)
-        fit = None
-        if self.metrics is not None and not (self.return_train_score or self.return_estimator):
-            fit = refits.line_without(left_out) if fold.test is fold.left_out else None
-        fit = refits.without(left_out, part) if fit is None else fit
+        rows = refits.take(fold.left_out) if part is None else None
+        fit = None if rows is None else self.line(fold, refits, rows)
+        if fit is None:
+            part = refits.sum_up(rows) if part is None else part
+            fit = refits.without(part, len(fold.left_out))
         if fit is None:
             return None
         fitted = time.perf_counter()
-        test = left_out if fold.test is fold.left_out else None
-        result = {"fit_error": None, "test_scores": self.scores(fit, refits, fold.test, test)}
+        is_test = fold.test is fold.left_out
+        scores = self.scores_of_sums(fit, refits, part) if rows is None and is_test else None
+        if scores is None:
+            scores = self.scores(fit, refits, fold.test, rows if is_test else None)
+        result = {"fit_error": None, "test_scores": scores}
         result["score_time"] = time.perf_counter() - fitted
         result["fit_time"] = fitted - start - (refits.seconds - shared)
         if self.return_train_score:
@@ -148,6 +151,21 @@ class Evaluation:
         if self.return_estimator:
             result["estimator"] = fit.model
         return result
+
+    def line(self, fold, refits, rows):
+        """Find the line without one whole group, if no more is asked for; else None."""
+        wants_model = self.return_train_score or self.return_estimator
+        if self.metrics is None or wants_model or fold.test is not fold.left_out:
+            return None
+        return refits.line_without(rows)
+
+    def scores_of_sums(self, fit, refits, part):
+        """Score the rows of a part from their moments; None if that needs the rows."""
+        is_weighted = refits.rows["sample_weight"] is not None
+        if is_weighted or self.metrics is None or not self.metrics.are_of_sums:
+            return None
+        sums = fit.sums_of_squares(part)
+        return None if sums is None else self.metrics.of_sums(*sums, part.n)
 
     def scores(self, fit, refits, index, rows=None):
         """Score the rows at `index`, by predictions alone if the scorers look at no more."""

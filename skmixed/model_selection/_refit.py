@@ -11,10 +11,10 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.utils.extmath import safe_sparse_dot
 
-from skmixed._base import BaseGroupedRegressor
+from skmixed._base import INTERCEPT, BaseGroupedRegressor
 from skmixed._messages import TOO_LARGE, warn_about_fit
 from skmixed._mixed import BaseMixedRegressor
-from skmixed._numerics.folds import cross_products_by_group, rest_of
+from skmixed._numerics.folds import cross_products_by_group, rest_of, sums_of_squares
 from skmixed._numerics.moments import GroupedMoments, pilot_mean
 from skmixed._numerics.one_group_less import Refits as OneGroupLess
 from skmixed._numerics.one_group_less import refit_without_each
@@ -90,15 +90,15 @@ class Refits:
             **rows, labels=labels, random=self.random, shift=self.shift
         )
 
-    def without(self, left_out, part=None):
+    def without(self, part, n_left_out):
         """Fit to all rows but some.
 
         Parameters
         ----------
-        left_out : dict
-            These rows, from `take`.
-        part : GroupedMoments, default=None
-            Their moments, if known.
+        part : GroupedMoments
+            The moments of these rows.
+        n_left_out : int
+            Their number, those of weight zero included.
 
         Returns
         -------
@@ -106,9 +106,9 @@ class Refits:
             None if a difference of moments has too few digits for the fit, or the rows do not
             determine it to all digits.
         """
-        if not self._leaves_enough(left_out):
+        if not self._leaves_enough(n_left_out):
             return None
-        rest = rest_of(self.total, self.sum_up(left_out) if part is None else part)
+        rest = rest_of(self.total, part)
         if rest is None:
             return None
         model = clone(self.estimator)
@@ -137,7 +137,7 @@ class Refits:
             None unless the rows are one whole group, and the fit is an ordinary one.
         """
         codes = left_out["codes"]
-        if codes is None or not len(codes) or not self._leaves_enough(left_out):
+        if codes is None or not len(codes) or not self._leaves_enough(len(codes)):
             return None
         if len(codes) != self._n_rows[codes[0]] or np.any(codes != codes[0]):
             return None
@@ -148,8 +148,8 @@ class Refits:
 
     # ------------------------------------------------------------------- steps of the above
 
-    def _leaves_enough(self, left_out):
-        return len(self.rows["y"]) - len(left_out["y"]) >= FEW_ROWS
+    def _leaves_enough(self, n_left_out):
+        return len(self.rows["y"]) - n_left_out >= FEW_ROWS
 
     @cached_property
     def _n_rows(self):
@@ -230,6 +230,24 @@ class Fit:
         if self.model.new_groups == "error" and np.any(codes < 0):
             return None
         return y + self.model._predict_random(rows["X"], codes)
+
+    def sums_of_squares(self, part):
+        """Return sums of squares around predictions and mean; None if moments do not tell.
+
+        Parameters
+        ----------
+        part : GroupedMoments
+            Of these rows, from `Refits.sum_up`, without weights.
+        """
+        model, codes = self.model, self.position[part.labels]
+        effects = np.zeros((len(part.random), len(codes)))
+        if len(codes):
+            if model.new_groups == "error" and np.any(codes < 0):
+                return None
+            table = model._group_effects
+            first = 0 if INTERCEPT in table.columns else 1
+            effects[first:] = np.where(codes >= 0, table.to_numpy().T[:, codes], 0.0)
+        return sums_of_squares(part, np.array([model.intercept_, *model.coef_]), effects)
 
 
 @dataclass(frozen=True)

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import numpy as np
 from sklearn import config_context
-from sklearn.metrics import r2_score
+from sklearn.metrics import mean_squared_error, r2_score, root_mean_squared_error
 from sklearn.metrics._scorer import _BaseScorer, _MultimetricScorer, _PassthroughScorer
 from sklearn.utils.metadata_routing import get_routing_for_object, process_routing
 
 from skmixed.metrics import _GroupScorer
+
+# Metrics of the sum of squared errors, that of squares around the mean, and the number of rows.
+OF_SUMS = {
+    r2_score: lambda errors, total, n_rows: 1 - errors / total,
+    mean_squared_error: lambda errors, total, n_rows: errors / n_rows,
+    root_mean_squared_error: lambda errors, total, n_rows: np.sqrt(errors / n_rows),
+}
 
 
 def with_groups(scorer, estimator):
@@ -47,8 +54,8 @@ class Metrics:
 
     Attributes
     ----------
-    metrics : dict of callable
-        By name, with the signature ``metric(y_true, y_pred, **params)``.
+    metrics : dict of Metric
+        By name.
     params : dict of dict
         Arrays for all rows, to pass to each.
     several : bool
@@ -84,7 +91,7 @@ class Metrics:
             with config_context(enable_metadata_routing=True):
                 routed = process_routing(scorer, "score", **params)
             given = {name: routed[name].score for name in scorers}
-        metrics = {name: _metric_behind(one) for name, one in scorers.items()}
+        metrics = {name: Metric.behind(one) for name, one in scorers.items()}
         same = all(part.get("groups") is groups for part in given.values())
         if not same or None in metrics.values():
             return None
@@ -102,19 +109,43 @@ class Metrics:
             scores[name] = float(metric(y_true, y_pred, **params))
         return scores if self.several else scores["score"]
 
+    @property
+    def are_of_sums(self):
+        """Whether sums of squares tell all scores."""
+        return not any(self.params.values()) and all(
+            metric.function in OF_SUMS and not metric.kwargs for metric in self.metrics.values()
+        )
 
-def _metric_behind(scorer):
-    if isinstance(scorer, _PassthroughScorer):
-        return r2_score
-    if isinstance(scorer, _GroupScorer):
-        scorer = scorer.scorer
-    if isinstance(scorer, _BaseScorer) and scorer._response_method == "predict":
-        return partial(_signed, scorer)
-    return None
+    def of_sums(self, errors, total, n_rows):
+        """Score rows by their sums of squared errors and of squares around the mean of y."""
+        scores = {
+            name: float(metric.sign * OF_SUMS[metric.function](errors, total, n_rows))
+            for name, metric in self.metrics.items()
+        }
+        return scores if self.several else scores["score"]
 
 
-def _signed(scorer, y_true, y_pred, **params):
-    return scorer._sign * scorer._score_func(y_true, y_pred, **{**scorer._kwargs, **params})
+@dataclass(frozen=True)
+class Metric:
+    """A metric as a scorer uses it: its sign, and arguments that are the same for all rows."""
+
+    function: Callable
+    sign: int = 1
+    kwargs: dict = field(default_factory=dict)
+
+    @classmethod
+    def behind(cls, scorer):
+        """Look behind one scorer; None if it is given more than predictions."""
+        if isinstance(scorer, _PassthroughScorer):
+            return cls(r2_score)
+        if isinstance(scorer, _GroupScorer):
+            scorer = scorer.scorer
+        if isinstance(scorer, _BaseScorer) and scorer._response_method == "predict":
+            return cls(scorer._score_func, scorer._sign, scorer._kwargs)
+        return None
+
+    def __call__(self, y_true, y_pred, **params):
+        return self.sign * self.function(y_true, y_pred, **{**self.kwargs, **params})
 
 
 def _request_of(consumer, method, name):

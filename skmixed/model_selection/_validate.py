@@ -198,8 +198,8 @@ def _split(cv, X, y, params, *, whole):
         for test in np.split(np.argsort(codes, kind="stable"), np.cumsum(sizes)[:-1]):
             yield None, test
     elif not whole and type(cv) in TRAIN_ON_THE_REST and cv.n_splits <= _num_samples(X):
-        for is_test in cv._iter_test_masks(*indexable(X, y, params.get("groups"))):
-            yield None, np.flatnonzero(is_test)
+        for test in cv._iter_test_indices(*indexable(X, y, params.get("groups"))):
+            yield None, np.sort(test)
     else:
         yield from splits
 

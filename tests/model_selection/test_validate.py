@@ -35,7 +35,7 @@ from skmixed.datasets import make_mixed_regression
 from skmixed.metrics import group_scorer
 from skmixed.model_selection import WithinGroupKFold, WithinGroupTimeSeriesSplit, cross_validate
 from skmixed.model_selection import _fold as module
-from skmixed.model_selection._refit import Refits
+from skmixed.model_selection._refit import Fit, Refits
 
 SPLITTERS = {
     "kfold": KFold(5, shuffle=True, random_state=0),
@@ -275,6 +275,27 @@ def test_groups_as_a_column(rows, model, splitter):
     scoring = ["r2", "neg_mean_absolute_error"]
     model = model(group_by="site")
     assert_same(model, frame, y, region, cv=SPLITTERS[splitter], scoring=scoring)
+
+
+SUMS = ["r2", "neg_mean_squared_error", "neg_root_mean_squared_error"]
+
+
+@pytest.mark.parametrize("splitter", ["kfold", "groups", "within", "repeated"])
+@pytest.mark.parametrize("model", MODELS)
+def test_scores_that_are_sums_of_squares(rows, model, splitter, monkeypatch):
+    """The rows of a partition are not looked at again, and the scores are the same."""
+    X, y, groups = rows
+    scoring = {name: group_scorer(name) for name in SUMS}
+    assert_same(
+        MODELS[model], X, y, groups, cv=SPLITTERS[splitter], scoring=scoring, atol=1e-10
+    )
+    predicted = []
+    monkeypatch.setattr(Fit, "predict", lambda *_: predicted.append(1))
+    run(
+        cross_validate, MODELS[model], X, y, groups=groups, cv=SPLITTERS[splitter], scoring=SUMS
+    )
+    new_groups_fail = model == "new groups" and splitter == "groups"
+    assert bool(predicted) == (splitter == "repeated" or new_groups_fail)
 
 
 @pytest.mark.parametrize("routing", [False, True])

@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from skmixed._numerics.folds import cross_products_by_group, rest_of, shifted_columns
+from skmixed._numerics.folds import (
+    cross_products_by_group,
+    rest_of,
+    shifted_columns,
+    sums_of_squares,
+)
 from skmixed._numerics.moments import GroupedMoments
 
 
@@ -121,3 +126,34 @@ def test_cross_products_by_group(weighted, convert):
             np.testing.assert_allclose(products[..., k], (own * w) @ own.T, atol=1e-9)
         seen.extend(rows)
     np.testing.assert_array_equal(np.sort(seen), np.flatnonzero(codes >= 0))
+
+
+# ------------------------------------------------------------------------ sums of squares
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e8])
+def test_sums_of_squares_are_those_of_the_rows(offset):
+    X, y, codes = simulate()
+    line = np.array([0.5, 1.0, -0.02, 3.0])
+    effects = np.random.default_rng(1).normal(size=(2, 12))
+    effects[:, 5] = 0.0  # a new group
+    moments = moments_of(X + np.array([0, offset, 0]), y + offset, codes, np.arange(len(y)))
+    moved = line + np.array([offset * (1 - line[2]), 0, 0, 0])
+    effects_there = effects - [[offset], [0]] * effects[1]
+    errors, total = sums_of_squares(moments, moved, effects_there)
+    direct = y - line[0] - X @ line[1:] - effects[0, codes] - effects[1, codes] * X[:, 1]
+    tolerance = 1e-12 if offset == 0 else 1e-6  # of the rows themselves
+    assert errors == pytest.approx(direct @ direct, rel=tolerance)
+    assert total == pytest.approx(len(y) * np.var(y), rel=tolerance)
+
+
+def test_sums_of_squares_with_few_digits_are_not_given():
+    X, y, codes = simulate()
+    everything, nothing = np.arange(len(y)), np.zeros((2, 12))
+    line = np.array([1.0, 2.0, 3.0, 4.0])
+    noise = 1e-7 * y
+    explained = moments_of(X, line[0] + X @ line[1:] + noise, codes, everything)
+    assert sums_of_squares(explained, line, nothing) is None
+    constant = moments_of(X, np.full(len(y), 3.0), codes, everything, shift=np.zeros(5))
+    assert sums_of_squares(constant, line, nothing) is None
+    assert sums_of_squares(moments_of(X, y, codes, [0]), line, np.zeros((2, 1))) is None
