@@ -15,6 +15,8 @@ Array = NDArray[np.float64]
 CHUNK_VALUES = 2**17
 MIN_CHUNK_ROWS = 2**11
 PILOT_ROWS = 2**10
+# With fewer rows of a group in a chunk, on average, it does not pay to add these up first.
+ROWS_OF_GROUP = 4
 # A shift is moved if more than this share of a column's squares around it is due to its
 # distance from the mean, unless that is no more than this share of the shift.
 FAR_OFF = 0.5
@@ -273,7 +275,7 @@ def _add_by_group(sums: Array, D: Array, WZ: Array, codes: NDArray[np.integer[An
     positions: NDArray[np.intp] = codes.astype(np.intp, copy=False)
     for total, z in zip(sums, WZ.T, strict=True):
         # large groups keep more digits if chunks are summed before they are added
-        few = len(total) < n_rows
+        few = ROWS_OF_GROUP * len(total) < n_rows
         part = np.zeros_like(total) if few else total
         entries = (one_each, positions, z.copy())
         csc_matvecs(len(total), n_rows, n_columns, *entries, D.ravel(), part.ravel())

@@ -22,6 +22,9 @@ from skmixed._validation import check_enough_rows
 
 # With fewer groups than this, a fold may move the estimates to another minimum.
 MANY_GROUPS = 100
+# With fewer rows for each random effect, or a smaller share of all rows, likewise.
+ROWS_AN_EFFECT = 2
+MOST = 0.75
 # Groups are left out one by one in chunks whose cross-products are about this many numbers.
 MANY_PRODUCTS = 2**21
 # Fewer rows than this are as soon summed up as taken away.
@@ -115,9 +118,7 @@ class Refits:
         vars(model).update(self.learned)
         moments = replace(rest, labels=self.labels[rest.labels])
         if isinstance(model, BaseMixedRegressor):
-            has_many_rows = rest.n_rows.sum() > len(self.random) * len(rest.labels)
-            start = self._start if has_many_rows else None  # else there may be other minima
-            criterion, optimum = model._estimate(moments, start)
+            criterion, optimum = model._estimate(moments, self._start_for(rest))
             if not optimum.converged or optimum.flat:
                 return None
             solution = model._store_optimum(moments, criterion, optimum)
@@ -164,6 +165,11 @@ class Refits:
         return position
 
     @cached_property
+    def _n_counted(self):
+        """Rows of positive weight."""
+        return self.total.n_rows.sum()
+
+    @cached_property
     def _optimum(self):
         """Criterion and optimum of all rows, if folds are likely to have theirs close by."""
         model, start = self.estimator, time.perf_counter()
@@ -177,10 +183,15 @@ class Refits:
         ordinary = ordinary and optimum.Lambda.any(axis=0).all()
         return (criterion, optimum) if all_kept and ordinary else None
 
-    @property
-    def _start(self):
-        """Relative covariance factor of all rows, in the user's units."""
-        if len(self.random) == 1 or self._optimum is None:
+    def _start_for(self, rest):
+        """Relative covariance factor of all rows, in the user's units, if near that of a rest.
+
+        Criteria with few rows for each random effect have several minima, and which is the
+        lowest changes if many rows are left out.
+        """
+        n_rows, n_effects = rest.n_rows.sum(), len(self.random) * len(rest.labels)
+        may_be_another = n_rows < ROWS_AN_EFFECT * n_effects or n_rows < MOST * self._n_counted
+        if len(self.random) == 1 or may_be_another or self._optimum is None:
             return None
         criterion, optimum = self._optimum
         return criterion.problem.random_backmap @ optimum.Lambda

@@ -119,7 +119,12 @@ def cross_validate(
 
     A model that leaves out one of 100 or more groups is fitted by Newton's method from the
     estimate of all groups, if that is the only minimum of its criterion and the estimates move
-    by less than about a standard error; otherwise by a search from scratch.
+    by less than about a standard error; otherwise by a search from scratch. With about as many
+    random effects as rows a criterion has several minima, and rounding may decide which of
+    them a search finds, here and in the loop.
+
+    R2 and mean squared errors of folds that share out all rows follow from the sums that are
+    taken for the fits; other scores look at the rows again.
 
     For n rows and p columns the folds of a partition cost O(n p^2) together, and each fold its
     search, which does not depend on n.

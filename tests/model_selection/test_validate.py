@@ -165,10 +165,11 @@ def test_folds_of_many_groups(many_groups, model, splitter, folds_in_the_loop):
     assert not folds_in_the_loop
 
 
-@pytest.mark.filterwarnings("ignore:There are .* random effects for")
-@pytest.mark.parametrize(("n_rows", "starts"), [(400, 0), (1500, 3)])
-def test_a_start_near_the_estimate_is_trusted_if_rows_are_many(n_rows, starts, monkeypatch):
-    """With fewer rows than random effects the criterion of a fold may have other minima."""
+@pytest.mark.parametrize(
+    ("n_rows", "n_folds", "trusted"), [(600, 5, 0), (1500, 5, 5), (1500, 3, 0)]
+)
+def test_when_a_start_near_the_estimate_is_trusted(n_rows, n_folds, trusted, monkeypatch):
+    """With few rows for each effect, or many left out, a fold may have another minimum."""
     X, y, groups = make_mixed_regression(
         n_rows, 2, 150, slope_variances=[1.0, 0.0], residual_variance=0.1, random_state=0
     )
@@ -180,9 +181,9 @@ def test_a_start_near_the_estimate_is_trusted_if_rows_are_many(n_rows, starts, m
         return estimate(self, moments, start)
 
     monkeypatch.setattr(RandomSlopeRegressor, "_estimate", spy)
-    cross_validate(RandomSlopeRegressor([0]), X, y, groups=groups, cv=KFold(3))
-    assert given.count(True) == starts
-    assert given.count(False) == (1 if starts else 3)
+    cross_validate(RandomSlopeRegressor([0]), X, y, groups=groups, cv=KFold(n_folds))
+    assert given.count(True) == trusted
+    assert given.count(False) == (1 if trusted else n_folds)
 
 
 def test_groups_of_distinct_weights_are_interpolated(folds_in_the_loop):
