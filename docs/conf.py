@@ -40,7 +40,11 @@ html_theme_options = {
     "secondary_sidebar_items": ["page-toc"],
     "show_prev_next": True,
 }
-html_sidebars = {"index": [], "getting_started": [], "limitations": []}
+PAGES_ALONE = (
+    "index", "getting_started", "coming_from_lme4", "coming_from_statsmodels",
+    "limitations", "performance", "changelog", "contributing",
+)  # fmt: skip
+html_sidebars = {page: [] for page in PAGES_ALONE}  # which has no others to list
 html_math_renderer = "mathml"
 
 # ---------------------------------------------------------------------------- API reference
