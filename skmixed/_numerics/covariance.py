@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from skmixed._numerics.small_matrices import (
     cholesky,
     gram,
     multiply,
+    multiply_each,
     solve_lower,
     solve_lower_transposed,
     subtract_product,
@@ -26,11 +28,13 @@ CHUNK_GROUPS = 2**12
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The criterion at one Psi and its derivatives.
+    """The criterion at one Psi, or at each of several, and its derivatives.
+
+    Shapes are those at one; at several there is an index of Psi in front.
 
     Attributes
     ----------
-    value : float
+    value : ndarray of shape ()
         The criterion.
     S : ndarray of shape (q, q)
         Gradient: the criterion changes by <S, E> for a small symmetric change E of Psi.
@@ -42,11 +46,15 @@ class Evaluation:
         W with [U, u]' = W [Delta_X, Delta_y]'; its first p rows and columns are M_XX^-1/2.
     """
 
-    value: float
+    value: Array
     S: Array
     hessian: Array
     UU: Array
     root: Array
+
+    def __getitem__(self, i: int) -> Self:
+        """One of several."""
+        return type(self)(*(part[i] for part in vars(self).values()))
 
     def along_factor(
         self, V: Array, scale: Array, entries: tuple[NDArray[np.intp], NDArray[np.intp]]
@@ -64,13 +72,16 @@ class Evaluation:
             Second derivatives in the entries.
         """
         rows, columns = entries
-        left, right = V[:, rows].T, (V * scale)[:, columns].T
-        directions = left[:, :, None] * right[:, None, :]
-        directions = directions + np.swapaxes(directions, 1, 2)
-        flat = directions.reshape(len(rows), self.S.size)
-        hessian = flat @ self.hessian.reshape(self.S.size, self.S.size) @ flat.T
-        hessian += 2 * (left @ self.S @ left.T) * (columns[:, None] == columns)
-        return directions, hessian
+        left = V[..., rows].swapaxes(-1, -2)
+        right = (V * scale[..., None, :])[..., columns].swapaxes(-1, -2)
+        directions = left[..., :, None] * right[..., None, :]
+        directions = directions + directions.swapaxes(-1, -2)
+        square = self.S.shape[-1] ** 2
+        flat = directions.reshape(*left.shape[:-1], square)
+        hessian = self.hessian.reshape(*self.S.shape[:-2], square, square)
+        along = flat @ hessian @ flat.swapaxes(-1, -2)
+        along += 2 * (left @ self.S @ left.swapaxes(-1, -2)) * (columns[:, None] == columns)
+        return directions, along
 
 
 @dataclass(frozen=True)
@@ -79,17 +90,17 @@ class EvaluationGivenSigma2(Evaluation):
 
     Attributes
     ----------
-    slope, curvature : float
+    slope, curvature : ndarray of shape ()
         First and second derivative in log sigma2.
     """
 
-    slope: float
-    curvature: float
+    slope: Array
+    curvature: Array
 
     @property
     def cross(self) -> Array:
         """How S changes with log sigma2, shape (q, q)."""
-        return self.UU[:, -1, :, -1]
+        return self.UU[..., :, -1, :, -1]
 
 
 @dataclass(frozen=True)
@@ -108,7 +119,7 @@ class CovarianceCriterion(Criterion):
         log_det, M = 0.0, self.problem.T.copy()
         for chunk in self._chunks():
             R = self._root(Lambda, chunk)
-            log_det += _log_det(R)
+            log_det += float(_log_det(R))
             M -= gram(solve_lower(R, multiply(Lambda.T, self.problem.C[..., chunk])))
         return log_det, M
 
@@ -139,10 +150,12 @@ class CovarianceCriterion(Criterion):
         """Evaluate the criterion with its first and second derivatives in Psi.
 
         Those of `given_sigma2`, less t_E t_F / dof in the second for sigma2 profiled out.
+        Lambda has shape (q, q), or (s, q, q) for an evaluation at each of several.
         """
         at = self.given_sigma2(Lambda)
-        profiled = np.einsum("ab,cd->abcd", at.cross, at.cross) / at.curvature
-        return replace(at, hessian=at.hessian - profiled)
+        share = 1 / at.curvature
+        profiled = np.einsum("...,...ab,...cd->...abcd", share, at.cross, at.cross)
+        return Evaluation(at.value, at.S, at.hessian - profiled, at.UU, at.root)
 
     def given_sigma2(self, Lambda: Array, sigma2: float | None = None) -> EvaluationGivenSigma2:
         """Evaluate the criterion at a residual variance, by default at the best, r2 / dof.
@@ -157,70 +170,62 @@ class CovarianceCriterion(Criterion):
         where a_E = sum_j U_j' E U_j (REML only) and b_E = sum_j U_j' E u_j; and the change of
         <S, E> with log sigma2 is t_E = sum_j u_j' E u_j.
         """
-        log_det, M, N, Delta = self._reduce(Lambda)
-        root, log_det_XX, r2 = self._inverse_root(M)
-        ratio = 1.0 if sigma2 is None else r2 / (self.dof * sigma2)
-        root[-1] *= np.sqrt(self.dof / r2 * ratio)
-        NN, NQ, UU = self._sums_of_products(N, Delta, root)
-        counted = slice(None) if self.reml else slice(-1, None)
+        if Lambda.ndim == 2:
+            return self.given_sigma2(Lambda[None], sigma2)[0]
+        log_det, M, parts = self._reduce(Lambda)
+        root, log_det_XX, r2 = map(np.array, zip(*map(_inverse_root, M), strict=True))
+        ratio = np.ones(len(r2)) if sigma2 is None else r2 / (self.dof * sigma2)
+        root[:, -1] *= np.sqrt(self.dof / r2 * ratio)[:, None]
+        S, P, UU = self._sums_of_products(parts, root)
         best = self.combine(log_det, log_det_XX, r2)
         return EvaluationGivenSigma2(
-            value=best + self.dof * float(ratio - 1 - np.log(ratio)),
-            S=N.sum(axis=-1) - np.einsum("akbk->ab", UU[:, counted, :, counted]),
-            hessian=self._hessian(NN, NQ, UU),
+            value=best + self.dof * (ratio - 1 - np.log(ratio)),
+            S=S,
+            hessian=self._hessian(P, UU),
             UU=UU,
             root=root,
             slope=self.dof * (1 - ratio),
             curvature=self.dof * ratio,
         )
 
-    def _reduce(self, Lambda: Array) -> tuple[float, Array, Array, Array]:
-        """Return sum_j log|I + Lambda' G_j Lambda|, M, and N_j and Delta_j of all groups."""
-        log_det, M = 0.0, self.problem.T.copy()
-        N, Delta = np.empty_like(self.problem.G), np.empty_like(self.problem.C)
-        for chunk in self._chunks():
-            R, B, N[..., chunk], Delta[..., chunk] = self.project(Lambda, chunk)
+    def _reduce(self, Lambda: Array) -> tuple[Array, Array, list[tuple[Array, Array]]]:
+        """Return sum_j log|I + Lambda' G_j Lambda|, M, and chunks of N_j and Delta_j."""
+        log_det, parts = np.zeros(len(Lambda)), []
+        M = np.repeat(self.problem.T[None], len(Lambda), axis=0)
+        for chunk in self._chunks(len(Lambda)):
+            R, B, N, Delta = self._project(Lambda, chunk)
+            parts.append((N, Delta))
             log_det += _log_det(R)
-            M -= gram(B)
-        return log_det, M, N, Delta
+            M -= gram(B.transpose(2, 0, 1, 3))
+        return log_det, M, parts
 
-    def _inverse_root(self, M: Array) -> tuple[Array, float, float]:
-        """W with W [Delta_X, Delta_y]' = [U, d]', and log|M_XX| and r2 on the way."""
-        W = np.zeros_like(M)
-        L, failed = lapack.dpotrf(M[:-1, :-1], lower=1, clean=1)
-        if failed:
-            raise np.linalg.LinAlgError("M_XX is not positive definite")
-        if len(L):  # LAPACK takes no matrices of size 0
-            W[:-1, :-1], _ = lapack.dtrtri(L, lower=1)
-        explained = W[:-1, :-1] @ M[:-1, -1]
-        left = M[-1, -1] - explained @ explained
-        r2 = max(left, PERFECT_FIT * M[-1, -1], PERFECT_FIT**2)  # y may be constant
-        W[-1] = np.append(-W[:-1, :-1].T @ explained, 1.0)
-        return W, 2 * float(np.log(np.diag(L)).sum()), float(r2)
-
-    def _sums_of_products(self, N: Array, Delta: Array, root: Array) -> tuple[Array, ...]:
-        """Add up over groups N (x) N, N (x) Q and of [U, u] (x) [U, u]."""
-        q, m, _ = Delta.shape
+    def _sums_of_products(
+        self, parts: list[tuple[Array, Array]], root: Array
+    ) -> tuple[Array, Array, Array]:
+        """Add up over groups N - Q, N (x) (2 Q - N) and [U, u] (x) [U, u]."""
+        s, (q, m, _) = len(root), self.problem.C.shape
+        S, P, UU = (np.zeros((s, *shape)) for shape in [(q * q,), (q * q,) * 2, (q * m,) * 2])
         counted = slice(None) if self.reml else slice(-1, None)
-        NN, NQ, UU = np.zeros((q * q,) * 2), np.zeros((q * q,) * 2), np.zeros((q * m,) * 2)
-        for chunk in self._chunks():
-            U = np.matmul(root, Delta[..., chunk])
-            Q = np.einsum("amk,bmk->abk", U[:, counted], U[:, counted])
-            n, Q, U = (part.reshape(-1, part.shape[-1]) for part in (N[..., chunk], Q, U))
-            NN += n @ n.T
-            NQ += n @ Q.T
-            UU += U @ U.T
-        return NN.reshape((q,) * 4), NQ.reshape((q,) * 4), UU.reshape(q, m, q, m)
+        for N, Delta in parts:
+            U = np.matmul(root[:, None], Delta.transpose(2, 0, 1, 3))
+            Q = np.einsum("samk,sbmk->sabk", U[:, :, counted], U[:, :, counted])
+            N = N.transpose(2, 0, 1, 3).reshape(s, q * q, N.shape[-1])
+            Q, U = Q.reshape(N.shape), U.reshape(s, q * m, N.shape[-1])
+            S += np.sum(N - Q, axis=-1)
+            P += N @ np.swapaxes(2 * Q - N, 1, 2)
+            UU += U @ np.swapaxes(U, 1, 2)
+        return S.reshape(s, q, q), P.reshape(s, q, q, q, q), UU.reshape(s, q, m, q, m)
 
-    def _hessian(self, NN: Array, NQ: Array, UU: Array) -> Array:
-        a, b = UU[:, :-1, :, :-1], UU[:, :-1, :, -1]
-        b = (b + np.swapaxes(b, 0, 2)) / 2
-        # <E, hessian F>: NQ[a, b, c, d] stands for E_da N_ab F_bc Q_cd
-        hessian: Array = (2 * NQ - NN).transpose(3, 0, 1, 2)
-        b = b.transpose(0, 2, 1).reshape(len(b) ** 2, b.shape[1])
-        hessian = hessian - (2 * b @ b.T).reshape(hessian.shape)
-        if self.reml:
-            hessian -= np.einsum("akbl,cldk->abcd", a, a)
+    def _hessian(self, P: Array, UU: Array) -> Array:
+        s, q, m, *_ = UU.shape
+        # sum_j [U, u]_j' E [U, u]_j is a_E bordered by b_E, and t_E, which does not count
+        counted = np.full((m, m), float(self.reml))
+        counted[-1] = counted[:, -1] = 1.0
+        counted[-1, -1] = 0.0
+        ab = (UU.transpose(0, 1, 3, 2, 4) * counted).reshape(s, q * q, m * m)
+        squares = np.matmul(ab, ab.swapaxes(1, 2)).reshape(P.shape)
+        # <E, hessian F>: P[a, b, c, d] stands for E_da N_ab F_bc (2 Q - N)_cd
+        hessian: Array = P.transpose(0, 4, 1, 2, 3) - squares
         return hessian
 
     def sampled(self, step: int) -> CovarianceCriterion:
@@ -254,24 +259,53 @@ class CovarianceCriterion(Criterion):
         self, Lambda: Array, chunk: slice | NDArray[np.intp]
     ) -> tuple[Array, Array, Array, Array]:
         """Return R, B, N and Delta of some groups."""
-        C, G = self.problem.C[..., chunk], self.problem.G[..., chunk]
-        R = self._root(Lambda, chunk)
-        B = solve_lower(R, multiply(Lambda.T, C))
-        F = solve_lower(R, multiply(Lambda.T, G))
-        return R, B, subtract_product(G, F, F), subtract_product(C, F, B)
+        R, B, N, Delta = self._project(Lambda[None], chunk)
+        return R[:, :, 0], B[:, :, 0], N[:, :, 0], Delta[:, :, 0]
 
-    def _root(self, Lambda: Array, chunk: slice | NDArray[np.intp]) -> Array:
-        """Cholesky factors of I + Lambda' G_j Lambda."""
-        G = multiply(Lambda.T, self.problem.G[..., chunk])
-        A = multiply(Lambda.T, np.ascontiguousarray(np.swapaxes(G, 0, 1)))
-        for i in range(len(A)):
-            A[i, i] += 1
-        return cholesky(A)
+    def _project(
+        self, Lambda: Array, chunk: slice | NDArray[np.intp]
+    ) -> tuple[Array, Array, Array, Array]:
+        """Return R, B, N and Delta at several Lambda, whose index is the last but one."""
+        q = len(self.problem.G)
+        GC = np.concatenate([self.problem.G[..., chunk], self.problem.C[..., chunk]], axis=1)
+        left = Lambda.swapaxes(1, 2)
+        FB = multiply_each(left, GC)
+        R = _roots(left, FB[:, :q])
+        FB = solve_lower(R, FB)
+        ND = subtract_product(GC[:, :, None], FB[:, :q], FB)
+        return R, FB[:, q:], ND[:, :q], ND[:, q:]
 
-    def _chunks(self) -> Iterator[slice]:
-        for start in range(0, self.problem.n_groups, CHUNK_GROUPS):
-            yield slice(start, start + CHUNK_GROUPS)
+    def _root(self, Lambda: Array, chunk: slice) -> Array:
+        left = Lambda.T[None]
+        return _roots(left, multiply_each(left, self.problem.G[..., chunk]))[:, :, 0]
+
+    def _chunks(self, n_lambda: int = 1) -> Iterator[slice]:
+        size = max(CHUNK_GROUPS // n_lambda, 1)
+        for start in range(0, self.problem.n_groups, size):
+            yield slice(start, start + size)
 
 
-def _log_det(R: Array) -> float:
-    return 2 * float(sum(np.log(R[i, i]).sum() for i in range(len(R))))
+def _roots(left: Array, LG: Array) -> Array:
+    """Cholesky factors of I + Lambda' G_j Lambda, given several Lambda' and Lambda' G_j."""
+    A = np.matmul(left[:, None], LG.transpose(2, 0, 1, 3)).transpose(1, 2, 0, 3)
+    A += np.eye(len(A))[..., None, None]
+    return cholesky(A)
+
+
+def _inverse_root(M: Array) -> tuple[Array, float, float]:
+    """W with W [Delta_X, Delta_y]' = [U, d]', and log|M_XX| and r2 on the way."""
+    W = np.zeros_like(M)
+    L, failed = lapack.dpotrf(M[:-1, :-1], lower=1, clean=1)
+    if failed:
+        raise np.linalg.LinAlgError("M_XX is not positive definite")
+    if len(L):  # LAPACK takes no matrices of size 0
+        W[:-1, :-1], _ = lapack.dtrtri(L, lower=1)
+    explained = W[:-1, :-1] @ M[:-1, -1]
+    left = M[-1, -1] - explained @ explained
+    r2 = max(left, PERFECT_FIT * M[-1, -1], PERFECT_FIT**2)  # y may be constant
+    W[-1, :-1], W[-1, -1] = -explained @ W[:-1, :-1], 1.0
+    return W, 2 * float(np.log(L.diagonal()).sum()), float(r2)
+
+
+def _log_det(R: Array) -> Array:
+    return np.asarray(2 * np.log(np.diagonal(R)).sum(axis=(-2, -1)))

@@ -107,7 +107,7 @@ class CovarianceCoordinates:
         hessian[:, -1] += cross
         hessian[-1, -1] += gradient[-1] + at.curvature
         gradient[-1] += at.slope
-        expansion = Expansion(at.value, gradient, hessian)
+        expansion = Expansion(float(at.value), gradient, hessian)
         return _turned(expansion, L[0, 0], L[1, :2]) if self.angle else expansion
 
 

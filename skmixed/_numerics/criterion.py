@@ -106,12 +106,12 @@ class Criterion(ABC):
     def profile(self, log_det: float, M: Array) -> float:
         """Return the criterion, given what `eliminate` returns."""
         log_det_XX = float(np.linalg.slogdet(M[:-1, :-1])[1])
-        return self.combine(log_det, log_det_XX, float(residual_square(M)))
+        return float(self.combine(log_det, log_det_XX, residual_square(M)))
 
-    def combine(self, log_det: float, log_det_XX: float, r2: float) -> float:
+    def combine(self, log_det: float | Array, log_det_XX: float | Array, r2: Array) -> Array:
         """Return the criterion, given log|V|, log|M_XX| and the residual sum of squares."""
         value = log_det + self.dof * (1 + np.log(2 * np.pi * r2 / self.dof)) + self.constant
-        return float(value + log_det_XX if self.reml else value)
+        return np.asarray(value + log_det_XX if self.reml else value)
 
 
 def residual_square(M: Array) -> Array:

@@ -1,7 +1,7 @@
 """Linear algebra on many small matrices at once, the matrix index last.
 
 Each step works on whole vectors over the matrices, so that thousands of 2 x 2 systems cost
-no more calls than one.
+no more calls than one. Several sets of them have the index of the set before that.
 """
 
 from __future__ import annotations
@@ -22,13 +22,19 @@ def multiply(A: Array, B: Array) -> Array:
     return product.reshape(len(A), *shape)
 
 
+def multiply_each(A: Array, B: Array) -> Array:
+    """Return A B for each A of shape (s, r, q) and many B; shape (r, m, s, k)."""
+    product = multiply(A.reshape(prod(A.shape[:2]), len(B)), B)
+    return product.reshape(*A.shape[:2], *B.shape[1:]).transpose(1, 2, 0, 3)
+
+
 def cholesky(A: Array) -> Array:
-    """Return lower Cholesky factors of positive definite matrices of shape (q, q, k)."""
+    """Return lower Cholesky factors of positive definite matrices of shape (q, q, ..., k)."""
     R = np.zeros_like(A)
     for i in range(len(A)):
-        for j in range(i):
-            R[i, j] = (A[i, j] - _dot(R[i, :j], R[j, :j])) / R[j, j]
-        R[i, i] = np.sqrt(A[i, i] - _dot(R[i, :i], R[i, :i]))
+        for j in range(i + 1):
+            left = A[i, j] - _dot(R[i, :j], R[j, :j]) if j else A[i, j]
+            R[i, j] = left / R[j, j] if j < i else np.sqrt(left)
     return R
 
 
@@ -50,7 +56,7 @@ def cholesky_semidefinite(A: Array, null: Array | float) -> Array:
 
 
 def solve_lower(R: Array, B: Array) -> Array:
-    """Return R^-1 B for lower R of shape (q, q, k) and B of shape (q, ..., k); overwrites B."""
+    """Return R^-1 B for lower R (q, q, ..., k) and B (q, m, ..., k); overwrites B."""
     for i in range(len(R)):
         for j in range(i):
             B[i] -= R[i, j] * B[j]
@@ -68,18 +74,13 @@ def solve_lower_transposed(R: Array, B: Array) -> Array:
 
 
 def subtract_product(A: Array, F: Array, B: Array) -> Array:
-    """Return A - F' B for A (q, m, k), F (r, q, k) and B (r, m, k)."""
-    result = A.copy()
-    for a in range(len(A)):
-        for r in range(len(F)):
-            result[a] -= F[r, a] * B[r]
-    return result
+    """Return A - F' B for A (q, m, ..., k), F (r, q, ..., k) and B (r, m, ..., k)."""
+    return np.asarray(A - np.einsum("ra...,rm...->am...", F, B))
 
 
 def gram(B: Array) -> Array:
-    """Return sum_k B_k' B_k for B of shape (r, m, k); shape (m, m)."""
-    total: Array = sum((b @ b.T for b in B), start=np.zeros((B.shape[1],) * 2))
-    return total
+    """Return sum_k B_k' B_k for B of shape (..., r, m, k); shape (..., m, m)."""
+    return np.asarray(np.matmul(B, np.swapaxes(B, -1, -2)).sum(axis=-3))
 
 
 def gram_by_matrix(B: Array) -> Array:
@@ -89,5 +90,5 @@ def gram_by_matrix(B: Array) -> Array:
 
 
 def _dot(A: Array, B: Array) -> Array:
-    products: Array = np.einsum("ik,ik->k", A, B)
+    products: Array = np.einsum("i...,i...->...", A, B)
     return products

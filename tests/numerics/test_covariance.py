@@ -104,6 +104,17 @@ def test_derivatives_agree_with_finite_differences(rows, reml, random):
     assert found == pytest.approx(np.sum(change * E), rel=1e-6, abs=1e-6)
 
 
+@pytest.mark.parametrize("reml", [True, False])
+def test_several_at_once_are_as_one_by_one(rows, reml):
+    criterion = criterion_of(rows, reml=reml)
+    several = criterion(np.array(list(LAMBDAS.values())))
+    for i, Lambda in enumerate(LAMBDAS.values()):
+        one = criterion(Lambda)
+        for name, expected in vars(one).items():
+            found = vars(several[i])[name]
+            np.testing.assert_allclose(found, expected, rtol=1e-7, atol=1e-10, err_msg=name)
+
+
 def test_any_factor_of_psi_gives_the_same(rows):
     criterion = criterion_of(rows)
     Lambda = LAMBDAS["full"]

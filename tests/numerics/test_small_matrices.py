@@ -33,6 +33,10 @@ def test_products(stacks):
     A, B = stacks
     left = np.random.default_rng(0).normal(size=(3, A.shape[1]))
     np.testing.assert_allclose(small.multiply(left, last(B)), last(left @ B))
+    several = np.array([left, 2 * left])
+    np.testing.assert_allclose(
+        small.multiply_each(several, last(B)), np.stack([last(A @ B) for A in several], axis=2)
+    )
     np.testing.assert_allclose(small.gram(last(B)), np.einsum("kqm,kqn->mn", B, B))
     F = A[:, ::-1]
     expected = B - F.transpose(0, 2, 1) @ B
