@@ -24,6 +24,8 @@ from skmixed._numerics.small_matrices import (
 
 # Groups are taken in chunks whose working arrays stay in the second-level cache.
 CHUNK_GROUPS = 2**12
+# The calls no longer matter where sums over groups have more numbers than that.
+LARGE_SUMS = 2**16
 
 
 @dataclass(frozen=True)
@@ -187,6 +189,12 @@ class CovarianceCriterion(Criterion):
             slope=self.dof * (1 - ratio),
             curvature=self.dof * ratio,
         )
+
+    @property
+    def at_once(self) -> int:
+        """Number of Lambda that are worth evaluating in one call."""
+        q, m, _ = self.problem.C.shape
+        return max(LARGE_SUMS // int(1 + q * m) ** 2, 1)
 
     def _reduce(self, Lambda: Array) -> tuple[Array, Array, list[tuple[Array, Array]]]:
         """Return sum_j log|I + Lambda' G_j Lambda|, M, and chunks of N_j and Delta_j."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import islice
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from skmixed._numerics.covariance import CovarianceCriterion, Evaluation
+from skmixed._numerics.covariance import CovarianceCriterion
 from skmixed._numerics.criterion import PERFECT_FIT, Optimum, residual_square
 from skmixed._numerics.moments import Array
 from skmixed._numerics.quadratic import QuadraticModel
@@ -94,11 +96,9 @@ def _descend_from_several(
     chain = _ever_smaller_samples(criterion)
     few, q = len(chain) == 1, len(criterion.problem.G)
     rough = replace(search, tol=search.tol if few else max(search.tol, ROUGH), polish=False)
-    starts = STARTS if few else STARTS_IN_SAMPLES
-    found: list[_State] = []
-    for ratio in starts:
-        found.append(rough.descend(chain[-1], ratio * np.eye(q), [] if few else found))
-    best = min(found, key=lambda state: chain[-1].value(state.factor.Lambda))
+    starts = [ratio * np.eye(q) for ratio in (STARTS if few else STARTS_IN_SAMPLES)]
+    found = rough.descend_side_by_side(chain[-1], starts, merge=not few)
+    best = min(found, key=lambda state: state.value)
     alone = all(best.is_near(state.factor) for state in found)
     for sample in reversed(chain[1:-1]):
         best = rough.descend(sample, best.factor.Psi)
@@ -146,13 +146,12 @@ def first_steps(
         By how much they should lower the criteria.
     """
     search = _Search(diagonal, tol=0.0, max_iter=1)
-    factor = search.factor(Lambda @ Lambda.T)
-    model = search.model(factor, criterion(factor.Lambda))
-    gradient = 2 * factor.V.T @ S @ factor.V * factor.scale
+    (at,) = search.points(criterion, (Lambda @ Lambda.T)[None])
+    V, scale = at.factor.V, at.factor.scale
     rows, columns = _free(len(Lambda), diagonal=diagonal)
-    gradient = gradient[:, rows, columns] @ model.basis
-    step = -gradient / model.size
-    ends = [search.moved(factor, model.basis @ one).Lambda for one in step]
+    gradient = (2 * V.T @ S @ V * scale)[:, rows, columns] @ at.model.basis
+    step = -gradient / at.model.size
+    ends = [search.factor(search.moved(at, one)).Lambda for one in step]
     return np.array(ends).reshape(S.shape), -np.sum(gradient * step, axis=1) / 2
 
 
@@ -178,9 +177,10 @@ class _Factor:
 
 @dataclass(frozen=True)
 class _State:
-    """Where a descent ended."""
+    """Where a descent ended, and the criterion there."""
 
     factor: _Factor
+    value: float
     n_iter: int
     converged: bool
     flat: bool = False
@@ -193,6 +193,20 @@ class _State:
     def after(self, earlier: _State) -> _State:
         """Count the steps of an earlier descent that led here."""
         return replace(self, n_iter=self.n_iter + earlier.n_iter)
+
+
+@dataclass(frozen=True)
+class _Point:
+    """A point on a path, with the criterion there and a model of it nearby."""
+
+    factor: _Factor
+    value: float
+    model: QuadraticModel
+
+
+# A path yields each Psi where it needs to know the criterion, and is sent the point there.
+_End = TypeVar("_End")
+_Path = Generator[Array, _Point, _End]
 
 
 @dataclass(frozen=True)
@@ -221,32 +235,60 @@ class _Search:
     verify: bool = True
     polish: bool = True
 
-    def descend(
-        self, criterion: CovarianceCriterion, Psi: Array, known: Sequence[_State] = ()
-    ) -> _State:
-        """Newton steps with backtracking from Psi to a local minimum.
+    def descend(self, criterion: CovarianceCriterion, Psi: Array) -> _State:
+        """Newton steps with backtracking from Psi to a local minimum."""
+        (end,) = self.descend_side_by_side(criterion, [Psi])
+        return end
 
-        A descent that has come near a known minimum is taken to end there.
+    def descend_side_by_side(
+        self, criterion: CovarianceCriterion, starts: Sequence[Array], *, merge: bool = False
+    ) -> list[_State]:
+        """Descend from several Psi step by step together.
+
+        What takes most of a step is done for all in the same calls; on small data it is the
+        calls that take time.
+
+        With `merge` a descent that has come near the end of another is taken to end there.
+
+        Returns
+        -------
+        list of _State
+            The ends, in the order in which they were reached.
         """
-        factor = self.factor(Psi)
-        at = criterion(factor.Lambda)
-        before = np.inf
+        ends: list[_State] = []
+        paths = [self.path(Psi, ends if merge else ()) for Psi in starts]
+        waiting = {path: next(path) for path in paths}
+        while waiting:
+            served = dict(islice(waiting.items(), criterion.at_once))
+            points = self.points(criterion, np.array(list(served.values())))
+            for path, at in zip(served, points, strict=True):
+                try:
+                    waiting[path] = path.send(at)
+                except StopIteration as stop:
+                    ends.append(stop.value)
+                    del waiting[path]
+        return ends
+
+    def path(self, Psi: Array, known: Sequence[_State]) -> _Path[_State]:
+        """Newton steps with backtracking from Psi to a local minimum, or near a known one."""
+        at, before = (yield Psi), np.inf
         for n_iter in range(1, self.max_iter + 1):
-            model = self.model(factor, at)
+            factor, value, model = at.factor, at.value, at.model
             if self.is_last(model, before):
-                factor = self.moved(factor, model.basis @ model.newton)
-                return _State(factor, n_iter, converged=True, flat=model.is_flat)
+                factor = self.factor(self.moved(at, model.newton))
+                value -= model.promise
+                return _State(factor, value, n_iter, converged=True, flat=model.is_flat)
             for state in known:
                 if state.is_near(factor) and not model.is_saddle:
                     return state
-            further = self.step(criterion, factor, at, model)
+            further = yield from self.step(at)
             if further is None:  # rounding hides what is left to gain
                 converged = model.promise <= np.sqrt(self.tol)
-                return _State(factor, n_iter, converged)
-            (factor, at), before = further, model.promise
-            if factor.is_beyond:
-                return _State(factor, n_iter, converged=False)
-        return _State(factor, self.max_iter, converged=False)
+                return _State(factor, value, n_iter, converged)
+            at, before = further, model.promise
+            if at.factor.is_beyond:
+                break
+        return _State(at.factor, at.value, n_iter, converged=False)
 
     def is_last(self, model: QuadraticModel, before: float) -> bool:
         """Whether this step, or without `verify` that after it, promises next to nothing.
@@ -262,61 +304,62 @@ class _Search:
             return promise <= enough or rounding
         return promise**3 / before**2 <= enough
 
-    def step(
-        self,
-        criterion: CovarianceCriterion,
-        factor: _Factor,
-        at: Evaluation,
-        model: QuadraticModel,
-    ) -> tuple[_Factor, Evaluation] | None:
+    def step(self, at: _Point) -> _Path[_Point | None]:
         """Take the Newton step, shortened as long as the criterion can tell its gain."""
-        if model.is_saddle or model.promise > self.tol:
-            return self.shortened_step(criterion, factor, at, model)
-        new = self.moved(factor, model.basis @ model.newton)
-        return new, criterion(new.Lambda)
+        if at.model.is_saddle or at.model.promise > self.tol:
+            return (yield from self.shortened_step(at))
+        return (yield self.moved(at, at.model.newton))
 
-    def factor(self, Psi: Array) -> _Factor:
-        """Factor Psi along its eigenvectors, the largest variance first."""
-        if self.diagonal:
-            return _Factor(np.eye(len(Psi)), np.sqrt(np.diag(Psi)))
-        variances, V = np.linalg.eigh(Psi)
-        return _Factor(V[:, ::-1], np.sqrt(np.clip(variances[::-1], 0.0, None)))
-
-    def model(self, factor: _Factor, at: Evaluation) -> QuadraticModel:
-        """Model the criterion in the free entries of L, Lambda = V L, at L = diag(scale)."""
-        entries = _free(len(factor.scale), diagonal=self.diagonal)
-        directions, H = at.along_factor(factor.V, factor.scale, entries)
-        return QuadraticModel.of(np.einsum("rab,ab->r", directions, at.S), H)
-
-    def shortened_step(
-        self,
-        criterion: CovarianceCriterion,
-        factor: _Factor,
-        at: Evaluation,
-        model: QuadraticModel,
-    ) -> tuple[_Factor, Evaluation] | None:
+    def shortened_step(self, at: _Point) -> _Path[_Point | None]:
         """Take the longest of step, step / 2, step / 4, ... that lowers the criterion."""
-        step = model.newton
+        model, step = at.model, at.model.newton
         if model.promise <= self.tol:  # at a saddle: leave along the negative curvature
-            step = np.zeros_like(step)
-            step[0] = 1.0
-        longest = max(1.0, float(np.linalg.norm(factor.scale)))
-        step *= min(1.0, longest / float(np.linalg.norm(step)))
+            step = np.eye(len(step))[0]
+        longest = max(1.0, float(np.linalg.norm(at.factor.scale)))
+        step = step * min(1.0, longest / float(np.linalg.norm(step)))
         enough = 1e-4 * min(float(model.gradient @ step), 0.0)
         for halving in range(MAX_HALVINGS):
             share = 0.5**halving
-            new = self.moved(factor, model.basis @ (share * step))
-            there = criterion(new.Lambda)
+            there = yield self.moved(at, share * step)
             if there.value < at.value + share * enough:
-                return new, there
+                return there
         return None
 
-    def moved(self, factor: _Factor, step: Array) -> _Factor:
-        """Factor Psi anew after a step in the free entries of Lambda."""
-        L = np.diag(factor.scale)
-        L[_free(len(L), diagonal=self.diagonal)] += step
-        Lambda = factor.V @ L
-        return self.factor(Lambda @ Lambda.T)
+    def moved(self, at: _Point, step: Array) -> Array:
+        """Psi after a step in the free entries of Lambda, along the axes of the model."""
+        L = np.diag(at.factor.scale)
+        L[_free(len(L), diagonal=self.diagonal)] += at.model.basis @ step
+        Lambda = at.factor.V @ L
+        Psi: Array = Lambda @ Lambda.T
+        return Psi
+
+    def points(self, criterion: CovarianceCriterion, Psi: Array) -> list[_Point]:
+        """Model the criterion near several Psi, shape (s, q, q).
+
+        The coordinates are the free entries of L, Lambda = V L, at L = diag(scale).
+        """
+        V, scale = self.factors(Psi)
+        at = criterion(V * scale[:, None])
+        directions, H = at.along_factor(V, scale, _free(len(V[0]), diagonal=self.diagonal))
+        gradient = np.einsum("srab,sab->sr", directions, at.S)
+        models = QuadraticModel.of_each(gradient, H)
+        return [
+            _Point(_Factor(*factor), float(value), model)
+            for *factor, value, model in zip(V, scale, at.value, models, strict=True)
+        ]
+
+    def factor(self, Psi: Array) -> _Factor:
+        """Factor one Psi."""
+        V, scale = self.factors(Psi[None])
+        return _Factor(V[0], scale[0])
+
+    def factors(self, Psi: Array) -> tuple[Array, Array]:
+        """Return V and scale of several Psi, the largest variance first."""
+        if self.diagonal:
+            variances = np.diagonal(Psi, axis1=1, axis2=2)
+            return np.broadcast_to(np.eye(len(Psi[0])), Psi.shape), np.sqrt(variances)
+        variances, V = np.linalg.eigh(Psi)
+        return V[..., ::-1], np.sqrt(np.maximum(variances[:, ::-1], 0.0))
 
 
 @cache

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from skmixed._numerics import covariance_search
+from skmixed._numerics import covariance, covariance_search
 from skmixed._numerics.covariance import CovarianceCriterion
 from skmixed._numerics.covariance_search import minimize_covariance
 from skmixed._numerics.moments import GroupedMoments
@@ -165,6 +165,23 @@ def test_too_few_iterations_are_reported():
     optimum = minimum(criterion_of(*sleep_like(1.0), (0, 1)), max_iter=2)
     assert not optimum.converged
     assert optimum.Lambda.any()
+
+
+@pytest.mark.parametrize("merge", [False, True])
+def test_descents_side_by_side_end_where_they_end_alone(monkeypatch, merge):
+    criterion = simulate(7)
+    search = covariance_search._Search(criterion.problem.diagonal, 1e-8, 100)
+    starts = [ratio * np.eye(len(criterion.problem.C)) for ratio in covariance_search.STARTS]
+    together = search.descend_side_by_side(criterion, starts, merge=merge)
+    monkeypatch.setattr(covariance, "LARGE_SUMS", 1)
+    one_by_one = search.descend_side_by_side(criterion, starts, merge=merge)
+    assert len(together) == len(one_by_one) == len(starts)
+    for ends in (together, one_by_one):
+        for state in ends:
+            assert state.converged
+            assert state.value == pytest.approx(criterion.value(state.factor.Lambda), abs=1e-7)
+    found, expected = (sorted(state.value for state in ends) for ends in (together, one_by_one))
+    np.testing.assert_allclose(found, expected, atol=1e-7)
 
 
 def test_a_start_from_a_sample_of_groups_ends_at_the_same_place(monkeypatch):
