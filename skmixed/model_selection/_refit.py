@@ -165,11 +165,6 @@ class Refits:
         return position
 
     @cached_property
-    def _n_counted(self):
-        """Rows of positive weight."""
-        return self.total.n_rows.sum()
-
-    @cached_property
     def _optimum(self):
         """Criterion and optimum of all rows, if folds are likely to have theirs close by."""
         model, start = self.estimator, time.perf_counter()
@@ -190,8 +185,8 @@ class Refits:
         lowest changes if many rows are left out.
         """
         n_rows, n_effects = rest.n_rows.sum(), len(self.random) * len(rest.labels)
-        may_be_another = n_rows < ROWS_AN_EFFECT * n_effects or n_rows < MOST * self._n_counted
-        if len(self.random) == 1 or may_be_another or self._optimum is None:
+        few = n_rows < ROWS_AN_EFFECT * n_effects or n_rows < MOST * self.total.n_rows.sum()
+        if few or len(self.random) == 1 or self._optimum is None:
             return None
         criterion, optimum = self._optimum
         return criterion.problem.random_backmap @ optimum.Lambda
