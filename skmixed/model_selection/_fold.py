@@ -33,7 +33,7 @@ class Fold:
         Positions of all rows that do not train, the same array as `test` if they are the same
         rows; None if a row trains twice.
     train : ndarray or None
-        Positions of the training rows; None if these are all rows but `test`.
+        Positions of the training rows; None if these are all rows but `test`, in order.
     """
 
     test: np.ndarray
@@ -55,7 +55,8 @@ class Fold:
         if n_left_out == len(test) and is_left_out[test].all():
             is_left_out[test] = False
             if not is_left_out.any():
-                return cls(test, test, None)
+                in_order = np.all(train[1:] > train[:-1])
+                return cls(test, test, None if in_order else train)
             is_left_out[test] = True
         return cls(test, np.flatnonzero(is_left_out), train)
 

@@ -462,6 +462,13 @@ def test_y_explained_but_in_a_fold(rows):
         assert_same(MODELS[model], X, y, groups, cv=LeaveOneGroupOut())
 
 
+def test_rows_in_the_loop_keep_their_order(rows):
+    """Rounding decides where the search for a model that cannot be estimated ends."""
+    X, y, groups = (part[:9] for part in rows)
+    splitter = ShuffleSplit(8, test_size=0.3, random_state=0)
+    assert_same(MODELS["slope"], X, y, groups % 3, cv=splitter, atol=1e-12)
+
+
 def test_few_rows_and_flat_criteria():
     X, y, groups = simulate(36, 6)
     for model in (RandomSlopeRegressor(), RandomInterceptRegressor()):
