@@ -27,7 +27,6 @@ from skmixed._messages import (
     MISSING_IN_FIT,
     MISSING_IN_PREDICT,
     NAMED_INTERCEPT,
-    TOO_LARGE,
 )
 from skmixed._numerics.moments import GroupedMoments
 from skmixed._routing import without_groups
@@ -35,6 +34,7 @@ from skmixed._state import PacksTables
 from skmixed._threads import one_blas_thread
 from skmixed._validation import (
     check_enough_rows,
+    check_finite_moments,
     check_new_groups,
     check_real,
     check_weights,
@@ -284,8 +284,7 @@ class BaseGroupedRegressor(PacksTables, RegressorMixin, BaseEstimator):
         random = (0, *(1 + position for position in self._slopes))
         with one_blas_thread():
             moments = GroupedMoments.from_rows(*rows, random=random)
-        if not np.all(np.isfinite(moments.T)):
-            raise ValueError(TOO_LARGE)
+        check_finite_moments(moments)
         return moments
 
     def _check_groups(self, groups, n_rows):

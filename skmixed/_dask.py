@@ -123,7 +123,7 @@ def _check_ready(model, X, groups, method):
 
 def _snapshot(model, without=()):
     """Copy a fitted model, so that what is computed later is that of this fit."""
-    if "_unsolved" in vars(model):
+    if hasattr(model, "_solve"):
         model._solve()  # here, once, instead of in all partitions
     copy = clone(model)
     vars(copy).update({k: v for k, v in vars(model).items() if k not in without})

@@ -20,7 +20,7 @@ from skmixed._messages import warn_about_fit
 from skmixed._numerics.estimate import estimate, estimate_near
 from skmixed._numerics.problem import make_problem
 from skmixed._numerics.solution import solve
-from skmixed._streaming import StreamingMixin
+from skmixed._streaming import SOLVING, StreamingMixin
 from skmixed._summary import ModelSummary
 from skmixed._threads import one_blas_thread
 
@@ -64,7 +64,8 @@ class BaseMixedRegressor(
         self.tol = tol
 
     def __getstate__(self):
-        state = super().__getstate__()
+        with SOLVING:  # a copy of what is half solved would stay so
+            state = super().__getstate__()
         return {name: value for name, value in state.items() if name not in DERIVED}
 
     def predict(self, X, groups=None, *, return_std=False):

@@ -28,8 +28,6 @@ class GroupedMoments:
         (by group).
     column_names : tuple of str or None
         Names of the columns of X, the group column included.
-    dtypes : tuple of str or None
-        Their types in a DataFrame of pandas, for `slopes` that choose columns by type.
     n_columns : int
         Number of columns of X, likewise.
     group_by : str, int or None
@@ -38,6 +36,8 @@ class GroupedMoments:
         What the groups are called.
     slopes : tuple of str
         Columns that may get random slopes.
+    dtypes : tuple of str or None
+        Types of the columns of a DataFrame of pandas, for `slopes` that choose by type.
 
     See Also
     --------
@@ -61,11 +61,11 @@ class GroupedMoments:
 
     sums: Sums
     column_names: tuple | None
-    dtypes: tuple | None
     n_columns: int
     group_by: str | int | None
     group_name: str
     slopes: tuple
+    dtypes: tuple | None = None
 
     @classmethod
     def from_rows(cls, X, y, groups=None, *, slopes=(), group_by=None, sample_weight=None):
@@ -111,11 +111,11 @@ class GroupedMoments:
         return cls(
             sums=model._sum_up(rows),
             column_names=None if names is None else tuple(names.tolist()),
-            dtypes=tuple(map(str, X.dtypes)) if isinstance(X, pd.DataFrame) else None,
             n_columns=model.n_features_in_,
             group_by=group_by,
             group_name=model._group_name,
             slopes=tuple(model._terms[position] for position in model._slopes),
+            dtypes=tuple(map(_name, X.dtypes)) if isinstance(X, pd.DataFrame) else None,
         )
 
     def __add__(self, other):
@@ -167,3 +167,12 @@ class GroupedMoments:
         if self.dtypes is None:
             return empty
         return empty.astype(dict(zip(names, self.dtypes, strict=True)))
+
+
+def _name(dtype):
+    """Name a type so that pandas finds it again; "object" if it would not."""
+    try:
+        pd.api.types.pandas_dtype(str(dtype))
+    except (TypeError, NotImplementedError):
+        return "object"
+    return str(dtype)

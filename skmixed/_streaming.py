@@ -27,7 +27,8 @@ FROM_ROWS = ("n_features_in_", "feature_names_in_")
 SOLVED = ("_Lambda", "_fitted_as", "_n_rows", "_criterion", "_uncertainty")
 # Parameters that may change between batches: they decide nothing about the model.
 FREE_PARAMETERS = ("new_groups", "max_iter", "tol")
-# Threads that predict with the same model must wait for the one that solves it.
+# Threads that use the same model must wait for the one that solves it. There is one lock for
+# all models: one of each would have to be left out of their copies.
 SOLVING = RLock()
 
 
@@ -63,6 +64,9 @@ class StreamingMixin:
 
         Notes
         -----
+        If the model cannot be solved, as with too few rows so far, what asks for it raises a
+        `sklearn.exceptions.NotFittedError` that says why; further batches may come.
+
         After `fit`, the rows of `fit` count as the first batch, and rows given to
         `update_groups` as further ones.
 

@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import _check_sample_weight
 
+from skmixed._messages import TOO_LARGE
+
 LABELS_SHOWN = 10
 # What errors about text in an array of numbers say.
 SIGNS_OF_TEXT = ("convert", "promoted", "must be numeric", "float()")
@@ -183,8 +185,15 @@ def check_enough_rows(X, sample_weight, *, has_groups):
         _check_enough_weight(sample_weight.sum(), n_rows, n_columns)
 
 
+def check_finite_moments(moments):
+    """Refuse sums that are too large for float64."""
+    if not np.all(np.isfinite(moments.T)):
+        raise ValueError(TOO_LARGE)
+
+
 def check_enough_moments(moments):
-    """Refuse sums over too few rows for variance components."""
+    """Refuse sums of parts over too few rows for variance components, or too large ones."""
+    check_finite_moments(moments)
     n_rows, n_columns = int(moments.n_rows.sum()), len(moments.shift) - 2
     if len(moments.labels) and n_rows < n_columns + 2:
         raise ValueError(

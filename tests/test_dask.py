@@ -592,9 +592,11 @@ def test_predictions_are_those_of_the_fit_at_their_time(frame, distributed_rows)
 @pytest.mark.parametrize("name", MIXED)
 def test_predictions_and_scores_after_partial_fit(frame, distributed_rows, name, monkeypatch):
     whole, solved = fit_in_memory(MODELS[name], frame), []
-    solve = BaseMixedRegressor._solve
+    estimate = BaseMixedRegressor._estimate
     monkeypatch.setattr(
-        BaseMixedRegressor, "_solve", lambda model: solved.append(model) or solve(model)
+        BaseMixedRegressor,
+        "_estimate",
+        lambda model, moments: solved.append(model) or estimate(model, moments),
     )
     X, y, groups = (distributed_rows[part] for part in (FEATURES, "math", "school"))
     known = {"groups": frame["school"]}

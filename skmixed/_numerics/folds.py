@@ -36,7 +36,7 @@ def rest_of(total: GroupedMoments, fold: GroupedMoments) -> GroupedMoments | Non
     total : GroupedMoments
         Cross-products of all rows.
     fold : GroupedMoments
-        Those of some of the rows, around the same shift.
+        Those of some of the rows.
 
     Returns
     -------
@@ -91,7 +91,7 @@ def sums_of_squares(
     errors = float(w @ moments.T @ w - 2 * np.sum(w @ of_groups) + squares)
     total = float(moments.T[-1, -1] - moments.T[0, -1] ** 2 / max(moments.n, 1.0))
     least = SUM_LEFT * (np.abs(w) @ np.abs(moments.T) @ np.abs(w) + squares)
-    if moments.n < 2 or errors < least or total < SUM_LEFT * moments.T[-1, -1]:
+    if moments.n < 2 or errors < least or total <= SUM_LEFT * moments.T[-1, -1]:
         return None
     return errors, total
 

@@ -18,9 +18,8 @@ PILOT_ROWS = 2**10
 # With fewer rows of a group in a chunk, on average, it does not pay to add these up first.
 ROWS_OF_GROUP = 4
 # A shift is moved if more than this share of a column's squares around it is due to its
-# distance from the mean, unless that is no more than this share of the shift.
+# distance from the mean.
 FAR_OFF = 0.5
-ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -193,7 +192,6 @@ class GroupedMoments:
         mean = self.T[0] / self.n if self.n > 0 else np.zeros_like(self.shift)
         off = mean**2 > FAR_OFF * np.diag(self.T) / max(self.n, 1.0)
         off[0] = False
-        off &= np.abs(mean) > ROUNDING * np.abs(self.shift)  # else a constant column
         return self.around(self.shift + np.where(off, mean, 0.0)) if off.any() else self
 
     def _aligned(self, other: GroupedMoments, verb: str) -> GroupedMoments:

@@ -12,13 +12,13 @@ from sklearn.base import clone
 from sklearn.utils.extmath import safe_sparse_dot
 
 from skmixed._base import INTERCEPT, BaseGroupedRegressor
-from skmixed._messages import TOO_LARGE, warn_about_fit
+from skmixed._messages import warn_about_fit
 from skmixed._mixed import BaseMixedRegressor
 from skmixed._numerics.folds import cross_products_by_group, rest_of, sums_of_squares
 from skmixed._numerics.moments import GroupedMoments, pilot_mean
 from skmixed._numerics.one_group_less import Refits as OneGroupLess
 from skmixed._numerics.one_group_less import refit_without_each
-from skmixed._validation import check_enough_rows
+from skmixed._validation import check_enough_rows, check_finite_moments
 
 # With fewer groups than this, a fold may move the estimates to another minimum.
 MANY_GROUPS = 100
@@ -78,8 +78,7 @@ class Refits:
         else:
             self.parts = [self.sum_up(self.take(part)) for part in parts]
             self.total = sum(self.parts[1:], start=self.parts[0])
-        if not np.all(np.isfinite(self.total.T)):
-            raise ValueError(TOO_LARGE)
+        check_finite_moments(self.total)
         self.seconds = time.perf_counter() - start
 
     def take(self, rows):

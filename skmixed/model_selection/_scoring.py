@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -104,7 +104,7 @@ class Metrics:
 
     def __call__(self, y_true, y_pred, index):
         """Score predictions of the rows at `index`: a number, or a dictionary of numbers."""
-        if self.are_of_sums and len(y_true) > 1:
+        if self.are_of_sums:
             error, deviation = y_true - y_pred, y_true - np.mean(y_true, dtype=np.float64)
             total = deviation @ deviation
             if total > 0:  # many times as fast on small folds as the metrics with their checks
@@ -119,7 +119,10 @@ class Metrics:
     def are_of_sums(self):
         """Whether sums of squares tell all scores."""
         return not any(self.params.values()) and all(
-            metric.function in OF_SUMS and not metric.kwargs for metric in self.metrics.values()
+            isinstance(metric.function, Hashable)
+            and metric.function in OF_SUMS
+            and not metric.kwargs
+            for metric in self.metrics.values()
         )
 
     def of_sums(self, errors, total, n_rows):

@@ -33,7 +33,8 @@ FITTED_FROM_MOMENTS = (
     FixedEffectsRegressor,
     PooledRegressor,
 )
-# Splitters that say which rows to test, and whose training rows are all others.
+# Splitters that say which rows to test, and whose training rows are all others. Those of
+# scikit-learn look at the number of folds before that.
 TRAIN_ON_THE_REST = (KFold, GroupKFold, WithinGroupKFold)
 
 
@@ -123,8 +124,8 @@ def cross_validate(
     random effects as rows a criterion has several minima, and rounding may decide which of
     them a search finds, here and in the loop.
 
-    R2 and mean squared errors of folds that share out all rows follow from the sums that are
-    taken for the fits; other scores look at the rows again.
+    R2 and mean squared errors of up to 20 folds that share out all rows, without weights,
+    follow from the sums that are taken for the fits; other scores look at the rows again.
 
     For n rows and p columns the folds of a partition cost O(n p^2) together, and each fold its
     search, which does not depend on n.
@@ -202,11 +203,16 @@ def _split(cv, X, y, params, *, whole):
         _, codes, sizes = np.unique(groups, return_inverse=True, return_counts=True)
         for test in np.split(np.argsort(codes, kind="stable"), np.cumsum(sizes)[:-1]):
             yield None, test
-    elif not whole and type(cv) in TRAIN_ON_THE_REST and cv.n_splits <= _num_samples(X):
+    elif not whole and type(cv) in TRAIN_ON_THE_REST and not _has_too_many_folds(cv, X):
         for test in cv._iter_test_indices(*indexable(X, y, params.get("groups"))):
-            yield None, np.sort(test)
+            yield None, np.sort(test)  # gathered faster in order
     else:
         yield from splits
+
+
+def _has_too_many_folds(cv, X):
+    """Whether one of scikit-learn's splitters refuses to split so few rows."""
+    return type(cv) is not WithinGroupKFold and cv.n_splits > _num_samples(X)
 
 
 def _route(estimator, cv, scorer, metadata):

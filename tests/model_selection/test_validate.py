@@ -2,6 +2,7 @@
 
 import time
 import warnings
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -10,13 +11,14 @@ import scipy.sparse as sp
 import sklearn
 from sklearn.base import clone
 from sklearn.linear_model import LinearRegression
-from sklearn.metrics import make_scorer, mean_absolute_error, r2_score
+from sklearn.metrics import make_scorer, mean_absolute_error, mean_squared_error, r2_score
 from sklearn.model_selection import (
     GroupKFold,
     GroupShuffleSplit,
     KFold,
     LeaveOneGroupOut,
     LeaveOneOut,
+    PredefinedSplit,
     RepeatedKFold,
     ShuffleSplit,
     TimeSeriesSplit,
@@ -297,6 +299,78 @@ def test_scores_that_are_sums_of_squares(rows, model, splitter, monkeypatch):
     )
     new_groups_fail = model == "new groups" and splitter == "groups"
     assert bool(predicted) == (splitter == "repeated" or new_groups_fail)
+
+
+@pytest.mark.parametrize("function", [r2_score, mean_squared_error])
+def test_scores_with_weights_or_arguments_are_no_plain_sums(rows, function):
+    X, y, groups = rows
+    weight = np.random.default_rng(0).uniform(0.1, 2.0, len(y))
+    with sklearn.config_context(enable_metadata_routing=True):
+        model = RandomInterceptRegressor().set_fit_request(sample_weight=False)
+        scorer = group_scorer(function).set_score_request(sample_weight=True)
+    params = {"sample_weight": weight}
+    ours, _ = assert_same(
+        model, X, y, groups, params=params, scoring=scorer, cv=SPLITTERS["kfold"], atol=1e-12
+    )
+    plain = cross_validate(
+        model, X, y, groups=groups, scoring=group_scorer(function), cv=SPLITTERS["kfold"]
+    )
+    assert np.all(np.abs(ours["test_score"] - plain["test_score"]) > 1e-6)
+
+
+@pytest.mark.parametrize("splitter", ["kfold", "one group"])
+def test_scores_of_a_constant_y_or_a_single_row(rows, splitter):
+    """What r2_score says there depends on its arguments, and is said with a warning."""
+    X, y, groups = rows
+    groups = np.where(np.arange(len(y)) == 7, 99, groups)
+    y = np.where(groups == 3, 1.0, y)
+    constant = PredefinedSplit(np.where(groups == 3, 0, np.where(groups < 9, 1, 2)))
+    cv = constant if splitter == "kfold" else SPLITTERS[splitter]
+    scoring = {
+        "r2": group_scorer("r2"),
+        "not finite": group_scorer(make_scorer(r2_score, force_finite=False)),
+    }
+    for one in (scoring["r2"], scoring):
+        assert_same(RandomInterceptRegressor(), X, y, groups, cv=cv, scoring=one)
+
+
+@dataclass
+class Unhashable:
+    """A metric that cannot be looked up in a dictionary."""
+
+    power: int = 2
+
+    def __call__(self, y_true, y_pred):
+        return np.mean(np.abs(y_true - y_pred) ** self.power)
+
+
+def test_any_callable_is_a_metric(rows, folds_in_the_loop):
+    X, y, groups = rows
+    scoring = group_scorer(Unhashable())
+    assert_same(MODELS["intercept"], X, y, groups, cv=SPLITTERS["kfold"], scoring=scoring)
+    assert not folds_in_the_loop
+
+
+@pytest.mark.parametrize(
+    ("splitter", "n_rows"),
+    [(KFold(5), 4), (GroupKFold(5), 4), (GroupKFold(5), 12), (WithinGroupKFold(5), 4)],
+)
+def test_too_many_folds_are_refused_as_in_the_loop(rows, splitter, n_rows):
+    X, y, groups = (part[:n_rows] for part in rows)
+    groups = groups % 3
+    with pytest.raises(ValueError, match="splits") as expected:
+        list(splitter.split(X, y, None if type(splitter) is KFold else groups))
+    with pytest.raises(ValueError, match="splits") as found:
+        cross_validate(RandomInterceptRegressor(), X, y, groups=groups, cv=splitter)
+    assert str(found.value) == str(expected.value)
+
+
+def test_a_number_of_folds_that_is_none(rows):
+    X, y, groups = rows
+    with pytest.raises(ValueError, match=r"n_splits must be an integer.*but got '3'"):
+        cross_validate(
+            RandomInterceptRegressor(), X, y, groups=groups, cv=WithinGroupKFold("3")
+        )
 
 
 @pytest.mark.parametrize("routing", [False, True])

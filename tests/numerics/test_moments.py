@@ -221,3 +221,21 @@ def test_sums_over_large_groups_keep_their_digits(monkeypatch):
     moments = GroupedMoments.from_rows(X, X[:, 0], codes, np.arange(2))
     sums = np.array([0.7, 0.1]) - moments.shift[1]
     np.testing.assert_allclose(moments.C[0, 1], 500_000 * sums, rtol=5e-13)
+
+
+def test_the_shift_follows_the_rows():
+    rng = np.random.default_rng(0)
+    X = np.column_stack([rng.normal(size=(50, 1)), np.full((50, 2), [0.1, 1e8])])
+    X[0, 0] = 1e6
+    parts = [
+        GroupedMoments.from_rows(X[i : i + 1], X[i : i + 1, 0], None, np.array([]))
+        for i in range(50)
+    ]
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+    assert abs(total.shift[1]) < 2e5
+    np.testing.assert_array_equal(total.shift[2:4], [0.1, 1e8])
+    shift = parts[1].shift
+    expected = GroupedMoments.from_rows(X, X[:, 0], None, np.array([]), shift=shift)
+    np.testing.assert_allclose(total.around(shift).T, expected.T, rtol=1e-9)
