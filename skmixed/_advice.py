@@ -132,20 +132,19 @@ def _slopes(comparison):
     yield from comparison.remarks[1:]
 
 
+def _precision_of_variance(d):
+    n_groups, verdict = len(d.group_sizes), "enough"
+    if n_groups < FEW_GROUPS:
+        verdict = "too few" if n_groups < TOO_FEW_GROUPS else "few"
+    return (
+        f"The variance between {n_groups} groups is known to about "
+        f"+-{_error_of_variance(d):.0%} at best: {verdict} groups for it."
+    )
+
+
 def _random_effects(d):
     sizes, model = d.group_sizes, d.variance_components.iloc[-1]
-    error = _error_of_variance(d)
-    verdict = (
-        "too few"
-        if len(sizes) < TOO_FEW_GROUPS
-        else "few"
-        if len(sizes) < FEW_GROUPS
-        else "enough"
-    )
-    yield (
-        f"The variance between {len(sizes)} groups is known to about +-{error:.0%} at best: "
-        f"{verdict} groups for it."
-    )
+    yield _precision_of_variance(d)
     if model["between"] > 0:
         half, median = model["residual"] / model["between"], sizes.median()
         small = int(np.count_nonzero(sizes < half))

@@ -8,6 +8,7 @@ Data flow one way: rows -> moments -> problem -> optimum -> solution.
 `criterion`          REML and ML, profiled to the relative covariance of the random effects
 `ratio`              the criterion for one random column; `ratio_search`, its minimum
 `covariance`         the criterion for several; `covariance_search`, its minimum
+`descent`            Newton's method towards that, from several starts together
 `small_matrices`     linear algebra on many small matrices at once
 `quadratic`          the quadratic model of a criterion behind each Newton step
 `estimate`           the choice between the two
@@ -26,5 +27,8 @@ Data flow one way: rows -> moments -> problem -> optimum -> solution.
 `explained_variance` the variance of y, split for the marginal and the conditional R2
 `conditional_aic`    the conditional AIC and its effective degrees of freedom
 `bootstrap`          the moments of y drawn from the fitted model, and refitted
+`folds`              what is left of the moments without some rows, and scores of these
+`one_group_less`     refits without each group in turn
+`leave_out`          predictions of rows and groups left out, variances held fixed
 ===================  ====================================================================
 """

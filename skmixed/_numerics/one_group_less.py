@@ -10,7 +10,8 @@ from numpy.polynomial.chebyshev import chebpts1, chebvander
 from numpy.typing import NDArray
 
 from skmixed._numerics.covariance import CovarianceCriterion
-from skmixed._numerics.covariance_search import NEGLIGIBLE, descend_close_by, first_steps
+from skmixed._numerics.covariance_search import NEGLIGIBLE
+from skmixed._numerics.descent import descend_close_by, first_steps
 from skmixed._numerics.estimate import NEAR
 from skmixed._numerics.folds import SQUARES_LEFT
 from skmixed._numerics.moments import Array

@@ -173,13 +173,10 @@ def make_problem(
         moments, scale, varies, fit_intercept=fit_intercept, fixed_slopes=fixed_slopes
     )
     used = np.append(np.flatnonzero(kept), len(scale) - 1)
-    Z, random_backmap = _random_columns(
+    Z, random_backmap, random_kept = _random_columns(
         moments, scale, random_intercept=random_intercept, diagonal=diagonal
     )
-    random = list(moments.random)
-    R = Z @ moments.T[np.ix_(random, random)] @ Z.T
-    random_kept = _distinct(R / moments.n, diagonal=diagonal)
-    coordinates = Coordinates(moments.shift, used, scale[used], Z[random_kept])
+    coordinates = Coordinates(moments.shift, used, scale[used], Z)
     C, G = coordinates.of_groups(moments)
     first = 0 if fit_intercept else 1
     origin, backmap = way_back(moments.shift, scale, first)
@@ -200,10 +197,10 @@ def make_problem(
         backmap=backmap[:, kept[first:]],
         kept=kept[first:],
         dependent=dependent[first:],
-        random_backmap=random_backmap[:, random_kept],
+        random_backmap=random_backmap,
         random_kept=random_kept,
         columns=relocated[used] / scale[used, None],
-        random_columns=Z[random_kept] @ relocated[list(moments.random)],
+        random_columns=Z @ relocated[list(moments.random)],
     )
 
 
@@ -294,8 +291,24 @@ def independent(R: Array) -> NDArray[np.bool_]:
 
 def _random_columns(
     moments: GroupedMoments, scale: Array, *, random_intercept: bool, diagonal: bool
+) -> tuple[Array, Array, NDArray[np.bool_]]:
+    """How to make scaled random columns from those of the moments, the way back, and which.
+
+    Columns that cannot be told from those before them are left out.
+    """
+    Z, backmap = _all_random_columns(
+        moments, scale, random_intercept=random_intercept, diagonal=diagonal
+    )
+    random = list(moments.random)
+    R = Z @ moments.T[np.ix_(random, random)] @ Z.T
+    kept = _distinct(R / moments.n, diagonal=diagonal)
+    return Z[kept], backmap[:, kept], kept
+
+
+def _all_random_columns(
+    moments: GroupedMoments, scale: Array, *, random_intercept: bool, diagonal: bool
 ) -> tuple[Array, Array]:
-    """How to make scaled random columns from those of the moments, and the way back.
+    """How to make scaled random columns, the dependent ones included, and the way back.
 
     The moments hold (1, z - s). With a full covariance that includes the intercept any basis
     gives the same model, so these columns are divided by their scale and used as they are.

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from skmixed._numerics.covariance_coordinates import CovarianceCoordinates, Expansion
-from skmixed._numerics.covariance_search import LARGEST_SD_RATIO
+from skmixed._numerics.descent import LARGEST_SD_RATIO
 from skmixed._numerics.moments import Array
 from skmixed._numerics.quadratic import QuadraticModel
 

@@ -145,22 +145,24 @@ def cross_validate(
     np.float64(37.8)
     """
     metadata = {**(params or {}), **({} if groups is None else {"groups": groups})}
-    if type(estimator) not in FITTED_FROM_MOMENTS:
-        return _leave_to_sklearn(
-            estimator,
-            X,
-            y,
-            metadata,
-            scoring=scoring,
-            cv=cv,
-            n_jobs=n_jobs,
-            verbose=verbose,
-            pre_dispatch=pre_dispatch,
-            return_train_score=return_train_score,
-            return_estimator=return_estimator,
-            return_indices=return_indices,
-            error_score=error_score,
-        )
+    wanted = {
+        "scoring": scoring,
+        "cv": cv,
+        "return_train_score": return_train_score,
+        "return_estimator": return_estimator,
+        "return_indices": return_indices,
+        "error_score": error_score,
+    }
+    if type(estimator) in FITTED_FROM_MOMENTS:
+        return _fit_from_moments(estimator, X, y, metadata, **wanted)
+    of_the_loop = {"n_jobs": n_jobs, "verbose": verbose, "pre_dispatch": pre_dispatch}
+    return _leave_to_sklearn(estimator, X, y, metadata, **wanted, **of_the_loop)
+
+
+def _fit_from_moments(
+    estimator, X, y, metadata, *, scoring, cv, return_indices, error_score, **returned
+):
+    """Run the cross-validation of one of this package's estimators."""
     X, y = indexable(X, y)
     cv = check_cv(cv, y, classifier=is_classifier(estimator))
     scorer = check_scoring(estimator, scoring=scoring, raise_exc=error_score == "raise")
@@ -178,9 +180,8 @@ def cross_validate(
         fit_params,
         score_params,
         metrics=Metrics.from_scorer(scorer, score_params, fit_params.get("groups")),
-        return_train_score=return_train_score,
-        return_estimator=return_estimator,
         error_score=error_score,
+        **returned,
     )
     results = evaluation.of_all(folds)
     _warn_or_raise_about_fit_failures(results, error_score)

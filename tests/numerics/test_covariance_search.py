@@ -6,6 +6,7 @@ import pytest
 from skmixed._numerics import covariance, covariance_search
 from skmixed._numerics.covariance import CovarianceCriterion
 from skmixed._numerics.covariance_search import minimize_covariance
+from skmixed._numerics.descent import Search
 from skmixed._numerics.moments import GroupedMoments
 from skmixed._numerics.problem import make_problem
 
@@ -44,7 +45,7 @@ def assert_as_good_as_restarts(seed):
     assert optimum.converged
     rng = np.random.default_rng(seed)
     q = len(criterion.problem.C)
-    search = covariance_search._Search(criterion.problem.diagonal, 1e-8, 100)
+    search = Search(criterion.problem.diagonal, 1e-8, 100)
     pattern = np.eye(q) if criterion.problem.diagonal else np.tri(q)
     starts = (
         pattern * rng.normal(size=(q, q)) * rng.choice([0.1, 0.5, 2, 10]) for _ in range(20)
@@ -76,7 +77,7 @@ def test_several_minima_with_many_groups_and_heavy_tails(seed):
     y = b[:, 0] + (np.log(X) / 1.5 * b[:, 1:]).sum(1)
     y = y + np.exp(1.5 * rng.normal(size=len(groups)))
     criterion = criterion_of(X, y, groups, (0, 1, 2))
-    search = covariance_search._Search(False, 1e-8, 100)
+    search = Search(False, 1e-8, 100)
     ratios = (1.0, 0.003, 0.05, 0.3, 5.0, 30.0, 1000.0)
     ends = [search.descend(criterion, ratio * np.eye(3)).factor.Lambda for ratio in ratios]
     best = min(criterion.value(Lambda) for Lambda in ends)
@@ -136,7 +137,7 @@ def test_a_saddle_is_left():
     """Without slope variance the gradient in Lambda vanishes there, though S says to move."""
     X, y, groups = sleep_like(1.0)
     criterion = criterion_of(X, y, groups, (0, 1))
-    search = covariance_search._Search(False, 1e-8, 100)
+    search = Search(False, 1e-8, 100)
     stuck = search.descend(
         criterion_of(X, y, groups, (0, 1), diagonal=True), np.diag([1.0, 0.0])
     )
@@ -170,7 +171,7 @@ def test_too_few_iterations_are_reported():
 @pytest.mark.parametrize("merge", [False, True])
 def test_descents_side_by_side_end_where_they_end_alone(monkeypatch, merge):
     criterion = simulate(7)
-    search = covariance_search._Search(criterion.problem.diagonal, 1e-8, 100)
+    search = Search(criterion.problem.diagonal, 1e-8, 100)
     starts = [ratio * np.eye(len(criterion.problem.C)) for ratio in covariance_search.STARTS]
     together = search.descend_side_by_side(criterion, starts, merge=merge)
     monkeypatch.setattr(covariance, "LARGE_SUMS", 1)

@@ -5,7 +5,7 @@ import pytest
 
 from skmixed._numerics import one_group_less as module
 from skmixed._numerics.covariance import CovarianceCriterion
-from skmixed._numerics.covariance_search import first_steps
+from skmixed._numerics.descent import first_steps
 from skmixed._numerics.estimate import estimate
 from skmixed._numerics.folds import cross_products_by_group
 from skmixed._numerics.moments import GroupedMoments

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from profile_oracle import DenseModel
 from reference_cases import INTERCEPT, load_cases
 from scipy.stats import chi2
+from two_minima import rows_of_two_minima
 
 from skmixed._numerics.covariance import CovarianceCriterion
 from skmixed._numerics.covariance_coordinates import CovarianceCoordinates
@@ -156,14 +157,7 @@ def test_one_ratio_misses_nothing_on_the_whole_line(seed):
 
 def test_two_parts_of_the_region():
     """The deviance has two minima, 0.69 apart and with a summit of 0.7 between them."""
-    rng = np.random.default_rng(4317)
-    n_groups, n = rng.integers(3, 40), rng.integers(30, 300)
-    share = 1 / np.arange(1, n_groups + 1) ** rng.uniform(0, 2)
-    groups = rng.choice(n_groups, n, p=share / share.sum())
-    k = rng.integers(0, 4)
-    X = rng.normal(size=(n, k))
-    X[:, 0] = rng.normal(size=n_groups)[groups] + rng.normal(size=n) * rng.uniform(0, 0.3)
-    y = rng.normal(size=n_groups)[groups] * rng.uniform(0, 0.4) + rng.normal(size=n)
+    X, y, groups = rows_of_two_minima()
     problem = problem_of(X, y, groups)
     for level in (0.55, 0.58, 0.594, 0.6):
         assert_extreme_on_the_line(problem, profile_limits(problem, level=level), level=level)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from dense_oracle import dense_solution
+from two_minima import rows_of_two_minima
 
 from skmixed._numerics.moments import GroupedMoments
 from skmixed._numerics.problem import make_problem
@@ -116,14 +117,7 @@ def test_the_minimum_is_global(seed):
 
 def test_of_two_minima_the_lower_is_taken():
     """Zero is a local minimum here, and lies 0.69 above the other one."""
-    rng = np.random.default_rng(4317)
-    n_groups, n = rng.integers(3, 40), rng.integers(30, 300)
-    share = 1 / np.arange(1, n_groups + 1) ** rng.uniform(0, 2)
-    groups = rng.choice(n_groups, n, p=share / share.sum())
-    k = rng.integers(0, 4)
-    X = rng.normal(size=(n, k))
-    X[:, 0] = rng.normal(size=n_groups)[groups] + rng.normal(size=n) * rng.uniform(0, 0.3)
-    y = rng.normal(size=n_groups)[groups] * rng.uniform(0, 0.4) + rng.normal(size=n)
+    X, y, groups = rows_of_two_minima()
     criterion = criterion_of(X, y, groups, reml=False)
     optimum = minimum(criterion)
     at = criterion(np.array([0.0, ratio(optimum)]))
