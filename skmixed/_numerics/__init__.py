@@ -21,6 +21,7 @@ Data flow one way: rows -> moments -> problem -> optimum -> solution.
 `inference`          degrees of freedom of the fixed effects
 `prediction`         variances of predictions and random effects
 `pooling`            group effects without the other groups
+`levels`             where columns vary; `within_between`, what of them does
 `variance_parts`     the variance of y, split by level: between and within groups
 `group_lines`        groups with lines of their own: the limit of the mixed model
 `fixed_effects`      least squares, with those lines or pooled
