@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.stats import chi2
 from sklearn.pipeline import make_pipeline
@@ -145,6 +145,7 @@ def test_an_offset_changes_nothing():
 
 
 @settings(deadline=None, max_examples=60)
+@example(51, 3, 3, 51)  # what is left of a dependent column is rounding, several times over
 @given(st.integers(2, 60), st.integers(0, 3), st.integers(1, 12), st.integers(0, 2**32 - 1))
 def test_every_sentence_has_a_number(n_rows, n_features, n_groups, seed):
     rng = np.random.default_rng(seed)

@@ -14,6 +14,8 @@ from skmixed._numerics.small_matrices import multiply
 # A column is dropped if less than this share of its variance is left when the columns before
 # it are known. Cross-products in float64 carry a share of about 1e-15.
 RANK_TOLERANCE = 1e-12
+# Error of an entry of the scaled cross-products.
+ROUNDING = 1e-15
 
 
 @dataclass(frozen=True)
@@ -276,16 +278,23 @@ def _fixed_columns(
 
 
 def independent(R: Array) -> NDArray[np.bool_]:
-    """Which columns, by their scaled Gram matrix, do not follow from those before them."""
-    L, info = lapack.dpotrf(R, lower=1)
-    if info == 0 and np.all(np.diag(L) ** 2 > RANK_TOLERANCE):
-        return np.ones(len(R), dtype=np.bool_)
-    R = R.copy()
+    """Which columns, by their scaled Gram matrix, do not follow from those before them.
+
+    What is left of column i when those before it are known is v'R v, v = (-beta, 1). That has
+    to be more than rounding, which R carries, makes of it: the more, the larger beta is.
+    """
+    L, info = lapack.dpotrf(R, lower=1, clean=1)
+    if info == 0 and len(R):
+        left, inverse = np.diag(L) ** 2, lapack.dtrtri(L, lower=1)[0]
+        noise = ROUNDING * left * np.sum(inverse**2, axis=1)
+        if np.all(left > np.maximum(RANK_TOLERANCE, noise)):
+            return np.ones(len(R), dtype=np.bool_)
     independent = np.zeros(len(R), dtype=np.bool_)
     for i in range(len(R)):
-        independent[i] = R[i, i] > RANK_TOLERANCE
-        if independent[i]:
-            R[i:, i:] -= np.outer(R[i:, i], R[i, i:] / R[i, i])
+        before = np.flatnonzero(independent)
+        beta = np.linalg.solve(R[np.ix_(before, before)], R[before, i])
+        noise = ROUNDING * (1 + beta @ beta)
+        independent[i] = R[i, i] - R[i, before] @ beta > max(RANK_TOLERANCE, noise)
     return independent
 
 

@@ -1,0 +1,7 @@
+"""Settings of all tests."""
+
+from hypothesis import settings
+
+# The same examples at every run, so that a failure is due to the change at hand.
+settings.register_profile("same at every run", derandomize=True)
+settings.load_profile("same at every run")
