@@ -1,10 +1,10 @@
 """Linear mixed (multilevel) models as scikit-learn estimators."""
 
-from skmixed._describe import describe_groups
-from skmixed._fixed_effects import FixedEffectsRegressor, PooledRegressor
-from skmixed._moments import GroupedMoments
-from skmixed._random_intercept import RandomInterceptRegressor
-from skmixed._random_slope import RandomSlopeRegressor
+from skmixed._describe.describe_groups import describe_groups
+from skmixed._estimators.least_squares import FixedEffectsRegressor, PooledRegressor
+from skmixed._estimators.random_intercept import RandomInterceptRegressor
+from skmixed._estimators.random_slope import RandomSlopeRegressor
+from skmixed._rows.moments import GroupedMoments
 from skmixed.model_selection._compare_pooling import compare_pooling
 
 __all__ = [

@@ -9,13 +9,10 @@ import pandas as pd
 from scipy.stats import chi2
 from sklearn.utils.validation import check_is_fitted
 
-from skmixed._compare_slopes import SlopeComparison, compare_slopes
+from skmixed._describe.compare_slopes import SlopeComparison, compare_slopes
+from skmixed._numerics.linalg.digits import LOG_LIKELIHOOD_ERROR, SAME_SUMS
 
 __all__ = ["LikelihoodRatioTest", "SlopeComparison", "compare_slopes", "likelihood_ratio_test"]
-
-# Differences that are rounding: of log-likelihoods, and of sums over the same rows.
-ROUNDING = 1e-5
-SAME = 1e-9
 
 
 @dataclass(frozen=True)
@@ -113,7 +110,7 @@ def likelihood_ratio_test(small, large):
     _check_same_rows(small, large)
     _check_nested(small, large)
     statistic = 2 * (large.log_likelihood_ - small.log_likelihood_)
-    rounding = ROUNDING * (1 + abs(small.log_likelihood_))
+    rounding = LOG_LIKELIHOOD_ERROR * (1 + abs(small.log_likelihood_))
     if not np.isfinite(statistic) or statistic < -rounding:
         raise ValueError(
             "The log-likelihood of `large` must be at least that of `small`, but got "
@@ -138,7 +135,7 @@ def _n_parameters(model):
 
 def _check_same_rows(small, large):
     """Compare what is known of y, and the groups: the rows themselves are not kept."""
-    same_y = np.allclose(_sums_of_y(small), _sums_of_y(large), rtol=SAME, atol=0)
+    same_y = np.allclose(_sums_of_y(small), _sums_of_y(large), rtol=SAME_SUMS, atol=0)
     if not same_y or not (_n_groups(small) == 0 or _same_groups(small, large)):
         raise ValueError(
             "Both models must be fitted to the same rows, weights and groups, but got "
@@ -163,7 +160,7 @@ def _sums_of_y(model):
 def _same_groups(small, large):
     sums = [model._moments for model in (small, large)]
     same_labels = np.array_equal(sums[0].labels, sums[1].labels)
-    return same_labels and np.allclose(sums[0].sizes, sums[1].sizes, rtol=SAME, atol=0)
+    return same_labels and np.allclose(sums[0].sizes, sums[1].sizes, rtol=SAME_SUMS, atol=0)
 
 
 def _check_nested(small, large):

@@ -6,8 +6,8 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.metrics import get_scorer, make_scorer
 from sklearn.utils.metadata_routing import UNUSED
 
-from skmixed._base import BaseGroupedRegressor
-from skmixed._routing import predicting_model, requested
+from skmixed._estimators.grouped import BaseGroupedRegressor
+from skmixed._rows.routing import predicting_model, requested
 
 __all__ = ["group_scorer"]
 

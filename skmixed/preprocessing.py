@@ -18,19 +18,10 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from skmixed._columns import as_table, find_feature_columns, find_group_column
-from skmixed._messages import (
-    GIVEN_TWICE,
-    MISSING_IN_TRANSFORM,
-    NAMED_TWICE,
-    NO_GROUPS_TO_SPLIT_BY,
-    ONLY_IN_TRANSFORM,
-    SPARSE_TO_SPLIT,
-)
-from skmixed._numerics.within_between import group_means, which_vary
-from skmixed._routing import without_groups
-from skmixed._state import PacksTables
-from skmixed._validation import (
+from skmixed._estimators.storage import PacksTables
+from skmixed._numerics.moments.within_between import group_means, which_vary
+from skmixed._rows.columns import as_table, find_feature_columns, find_group_column
+from skmixed._rows.labels import (
     check_new_groups,
     check_none_missing,
     check_weights,
@@ -39,6 +30,15 @@ from skmixed._validation import (
     match_groups,
     number_new_groups,
 )
+from skmixed._rows.messages import (
+    GIVEN_TWICE,
+    MISSING_IN_TRANSFORM,
+    NAMED_TWICE,
+    NO_GROUPS_TO_SPLIT_BY,
+    ONLY_IN_TRANSFORM,
+    SPARSE_TO_SPLIT,
+)
+from skmixed._rows.routing import without_groups
 from skmixed.exceptions import MissingGroupsWarning
 
 __all__ = ["WithinBetween"]

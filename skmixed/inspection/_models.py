@@ -5,8 +5,8 @@ from __future__ import annotations
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from skmixed._mixed import BaseMixedRegressor
-from skmixed._routing import predicting_model
+from skmixed._estimators.mixed import BaseMixedRegressor
+from skmixed._rows.routing import predicting_model
 
 
 def mixed_model(estimator, name, X=None):

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
-from skmixed._numerics.pooling import own_effects
+from skmixed._numerics.inference.pooling import own_effects
 from skmixed.inspection._models import choose_terms, mixed_model
 from skmixed.inspection._style import BLUE, INK, LIGHT_BLUE, MAX_LABELS, make_axes
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
-from skmixed._numerics.variance_parts import (
+from skmixed._numerics.inference.variance_parts import (
     explained_variances,
     null_variances,
     random_variances,

@@ -11,12 +11,12 @@ from sklearn.utils import check_random_state, indexable
 from sklearn.utils._param_validation import Interval, validate_params
 from sklearn.utils.validation import _num_samples, column_or_1d
 
-from skmixed._columns import as_table, find_feature_columns, split_group_column
-from skmixed._fixed_effects import FixedEffectsRegressor, PooledRegressor
-from skmixed._messages import GIVEN_TWICE
-from skmixed._random_intercept import RandomInterceptRegressor
-from skmixed._random_slope import RandomSlopeRegressor
-from skmixed._validation import encode_groups
+from skmixed._estimators.least_squares import FixedEffectsRegressor, PooledRegressor
+from skmixed._estimators.random_intercept import RandomInterceptRegressor
+from skmixed._estimators.random_slope import RandomSlopeRegressor
+from skmixed._rows.columns import as_table, find_feature_columns, split_group_column
+from skmixed._rows.labels import encode_groups
+from skmixed._rows.messages import GIVEN_TWICE
 from skmixed.model_selection._pooling_comparison import PoolingComparison
 from skmixed.model_selection._pooling_folds import predict_all, split_rows, without_numbers
 from skmixed.model_selection._pooling_names import (

@@ -13,7 +13,7 @@ from sklearn.model_selection._validation import _fit_and_score, _score
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _check_method_params, _num_samples
 
-from skmixed._threads import one_blas_thread
+from skmixed._rows.threads import one_blas_thread
 from skmixed.model_selection._refit import Refits
 from skmixed.model_selection._scoring import Metrics
 

@@ -9,7 +9,7 @@ from textwrap import shorten
 import numpy as np
 import pandas as pd
 
-from skmixed._summary import Printed
+from skmixed._reports.summary import Printed
 from skmixed.model_selection._pooling_findings import decimals_for, find
 from skmixed.model_selection._pooling_names import KNOWN, REGIMES
 from skmixed.model_selection._pooling_scores import MEASURES, paired_difference

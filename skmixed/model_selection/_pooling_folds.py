@@ -17,8 +17,8 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.parallel import Parallel, delayed
 from tqdm.auto import tqdm
 
-from skmixed._intervals import DELAY
-from skmixed._routing import predicting_model, requested
+from skmixed._estimators.intervals import DELAY
+from skmixed._rows.routing import predicting_model, requested
 from skmixed.model_selection._pooling_names import KNOWN, NEW, OURS
 from skmixed.model_selection._split import WithinGroupKFold
 

@@ -11,7 +11,7 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, proces
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params, _num_samples
 
-from skmixed._routing import predicting_model, requested, takes_groups
+from skmixed._rows.routing import predicting_model, requested, takes_groups
 
 
 def cross_val_predict(

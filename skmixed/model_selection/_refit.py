@@ -11,14 +11,15 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.utils.extmath import safe_sparse_dot
 
-from skmixed._base import INTERCEPT, BaseGroupedRegressor
-from skmixed._messages import warn_about_fit
-from skmixed._mixed import BaseMixedRegressor
-from skmixed._numerics.folds import cross_products_by_group, rest_of, sums_of_squares
-from skmixed._numerics.moments import GroupedMoments, pilot_mean
-from skmixed._numerics.one_group_less import Refits as OneGroupLess
-from skmixed._numerics.one_group_less import refit_without_each
-from skmixed._validation import check_enough_rows, check_finite_moments
+from skmixed._estimators.grouped import INTERCEPT, BaseGroupedRegressor
+from skmixed._estimators.mixed import BaseMixedRegressor
+from skmixed._numerics.leave_out.one_group_less import Refits as OneGroupLess
+from skmixed._numerics.leave_out.one_group_less import refit_without_each
+from skmixed._numerics.leave_out.rest import rest_of, sums_of_squares
+from skmixed._numerics.moments.by_group import cross_products_by_group
+from skmixed._numerics.moments.moments import GroupedMoments, pilot_mean
+from skmixed._reports.of_fits import warn_about_fit
+from skmixed._rows.labels import check_enough_rows, check_finite_moments
 
 # With fewer groups than this, a fold may move the estimates to another minimum.
 MANY_GROUPS = 100

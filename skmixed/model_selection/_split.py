@@ -9,7 +9,7 @@ from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils import check_random_state, indexable
 from sklearn.utils.validation import _num_samples
 
-from skmixed._validation import encode_groups
+from skmixed._rows.labels import encode_groups
 
 
 class _WithinGroupSplitter(BaseCrossValidator):

@@ -19,10 +19,10 @@ from sklearn.utils._param_validation import validate_params
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.validation import _num_samples
 
-from skmixed._fixed_effects import FixedEffectsRegressor, PooledRegressor
-from skmixed._random_intercept import RandomInterceptRegressor
-from skmixed._random_slope import RandomSlopeRegressor
-from skmixed._routing import takes_groups
+from skmixed._estimators.least_squares import FixedEffectsRegressor, PooledRegressor
+from skmixed._estimators.random_intercept import RandomInterceptRegressor
+from skmixed._estimators.random_slope import RandomSlopeRegressor
+from skmixed._rows.routing import takes_groups
 from skmixed.model_selection._fold import Evaluation, Fold
 from skmixed.model_selection._scoring import Metrics, with_groups
 from skmixed.model_selection._split import WithinGroupKFold

@@ -3,8 +3,8 @@
 import pytest
 
 from skmixed import RandomInterceptRegressor, RandomSlopeRegressor
-from skmixed._numerics.estimate import estimate
-from skmixed._numerics.profile import profile_limits
+from skmixed._numerics.fit.estimate import estimate
+from skmixed._numerics.inference.profile.limits import profile_limits
 from skmixed.datasets import make_mixed_regression
 
 MODELS = {"intercept": RandomInterceptRegressor(), "slope": RandomSlopeRegressor(0)}

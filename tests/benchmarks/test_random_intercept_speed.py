@@ -10,7 +10,7 @@ import pytest
 from sklearn.linear_model import LinearRegression, Ridge
 
 from skmixed import RandomInterceptRegressor
-from skmixed._validation import match_groups
+from skmixed._rows.labels import match_groups
 from skmixed.datasets import make_mixed_regression
 
 N_ROWS, N_COLUMNS = 1_000_000, 10

@@ -1,0 +1,353 @@
+"""The shell that all estimators share: validate, sum up, solve, store; predict."""
+
+from __future__ import annotations
+
+import warnings
+from numbers import Integral
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
+from sklearn.metrics import r2_score
+from sklearn.utils.extmath import safe_sparse_dot
+from sklearn.utils.validation import (
+    assert_all_finite,
+    check_array,
+    check_is_fitted,
+    check_X_y,
+    validate_data,
+)
+
+from skmixed._estimators.storage import PacksTables
+from skmixed._numerics.moments.moments import GroupedMoments
+from skmixed._rows.columns import dense_column, split_group_column
+from skmixed._rows.dask import predict_partitions, score_partitions, sum_up_partitions
+from skmixed._rows.dask_partitions import is_dask, refuse_dask
+from skmixed._rows.labels import (
+    check_enough_rows,
+    check_finite_moments,
+    check_new_groups,
+    check_real,
+    check_weights,
+    encode_groups,
+    explain_text_columns,
+    match_groups,
+)
+from skmixed._rows.messages import (
+    GIVEN_TWICE,
+    MISSING_IN_FIT,
+    MISSING_IN_PREDICT,
+    NAMED_INTERCEPT,
+)
+from skmixed._rows.routing import without_groups
+from skmixed._rows.threads import one_blas_thread
+from skmixed.exceptions import MissingGroupsWarning
+
+INTERCEPT = "(Intercept)"
+
+
+class TrainingRows(NamedTuple):
+    """Checked rows of a fit; codes are positions in labels, or None without groups."""
+
+    X: Any
+    y: np.ndarray
+    codes: np.ndarray | None
+    labels: np.ndarray
+    sample_weight: np.ndarray | None
+
+
+class BaseGroupedRegressor(PacksTables, RegressorMixin, BaseEstimator):
+    """Linear model of rows in groups: everything from the rows to their moments, and back.
+
+    Subclasses give the constructor, with `group_by` and `new_groups`, and `_fit_moments`.
+    """
+
+    __metadata_request__fit = {"groups": True}
+    __metadata_request__predict = {"groups": True}
+    __metadata_request__score = {"groups": True}
+
+    _parameter_constraints = {"group_by": [str, Integral, None]}
+
+    def get_metadata_routing(self):
+        """Get the metadata requests: `groups` for fit, predict and score, by default.
+
+        With `group_by` no groups are requested, so that those given to a splitter do not
+        arrive here as well.
+
+        Returns
+        -------
+        MetadataRequest
+            The requests.
+        """
+        requests = super().get_metadata_routing()
+        if self.group_by is None:
+            return requests
+        return without_groups(requests, ["fit", "partial_fit", "predict", "score"])
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, groups=None, sample_weight=None):
+        """Estimate coefficients, variances and group effects.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, DataFrame} of shape (n_rows, n_columns)
+            Numeric features and, if `group_by` is set, the group column. A table whose only
+            column is the group gives the null model, with nothing but the level.
+            A dask array or DataFrame is summed up partition by partition on the workers; the
+            other arguments are then dask arrays, or Series with the rows of X.
+        y : array-like of shape (n_rows,)
+            Target.
+        groups : array-like of shape (n_rows,), optional
+            Group label of each row: numbers, strings, booleans, dates or categories, none
+            missing. Not together with `group_by`. If neither is given, the fit is a pooled
+            linear regression and a `MissingGroupsWarning` says so.
+        sample_weight : array-like of shape (n_rows,), optional
+            A weight of 2 is the row twice, a weight of 0 is no row. lme4's precision weights
+            give the same estimates when scaled to mean 1.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+        """
+        if is_dask(X):
+            return self._fit_moments(sum_up_partitions(self, X, y, groups, sample_weight))
+        rows = self._check_training_rows(X, y, groups, sample_weight)
+        check_enough_rows(rows.X, rows.sample_weight, has_groups=rows.codes is not None)
+        return self._fit_moments(self._sum_up(rows))
+
+    def predict(self, X, groups=None):
+        """Predict y for rows of known and of new groups.
+
+        A row of a known group is predicted by that group's own line, ``x'beta + z'b_j``; a row
+        of a group not seen in fit, or whose label is missing, by the population line.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, DataFrame} of shape (n_rows, n_columns)
+            The same columns as in `fit`.
+        groups : array-like of shape (n_rows,), optional
+            Group label of each row. Required if `fit` was given `groups`.
+
+        Returns
+        -------
+        ndarray of shape (n_rows,)
+            Predicted values. For dask collections not computed yet: an array with the chunks
+            of X, or a Series with its index and divisions.
+
+        Raises
+        ------
+        ValueError
+            If the model was fitted with groups and none are given, or if there are new
+            groups and ``new_groups="error"``.
+        """
+        if is_dask(X):
+            return predict_partitions(self, X, groups)
+        check_is_fitted(self)
+        X, groups = self._check_rows(X, groups=groups, reset=False)
+        return self._predict_rows(X, groups)[0]
+
+    def predict_population(self, X):
+        """Predict y by the population line, ``x'beta``: that of an average group.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, DataFrame} of shape (n_rows, n_columns)
+            The same columns as in `fit`; with `group_by`, the group column is ignored.
+
+        Returns
+        -------
+        ndarray of shape (n_rows,)
+            Predicted values. For dask collections not computed yet: an array with the chunks
+            of X, or a Series with its index and divisions.
+        """
+        if is_dask(X):
+            return predict_partitions(self, X, method="predict_population")
+        check_is_fitted(self)
+        X, _ = self._check_rows(X, reset=False)
+        return self._predict_fixed(X)
+
+    def score(self, X, y, groups=None, sample_weight=None):
+        """Coefficient of determination, R2, of the predictions.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, DataFrame} of shape (n_rows, n_columns)
+            The same columns as in `fit`.
+        y : array-like of shape (n_rows,)
+            True values.
+        groups : array-like of shape (n_rows,), optional
+            Group label of each row, as for `predict`.
+        sample_weight : array-like of shape (n_rows,), optional
+            Weight of each row.
+
+        Returns
+        -------
+        float
+            1 - (residual sum of squares) / (total sum of squares).
+        """
+        if is_dask(X):
+            return score_partitions(self, X, y, groups, sample_weight)
+        return r2_score(y, self.predict(X, groups=groups), sample_weight=sample_weight)
+
+    @property
+    def group_coef_(self):
+        """Each group's own line: the population line plus the group's effects.
+
+        Returns
+        -------
+        DataFrame of shape (n_groups, 1 + n_features)
+            A row for each group, a column for each term.
+        """
+        check_is_fitted(self)
+        lines = np.tile([self.intercept_, *self.coef_], (self.n_groups_, 1))
+        lines = pd.DataFrame(lines, self.groups_, [INTERCEPT, *self._terms])
+        lines[self._group_effects.columns] += self._group_effects
+        return lines
+
+    @property
+    def _coefficients(self):
+        """Intercept, if there is one, and coefficients: in the order of `coef_cov_`."""
+        has_intercept = len(self.coef_cov_) > len(self.coef_)
+        return np.array([self.intercept_, *self.coef_] if has_intercept else self.coef_)
+
+    # ------------------------------------------------------------------ the rows as given
+
+    def _check_rows(self, X, y="no_validation", groups=None, *, reset=True):
+        """Split off the group column and check the rest with scikit-learn's own functions.
+
+        Returns X, or (X, y) if y is given, and the groups.
+        """
+        refuse_dask(X)
+        checks = {"accept_sparse": ("csr", "csc"), "estimator": self}
+        has_y = not isinstance(y, str)
+        if has_y:
+            checks["y_numeric"] = True
+        if self.group_by is not None:
+            if groups is not None:
+                raise ValueError(GIVEN_TWICE.format(group_by=self.group_by))
+            validate_data(self, X, y, reset=reset, skip_check_array=True)
+            X, groups = split_group_column(X, self.group_by)
+        if groups is not None or not reset:
+            checks["ensure_min_features"] = 0  # the null model
+            if hasattr(X, "columns") and len(X.columns) == 0:
+                X = np.empty((len(X), 0))  # check_array does not take a frame without columns
+        try:
+            if self.group_by is None:
+                rows = validate_data(self, X, y, reset=reset, **checks)
+            else:
+                rows = check_X_y(X, y, **checks) if has_y else check_array(X, **checks)
+            check_real(rows[0] if has_y else rows, "X")
+        except (ValueError, TypeError) as error:
+            explain_text_columns(X, error, has_groups=groups is not None)
+        if has_y:
+            check_real(rows[1], "y")
+            assert_all_finite(rows[1], input_name="y")  # None in an object array is NaN by now
+        return rows, groups
+
+    def _name_terms(self):
+        """Names of the feature columns, without the group."""
+        names = getattr(self, "feature_names_in_", None)
+        if names is None:
+            names = np.array([f"x{i}" for i in range(self.n_features_in_)], dtype=object)
+        if INTERCEPT in names:
+            raise ValueError(NAMED_INTERCEPT)
+        if self.group_by is None:
+            return list(names)
+        if isinstance(self.group_by, str):
+            return [name for name in names if name != self.group_by]
+        return list(np.delete(names, self.group_by))
+
+    def _check_training_rows(self, X, y, groups, sample_weight, *, reset=True):
+        """Check the rows of a fit, number their groups, and find the slope columns."""
+        given = X
+        (X, y), groups = self._check_rows(given, y, groups=groups, reset=reset)
+        sample_weight = check_weights(sample_weight, X)
+        codes, labels = self._check_groups(groups, len(y))
+        if reset:
+            self._name_group(groups)
+        self._terms, self._slopes = self._name_terms(), self._find_slopes(given)
+        return TrainingRows(X, y, codes, labels, sample_weight)
+
+    def _name_group(self, groups):
+        name = getattr(groups, "name", None)
+        self._group_name = "group" if name is None else str(name) or "group"
+
+    def _sum_up(self, rows):
+        """Rows -> moments."""
+        random = (0, *(1 + position for position in self._slopes))
+        with one_blas_thread():
+            moments = GroupedMoments.from_rows(*rows, random=random)
+        check_finite_moments(moments)
+        return moments
+
+    def _check_groups(self, groups, n_rows):
+        if groups is None:
+            message = MISSING_IN_FIT.format(name=type(self).__name__)
+            warnings.warn(message, MissingGroupsWarning, stacklevel=5)
+            return None, np.array([])
+        codes, labels = encode_groups(groups, n_rows)
+        return codes, labels.to_numpy()
+
+    def _predict_rows(self, X, groups):
+        """Predictions, and the position of each row's group, -1 if it is new."""
+        y = self._predict_fixed(X)
+        if groups is None:
+            if self.n_groups_:
+                raise ValueError(
+                    MISSING_IN_PREDICT.format(method="predict", name=type(self).__name__)
+                )
+            return y, np.full(len(y), -1)
+        codes, new = match_groups(groups, self.groups_, len(y))
+        if self.new_groups == "error":
+            check_new_groups(new, self.groups_)
+        return y + self._predict_random(X, codes), codes
+
+    def _predict_fixed(self, X):
+        return safe_sparse_dot(X, self.coef_) + self.intercept_
+
+    def _predict_random(self, X, codes):
+        """z'b_j of each row; 0 where the code is -1."""
+        effects = self._group_effects.to_numpy().T
+        total = np.zeros(len(codes))
+        if INTERCEPT in self._group_effects.columns:
+            total += np.append(effects[0], 0.0)[codes]
+            effects = effects[1:]
+        for position, effect in zip(self._slopes, effects, strict=True):
+            total += dense_column(X, position) * np.append(effect, 0.0)[codes]
+        return total
+
+    # ------------------------------------------------------------- what subclasses override
+
+    def _find_slopes(self, X):
+        """Positions of the slope columns among the features."""
+        return []
+
+    @property
+    def _group_effects(self):
+        """How far each group's line is from the population line."""
+        return self.random_effects_
+
+    # ------------------------------------------------------------------- moments -> attributes
+
+    def _store_groups(self, moments):
+        self.groups_ = pd.Index(moments.labels, name=self._group_name)
+        self.n_groups_ = len(self.groups_)
+        sizes = moments.sizes
+        whole = np.array_equal(sizes, moments.n_rows)
+        self.group_sizes_ = pd.Series(
+            moments.n_rows if whole else sizes, index=self.groups_, name="size"
+        )
+
+    def _store_fixed_effects(self, solution):
+        first = len(solution.beta) - len(self._terms)  # 1 with an intercept, else 0
+        self.coef_ = solution.beta[first:]
+        self.intercept_ = float(solution.beta[0]) if first else 0.0
+        terms = [INTERCEPT, *self._terms][1 - first :]
+        self.coef_cov_ = pd.DataFrame(solution.beta_cov, index=terms, columns=terms)

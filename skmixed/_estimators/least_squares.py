@@ -1,0 +1,333 @@
+"""The two limits of a mixed model: groups ignored, and a line of its own for each group."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+
+import numpy as np
+import pandas as pd
+from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+from sklearn.utils.validation import check_is_fitted
+
+from skmixed._estimators.grouped import INTERCEPT, BaseGroupedRegressor
+from skmixed._numerics.fit.problem import make_problem
+from skmixed._numerics.least_squares.fixed_effects import solve_fixed_effects, solve_pooled
+from skmixed._reports.of_fits import warn_about_regression
+from skmixed._reports.regression_summary import RegressionSummary
+from skmixed._rows.columns import find_feature_columns
+from skmixed._rows.dask import predict_partitions
+from skmixed._rows.dask_partitions import is_dask
+from skmixed._rows.threads import one_blas_thread
+
+
+class BaseLeastSquaresRegressor(BaseGroupedRegressor):
+    """What complete pooling and fixed effects have in common."""
+
+    @validate_params(
+        {"level": [Interval(Real, 0, 1, closed="neither")], "stars": ["boolean"]},
+        prefer_skip_nested_validation=True,
+    )
+    def summary(self, *, level=0.95, stars=False):
+        """Describe the fitted regression by its coefficients and their uncertainty.
+
+        Parameters
+        ----------
+        level : float, default=0.95
+            Level of the intervals of the coefficients.
+        stars : bool, default=False
+            Whether the text marks p-values below 0.05, 0.01 and 0.001.
+
+        Returns
+        -------
+        RegressionSummary
+            Prints as text, shows as HTML in a notebook, and holds its tables as DataFrames.
+        """
+        check_is_fitted(self)
+        return RegressionSummary.from_estimator(self, level=level, stars=stars)
+
+    def _store_regression(self, regression, n):
+        self._store_fixed_effects(regression)
+        self.residual_variance_ = regression.sigma2
+        self.residual_dof_ = regression.dof
+        self.log_likelihood_ = regression.log_likelihood
+        n_parameters = n - regression.dof + 1
+        self.aic_ = 2 * n_parameters - 2 * regression.log_likelihood
+        self.bic_ = np.log(n) * n_parameters - 2 * regression.log_likelihood
+        self._n_rows = n
+
+
+class FixedEffectsRegressor(BaseLeastSquaresRegressor):
+    """Linear regression in which every group has an intercept of its own, or its own line.
+
+    The model of row i in group j is ::
+
+        y_ij = a_j + z_ij' b_j + x_ij' b + e_ij
+
+    with the columns named by `slopes` in z and the others in x. Estimates are those of least
+    squares with a dummy variable for each group, times the columns in z, but no dummies are
+    made: groups may be as many as rows allow. Group effects are not shrunk towards each other,
+    which is what tells this model from `RandomInterceptRegressor` and `RandomSlopeRegressor`.
+
+    With ``slopes="all"`` nothing is shared between groups except the residual variance: no
+    pooling.
+
+    Parameters
+    ----------
+    slopes : None, "all", str, int, list, slice, mask or callable, default=None
+        Columns of X whose slope differs between groups: names (of a DataFrame's columns),
+        positions, a boolean mask, or a callable such as
+        `sklearn.compose.make_column_selector`. With `group_by`, positions and masks count the
+        group column, and a callable is given X without it. If None or empty, groups differ in
+        their intercept alone.
+    group_by : str or int, default=None
+        Name (of a DataFrame's column, or of a level of its index) or position of the column
+        of X that holds the groups. The estimator then works wherever scikit-learn passes X
+        alone. If None, groups are given to `fit` and `predict` as an array.
+    new_groups : {"mean", "error"}, default="mean"
+        What `predict` does with labels not seen in `fit`: use the line of the average group,
+        or raise an error that lists them.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_features,)
+        Coefficients of the feature columns; for slope columns those of the average group. 0
+        for columns that do not vary within groups, or depend linearly on others.
+    intercept_ : float
+        Intercept of the average group.
+    group_effects_ : DataFrame of shape (n_groups, 1 + n_slopes)
+        How far each group's intercept and slopes are from those of the average group.
+    group_coef_ : DataFrame of shape (n_groups, 1 + n_features)
+        Each group's own line.
+    coef_cov_ : DataFrame of shape (1 + n_features, 1 + n_features)
+        Covariance of (intercept, coefficients); NaN for columns without a coefficient.
+    residual_variance_ : float
+        Residual sum of squares over `residual_dof_`, in squared units of y.
+    residual_dof_ : float
+        Rows (sum of weights) less coefficients, those of all groups included.
+    within_r2_ : float
+        Share of the sum of squares of y around its group means that the model explains; NaN
+        if y is constant within groups.
+    log_likelihood_ : float
+        Log-likelihood of normal errors at its maximum.
+    aic_, bic_ : float
+        Akaike's and Schwarz's criterion. Coefficients of all groups count as parameters, and
+        so does the residual variance.
+    groups_ : Index of shape (n_groups,)
+        Labels seen in `fit`, sorted.
+    group_sizes_ : Series of shape (n_groups,)
+        Number of rows (sum of weights) of each group.
+    n_groups_ : int
+        Number of groups.
+    n_features_in_ : int
+        Number of columns seen in `fit`, the group column included.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Their names, if X has names that are all strings.
+
+    Warns
+    -----
+    MissingGroupsWarning
+        If `fit` is given no groups: the fit is then a pooled linear regression.
+    LinAlgWarning
+        If columns have no coefficient, because they do not vary within groups or depend
+        linearly on others; if y is explained exactly; or if there are no residual degrees of
+        freedom.
+
+    See Also
+    --------
+    RandomInterceptRegressor : Group effects are shrunk towards each other, and effects of
+        features that do not vary within groups are estimated.
+    RandomSlopeRegressor : The same for slopes.
+    PooledRegressor : The other limit: groups are ignored.
+
+    Notes
+    -----
+    Rows enter only through their cross-products, in total and by group, from which the
+    groups' own lines are taken off: ``M = T - sum_j C_j' G_j^- C_j``. This is what the
+    mixed-model equations come to as the variance between groups grows beyond bounds. One pass
+    costs O(n q p) for n rows, p columns and q - 1 slopes.
+
+    The *average group*, by which new groups are predicted, has the plain mean of the groups'
+    levels, that is of ``mean(y_j) - mean(x_j)' coef_``, since a new group is as likely to be
+    like a small group as like a large one. Its slopes are means weighted by what each group's
+    rows tell, the scatter of z within the group: ``(sum_j S_j)^-1 sum_j S_j b_j``. A plain mean
+    of slopes would be at the mercy of a group of two rows with nearly the same z.
+
+    A slope that a group's rows cannot tell, because z does not vary in it or depends linearly
+    on the slope columns before, is that of the average group. Predictions of the rows of the
+    fit are those of least squares with dummies in any case.
+
+    Standard errors, those of the average group included, are for the groups at hand and leave
+    out that other groups would have other lines. Of about 15 digits two are lost for each power
+    of ten by which groups lie further apart in a column than its rows spread within them.
+
+    References
+    ----------
+    Wooldridge, J. M. (2010). Econometric Analysis of Cross Section and Panel Data, 2nd ed.,
+    chapter 10.5. MIT Press.
+
+    Examples
+    --------
+    >>> from skmixed import FixedEffectsRegressor
+    >>> from skmixed.datasets import load_sleepstudy
+    >>> X, y, subject = load_sleepstudy(return_X_y=True)
+    >>> model = FixedEffectsRegressor().fit(X, y, groups=subject)
+    >>> round(model.intercept_, 2), model.coef_.round(2)
+    (251.41, array([10.47]))
+    >>> round(model.within_r2_, 2)
+    0.51
+    >>> model.group_coef_.head(2).round(2)
+             (Intercept)   Days
+    Subject
+    308           295.03  10.47
+    309           168.13  10.47
+    >>> no_pooling = FixedEffectsRegressor("Days").fit(X, y, groups=subject)
+    >>> no_pooling.group_coef_.head(2).round(2)
+             (Intercept)   Days
+    Subject
+    308           244.19  21.76
+    309           205.05   2.26
+    """
+
+    _parameter_constraints = {
+        **BaseGroupedRegressor._parameter_constraints,
+        "slopes": [str, Integral, slice, "array-like", callable, None],
+        "new_groups": [StrOptions({"mean", "error"})],
+    }
+
+    def __init__(self, slopes=None, *, group_by=None, new_groups="mean"):
+        self.slopes = slopes
+        self.group_by = group_by
+        self.new_groups = new_groups
+
+    def _find_slopes(self, X):
+        return find_feature_columns(
+            X, [] if self.slopes is None else self.slopes, self.group_by, parameter="slopes"
+        )
+
+    @property
+    def _group_effects(self):
+        return self.group_effects_
+
+    def _fit_moments(self, moments):
+        with one_blas_thread():
+            solution = solve_fixed_effects(moments)
+        self._store_groups(moments)
+        self._store_regression(solution.regression, moments.n)
+        terms = [INTERCEPT, *(self._terms[position] for position in self._slopes)]
+        self.group_effects_ = pd.DataFrame(solution.b.T, index=self.groups_, columns=terms)
+        self.within_r2_ = solution.within_r2
+        warn_about_regression(self, solution.absorbed, solution.dependent)
+        return self
+
+
+class PooledRegressor(BaseLeastSquaresRegressor):
+    """Linear regression that ignores the groups: complete pooling.
+
+    The model of row i is ``y_i = b0 + x_i' b + e_i``, by least squares. It is
+    `sklearn.linear_model.LinearRegression` with the signature of the other models of this
+    package, to be compared with them on the same terms, and with standard errors. They take
+    rows for independent, which rows of the same group seldom are.
+
+    Parameters
+    ----------
+    group_by : str or int, default=None
+        Name (of a DataFrame's column, or of a level of its index) or position of the column
+        of X that holds the groups; it is left out.
+    fit_intercept : bool, default=True
+        Whether to estimate b0.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_features,)
+        Coefficients of the feature columns; 0 for columns that depend linearly on those
+        before them.
+    intercept_ : float
+        Intercept b0; 0.0 if ``fit_intercept=False``.
+    coef_cov_ : DataFrame
+        Covariance of (intercept, coefficients); NaN for columns without a coefficient.
+    residual_variance_ : float
+        Residual sum of squares over `residual_dof_`, in squared units of y.
+    residual_dof_ : float
+        Rows (sum of weights) less coefficients.
+    log_likelihood_ : float
+        Log-likelihood of normal errors at its maximum.
+    aic_, bic_ : float
+        Akaike's and Schwarz's criterion; the residual variance counts as a parameter.
+    n_features_in_ : int
+        Number of columns seen in `fit`, the group column included.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Their names, if X has names that are all strings.
+
+    Warns
+    -----
+    LinAlgWarning
+        If X is rank-deficient; if y is explained exactly; or if there are no residual degrees
+        of freedom.
+
+    See Also
+    --------
+    RandomInterceptRegressor : Groups differ in level, as much as the data say.
+    FixedEffectsRegressor : The other limit: groups differ as if nothing were known of them.
+
+    Notes
+    -----
+    This is what a mixed model comes to when the variance between groups is zero. `groups` are
+    accepted and ignored by `fit`, `predict` and `score`, so they need not have a label for
+    each row.
+
+    Examples
+    --------
+    >>> from skmixed import PooledRegressor
+    >>> from skmixed.datasets import load_sleepstudy
+    >>> X, y, subject = load_sleepstudy(return_X_y=True)
+    >>> model = PooledRegressor().fit(X, y, groups=subject)
+    >>> model.summary().coefficients[["estimate", "std_error", "df", "t"]].round(2)
+                 estimate  std_error     df      t
+    term
+    (Intercept)    251.41       6.61  178.0  38.03
+    Days            10.47       1.24  178.0   8.45
+    """
+
+    _parameter_constraints = {
+        **BaseGroupedRegressor._parameter_constraints,
+        "fit_intercept": ["boolean"],
+    }
+
+    def __init__(self, *, group_by=None, fit_intercept=True):
+        self.group_by = group_by
+        self.fit_intercept = fit_intercept
+
+    def predict(self, X, groups=None):
+        """Predict y by the line that all groups share.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, DataFrame} of shape (n_rows, n_columns)
+            The same columns as in `fit`.
+        groups : object, optional
+            Ignored.
+
+        Returns
+        -------
+        ndarray of shape (n_rows,)
+            Predicted values.
+        """
+        if is_dask(X):
+            return predict_partitions(self, X, groups)
+        check_is_fitted(self)
+        X, _ = self._check_rows(X, groups=groups, reset=False)
+        return self._predict_fixed(X)
+
+    def _check_rows(self, X, y="no_validation", groups=None, *, reset=True):
+        rows, _ = super()._check_rows(X, y, groups, reset=reset)
+        return rows, None
+
+    def _check_groups(self, groups, n_rows):
+        return None, np.array([])
+
+    def _fit_moments(self, moments):
+        problem = make_problem(moments, fit_intercept=self.fit_intercept)
+        self._store_regression(solve_pooled(problem), moments.n)
+        self._moments = moments  # to compare with models of the same rows
+        warn_about_regression(self, np.zeros_like(problem.dependent), problem.dependent)
+        return self

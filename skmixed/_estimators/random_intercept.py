@@ -1,0 +1,133 @@
+"""A linear model in which every group has its own intercept."""
+
+from __future__ import annotations
+
+from skmixed._estimators.mixed import BaseMixedRegressor
+
+
+class RandomInterceptRegressor(BaseMixedRegressor):
+    """Linear regression with a varying intercept: every group has its own level.
+
+    The model of row i in group j is ::
+
+        y_ij = b0 + x_ij' b + u_j + e_ij,    u_j ~ N(0, psi sigma2),  e_ij ~ N(0, sigma2)
+
+    which lme4 writes ``y ~ x + (1 | group)``. Group effects u_j are shrunk towards zero, the
+    more so the fewer rows the group has. A new row of a known group is predicted with the
+    group's own level, a row of a new group by the population line.
+
+    Parameters
+    ----------
+    group_by : str or int, default=None
+        Name (of a DataFrame's column, or of a level of its index) or position of the column
+        of X that holds the groups. The estimator then works wherever scikit-learn passes X
+        alone. If None, groups are given to `fit` and `predict` as an array.
+    method : {"reml", "ml"}, default="reml"
+        Restricted or ordinary maximum likelihood. REML accounts for the fixed effects that
+        were estimated, so its variances are not biased downwards; ML is for comparing models
+        whose fixed effects differ.
+    fit_intercept : bool, default=True
+        Whether to estimate b0. If False, the group effects vary around zero.
+    new_groups : {"population", "error"}, default="population"
+        What `predict` does with labels not seen in `fit`: use the population line, or raise
+        an error that lists them.
+    max_iter : int, default=100
+        Newton steps allowed; about five are needed.
+    tol : float, default=1e-8
+        The search ends with a step that promises to lower the criterion by less than this.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_features,)
+        Fixed effects of the feature columns; 0 for columns that depend linearly on those
+        before them.
+    intercept_ : float
+        Fixed intercept b0; 0.0 if ``fit_intercept=False``.
+    random_effects_ : DataFrame of shape (n_groups, 1)
+        Conditional modes of u_j, in units of y, by group.
+    group_coef_ : DataFrame of shape (n_groups, 1 + n_features)
+        Each group's own line: fixed plus random effects.
+    random_effects_cov_ : DataFrame of shape (1, 1)
+        Variance of u_j, in squared units of y.
+    residual_variance_ : float
+        sigma2, in squared units of y.
+    theta_ : ndarray of shape (1,)
+        Standard deviation of u_j relative to that of the residuals.
+    icc_ : float
+        Intraclass correlation: the share of the variance not explained by X that lies between
+        groups.
+    pooling_weights_ : DataFrame of shape (n_groups, 1)
+        Weight of the group's own mean against the grand mean, psi n_j / (1 + psi n_j).
+    coef_cov_ : DataFrame
+        Covariance of (intercept, coefficients); NaN for dropped columns.
+    log_likelihood_ : float
+        (Restricted) log-likelihood at the estimate.
+    criterion_ : float
+        REML criterion or ML deviance, ``-2 * log_likelihood_``, as lme4 prints it.
+    aic_, bic_ : float
+        Akaike's and Schwarz's criterion, with n = number of rows, as lme4 has them.
+    groups_ : Index of shape (n_groups,)
+        Labels seen in `fit`, sorted.
+    group_sizes_ : Series of shape (n_groups,)
+        Number of rows (sum of weights) of each group.
+    n_groups_ : int
+        Number of groups.
+    converged_ : bool
+        Whether the optimum was found within `max_iter`.
+    singular_ : bool
+        Whether the variance between groups is exactly 0.
+    n_iter_ : int
+        Newton steps taken.
+    n_features_in_ : int
+        Number of columns seen in `fit`, the group column included.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Their names, if X has names that are all strings.
+
+    Warns
+    -----
+    MissingGroupsWarning
+        If `fit` is given no groups: the fit is then a pooled linear regression.
+    SingularFitWarning
+        If the variance between groups is estimated as 0, or cannot be estimated because there
+        is one group or no group has a second row.
+    ConvergenceWarning
+        If `max_iter` was not enough, or if y has no variation left within groups.
+    LinAlgWarning
+        If X is rank-deficient; the columns are named.
+
+    See Also
+    --------
+    RandomSlopeRegressor : Groups differ in slopes, too.
+    FixedEffectsRegressor : The limit of large differences: group effects are not shrunk.
+    PooledRegressor : The limit of none: groups are ignored.
+
+    Notes
+    -----
+    Rows enter only through their cross-products, in total and by group. For given psi they
+    yield the coefficients and sigma2 in closed form; psi minimises the profiled criterion,
+    whose every local minimum is looked at. One pass costs O(n p^2) for n rows and p columns,
+    and each step after it O(k p^2), where k is the number of distinct group sizes.
+
+    References
+    ----------
+    Bates, D., Maechler, M., Bolker, B. and Walker, S. (2015). Fitting linear mixed-effects
+    models using lme4. Journal of Statistical Software, 67(1). doi:10.18637/jss.v067.i01
+
+    Examples
+    --------
+    >>> from skmixed import RandomInterceptRegressor
+    >>> from skmixed.datasets import load_sleepstudy
+    >>> X, y, subject = load_sleepstudy(return_X_y=True)
+    >>> model = RandomInterceptRegressor().fit(X, y, groups=subject)
+    >>> round(model.intercept_, 2), model.coef_.round(2)
+    (251.41, array([10.47]))
+    >>> model.random_effects_.head(2).round(2)
+             (Intercept)
+    Subject
+    308            40.78
+    309           -77.85
+    >>> model.predict(X.head(1), groups=[308]).round(2)  # a subject seen in fit
+    array([292.19])
+    >>> model.predict(X.head(1), groups=[999]).round(2)  # a new one
+    array([251.41])
+    """

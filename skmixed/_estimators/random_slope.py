@@ -1,0 +1,262 @@
+"""A linear model in which every group has its own slopes."""
+
+from __future__ import annotations
+
+from numbers import Integral
+
+import pandas as pd
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from skmixed._estimators.mixed import BaseMixedRegressor
+from skmixed._rows.columns import find_feature_columns
+
+
+class RandomSlopeRegressor(BaseMixedRegressor):
+    """Linear regression with varying slopes: every group has its own line.
+
+    The model of row i in group j is ::
+
+        y_ij = b0 + x_ij' b + z_ij' u_j + e_ij,    u_j ~ N(0, sigma2 Psi),  e_ij ~ N(0, sigma2)
+
+    where z_ij holds a 1, for the group's own level, and the columns named by `slopes`. In
+    lme4's words:
+
+    =========================================  ============================================
+    ``RandomSlopeRegressor("z")``              ``y ~ x + z + (z | g)``
+    ``..., covariance="diag"``                 ``y ~ x + z + (z || g)``
+    ``..., random_intercept=False``            ``y ~ x + z + (0 + z | g)``
+    ``..., fixed_slopes=False``                ``y ~ x + (z | g)``
+    =========================================  ============================================
+
+    A group's line is drawn towards the population line, the more so the less its rows tell.
+    A new row of a known group is predicted by the group's own line, a row of a new group by
+    the population line.
+
+    Parameters
+    ----------
+    slopes : "all", str, int, list, slice, mask or callable, default="all"
+        Columns of X whose slope varies between groups: names (of a DataFrame's columns),
+        positions, a boolean mask, or a callable such as
+        `sklearn.compose.make_column_selector`. With `group_by`, positions and masks count the
+        group column, and a callable is given X without it. An empty list is the model with a
+        random intercept alone; a single column called "all" is given as ``["all"]``.
+    group_by : str or int, default=None
+        Name (of a DataFrame's column, or of a level of its index) or position of the column
+        of X that holds the groups. The estimator then works wherever scikit-learn passes X
+        alone. If None, groups are given to `fit` and `predict` as an array.
+    covariance : {"full", "diag"}, default="full"
+        Whether random effects are correlated. If not, the model depends on where the columns
+        have their zero: centre them where "the level" of a group is meant.
+    random_intercept : bool, default=True
+        Whether the level varies between groups, too.
+    fixed_slopes : bool, default=True
+        Whether the slope columns are fixed effects, too. If not, the groups' slopes vary
+        around zero: their entries of `coef_` are 0 and have no standard error.
+    method : {"reml", "ml"}, default="reml"
+        Restricted or ordinary maximum likelihood. REML accounts for the fixed effects that
+        were estimated, so its variances are not biased downwards; ML is for comparing models
+        whose fixed effects differ.
+    fit_intercept : bool, default=True
+        Whether to estimate b0. If False, the groups' levels vary around zero.
+    new_groups : {"population", "error"}, default="population"
+        What `predict` does with labels not seen in `fit`: use the population line, or raise
+        an error that lists them.
+    max_iter : int, default=100
+        Newton steps allowed; about ten are needed.
+    tol : float, default=1e-8
+        The search ends with a step after which none would lower the criterion by more.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_features,)
+        Fixed effects of the feature columns; 0 for columns that depend linearly on those
+        before them, and for slope columns if ``fixed_slopes=False``.
+    intercept_ : float
+        Fixed intercept b0; 0.0 if ``fit_intercept=False``.
+    random_effects_ : DataFrame of shape (n_groups, n_random)
+        Conditional modes of u_j by group: level and slopes.
+    group_coef_ : DataFrame of shape (n_groups, 1 + n_features)
+        Each group's own line: fixed plus random effects.
+    random_effects_cov_ : DataFrame of shape (n_random, n_random)
+        Covariance of u_j, sigma2 Psi.
+    residual_variance_ : float
+        sigma2, in squared units of y.
+    theta_ : ndarray
+        Free entries of the relative covariance factor Lambda, Psi = Lambda Lambda', as in
+        lme4: the lower triangle column by column, or its diagonal.
+    icc_ : float
+        Share of the random effects in the variance not explained by X, averaged over the
+        rows.
+    pooling_weights_ : DataFrame of shape (n_groups, n_random)
+        How much a group's own rows tell of each random effect: 1 - (conditional variance) /
+        (variance), between 0 (drawn to the population) and 1.
+    coef_cov_ : DataFrame
+        Covariance of (intercept, coefficients); NaN for columns without an estimate.
+    log_likelihood_ : float
+        (Restricted) log-likelihood at the estimate.
+    criterion_ : float
+        REML criterion or ML deviance, ``-2 * log_likelihood_``, as lme4 prints it.
+    aic_, bic_ : float
+        Akaike's and Schwarz's criterion, with n = number of rows, as lme4 has them.
+    groups_ : Index of shape (n_groups,)
+        Labels seen in `fit`, sorted.
+    group_sizes_ : Series of shape (n_groups,)
+        Number of rows (sum of weights) of each group.
+    n_groups_ : int
+        Number of groups.
+    converged_ : bool
+        Whether the optimum was found within `max_iter`.
+    singular_ : bool
+        Whether the estimated covariance of the random effects is singular: a variance of
+        exactly 0, or an exact correlation.
+    n_iter_ : int
+        Newton steps taken.
+    n_features_in_ : int
+        Number of columns seen in `fit`, the group column included.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Their names, if X has names that are all strings.
+
+    Warns
+    -----
+    MissingGroupsWarning
+        If `fit` is given no groups: the fit is then a pooled linear regression.
+    SingularFitWarning
+        If the covariance of the random effects is singular or cannot be estimated. Random
+        effects of columns that are multiples or sums of other random columns are set to 0.
+    ConvergenceWarning
+        If `max_iter` was not enough, or if the random effects explain y exactly.
+    LinAlgWarning
+        If X is rank-deficient; the columns are named.
+
+    See Also
+    --------
+    RandomInterceptRegressor : Groups differ in level only.
+    FixedEffectsRegressor : Group effects are not shrunk; with ``slopes="all"`` no pooling.
+    PooledRegressor : Groups are ignored.
+
+    Notes
+    -----
+    Rows enter only through their cross-products, in total and by group. The profiled
+    criterion is minimised in Psi with its exact gradient and Hessian; columns are centred and
+    scaled inside, so that estimates do not depend on units. One pass costs O(n q p) for n
+    rows, p columns and q random columns, and each step after it O(J q^2 p^2) for J groups.
+
+    References
+    ----------
+    Bates, D., Maechler, M., Bolker, B. and Walker, S. (2015). Fitting linear mixed-effects
+    models using lme4. Journal of Statistical Software, 67(1). doi:10.18637/jss.v067.i01
+
+    Examples
+    --------
+    >>> from skmixed import RandomSlopeRegressor
+    >>> from skmixed.datasets import load_sleepstudy
+    >>> X, y, subject = load_sleepstudy(return_X_y=True)
+    >>> model = RandomSlopeRegressor("Days").fit(X, y, groups=subject)
+    >>> round(model.intercept_, 2), model.coef_.round(2)
+    (251.41, array([10.47]))
+    >>> model.group_coef_.head(2).round(2)
+             (Intercept)   Days
+    Subject
+    308           253.66  19.67
+    309           211.01   1.85
+    >>> model.random_effects_cov_.round(2)
+                 (Intercept)   Days
+    (Intercept)       612.09   9.60
+    Days                9.60  35.07
+    """
+
+    _parameter_constraints = {
+        **BaseMixedRegressor._parameter_constraints,
+        "slopes": [str, Integral, slice, "array-like", callable],
+        "covariance": [StrOptions({"full", "diag"})],
+        "random_intercept": ["boolean"],
+        "fixed_slopes": ["boolean"],
+    }
+
+    def __init__(
+        self,
+        slopes="all",
+        *,
+        group_by=None,
+        covariance="full",
+        random_intercept=True,
+        fixed_slopes=True,
+        method="reml",
+        fit_intercept=True,
+        new_groups="population",
+        max_iter=100,
+        tol=1e-8,
+    ):
+        super().__init__(
+            group_by=group_by,
+            method=method,
+            fit_intercept=fit_intercept,
+            new_groups=new_groups,
+            max_iter=max_iter,
+            tol=tol,
+        )
+        self.slopes = slopes
+        self.covariance = covariance
+        self.random_intercept = random_intercept
+        self.fixed_slopes = fixed_slopes
+
+    def marginal_effects(self, column, start=0.0, stop=1.0):
+        """Compute how much y changes in each group when a column goes from start to stop.
+
+        Parameters
+        ----------
+        column : str
+            Name of a feature column, as in `group_coef_`.
+        start, stop : float, default=0.0 and 1.0
+            Values of the column before and after.
+
+        Returns
+        -------
+        DataFrame of shape (n_groups, 3)
+            For each group the change of y by the population line (``population``), what the
+            group's own slope adds (``group``), and their sum (``total``).
+
+        Examples
+        --------
+        >>> from skmixed import RandomSlopeRegressor
+        >>> from skmixed.datasets import load_sleepstudy
+        >>> X, y, subject = load_sleepstudy(return_X_y=True)
+        >>> model = RandomSlopeRegressor("Days").fit(X, y, groups=subject)
+        >>> model.marginal_effects("Days", start=0, stop=9).head(2).round(1)
+                 population  group  total
+        Subject
+        308            94.2   82.8  177.0
+        309            94.2  -77.6   16.6
+        """
+        check_is_fitted(self)
+        if column not in self._terms:
+            raise ValueError(
+                f"column={column!r} must be a feature of the fitted model, but these are "
+                f"{self._terms}."
+            )
+        total = (stop - start) * self.group_coef_[column]
+        population = (stop - start) * self.coef_[self._terms.index(column)]
+        return pd.DataFrame(
+            {"population": population, "group": total - population, "total": total}
+        )
+
+    @property
+    def _has_random_intercept(self):
+        return self.random_intercept
+
+    def _find_slopes(self, X):
+        slopes = find_feature_columns(X, self.slopes, self.group_by, parameter="slopes")
+        if not slopes and not self.random_intercept:
+            raise ValueError(
+                f"slopes={self.slopes!r} must name a column if random_intercept=False; "
+                "otherwise nothing varies between groups."
+            )
+        return slopes
+
+    def _structure(self):
+        return {
+            "random_intercept": self.random_intercept,
+            "diagonal": self.covariance == "diag",
+            "fixed_slopes": self.fixed_slopes,
+        }

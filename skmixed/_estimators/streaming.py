@@ -1,0 +1,270 @@
+"""Fits from sums over rows that arrive in batches, or from elsewhere."""
+
+from __future__ import annotations
+
+from threading import RLock
+
+import numpy as np
+import pandas as pd
+from sklearn.base import _fit_context
+from sklearn.exceptions import NotFittedError
+from sklearn.utils.validation import check_is_fitted
+
+from skmixed._numerics.fit.solution import random_effects
+from skmixed._rows.labels import check_enough_moments, check_same_kind
+from skmixed._rows.messages import (
+    CHANGED_PARAMETERS,
+    MISSING_IN_PREDICT,
+    MIXED_GROUPS,
+    NOT_MOMENTS,
+    OTHER_GROUP_COLUMN,
+    SLOPES_NOT_SUMMED,
+)
+from skmixed._rows.restore import restored_on_error
+
+# What is known before the model is solved, and what is not besides the public attributes.
+FROM_ROWS = ("n_features_in_", "feature_names_in_")
+SOLVED = ("_Lambda", "_fitted_as", "_n_rows", "_criterion", "_uncertainty")
+# Parameters that may change between batches: they decide nothing about the model.
+FREE_PARAMETERS = ("new_groups", "max_iter", "tol")
+# Threads that use the same model must wait for the one that solves it. There is one lock for
+# all models: one of each would have to be left out of their copies.
+SOLVING = RLock()
+
+
+class StreamingMixin:
+    """Fits that see the rows in parts, and groups that are learned after the fit."""
+
+    __metadata_request__partial_fit = {"groups": True}
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y, groups=None, sample_weight=None):
+        """Add a batch of rows to those the model is fitted to.
+
+        Batches of any size in any order give the fit of all their rows, and new groups may
+        appear at any time: a batch is summed up and forgotten, so that memory depends on the
+        numbers of groups and columns alone. The model is solved when a fitted attribute or a
+        prediction is asked for.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, DataFrame} of shape (n_rows, n_columns)
+            Features, the same columns in every batch.
+        y : array-like of shape (n_rows,)
+            Target.
+        groups : array-like of shape (n_rows,), optional
+            Group label of each row, as for `fit`.
+        sample_weight : array-like of shape (n_rows,), optional
+            Weight of each row, as for `fit`.
+
+        Returns
+        -------
+        self : object
+            The estimator. After an error it is as it was before the batch.
+
+        Notes
+        -----
+        If the model cannot be solved, as with too few rows so far, what asks for it raises a
+        `sklearn.exceptions.NotFittedError` that says why; further batches may come.
+
+        After `fit`, the rows of `fit` count as the first batch, and rows given to
+        `update_groups` as further ones.
+
+        Examples
+        --------
+        >>> from skmixed import RandomInterceptRegressor
+        >>> from skmixed.datasets import load_hsb
+        >>> X, y, school = load_hsb(return_X_y=True)
+        >>> model = RandomInterceptRegressor()
+        >>> for start in range(0, len(y), 1000):
+        ...     batch = slice(start, start + 1000)
+        ...     model = model.partial_fit(X[batch], y[batch], groups=school[batch])
+        >>> round(model.icc_, 4), model.n_groups_
+        (0.0475, 160)
+        """
+        with restored_on_error(self):
+            moments = self._with_batch(X, y, groups, sample_weight)
+        self._unsolve()
+        self._moments = moments
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit_moments(self, moments):
+        """Fit the model to sums over rows, without the rows.
+
+        Parameters
+        ----------
+        moments : GroupedMoments
+            Sums over all rows, as `GroupedMoments.from_rows` and ``+`` make them. If the model
+            has random slopes, these must have been named there.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Examples
+        --------
+        >>> from skmixed import GroupedMoments, RandomInterceptRegressor
+        >>> from skmixed.datasets import load_hsb
+        >>> X, y, school = load_hsb(return_X_y=True)
+        >>> first = GroupedMoments.from_rows(X[:4000], y[:4000], school[:4000])
+        >>> rest = GroupedMoments.from_rows(X[4000:], y[4000:], school[4000:])
+        >>> round(RandomInterceptRegressor().fit_moments(first + rest).icc_, 3)
+        0.047
+        """
+        if not hasattr(moments, "sums"):
+            raise TypeError(NOT_MOMENTS.format(given=type(moments).__name__))
+        if moments.group_by != self.group_by:
+            raise ValueError(
+                OTHER_GROUP_COLUMN.format(given=moments.group_by, expected=self.group_by)
+            )
+        with restored_on_error(self):
+            self._describe_columns(moments)
+            needed = tuple(1 + position for position in self._slopes)
+            if not set(needed) <= set(moments.sums.random):
+                slopes = [self._terms[position] for position in self._slopes]
+                message = SLOPES_NOT_SUMMED.format(slopes=slopes, summed=list(moments.slopes))
+                raise ValueError(message)
+            sums = moments.sums.with_random((0, *needed))
+            check_enough_moments(sums)
+            return self._fit_moments(sums)
+
+    def update_groups(self, X, y, groups=None, sample_weight=None):
+        """Learn new groups, or more of known ones, without fitting anew.
+
+        Coefficients and variance components stay as they are; each group in `groups` gets the
+        conditional modes that follow from all its rows, those of the fit included. A new
+        customer or patient can be known from the first row on.
+
+        A call takes about 1 ms if the model knows 1,000 groups and 15 ms if it knows 100,000,
+        whether it brings one row or thousands: collect rows, and it is microseconds a group.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, DataFrame} of shape (n_rows, n_columns)
+            The same columns as in `fit`.
+        y : array-like of shape (n_rows,)
+            Target.
+        groups : array-like of shape (n_rows,), optional
+            Group label of each row; required unless `group_by` is set.
+        sample_weight : array-like of shape (n_rows,), optional
+            Weight of each row, as for `fit`.
+
+        Returns
+        -------
+        self : object
+            The estimator. After an error it is as it was before.
+
+        Examples
+        --------
+        >>> from skmixed import RandomInterceptRegressor
+        >>> from skmixed.datasets import load_sleepstudy
+        >>> X, y, subject = load_sleepstudy(return_X_y=True)
+        >>> known = subject != 308
+        >>> model = RandomInterceptRegressor().fit(X[known], y[known], groups=subject[known])
+        >>> model.predict(X[9:10], groups=[308]).round(1)
+        array([340.1])
+        >>> model = model.update_groups(X[:3], y[:3], groups=subject[:3])
+        >>> model.predict(X[9:10], groups=[308]).round(1)
+        array([332.9])
+        """
+        check_is_fitted(self)
+        self._check_has_groups("update_groups")
+        if groups is None and self.group_by is None:
+            message = MISSING_IN_PREDICT
+            raise ValueError(message.format(method="update_groups", name=type(self).__name__))
+        with restored_on_error(self):
+            fitted = self._criterion  # of the rows of the fit
+            self._all_sums = self._with_batch(X, y, groups, sample_weight)
+            vars(self).pop("_uncertainty", None)
+            self._store_groups(self._all_sums)
+            beta, _ = fitted.coefficients(fitted.eliminate(self._Lambda)[1])
+            self._store_modes(*random_effects(self._groups_now, self._Lambda, beta))
+        return self
+
+    # --------------------------------------------------------------------- steps of the above
+
+    def _describe_columns(self, moments):
+        """Learn of the columns and groups what `fit` learns from rows."""
+        self.n_features_in_ = moments.n_columns
+        vars(self).pop("feature_names_in_", None)
+        if moments.column_names is not None:
+            self.feature_names_in_ = np.array(moments.column_names, dtype=object)
+        self._terms, self._group_name = self._name_terms(), moments.group_name
+        self._slopes = self._find_slopes(moments.empty_table())
+
+    def __sklearn_is_fitted__(self):
+        return "_moments" in vars(self)
+
+    def __getattr__(self, name):
+        # Only asked for what is not there: after `partial_fit`, what follows from solving.
+        if "_moments" in vars(self) and _follows_from_solving(name):
+            self._solve()
+            if name in vars(self):
+                return vars(self)[name]
+        if hasattr(type(self), name):  # a property failed: its own error says why
+            return getattr(type(self), name).__get__(self)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def _with_batch(self, X, y, groups, sample_weight):
+        """Sum up the rows so far and those of a batch."""
+        so_far = vars(self).get("_all_sums", vars(self).get("_moments"))
+        if so_far is not None:
+            self._check_same_model()
+        rows = self._check_training_rows(X, y, groups, sample_weight, reset=so_far is None)
+        if so_far is None:
+            self._summed_for = self._model_parameters()
+            return self._sum_up(rows)
+        if (rows.codes is None) != (len(so_far.labels) == 0):
+            raise ValueError(MIXED_GROUPS)
+        check_same_kind(pd.Index(rows.labels), pd.Index(so_far.labels))
+        return so_far + self._sum_up(rows)
+
+    def _model_parameters(self):
+        """Parameters that must stay while a fit goes on."""
+        parameters = self.get_params(deep=False)
+        return {k: v for k, v in parameters.items() if k not in FREE_PARAMETERS}
+
+    def _check_same_model(self):
+        changed = [
+            name
+            for name, value in self._model_parameters().items()
+            if not _equal(value, self._summed_for[name])
+        ]
+        if changed:
+            raise ValueError(CHANGED_PARAMETERS.format(names=", ".join(changed)))
+
+    def _unsolve(self):
+        """Drop everything that follows from the moments."""
+        for name in [name for name in vars(self) if _follows_from_solving(name)]:
+            del vars(self)[name]
+        vars(self).pop("_all_sums", None)
+        self._unsolved = True
+
+    def _solve(self):
+        """Moments -> solution -> attributes, once they are needed after `partial_fit`."""
+        with SOLVING:
+            if "_unsolved" not in vars(self):
+                return
+            del self._unsolved
+            try:
+                self._validate_params()
+                self._check_same_model()
+                check_enough_moments(self._moments)
+                self._fit_moments(self._moments)
+            except ValueError as error:  # attributes are not there yet: `hasattr` must say so
+                self._unsolve()
+                raise NotFittedError(str(error)) from error
+            except BaseException:
+                self._unsolve()
+                raise
+
+
+def _follows_from_solving(name):
+    public = name.endswith("_") and not name.startswith("_") and name not in FROM_ROWS
+    return public or name in SOLVED
+
+
+def _equal(one, other):
+    return np.array_equal(np.asarray(one, dtype=object), np.asarray(other, dtype=object))

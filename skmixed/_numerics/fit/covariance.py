@@ -1,0 +1,320 @@
+"""The criterion as a function of a covariance matrix: several random columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import lapack
+
+from skmixed._numerics.fit.criterion import Criterion
+from skmixed._numerics.linalg.arrays import Array
+from skmixed._numerics.linalg.digits import PERFECT_FIT
+from skmixed._numerics.linalg.small_matrices import (
+    cholesky,
+    gram,
+    multiply,
+    multiply_each,
+    solve_lower,
+    solve_lower_transposed,
+    subtract_product,
+)
+
+# Groups are taken in chunks whose working arrays stay in the second-level cache.
+CHUNK_GROUPS = 2**12
+# The calls no longer matter where sums over groups have more numbers than that.
+LARGE_SUMS = 2**16
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The criterion at one Psi, or at each of several, and its derivatives.
+
+    Shapes are those at one; at several there is an index of Psi in front.
+
+    Attributes
+    ----------
+    value : ndarray of shape ()
+        The criterion.
+    S : ndarray of shape (q, q)
+        Gradient: the criterion changes by <S, E> for a small symmetric change E of Psi.
+    hessian : ndarray of shape (q, q, q, q)
+        Second derivative: <E, hessian F> for symmetric E and F.
+    UU : ndarray of shape (q, p + 1, q, p + 1)
+        sum_j [U, u]_j (x) [U, u]_j: how the coefficients' covariance and r2 change with Psi.
+    root : ndarray of shape (p + 1, p + 1)
+        W with [U, u]' = W [Delta_X, Delta_y]'; its first p rows and columns are M_XX^-1/2.
+    """
+
+    value: Array
+    S: Array
+    hessian: Array
+    UU: Array
+    root: Array
+
+    def __getitem__(self, i: int) -> Self:
+        """One of several."""
+        return type(self)(*(part[i] for part in vars(self).values()))
+
+    def along_factor(
+        self, V: Array, scale: Array, entries: tuple[NDArray[np.intp], NDArray[np.intp]]
+    ) -> tuple[Array, Array]:
+        """Carry the Hessian over from Psi to entries of L, Psi = V L L' V', at L = diag(scale).
+
+        Psi changes with an entry (r, c) by E = scale_c V (e_r e_c' + e_c e_r') V', and the
+        criterion by <E, S>.
+
+        Returns
+        -------
+        directions : ndarray of shape (m, q, q)
+            The changes E.
+        hessian : ndarray of shape (m, m)
+            Second derivatives in the entries.
+        """
+        rows, columns = entries
+        left = V[..., rows].swapaxes(-1, -2)
+        right = (V * scale[..., None, :])[..., columns].swapaxes(-1, -2)
+        directions = left[..., :, None] * right[..., None, :]
+        directions = directions + directions.swapaxes(-1, -2)
+        square = self.S.shape[-1] ** 2
+        flat = directions.reshape(*left.shape[:-1], square)
+        hessian = self.hessian.reshape(*self.S.shape[:-2], square, square)
+        along = flat @ hessian @ flat.swapaxes(-1, -2)
+        along += 2 * (left @ self.S @ left.swapaxes(-1, -2)) * (columns[:, None] == columns)
+        return directions, along
+
+
+@dataclass(frozen=True)
+class EvaluationGivenSigma2(Evaluation):
+    """The criterion at one Psi and one residual variance, and its derivatives.
+
+    Attributes
+    ----------
+    slope, curvature : ndarray of shape ()
+        First and second derivative in log sigma2.
+    """
+
+    slope: Array
+    curvature: Array
+
+    @property
+    def cross(self) -> Array:
+        """How S changes with log sigma2, shape (q, q)."""
+        return self.UU[..., :, -1, :, -1]
+
+
+@dataclass(frozen=True)
+class CovarianceCriterion(Criterion):
+    """REML or ML criterion of a model with q random columns, profiled to Psi.
+
+    Psi enters as any factor, Psi = Lambda Lambda'. For each group, with R the Cholesky factor
+    of I + Lambda' G Lambda,
+
+        B = R^-1 Lambda' C,  F = R^-1 Lambda' G,
+        N = Z'V^-1 Z = G - F'F,  Delta = Z'V^-1 D = C - F'B,  M = T - sum_j B'B.
+    """
+
+    def eliminate(self, Lambda: Array) -> tuple[float, Array]:
+        """Return sum_j log|I + Lambda' G_j Lambda| and M = D' V^-1 D, up to sigma2."""
+        log_det, M = 0.0, self.problem.T.copy()
+        for chunk in self._chunks():
+            R = self._root(Lambda, chunk)
+            log_det += float(_log_det(R))
+            M -= gram(solve_lower(R, multiply(Lambda.T, self.problem.C[..., chunk])))
+        return log_det, M
+
+    def conditional_modes(self, Lambda: Array, beta: Array) -> Array:
+        """Return b_j = Lambda (I + Lambda' G_j Lambda)^-1 Lambda' (C_jy - C_jX beta)."""
+        C = self.problem.C
+        b = C[:, -1] - beta @ C[:, :-1]
+        for chunk in self._chunks():
+            R = self._root(Lambda, chunk)
+            part = solve_lower_transposed(R, solve_lower(R, Lambda.T @ b[:, chunk]))
+            b[:, chunk] = Lambda @ part
+        return b
+
+    def conditional_variances(self, Lambda: Array, rows: Array) -> Array:
+        """Return the diagonals of rows H_j rows', over sigma2, shape (len(rows), n_groups)."""
+        variances = np.empty((len(rows), self.problem.n_groups))
+        for chunk in self._chunks():
+            R = self._root(Lambda, chunk)
+            F = np.repeat((rows @ Lambda).T[..., None], R.shape[-1], axis=-1)
+            variances[:, chunk] = np.sum(solve_lower(R, F) ** 2, axis=0)
+        return variances
+
+    def value(self, Lambda: Array) -> float:
+        """Return the criterion alone."""
+        return self.profile(*self.eliminate(Lambda))
+
+    def __call__(self, Lambda: Array) -> Evaluation:
+        """Evaluate the criterion with its first and second derivatives in Psi.
+
+        Those of `given_sigma2`, less t_E t_F / dof in the second for sigma2 profiled out.
+        Lambda has shape (q, q), or (s, q, q) for an evaluation at each of several.
+        """
+        at = self.given_sigma2(Lambda)
+        share = 1 / at.curvature
+        profiled = np.einsum("...,...ab,...cd->...abcd", share, at.cross, at.cross)
+        return Evaluation(at.value, at.S, at.hessian - profiled, at.UU, at.root)
+
+    def given_sigma2(self, Lambda: Array, sigma2: float | None = None) -> EvaluationGivenSigma2:
+        """Evaluate the criterion at a residual variance, by default at the best, r2 / dof.
+
+        With U = Delta_X M_XX^-1/2, u = d / sqrt(sigma2), d = Delta_y - Delta_X beta, and for
+        REML Q_j = U_j U_j' + u_j u_j', for ML Q_j = u_j u_j',
+
+            S = sum_j N_j - Q_j,
+            <E, hessian F> = sum_j 2 tr(E N_j F Q_j) - tr(E N_j F N_j)
+                - tr(a_E a_F) - 2 b_E' b_F,
+
+        where a_E = sum_j U_j' E U_j (REML only) and b_E = sum_j U_j' E u_j; and the change of
+        <S, E> with log sigma2 is t_E = sum_j u_j' E u_j.
+        """
+        if Lambda.ndim == 2:
+            return self.given_sigma2(Lambda[None], sigma2)[0]
+        log_det, M, parts = self._reduce(Lambda)
+        root, log_det_XX, r2 = map(np.array, zip(*map(_inverse_root, M), strict=True))
+        ratio = np.ones(len(r2)) if sigma2 is None else r2 / (self.dof * sigma2)
+        root[:, -1] *= np.sqrt(self.dof / r2 * ratio)[:, None]
+        S, P, UU = self._sums_of_products(parts, root)
+        best = self.combine(log_det, log_det_XX, r2)
+        return EvaluationGivenSigma2(
+            value=best + self.dof * (ratio - 1 - np.log(ratio)),
+            S=S,
+            hessian=self._hessian(P, UU),
+            UU=UU,
+            root=root,
+            slope=self.dof * (1 - ratio),
+            curvature=self.dof * ratio,
+        )
+
+    @property
+    def at_once(self) -> int:
+        """Number of Lambda that are worth evaluating in one call."""
+        q, m, _ = self.problem.C.shape
+        return max(LARGE_SUMS // int(1 + q * m) ** 2, 1)
+
+    def _reduce(self, Lambda: Array) -> tuple[Array, Array, list[tuple[Array, Array]]]:
+        """Return sum_j log|I + Lambda' G_j Lambda|, M, and chunks of N_j and Delta_j."""
+        log_det, parts = np.zeros(len(Lambda)), []
+        M = np.repeat(self.problem.T[None], len(Lambda), axis=0)
+        for chunk in self._chunks(len(Lambda)):
+            R, B, N, Delta = self._project(Lambda, chunk)
+            parts.append((N, Delta))
+            log_det += _log_det(R)
+            M -= gram(B.transpose(2, 0, 1, 3))
+        return log_det, M, parts
+
+    def _sums_of_products(
+        self, parts: list[tuple[Array, Array]], root: Array
+    ) -> tuple[Array, Array, Array]:
+        """Add up over groups N - Q, N (x) (2 Q - N) and [U, u] (x) [U, u]."""
+        s, (q, m, _) = len(root), self.problem.C.shape
+        S, P, UU = (np.zeros((s, *shape)) for shape in [(q * q,), (q * q,) * 2, (q * m,) * 2])
+        counted = slice(None) if self.reml else slice(-1, None)
+        for N, Delta in parts:
+            U = np.matmul(root[:, None], Delta.transpose(2, 0, 1, 3))
+            Q = np.einsum("samk,sbmk->sabk", U[:, :, counted], U[:, :, counted])
+            N = N.transpose(2, 0, 1, 3).reshape(s, q * q, N.shape[-1])
+            Q, U = Q.reshape(N.shape), U.reshape(s, q * m, N.shape[-1])
+            S += np.sum(N - Q, axis=-1)
+            P += N @ np.swapaxes(2 * Q - N, 1, 2)
+            UU += U @ np.swapaxes(U, 1, 2)
+        return S.reshape(s, q, q), P.reshape(s, q, q, q, q), UU.reshape(s, q, m, q, m)
+
+    def _hessian(self, P: Array, UU: Array) -> Array:
+        s, q, m, *_ = UU.shape
+        # sum_j [U, u]_j' E [U, u]_j is a_E bordered by b_E, and t_E, which does not count
+        counted = np.full((m, m), float(self.reml))
+        counted[-1] = counted[:, -1] = 1.0
+        counted[-1, -1] = 0.0
+        ab = (UU.transpose(0, 1, 3, 2, 4) * counted).reshape(s, q * q, m * m)
+        squares = np.matmul(ab, ab.swapaxes(1, 2)).reshape(P.shape)
+        # <E, hessian F>: P[a, b, c, d] stands for E_da N_ab F_bc (2 Q - N)_cd
+        hessian: Array = P.transpose(0, 4, 1, 2, 3) - squares
+        return hessian
+
+    def sampled(self, step: int) -> CovarianceCriterion:
+        """Keep every step-th group, with its share of the rows: close enough to start with.
+
+        The scatter within groups, M as Psi -> infinity, is shared out by numbers of rows.
+        """
+        problem = self.problem
+        some = slice(None, None, step)
+        share = problem.n_rows[some].sum() / problem.n_rows.sum()
+        sample = replace(
+            problem,
+            C=problem.C[..., some],
+            G=problem.G[..., some],
+            n_rows=problem.n_rows[some],
+            n=share * problem.n,
+        )
+        large = 1e4 * np.eye(len(problem.G))
+        _, within = self.eliminate(large)
+        _, M = replace(self, problem=sample).eliminate(large)
+        T = share * within + (problem.T - M)
+        return replace(self, problem=replace(sample, T=T))
+
+    def projections(self, Lambda: Array) -> Iterator[tuple[Array, Array]]:
+        """Yield N and Delta of all groups, a chunk of groups at a time."""
+        for chunk in self._chunks():
+            _, _, N, Delta = self.project(Lambda, chunk)
+            yield N, Delta
+
+    def project(
+        self, Lambda: Array, chunk: slice | NDArray[np.intp]
+    ) -> tuple[Array, Array, Array, Array]:
+        """Return R, B, N and Delta of some groups."""
+        R, B, N, Delta = self._project(Lambda[None], chunk)
+        return R[:, :, 0], B[:, :, 0], N[:, :, 0], Delta[:, :, 0]
+
+    def _project(
+        self, Lambda: Array, chunk: slice | NDArray[np.intp]
+    ) -> tuple[Array, Array, Array, Array]:
+        """Return R, B, N and Delta at several Lambda, whose index is the last but one."""
+        q = len(self.problem.G)
+        GC = np.concatenate([self.problem.G[..., chunk], self.problem.C[..., chunk]], axis=1)
+        left = Lambda.swapaxes(1, 2)
+        FB = multiply_each(left, GC)
+        R = _roots(left, FB[:, :q])
+        FB = solve_lower(R, FB)
+        ND = subtract_product(GC[:, :, None], FB[:, :q], FB)
+        return R, FB[:, q:], ND[:, :q], ND[:, q:]
+
+    def _root(self, Lambda: Array, chunk: slice) -> Array:
+        left = Lambda.T[None]
+        return _roots(left, multiply_each(left, self.problem.G[..., chunk]))[:, :, 0]
+
+    def _chunks(self, n_lambda: int = 1) -> Iterator[slice]:
+        size = max(CHUNK_GROUPS // n_lambda, 1)
+        for start in range(0, self.problem.n_groups, size):
+            yield slice(start, start + size)
+
+
+def _roots(left: Array, LG: Array) -> Array:
+    """Cholesky factors of I + Lambda' G_j Lambda, given several Lambda' and Lambda' G_j."""
+    A = np.matmul(left[:, None], LG.transpose(2, 0, 1, 3)).transpose(1, 2, 0, 3)
+    A += np.eye(len(A))[..., None, None]
+    return cholesky(A)
+
+
+def _inverse_root(M: Array) -> tuple[Array, float, float]:
+    """W with W [Delta_X, Delta_y]' = [U, d]', and log|M_XX| and r2 on the way."""
+    W = np.zeros_like(M)
+    L, failed = lapack.dpotrf(M[:-1, :-1], lower=1, clean=1)
+    if failed:
+        raise np.linalg.LinAlgError("M_XX is not positive definite")
+    if len(L):  # LAPACK takes no matrices of size 0
+        W[:-1, :-1], _ = lapack.dtrtri(L, lower=1)
+    explained = W[:-1, :-1] @ M[:-1, -1]
+    left = M[-1, -1] - explained @ explained
+    r2 = max(left, PERFECT_FIT * M[-1, -1], PERFECT_FIT**2)  # y may be constant
+    W[-1, :-1], W[-1, -1] = -explained @ W[:-1, :-1], 1.0
+    return W, 2 * float(np.log(L.diagonal()).sum()), float(r2)
+
+
+def _log_det(R: Array) -> Array:
+    return np.asarray(2 * np.log(np.diagonal(R)).sum(axis=(-2, -1)))

@@ -1,0 +1,127 @@
+"""The relative covariance matrix that minimises the criterion, singular ones included."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from skmixed._numerics.fit.covariance import CovarianceCriterion
+from skmixed._numerics.fit.criterion import Optimum
+from skmixed._numerics.fit.descent import Factor, Search, State
+from skmixed._numerics.linalg.arrays import Array
+from skmixed._numerics.linalg.digits import PERFECT_FIT, residual_square
+
+# Variance ratios to start from, since the criterion may have several minima; and those to
+# start from in samples, which do not show the minima that a few extreme rows make.
+STARTS = (1.0, 0.05, 30.0, 0.003, 1000.0)
+STARTS_IN_SAMPLES = STARTS[:3]
+# What a search among samples of groups may leave.
+ROUGH = 1e-3
+# With many groups the search begins with about 250 of them, and goes on with about 5,000.
+MANY_GROUPS = 1000
+SAMPLE_GROUPS = (5000, 250)
+# Ratio of standard deviations from which on it is worth a look whether any residual is left.
+LARGE_SD_RATIO = 1e3
+# A variance ratio this small is set to zero if the criterion does not feel it.
+NEGLIGIBLE = 1e-6
+NOT_FELT = 1e-9
+
+
+def minimize_covariance(
+    criterion: CovarianceCriterion,
+    *,
+    diagonal: bool,
+    tol: float,
+    max_iter: int,
+    start: Array | None = None,
+) -> Optimum:
+    """Minimise the criterion over positive semidefinite Psi.
+
+    Newton steps in a factor of Psi: at each step the coordinates are turned to the
+    eigenvectors of Psi, where Lambda is diagonal, and the lower triangle of Lambda is free to
+    move. In these coordinates a singular optimum is an ordinary one, with a zero on the
+    diagonal and a positive curvature there, and a point where Psi is singular but should not
+    be is a saddle, left along its negative curvature.
+
+    Parameters
+    ----------
+    criterion : CovarianceCriterion
+        The function to minimise.
+    diagonal : bool
+        Whether Psi is restricted to diagonal matrices.
+    tol : float
+        The search ends with a step after which none would lower the criterion by more.
+    max_iter : int
+        Newton steps allowed for each start.
+    start : ndarray of shape (q, q), optional
+        A factor of the only Psi to start from, in place of several.
+
+    Returns
+    -------
+    Optimum
+    """
+    if not criterion.is_identified:
+        return Optimum(np.zeros((len(criterion.problem.G),) * 2), 1, converged=True)
+    search = Search(diagonal, tol, max_iter, criterion.problem.n_groups < MANY_GROUPS)
+    if start is None:
+        best, alone = _descend_from_several(criterion, search)
+    else:
+        best, alone = search.descend(criterion, start @ start.T), False
+    beyond = best.factor.is_beyond or _explains_all(criterion, best.factor)
+    Lambda = _without_negligible(criterion, best)
+    converged = best.converged and not beyond
+    return Optimum(Lambda, best.n_iter, converged, beyond, alone, best.flat)
+
+
+def _descend_from_several(criterion: CovarianceCriterion, search: Search) -> tuple[State, bool]:
+    """Take the lowest end of several descents, among samples of groups if there are many.
+
+    Returns it, and whether all others ended there, too.
+    """
+    chain = _ever_smaller_samples(criterion)
+    few, q = len(chain) == 1, len(criterion.problem.G)
+    rough = replace(search, tol=search.tol if few else max(search.tol, ROUGH), polish=False)
+    starts = [ratio * np.eye(q) for ratio in (STARTS if few else STARTS_IN_SAMPLES)]
+    found = rough.descend_side_by_side(chain[-1], starts, merge=not few)
+    best = min(found, key=lambda state: state.value)
+    alone = all(best.is_near(state.factor) for state in found)
+    for sample in reversed(chain[1:-1]):
+        best = rough.descend(sample, best.factor.Psi)
+    if best.converged or not few:
+        # for few groups, too: which of equal minima was the lowest must not show
+        best = search.descend(criterion, best.factor.Psi).after(best)
+    return best, alone
+
+
+def _ever_smaller_samples(criterion: CovarianceCriterion) -> list[CovarianceCriterion]:
+    """List the criterion of all groups and those of samples, as far as these are smaller."""
+    chain = [criterion]
+    if criterion.problem.n_groups < MANY_GROUPS:
+        return chain
+    for size in SAMPLE_GROUPS:
+        step = chain[-1].problem.n_groups // size
+        if step > 1:
+            chain.append(chain[-1].sampled(step))
+    return chain
+
+
+def _explains_all(criterion: CovarianceCriterion, factor: Factor) -> bool:
+    """Whether no more residual is left than rounding."""
+    if factor.scale.max() < LARGE_SD_RATIO:
+        return False
+    _, M = criterion.eliminate(factor.Lambda)
+    return float(residual_square(M)) <= 2 * PERFECT_FIT * float(M[-1, -1])
+
+
+def _without_negligible(criterion: CovarianceCriterion, state: State) -> Array:
+    """Lambda with exact zeros for variances that the criterion cannot feel."""
+    factor = state.factor
+    variances = factor.scale**2
+    small = (variances > 0) & (variances < NEGLIGIBLE * max(1.0, float(variances.max())))
+    if small.any():
+        without = Factor(factor.V, np.where(small, 0.0, factor.scale))
+        here, there = criterion.value(factor.Lambda), criterion.value(without.Lambda)
+        if there <= here + NOT_FELT * max(1.0, abs(here) * NOT_FELT**0.5):
+            factor = without
+    return factor.Lambda

@@ -1,0 +1,111 @@
+"""What the criteria have in common: coefficients and residual variance profiled out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+
+from skmixed._numerics.fit.problem import Problem
+from skmixed._numerics.linalg.arrays import Array
+from skmixed._numerics.linalg.digits import PERFECT_FIT, residual_square
+
+
+@dataclass(frozen=True)
+class Optimum:
+    """Where a search for the relative covariance factor ended.
+
+    Attributes
+    ----------
+    Lambda : ndarray of shape (q, q)
+        Any factor of Psi = Lambda Lambda', in the coordinates of the problem; a column is
+        exactly 0 for each direction in which the random effects do not vary.
+    n_iter : int
+        Newton steps taken, at least 1.
+    converged : bool
+        Whether the last step was below the tolerance.
+    beyond : bool
+        Whether the search ran off to infinity: the random effects explain y exactly.
+    alone : bool
+        Whether the search looked everywhere and saw no other minimum.
+    flat : bool
+        Whether there is a direction in which the criterion hardly changes, so that rounding
+        decides where the search ended.
+    """
+
+    Lambda: Array
+    n_iter: int
+    converged: bool
+    beyond: bool = False
+    alone: bool = False
+    flat: bool = False
+
+
+@dataclass(frozen=True)
+class Criterion(ABC):
+    """REML or ML criterion, profiled to the relative covariance factor Lambda.
+
+    Attributes
+    ----------
+    problem : Problem
+        Moments of the model.
+    reml : bool
+        Restricted maximum likelihood if true, else maximum likelihood.
+    """
+
+    problem: Problem
+    reml: bool
+
+    @abstractmethod
+    def eliminate(self, Lambda: Array) -> tuple[float, Array]:
+        """Return sum_j log|I + Lambda' G_j Lambda| and M = D' V^-1 D, up to sigma2."""
+
+    @abstractmethod
+    def conditional_modes(self, Lambda: Array, beta: Array) -> Array:
+        """Return b_j = H_j (C_jy - C_jX beta) of all groups, shape (q, n_groups)."""
+
+    @abstractmethod
+    def conditional_variances(self, Lambda: Array, rows: Array) -> Array:
+        """Return the diagonals of rows H_j rows', over sigma2, shape (len(rows), n_groups)."""
+
+    @property
+    def dof(self) -> float:
+        """What r2 is divided by: n - p for REML, n for ML."""
+        return self.problem.n - (self.problem.p if self.reml else 0)
+
+    @property
+    def constant(self) -> float:
+        """What the criterion in the user's coordinates adds to that in scaled ones."""
+        of_y = self.dof * 2 * np.log(self.problem.y_scale)
+        return float(of_y + (self.problem.log_scale if self.reml else 0.0))
+
+    @property
+    def is_identified(self) -> bool:
+        """Whether the rows can tell the variance between groups from that within them."""
+        problem = self.problem
+        several = problem.n_groups > 1 and bool(np.any(problem.n_rows > 1))
+        return several and len(problem.C) > 0 and not self.is_perfect
+
+    @property
+    def is_perfect(self) -> bool:
+        """Whether the fixed effects alone leave no residual."""
+        T = self.problem.T
+        if self.dof <= 0:
+            return True
+        return float(residual_square(T)) <= 10 * PERFECT_FIT * max(float(T[-1, -1]), 0.0)
+
+    def coefficients(self, M: Array) -> tuple[Array, float]:
+        """Return beta = M_XX^-1 M_Xy and sigma2 = r2 / dof, which is 0 for a perfect fit."""
+        beta: Array = np.asarray(np.linalg.solve(M[:-1, :-1], M[:-1, -1]))
+        return beta, 0.0 if self.is_perfect else float(residual_square(M)) / self.dof
+
+    def profile(self, log_det: float, M: Array) -> float:
+        """Return the criterion, given what `eliminate` returns."""
+        log_det_XX = float(np.linalg.slogdet(M[:-1, :-1])[1])
+        return float(self.combine(log_det, log_det_XX, residual_square(M)))
+
+    def combine(self, log_det: float | Array, log_det_XX: float | Array, r2: Array) -> Array:
+        """Return the criterion, given log|V|, log|M_XX| and the residual sum of squares."""
+        value = log_det + self.dof * (1 + np.log(2 * np.pi * r2 / self.dof)) + self.constant
+        return np.asarray(value + log_det_XX if self.reml else value)

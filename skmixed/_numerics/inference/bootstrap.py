@@ -1,0 +1,196 @@
+"""Parametric bootstrap: the moments of y drawn anew from the fitted model, and refitted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skmixed._numerics.fit.criterion import Criterion
+from skmixed._numerics.fit.estimate import estimate
+from skmixed._numerics.fit.problem import Problem
+from skmixed._numerics.linalg.arrays import Array
+from skmixed._numerics.linalg.digits import DOF_ERROR, NULL_SQUARE
+from skmixed._numerics.linalg.small_matrices import (
+    cholesky,
+    cholesky_semidefinite,
+    gram,
+    solve_lower,
+)
+
+
+@dataclass(frozen=True)
+class Replicates:
+    """Estimates from B draws of y, in the user's coordinates.
+
+    Attributes
+    ----------
+    beta : ndarray of shape (B, n_columns)
+        Fixed effects; 0 for columns dropped as linearly dependent, or not fixed.
+    sigma2 : ndarray of shape (B,)
+        Residual variances.
+    random_effects_cov : ndarray of shape (B, n_random, n_random)
+        Covariance matrices of the random effects, sigma2 Psi.
+    converged : ndarray of shape (B,), dtype bool
+        Whether the search for Psi ended within its tolerance.
+    """
+
+    beta: Array
+    sigma2: Array
+    random_effects_cov: Array
+    converged: NDArray[np.bool_]
+
+
+def bootstrap(
+    criterion: Criterion,
+    Lambda: Array,
+    *,
+    seeds: Sequence[np.random.SeedSequence],
+    tol: float,
+    max_iter: int,
+) -> Replicates:
+    """Draw y from the model at its estimates and estimate again, once for each seed.
+
+    No rows are simulated: of y the estimates depend on its moments alone, and these are drawn
+    from their exact distribution given X, see `MomentSampler`. A replicate depends on its
+    seed alone, so seeds may be shared out among workers in any way.
+
+    Parameters
+    ----------
+    criterion : Criterion
+        The moments and the method of the fit.
+    Lambda : ndarray of shape (q, q)
+        Its relative covariance factor, in the coordinates of the problem. A search among
+        covariance matrices starts there, and nowhere else: with a few dozen groups one in
+        some hundreds ends in a second minimum, a few tenths above the lowest.
+    seeds : sequence of numpy.random.SeedSequence
+        One for each replicate: the children of one, ``SeedSequence(seed).spawn(B)``.
+    tol, max_iter : float and int
+        As for `estimate`.
+
+    Returns
+    -------
+    Replicates
+
+    Raises
+    ------
+    ValueError
+        If the weights sum to less than the number of independent columns of [Z, X].
+    """
+    sampler = MomentSampler.from_fit(criterion, Lambda)
+    beta, sigma2, cov, converged = [], [], [], []
+    for seed in seeds:
+        drawn = sampler.draw(np.random.default_rng(seed))
+        refit, optimum = estimate(
+            drawn, reml=criterion.reml, tol=tol, max_iter=max_iter, start=Lambda
+        )
+        _, M = refit.eliminate(optimum.Lambda)
+        scaled_beta, scaled_sigma2 = refit.coefficients(M)
+        beta.append(drawn.origin + drawn.backmap @ scaled_beta)
+        sigma2.append(scaled_sigma2 * drawn.y_scale**2)
+        factor = drawn.random_backmap @ optimum.Lambda
+        cov.append(sigma2[-1] * factor @ factor.T)
+        converged.append(optimum.converged)
+    return Replicates(np.array(beta), np.array(sigma2), np.array(cov), np.array(converged))
+
+
+@dataclass(frozen=True)
+class MomentSampler:
+    """The distribution of the moments of y given X, at beta, sigma2 and Psi.
+
+    Let r = y - X beta, G_j = S_j S_j' and C_jX = S_j B_j with Cholesky factors S_j, that have
+    columns of zeros, and rows of zeros in B_j, for random columns that depend on those before
+    them in group j. With W_in = T_XX - sum_j B_j' B_j, the scatter of X within groups,
+
+        Z_j'W r = S_j f_j,                       f_j ~ N(0, sigma2 (I + S_j' Psi S_j)),
+        X'W r   = sum_j B_j' f_j + W_in^1/2 t,     t ~ N(0, sigma2 I),
+        r'W r   = sum_j f_j' f_j + t't + s,        s ~ sigma2 chi2(n - rank Z - rank W_in),
+
+    where f, t and s are independent: f is what Z sees of r, t what X sees beyond, and s what
+    neither does. The weights count rows, so that the degrees of freedom may be fractional.
+    Triangular factors do not depend on shift and scale of the columns, so that the same seed
+    draws the same from the same rows in another order, or counted by weights.
+
+    Attributes
+    ----------
+    problem : Problem
+        Moments of X, and the coordinates.
+    beta : ndarray of shape (p,)
+        Fixed effects.
+    sigma : float
+        Residual standard deviation.
+    S : ndarray of shape (q, q, n_groups)
+        Lower Cholesky factors of G.
+    R : ndarray of shape (q, q, n_groups)
+        Lower Cholesky factors of I + S_j' Psi S_j, 0 where the columns of S_j are.
+    B : ndarray of shape (q, p, n_groups)
+        S_j^-1 C_jX, 0 where the columns of S_j are.
+    root_within : ndarray of shape (p, rank W_in)
+        Lower Cholesky factor of W_in, without its columns of zeros.
+    dof : float
+        n - rank Z - rank W_in.
+    """
+
+    problem: Problem
+    beta: Array
+    sigma: float
+    S: Array
+    R: Array
+    B: Array
+    root_within: Array
+    dof: float
+
+    @classmethod
+    def from_fit(cls, criterion: Criterion, Lambda: Array) -> MomentSampler:
+        """Take beta and sigma2 as estimated at Lambda."""
+        problem = criterion.problem
+        _, M = criterion.eliminate(Lambda)
+        beta, sigma2 = criterion.coefficients(M)
+        identity = np.eye(len(problem.G))[..., None]
+        S = cholesky_semidefinite(problem.G, NULL_SQUARE * np.einsum("aak->ak", problem.G))
+        there = np.einsum("aak->ak", S) > 0
+        LS = np.einsum("ba,bck->ack", Lambda, S)
+        R = cholesky(np.einsum("abk,ack->bck", LS, LS) + identity) * there
+        # a null direction has nothing below its diagonal: any number will do on it
+        B = solve_lower(S + identity * ~there, problem.C[:, :-1].copy()) * there[:, None]
+        root_within = _root(problem.T[:-1, :-1], gram(B))
+        ranks = np.count_nonzero(there) + root_within.shape[1]
+        dof = _degrees_of_freedom(problem, ranks)
+        return cls(problem, beta, np.sqrt(sigma2), S, R, B, root_within, dof)
+
+    def draw(self, rng: np.random.Generator) -> Problem:
+        """Draw the moments of y; those of X stay."""
+        v = rng.standard_normal(self.B.shape[::2])
+        f = self.sigma * np.einsum("abk,bk->ak", self.R, v)
+        t = self.sigma * rng.standard_normal(self.root_within.shape[1])
+        s = self.sigma**2 * 2 * rng.standard_gamma(self.dof / 2)  # chi2; dof may be 0
+        Xr = np.einsum("apk,ak->p", self.B, f) + self.root_within @ t
+        T, C = self.problem.T.copy(), self.problem.C.copy()
+        fitted: Array = T[:-1, :-1] @ self.beta
+        T[-1, :-1] = T[:-1, -1] = fitted + Xr
+        T[-1, -1] = self.beta @ fitted + 2 * self.beta @ Xr + np.sum(f**2) + np.sum(t**2) + s
+        C[:, -1] = np.tensordot(self.beta, C[:, :-1], axes=(0, 1))
+        C[:, -1] += np.einsum("abk,bk->ak", self.S, f)
+        return replace(self.problem, T=T, C=C)
+
+
+def _root(total: Array, between: Array) -> Array:
+    """Return the columns, not zero, of the Cholesky factor of total - between."""
+    null = NULL_SQUARE * np.diag(total)[:, None]
+    root = cholesky_semidefinite((total - between)[..., None], null)[..., 0]
+    independent: Array = root[:, np.diag(root) > 0]
+    return independent
+
+
+def _degrees_of_freedom(problem: Problem, ranks: int) -> float:
+    """Return n - ranks, or 0 where rounding has raised the ranks above the rows."""
+    rows = float(problem.n_rows.sum()) or np.inf  # not counted if there are no groups
+    if problem.n < rows and problem.n - ranks < -DOF_ERROR * problem.n:
+        raise ValueError(
+            f"The weights must sum to at least {ranks}, the number of independent columns "
+            f"of random and fixed effects, to draw the residuals of the model, but they sum "
+            f"to {problem.n:g}. Weights scaled to mean 1 always do."
+        )
+    return max(problem.n - ranks, 0.0)

@@ -1,0 +1,236 @@
+"""How far estimated variances can be trusted, and what that does to the fixed effects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from skmixed._numerics.fit.covariance import CovarianceCriterion, Evaluation
+from skmixed._numerics.linalg.arrays import Array
+
+
+def satterthwaite(criterion: CovarianceCriterion, Lambda: Array, contrasts: Array) -> Array:
+    """Degrees of freedom of contrasts of the fixed effects, by Satterthwaite's method.
+
+    With f = sigma2 l' M_XX^-1 l, the variance of l'beta, df = 2 f^2 / Var(f). The variance of
+    f follows from the exact Hessian of the criterion in (Psi, log sigma2), where
+
+        d log f = sum_j (U_j k)' E (U_j k) / k'k  (change E of Psi),  k = M_XX^-1/2 l.
+
+    With log sigma2 profiled out this becomes 1 / df = v' H^-1 v + 1 / dof, H the Hessian of
+    the profiled criterion and v the change of log f along the profile.
+
+    Parameters
+    ----------
+    criterion : CovarianceCriterion
+        The moments and the method.
+    Lambda : ndarray of shape (q, q)
+        Any factor of Psi at the optimum.
+    contrasts : ndarray of shape (k, p)
+        In the coordinates of the problem.
+
+    Returns
+    -------
+    ndarray of shape (k,)
+        Between 0 and the residual degrees of freedom.
+
+    References
+    ----------
+    Kuznetsova, A., Brockhoff, P. B. and Christensen, R. H. B. (2017). lmerTest package: tests
+    in linear mixed effects models. Journal of Statistical Software, 82(13).
+    doi:10.18637/jss.v082.i13
+    """
+    at = criterion(Lambda)
+    directions, H = tangent(Lambda, at, diagonal=criterion.problem.diagonal)
+    k = _unit(contrasts @ at.root[:-1, :-1].T)
+    U, u = at.UU[:, :-1, :, :-1], at.UU[:, -1, :, -1]
+    rate = np.einsum("akbl,ik,il->iab", U, k, k) - u / criterion.dof
+    v = np.einsum("iab,rab->ri", rate, directions)
+    return np.asarray(1 / (np.sum(v * _solve(H, v), axis=0) + 1 / criterion.dof))
+
+
+def kenward_roger(
+    criterion: CovarianceCriterion, Lambda: Array, contrasts: Array
+) -> tuple[Array, Array]:
+    """Degrees of freedom and variances of contrasts, by Kenward and Roger's method.
+
+    With the directions E_r, U_j, D_r, Q_rs and A_rs of `VarianceUncertainty`,
+
+        Var(beta^) = I + 2 sum_rs A_rs (Q_rs - D_r D_s),
+
+    in whitened coordinates, and a single contrast k has 2 / df = sum_rs A_rs d_r d_s with
+    d_r = k' D_r k / k'k.
+
+    Parameters
+    ----------
+    criterion : CovarianceCriterion
+        The moments; the method must be REML.
+    Lambda : ndarray of shape (q, q)
+        Any factor of Psi at the optimum.
+    contrasts : ndarray of shape (k, p)
+        In the coordinates of the problem.
+
+    Returns
+    -------
+    df : ndarray of shape (k,)
+        Degrees of freedom.
+    variances : ndarray of shape (k,)
+        Adjusted variances of the contrasts, over sigma2.
+
+    References
+    ----------
+    Kenward, M. G. and Roger, J. H. (1997). Small sample inference for fixed effects from
+    restricted maximum likelihood. Biometrics, 53, 983-997. doi:10.2307/2533558
+    """
+    of = VarianceUncertainty.from_criterion(criterion, Lambda)
+    k = contrasts @ of.root.T
+    d = np.einsum("rkl,ik,il->ri", of.D, _unit(k), _unit(k))
+    d = np.append(d, np.ones((1, len(k))), axis=0)
+    DD = np.einsum("rkm,sml->rskl", of.D, of.D)
+    adjustment = 2 * np.einsum("rs,rskl->kl", of.A[:-1, :-1], of.Q - DD)
+    variances = np.sum(k * (k + k @ adjustment), axis=1)
+    return np.asarray(2 / np.sum(d * (of.A @ d), axis=0)), variances
+
+
+@dataclass(frozen=True)
+class VarianceUncertainty:
+    """The covariance of the estimated variance components, by their expected information.
+
+    The covariance of y is linear in parameters for the directions E_r of Psi and, as the last
+    of them, for itself. With U_j = Delta_jX M_XX^-1/2,
+
+        D_r = sum_j U_j' E_r U_j,  Q_rs = sum_j U_j' E_r N_j E_s U_j,
+        I_rs = sum_j tr(E_r N_j E_s N_j) - 2 tr(Q_rs) + tr(D_r D_s),  A = 2 I^-1.
+
+    Attributes
+    ----------
+    E : ndarray of shape (m, q, q)
+        A basis of the changes of Psi.
+    A : ndarray of shape (m + 1, m + 1)
+        Covariance of the estimates: changes of Psi, and relative change of sigma2.
+    D : ndarray of shape (m, p, p)
+        Minus the changes of M_XX, whitened.
+    Q : ndarray of shape (m, m, p, p)
+        Half its second changes.
+    root : ndarray of shape (p, p)
+        M_XX^-1/2.
+    """
+
+    E: Array
+    A: Array
+    D: Array
+    Q: Array
+    root: Array
+
+    @classmethod
+    def from_criterion(
+        cls, criterion: CovarianceCriterion, Lambda: Array
+    ) -> VarianceUncertainty:
+        """Add up over groups what the information needs."""
+        problem, at = criterion.problem, criterion(Lambda)
+        root = at.root[:-1, :-1]
+        E = _linear_directions(len(Lambda), diagonal=problem.diagonal)
+        N, NN, UNU = _sums_with_curvature(criterion, Lambda, root)
+        D = np.einsum("rab,akbl->rkl", E, at.UU[:, :-1, :, :-1])
+        Q = np.einsum("rab,akbcdl,scd->rskl", E, UNU, E, optimize=True)
+        of_Psi = np.einsum("rad,abcd,sbc->rs", E, NN, E) - 2 * np.einsum("rskk->rs", Q)
+        of_Psi += np.einsum("rkl,slk->rs", D, D)
+        with_sigma = np.einsum("rab,ab->r", E, N) - np.einsum("rkk->r", D)
+        information = np.block(
+            [[of_Psi, with_sigma[:, None]], [with_sigma, problem.n - problem.p]]
+        )
+        if not criterion.is_identified:  # Psi was set to 0, not estimated
+            information = np.diag(np.append(np.zeros(len(E)), problem.n - problem.p))
+        A = 2 * np.linalg.pinv(information, hermitian=True)
+        return cls(E, A, D, Q, root)
+
+    def of_random_effects(self, criterion: CovarianceCriterion, Lambda: Array) -> Array:
+        """Return what estimating Psi adds to Var(b_j^ - b_j), over sigma2, (q, q, n_groups).
+
+        b_j^ changes with Psi by K_j' E d_j, K_j = I - N_j Psi, and the variance of d_j is
+        N_j - U_j U_j', so that it adds sum_rs A_rs K_j' E_r (N_j - U_j U_j') E_s K_j.
+
+        References
+        ----------
+        Kackar, R. N. and Harville, D. A. (1984). Approximations for standard errors of
+        estimators of fixed and random effects in mixed linear models. Journal of the American
+        Statistical Association, 79, 853-862. doi:10.1080/01621459.1984.10477102
+        """
+        Psi, A, parts = Lambda @ Lambda.T, self.A[:-1, :-1], []
+        for N, Delta in criterion.projections(Lambda):
+            K = np.eye(len(Psi))[..., None] - np.einsum("abk,bc->ack", N, Psi)
+            EK = np.einsum("rab,bck->rack", self.E, K)
+            U = np.matmul(self.root, Delta[:, :-1])
+            var_d = N - np.einsum("amk,bmk->abk", U, U)
+            parts.append(np.einsum("rs,rack,abk,sbdk->cdk", A, EK, var_d, EK, optimize=True))
+        return np.concatenate(parts, axis=-1)
+
+
+def tangent(Lambda: Array, at: Evaluation, *, diagonal: bool) -> tuple[Array, Array]:
+    """Directions in which Psi can move, and the Hessian of the criterion along them.
+
+    Psi = F F' moves with the entries of a triangular factor in its eigenvectors. A direction
+    in which the random effects do not vary stays so: at a singular optimum these are the
+    directions of the smaller model.
+
+    Parameters
+    ----------
+    Lambda : ndarray of shape (q, q)
+        Any factor of Psi.
+    at : Evaluation
+        Derivatives of the criterion there.
+    diagonal : bool
+        Whether Psi is restricted to diagonal matrices.
+
+    Returns
+    -------
+    directions : ndarray of shape (m, q, q)
+        Changes E of Psi, symmetric.
+    hessian : ndarray of shape (m, m)
+        Second derivatives of the criterion.
+    """
+    q = len(Lambda)
+    if diagonal:
+        V, scale = np.eye(q), np.sqrt(np.sum(Lambda**2, axis=1))
+        rows = columns = np.flatnonzero(scale)
+    else:
+        V, scale, _ = np.linalg.svd(Lambda)
+        scale = np.where(np.any(Lambda, axis=0).sum() > np.arange(q), scale, 0.0)
+        rows, columns = np.tril_indices(q)
+        rows, columns = rows[scale[columns] > 0], columns[scale[columns] > 0]
+    return at.along_factor(V, scale, (rows, columns))
+
+
+def _linear_directions(q: int, *, diagonal: bool) -> Array:
+    """Return a basis of the symmetric, or the diagonal, matrices."""
+    rows, columns = (np.arange(q),) * 2 if diagonal else np.tril_indices(q)
+    E = np.zeros((len(rows), q, q))
+    E[np.arange(len(rows)), rows, columns] = 1.0
+    E[np.arange(len(rows)), columns, rows] = 1.0
+    return E
+
+
+def _sums_with_curvature(
+    criterion: CovarianceCriterion, Lambda: Array, root: Array
+) -> tuple[Array, Array, Array]:
+    """Add up over groups N, N (x) N and U (x) N (x) U."""
+    q, p = len(Lambda), criterion.problem.p
+    total, NN, UNU = np.zeros((q, q)), np.zeros((q * q,) * 2), np.zeros((q * p, q * q, q * p))
+    for N, Delta in criterion.projections(Lambda):
+        U = np.matmul(root, Delta[:, :-1]).reshape(q * p, N.shape[-1])
+        N = N.reshape(q * q, N.shape[-1])
+        total += N.sum(axis=1).reshape(q, q)
+        NN += N @ N.T
+        for i, weight in enumerate(N):
+            UNU[:, i] += (U * weight) @ U.T
+    return total, NN.reshape((q,) * 4), UNU.reshape(q, p, q, q, q, p)
+
+
+def _unit(k: Array) -> Array:
+    return np.asarray(k / np.linalg.norm(k, axis=1, keepdims=True))
+
+
+def _solve(H: Array, v: Array) -> Array:
+    """H^-1 v where H is positive definite up to rounding; flat directions tell nothing."""
+    return np.asarray(np.linalg.pinv(H, rcond=1e-12, hermitian=True) @ v)

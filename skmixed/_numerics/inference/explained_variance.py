@@ -1,0 +1,83 @@
+"""The variance of y, split into what the model explains and what it does not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from skmixed._numerics.fit.criterion import Criterion
+from skmixed._numerics.linalg.arrays import Array
+
+
+@dataclass(frozen=True)
+class ExplainedVariance:
+    """The parts of the variance of y, in its squared units.
+
+    Attributes
+    ----------
+    fixed : float
+        Variance of the population line X beta over the rows, with divisor n - 1; NaN if the
+        weights sum to one row or less.
+    random : float
+        Variance of the random effects, z' Var(b) z, averaged over the rows.
+    residual : float
+        Residual variance.
+    """
+
+    fixed: float
+    random: float
+    residual: float
+
+    @property
+    def marginal(self) -> float:
+        """Share of the fixed part: the marginal R2; NaN if y does not vary."""
+        return self._share(self.fixed)
+
+    @property
+    def conditional(self) -> float:
+        """Share of both parts: the conditional R2; NaN if y does not vary."""
+        return self._share(self.fixed + self.random)
+
+    def _share(self, part: float) -> float:
+        total = self.fixed + self.random + self.residual
+        return part / total if total > 0 else np.nan
+
+
+def explained_variance(criterion: Criterion, Lambda: Array) -> ExplainedVariance:
+    """Split the variance of y, for the marginal and the conditional R2.
+
+    Parameters
+    ----------
+    criterion : Criterion
+        The moments and the method.
+    Lambda : ndarray of shape (q, q)
+        The relative covariance factor, in the coordinates of the problem.
+
+    Returns
+    -------
+    ExplainedVariance
+
+    References
+    ----------
+    Nakagawa, S. and Schielzeth, H. (2013). A general and simple method for obtaining R2 from
+    generalized linear mixed-effects models. Methods in Ecology and Evolution 4, 133-142.
+    doi:10.1111/j.2041-210x.2012.00261.x
+
+    Johnson, P. C. D. (2014). Extension of Nakagawa & Schielzeth's R2GLMM to random slopes
+    models. Methods in Ecology and Evolution 5, 944-946.
+    doi:10.1111/2041-210X.12225
+    """
+    problem = criterion.problem
+    _, M = criterion.eliminate(Lambda)
+    beta, sigma2 = criterion.coefficients(M)
+    about_zero = float(beta @ problem.T[:-1, :-1] @ beta)
+    square = max(about_zero - problem.n * float(problem.mean @ beta) ** 2, 0.0)
+    fixed = square / (problem.n - 1) if problem.n > 1 else np.nan
+    random = float(np.sum(Lambda * (problem.G.sum(axis=-1) @ Lambda))) / problem.n
+    unit = problem.y_scale**2
+    return ExplainedVariance(
+        fixed=unit * fixed,
+        random=unit * sigma2 * random,
+        residual=unit * sigma2,
+    )

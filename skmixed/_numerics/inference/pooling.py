@@ -1,0 +1,38 @@
+"""What each group's rows say by themselves, without the other groups."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from skmixed._numerics.fit.criterion import Criterion
+from skmixed._numerics.linalg.arrays import Array
+from skmixed._numerics.linalg.digits import RANK_TOLERANCE
+
+
+def own_effects(criterion: Criterion, Lambda: Array) -> Array:
+    """Return group effects without pooling: least squares on the group's own residuals.
+
+    The conditional mode b_j = H_j (C_jy - C_jX beta) is that estimate, G_j^-1 (C_jy - C_jX
+    beta), drawn to zero by H_j G_j, which for a random intercept is the pooling weight.
+
+    Parameters
+    ----------
+    criterion : Criterion
+        The moments and the method.
+    Lambda : ndarray of shape (q, q)
+        Any factor of Psi at the optimum, which beta belongs to.
+
+    Returns
+    -------
+    ndarray of shape (n_random, n_groups)
+        In the user's coordinates; NaN for groups whose rows do not tell the q effects apart.
+    """
+    problem = criterion.problem
+    _, M = criterion.eliminate(Lambda)
+    beta, _ = criterion.coefficients(M)
+    residual = problem.C[:, -1] - np.tensordot(problem.C[:, :-1], beta, axes=(1, 0))
+    G, own = np.moveaxis(problem.G, -1, 0), np.full_like(residual, np.nan)
+    sizes = np.linalg.eigvalsh(G)
+    told = sizes[:, 0] > RANK_TOLERANCE * sizes[:, -1]
+    own[:, told] = np.linalg.solve(G[told], residual.T[told, :, None])[..., 0].T
+    return np.asarray(problem.y_scale * (problem.random_backmap @ own))

@@ -1,0 +1,12 @@
+"""Profile-likelihood limits: the extremes of each parameter over the likelihood region.
+
+===================  =====================================================================
+`limits`             the choice between one random column and several
+`region`             the likelihood region, and its sections at a given Psi
+`of_ratio`           one random column: interpolants along the half-line
+`of_covariance`      several: which limit is looked for how
+`of_fixed_effect`    limits of fixed effects, by alternation with refits
+`ridge`              how far a coordinate reaches while the others follow
+`coordinates`        coordinates in which a variance or a correlation is the first
+===================  =====================================================================
+"""

@@ -1,0 +1,230 @@
+"""How far one coordinate reaches while the least deviance over the others is within a bound."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from skmixed._numerics.inference.profile.coordinates import CovarianceCoordinates, Expansion
+from skmixed._numerics.linalg.arrays import Array
+from skmixed._numerics.linalg.digits import LARGEST_SD_RATIO_OF_SEVERAL
+from skmixed._numerics.linalg.quadratic import QuadraticModel
+
+# A limit is found when the next step is smaller than this share of its distance from the
+# estimate; what is then left is about the square of that.
+TOL = 1e-5
+MAX_STEPS = 50
+MAX_HALVINGS = 20
+# A point is on the ridge if the criterion could be lowered by no more than this share of its
+# distance from the bound, or by what is too little to matter.
+ON_RIDGE = 0.01
+NOTHING = 1e-10
+# Where the profile has risen by no more than this share, its curvature tells more than its
+# slope.
+CLOSE = 0.01
+# Another start has led to a better place if the criterion is lower there by this much.
+BETTER = 1e-6
+
+
+@dataclass(frozen=True)
+class _Point:
+    """A point and, by a quadratic model of the criterion there, the profile near it.
+
+    Attributes
+    ----------
+    phi : ndarray of shape (n_coordinates,)
+        The point.
+    at : Expansion
+        The criterion there.
+    profile, slope, bend : float
+        The profile of one coordinate and its derivatives.
+    others : QuadraticModel
+        The criterion in the other coordinates.
+    response : ndarray of shape (n_coordinates - 1,)
+        How these follow the one that is profiled, in their eigenvectors.
+    """
+
+    phi: Array
+    at: Expansion
+    profile: float
+    slope: float
+    bend: float
+    others: QuadraticModel
+    response: Array
+
+    @classmethod
+    def of(cls, phi: Array, at: Expansion, target: int) -> _Point:
+        hessian = np.delete(at.hessian, target, axis=0)
+        others = QuadraticModel.of(
+            np.delete(at.gradient, target), np.delete(hessian, target, axis=1)
+        )
+        coupling = others.basis.T @ hessian[:, target]
+        response = -coupling / others.size
+        return cls(
+            phi,
+            at,
+            profile=at.value - others.promise,
+            slope=float(at.gradient[target] + others.newton @ coupling),
+            bend=float(at.hessian[target, target] + response @ coupling),
+            others=others,
+            response=response,
+        )
+
+
+@dataclass(frozen=True)
+class Ridge:
+    """The profile of one coordinate: the least value of a criterion for each value of it.
+
+    Attributes
+    ----------
+    coordinates : CovarianceCoordinates
+        The criterion, as a function of phi.
+    target : int
+        The coordinate that is profiled.
+    estimate : ndarray of shape (n_coordinates,)
+        Where the criterion is least.
+    lowest : float
+        Its value there.
+    rise : float
+        How far up the ridge is followed.
+    """
+
+    coordinates: CovarianceCoordinates
+    target: int
+    estimate: Array
+    lowest: float
+    rise: float
+
+    def limit(
+        self, side: int, *, end: float | None = None, starts: Sequence[Array] = ()
+    ) -> float:
+        """Follow the ridge from the minimum down (side < 0) or up, to the bound.
+
+        Parameters
+        ----------
+        side : {-1, 1}
+            Which way to go.
+        end : float, optional
+            Where the profile is symmetric, so that there is nothing new beyond.
+        starts : sequence of ndarray of shape (n_coordinates,)
+            Where else to begin looking for a lower point at the limit, since there may be
+            several ridges.
+
+        Returns
+        -------
+        float
+            The value of the coordinate; `end` if the bound is not reached before; -infinity if
+            it is log sigma2 and the bound is not reached at all; NaN if the search failed.
+        """
+        limit = self.follow(self.point(self.estimate), side, end)
+        for start in starts:
+            if not np.isfinite(limit) or limit == end:
+                break
+            phi = start.copy()
+            phi[self.target] = limit
+            point = self.settled(self.point(phi))
+            if point.profile < self.lowest + self.rise - BETTER:
+                limit = self.follow(point, side, end)
+        return limit
+
+    def follow(self, point: _Point, side: int, end: float | None) -> float:
+        """Follow the ridge from a point on it.
+
+        Newton's method for (profile = bound, gradient in the other coordinates = 0), as of
+        Venzon and Moolgavkar [1]_, with the square root of what the profile has risen, which
+        is nearly linear; the other coordinates are brought back to the ridge between steps.
+
+        References
+        ----------
+        .. [1] Venzon, D. J. and Moolgavkar, S. H. (1988). A method for computing
+           profile-likelihood-based confidence intervals. Applied Statistics 37, 87-94.
+           doi:10.2307/2347496
+        """
+        start = float(self.estimate[self.target])
+        last = np.inf if end is None else side * (end - start)
+        # distances from the estimate within and beyond the limit, and the point at the first
+        inner, outer, home = 0.0, np.inf, point
+        for _ in range(MAX_STEPS):
+            distance = side * (float(point.phi[self.target]) - start)
+            step = self.step(point, side)
+            if point.profile <= self.lowest + self.rise:
+                inner, home = distance, point
+                if outer - inner <= TOL * outer:  # the ridge has led to a lower one meanwhile
+                    outer = np.inf
+            else:
+                outer = distance
+            if inner == last:
+                return start + side * last
+            if abs(step) <= TOL * distance:
+                return start + side * (distance + step)
+            longest = max(1.0, distance)
+            further = distance + min(max(step, -longest), longest)
+            if not inner < further < outer:  # so, too, where the step is not known
+                point, distance = home, inner
+                further = (inner + outer) / 2 if outer < np.inf else inner + longest
+            phi = self.moved(point, side * (min(further, last) - distance))
+            if self.coordinates.sd_ratio(phi) >= LARGEST_SD_RATIO_OF_SEVERAL:
+                # sigma2 may go to 0 if no group has more rows than random effects
+                return -np.inf if self.target == len(phi) - 1 else np.nan
+            point = self.settled(self.point(phi))
+        return np.nan
+
+    def point(self, phi: Array) -> _Point:
+        return _Point.of(phi, self.coordinates(phi), self.target)
+
+    def step(self, point: _Point, side: int) -> float:
+        """How far it seems to be to the bound; NaN if the profile does not tell."""
+        risen, slope = point.profile - self.lowest, side * point.slope
+        if risen <= CLOSE * self.rise:
+            return float(np.sqrt(2 * self.rise / point.bend)) if point.bend > 0 else np.nan
+        root = np.sqrt(risen)
+        return float((np.sqrt(self.rise) - root) * 2 * root / slope) if slope > 0 else np.nan
+
+    def settled(self, point: _Point) -> _Point:
+        """Lower the criterion, with the coordinate held, until the point is on the ridge."""
+        for _ in range(MAX_STEPS):
+            if self.is_on_ridge(point):
+                return point
+            lower = self.lowered(point)
+            if lower is None:
+                break
+            point = lower
+        return replace(point, profile=point.at.value)  # the model is not to be relied on
+
+    def is_on_ridge(self, point: _Point) -> bool:
+        gap = abs(self.lowest + self.rise - point.profile)
+        near = point.others.promise <= max(ON_RIDGE * gap, NOTHING)
+        return near and not point.others.is_saddle
+
+    def lowered(self, point: _Point) -> _Point | None:
+        """Take a Newton step, shortened until it lowers the criterion; none if that fails."""
+        others = point.others
+        step = _not_too_long(others.newton, point.phi)
+        if others.promise <= NOTHING:
+            step = np.eye(len(step))[0]  # leave a saddle along the negative curvature
+        enough = 1e-4 * float(others.gradient @ step)
+        for share in 0.5 ** np.arange(MAX_HALVINGS):
+            phi = self.shifted(point, 0.0, share * step)
+            if self.coordinates.sd_ratio(phi) < LARGEST_SD_RATIO_OF_SEVERAL:
+                new = self.point(phi)
+                if new.at.value < point.at.value + share * min(enough, 0.0):
+                    return new
+        return None
+
+    def moved(self, point: _Point, step: float) -> Array:
+        """Move along the ridge, and on to it."""
+        others = point.others.newton + step * point.response
+        return self.shifted(point, step, _not_too_long(others, point.phi))
+
+    def shifted(self, point: _Point, step: float, others: Array) -> Array:
+        """Shift the coordinate, and the others along their eigenvectors."""
+        shifted: Array = point.phi + np.insert(point.others.basis @ others, self.target, step)
+        return shifted
+
+
+def _not_too_long(step: Array, phi: Array) -> Array:
+    """Shorten a step to the size of what it changes."""
+    longest = max(1.0, float(np.linalg.norm(phi)))
+    return step * (longest / max(longest, float(np.linalg.norm(step))))

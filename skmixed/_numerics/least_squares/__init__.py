@@ -1,0 +1,7 @@
+"""The two limits of a mixed model, by least squares.
+
+==================  ======================================================================
+`group_lines`       groups with lines of their own: the limit of large differences
+`fixed_effects`     coefficients beside those lines, or pooled
+==================  ======================================================================
+"""

@@ -1,0 +1,183 @@
+"""Least squares: complete pooling and fixed effects, the limits of the mixed model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skmixed._numerics.fit.problem import Problem
+from skmixed._numerics.least_squares.group_lines import GroupLines
+from skmixed._numerics.linalg.arrays import Array
+from skmixed._numerics.linalg.digits import PERFECT_FIT, residual_square
+from skmixed._numerics.moments.coordinates import relocate, scales, way_back
+from skmixed._numerics.moments.moments import GroupedMoments
+
+
+@dataclass(frozen=True)
+class Regression:
+    """A linear regression by least squares, in the user's coordinates.
+
+    Attributes
+    ----------
+    beta : ndarray of shape (n_columns,)
+        Coefficients; 0 for columns that have none.
+    beta_cov : ndarray of shape (n_columns, n_columns)
+        Their covariance; NaN for those columns.
+    sigma2 : float
+        Residual variance, r2 / dof; 0 for a perfect fit, NaN without degrees of freedom.
+    dof : float
+        Sum of the weights less the number of coefficients, those of the groups included.
+    log_likelihood : float
+        That of normal errors of variance r2 / n; inf for a perfect fit.
+    """
+
+    beta: Array
+    beta_cov: Array
+    sigma2: float
+    dof: float
+    log_likelihood: float
+
+
+@dataclass(frozen=True)
+class FixedEffects:
+    """A regression in which each group has its own line.
+
+    Attributes
+    ----------
+    regression : Regression
+        The line of the average group, and the coefficients that all groups share.
+    b : ndarray of shape (n_random, n_groups)
+        How far each group's line is from that of the average group.
+    within_r2 : float
+        Share of the scatter of y within groups that is explained; NaN if there is none.
+    absorbed : ndarray of shape (n_columns,), dtype bool
+        Columns without a coefficient because the groups' lines contain them.
+    dependent : ndarray of shape (n_columns,), dtype bool
+        Columns without one because they depend linearly on those before them.
+    """
+
+    regression: Regression
+    b: Array
+    within_r2: float
+    absorbed: NDArray[np.bool_]
+    dependent: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class NormalEquations:
+    """A_XX beta = A_Xy in scaled coordinates, and the way back to the user's.
+
+    Attributes
+    ----------
+    A : ndarray of shape (p + 1, p + 1)
+        For those columns of [X, y] that are kept; r2 = A_yy - A_yX beta.
+    n, dof : float
+        Sum of the weights, and what r2 is divided by.
+    T_yy : float
+        Total scatter of y: r2 is told from rounding by comparison.
+    y_scale, origin, backmap
+        As in `Problem`.
+    """
+
+    A: Array
+    n: float
+    dof: float
+    T_yy: float
+    y_scale: float
+    origin: Array
+    backmap: Array
+
+    @property
+    def beta(self) -> Array:
+        """Scaled coefficients."""
+        return np.asarray(np.linalg.solve(self.A[:-1, :-1], self.A[:-1, -1]))
+
+    @property
+    def r2(self) -> float:
+        """Residual sum of squares; exactly 0 if nothing but rounding is left."""
+        r2 = float(residual_square(self.A))
+        return r2 if r2 > 10 * PERFECT_FIT * self.T_yy else 0.0
+
+    def solve(self) -> Regression:
+        """Return the regression in the user's coordinates."""
+        r2 = self.r2 * self.y_scale**2
+        sigma2 = r2 / self.dof if self.dof > 0 else np.nan
+        cov = self.backmap @ np.linalg.solve(self.A[:-1, :-1], self.backmap.T)
+        cov *= sigma2 / self.y_scale**2
+        dropped = ~self.backmap.any(axis=1)
+        cov[dropped] = cov[:, dropped] = np.nan
+        log_variance = np.log(r2 / self.n) if r2 > 0 else -np.inf
+        return Regression(
+            beta=self.origin + self.backmap @ self.beta,
+            beta_cov=(cov + cov.T) / 2,
+            sigma2=sigma2,
+            dof=self.dof,
+            log_likelihood=-self.n / 2 * (1 + np.log(2 * np.pi) + log_variance),
+        )
+
+
+def solve_pooled(problem: Problem) -> Regression:
+    """Regress y on X as if there were no groups.
+
+    Parameters
+    ----------
+    problem : Problem
+        Moments of the model.
+
+    Returns
+    -------
+    Regression
+    """
+    return NormalEquations(
+        A=problem.T,
+        n=problem.n,
+        dof=problem.n - problem.p,
+        T_yy=float(problem.T[-1, -1]),
+        y_scale=problem.y_scale,
+        origin=problem.origin,
+        backmap=problem.backmap,
+    ).solve()
+
+
+def solve_fixed_effects(moments: GroupedMoments) -> FixedEffects:
+    """Regress y on X and on the groups' own lines, without expanding them.
+
+    Parameters
+    ----------
+    moments : GroupedMoments
+        Cross-products of the rows; the random columns are those of the groups' lines.
+        Without groups the fit is a pooled one.
+
+    Returns
+    -------
+    FixedEffects
+    """
+    moments = relocate(moments, fit_intercept=True)
+    scale, varies = scales(moments)
+    lines = GroupLines.from_moments(moments, scale)
+    absorbed, kept = lines.identify(varies[:-1])
+    origin, backmap = way_back(moments.shift, scale, 0)
+    random = list(moments.random)
+    n_shared = np.count_nonzero(np.delete(kept, random))
+    equations = NormalEquations(
+        A=lines.with_average_line(kept),
+        n=moments.n,
+        dof=moments.n - lines.rank - n_shared,
+        T_yy=float(moments.T[-1, -1] / scale[-1] ** 2),
+        y_scale=float(scale[-1]),
+        origin=origin,
+        backmap=backmap[:, kept],
+    )
+    beta = np.zeros(len(kept))
+    beta[kept] = equations.beta
+    b = backmap[np.ix_(random, random)] @ lines.deviations(beta)
+    W_yy = float(lines.W[-1, -1])
+    return FixedEffects(
+        regression=equations.solve(),
+        b=b[:, : len(moments.labels)],
+        within_r2=1 - equations.r2 / W_yy if W_yy > lines.tolerance * lines.n else np.nan,
+        absorbed=absorbed,
+        dependent=~kept & ~absorbed,
+    )

@@ -1,0 +1,159 @@
+"""The limit of the mixed model as Psi grows beyond bounds: each group has its own line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skmixed._numerics.linalg.arrays import Array
+from skmixed._numerics.linalg.digits import RANK_TOLERANCE
+from skmixed._numerics.linalg.small_matrices import gram
+from skmixed._numerics.moments.coordinates import independent
+from skmixed._numerics.moments.moments import GroupedMoments
+
+# Sums over the rows of a group, taken one by one, may lose this share with each row.
+LOSS_PER_ROW = np.finfo(np.float64).eps / 16
+
+
+@dataclass(frozen=True)
+class GroupLines:
+    """The groups' own lines, and what is left of the moments when they are taken off.
+
+    With G_j = R_j' R_j, R_j upper triangular, and B_j = R_j'^-1 C_j,
+
+        M = T - sum_j C_j' G_j^- C_j = T - sum_j B_j' B_j.
+
+    A row of B_j is zero if the group's rows cannot tell that column of Z from those before it.
+
+    Attributes
+    ----------
+    B : ndarray of shape (q, n_columns, n_groups)
+        Holds R_j, too: Z_j is a part of D_j.
+    random : list of int
+        The columns of D that form Z, the column of ones first.
+    n : float
+        Sum of the weights.
+    W, M : ndarray of shape (n_columns, n_columns)
+        Scatter of D around the groups' means, and around their lines.
+    tolerance : float
+        Shares of a sum of squares up to this are rounding.
+    """
+
+    B: Array
+    random: list[int]
+    n: float
+    W: Array
+    M: Array
+    tolerance: float
+
+    @classmethod
+    def from_moments(cls, moments: GroupedMoments, scale: Array) -> GroupLines:
+        """Absorb the line of each group; of all rows, if there are no groups.
+
+        Parameters
+        ----------
+        moments : GroupedMoments
+            Cross-products around the mean.
+        scale : ndarray of shape (n_columns,)
+            What the columns of D are divided by.
+
+        Returns
+        -------
+        GroupLines
+        """
+        random = list(moments.random)
+        C = moments.C if len(moments.labels) else moments.T[random][..., None]
+        tolerance = max(RANK_TOLERANCE, LOSS_PER_ROW * int(moments.n_rows.max(initial=1)))
+        B = _triangular(C / np.outer(scale[random], scale)[..., None], random, tolerance)
+        W = moments.T / np.outer(scale, scale) - gram(B[:1])
+        return cls(B, random, moments.n, W, W - gram(B[1:]), tolerance)
+
+    @property
+    def rank(self) -> int:
+        """Number of coefficients in the lines of all groups that their rows can tell."""
+        return int(np.count_nonzero(self.B[range(len(self.B)), self.random]))
+
+    def identify(
+        self, varies: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Tell columns of [1, X] that the lines contain from those that have a coefficient.
+
+        A slope column must vary around the groups' means, the others around their lines.
+
+        Parameters
+        ----------
+        varies : ndarray of shape (n_columns - 1,), dtype bool
+            Which columns are more than rounding errors at all.
+
+        Returns
+        -------
+        absorbed, kept : ndarray of shape (n_columns - 1,), dtype bool
+            A column that is neither depends linearly on others.
+        """
+        is_slope = np.isin(np.arange(len(varies)), self.random[1:])
+        left = np.where(is_slope, np.diag(self.W)[:-1], np.diag(self.M)[:-1])
+        absorbed = ~varies | (left <= self.tolerance * self.n)
+        absorbed[0] = False
+        kept = ~absorbed
+        for S, chosen in ((self.W, kept & is_slope), (self.M, kept & ~is_slope)):
+            columns = np.flatnonzero(chosen[1:]) + 1
+            kept[columns] = independent(S[np.ix_(columns, columns)] / self.n)
+        return absorbed, kept
+
+    def with_average_line(self, kept: NDArray[np.bool_]) -> Array:
+        """Return A, which is M with two terms that determine the line of the average group.
+
+        Both are squares that this line makes zero, so that r2 stays what it is:
+
+        - W_z' W_zz^-1 W_z for the slope columns z: their coefficients are the means of the
+          groups' slopes, weighted by the scatter of z in each group;
+        - m' m / u, with m the plain mean of the groups' means of D, and u = mean(1 / n_j) / J
+          the variance of such a mean: the intercept is the mean of the groups' levels.
+
+        So A_XX^-1 is the covariance of the coefficients, over sigma2.
+        """
+        z = [column for column in self.random[1:] if kept[column]]
+        root_n = self.B[0, 0]
+        m = (self.B[0] / root_n).mean(axis=-1)
+        u = np.mean(root_n**-2) / len(root_n)
+        W_z = self.W[z]
+        A = self.M + W_z.T @ np.linalg.solve(W_z[:, z], W_z) + np.outer(m, m) / u
+        used = np.append(kept, True)
+        return np.asarray(A[np.ix_(used, used)])
+
+    def deviations(self, beta: Array) -> Array:
+        """Return b_j = G_j^- (C_jy - C_jX beta) = R_j^- (B_jy - B_jX beta).
+
+        Parameters
+        ----------
+        beta : ndarray of shape (n_columns - 1,)
+            Coefficients of [1, X]; a group takes over those slopes that it cannot tell.
+
+        Returns
+        -------
+        ndarray of shape (q, n_groups)
+            How far the groups' lines are from beta.
+        """
+        b = self.B[:, -1] - beta @ self.B[:, :-1]
+        for i in reversed(range(len(b))):
+            R = self.B[i, self.random]
+            for k in range(i + 1, len(b)):
+                b[i] -= R[k] * b[k]
+            b[i] = np.divide(b[i], R[i], out=np.zeros_like(b[i]), where=R[i] > 0)
+        return b
+
+
+def _triangular(C: Array, random: list[int], tolerance: float) -> Array:
+    """Return B_j = R_j'^-1 C_j with G_j = R_j' R_j, a slice of C_j; C is overwritten."""
+    noise = tolerance * C[range(len(C)), random]
+    for i, column in enumerate(random):
+        told = C[i, column] > noise[i]
+        pivot = np.where(told, C[i, column], 1.0)
+        C[i] *= np.where(told, 1 / np.sqrt(pivot), 0.0)
+        for k in range(i + 1, len(C)):
+            R = C[i, random[k]]
+            noise[k] += R**2 * noise[i] / pivot  # a small pivot magnifies rounding errors
+            C[k] -= R * C[i]
+    return C

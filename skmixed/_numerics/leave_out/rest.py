@@ -1,0 +1,114 @@
+"""What is left of the moments when rows are left out, and when that can be trusted."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.linalg import lapack
+
+from skmixed._numerics.linalg.arrays import Array
+from skmixed._numerics.linalg.digits import (
+    DISTINCT,
+    NOT_DISTINCT,
+    RANK_TOLERANCE,
+    SQUARES_LEFT,
+    SUM_LEFT,
+)
+from skmixed._numerics.moments.moments import GroupedMoments
+
+# Columns further from 0 than this many of their standard deviations show in predictions that
+# coefficients have 16 digits: the loop's predictions are then no more exact than the refit's.
+FAR_OFF = 1e6
+
+
+def rest_of(total: GroupedMoments, fold: GroupedMoments) -> GroupedMoments | None:
+    """Return the moments of all rows but those of a fold, if no digits that count are lost.
+
+    Parameters
+    ----------
+    total : GroupedMoments
+        Cross-products of all rows.
+    fold : GroupedMoments
+        Those of some of the rows.
+
+    Returns
+    -------
+    GroupedMoments or None
+        The difference. None if the rest has to be summed up from its rows: where too few rows
+        or too little of a column's variation is left, so that rounding errors of the whole are
+        large beside it.
+    """
+    rest = total - fold
+    n_rows = rest.n_rows.sum() if len(total.labels) else rest.n
+    if min(n_rows, rest.n) < len(rest.shift):
+        return None
+    before = total.sizes[np.searchsorted(total.labels, rest.labels)]
+    if np.any(rest.sizes < SQUARES_LEFT * before):
+        return None
+    noise = 8 * np.finfo(np.float64).eps * np.abs(total.shift)
+    varies = np.diag(_centred(total)) > total.n * noise**2
+    R = _centred(rest)[np.ix_(varies, varies)]
+    enough = np.diag(R) >= SQUARES_LEFT * np.diag(total.T)[varies]
+    enough &= FAR_OFF**2 * np.diag(R) > rest.n * total.shift[varies] ** 2
+    return rest if np.all(enough) and _is_clear(R) else None
+
+
+def sums_of_squares(
+    moments: GroupedMoments, line: Array, effects: Array
+) -> tuple[float, float] | None:
+    """Return the sums of squares of rows around their predictions, and around their mean.
+
+    With w = (-line, 1) the error of a row is w'D_i - z_i'b_j, and the sum of its square
+
+        w'T w - 2 sum_j b_j' C_j w + sum_j b_j' G_j b_j.
+
+    Parameters
+    ----------
+    moments : GroupedMoments
+        Of the rows, without weights.
+    line : ndarray of shape (n_columns - 1,)
+        Intercept and coefficients.
+    effects : ndarray of shape (n_random, n_groups)
+        b_j, what each group's line adds; 0 for new groups.
+
+    Returns
+    -------
+    errors, total : float
+        The two sums; None if digits are scarce in a difference of sums.
+    """
+    w, b, random = np.append(-line, 1.0), effects.copy(), list(moments.random)
+    w[0] += moments.shift @ w
+    b[0] += moments.shift[random] @ effects
+    of_groups = np.einsum("rj,rcj->cj", b, moments.C)
+    squares = np.sum(of_groups[random] * b)
+    errors = float(w @ moments.T @ w - 2 * np.sum(w @ of_groups) + squares)
+    total = float(moments.T[-1, -1] - moments.T[0, -1] ** 2 / max(moments.n, 1.0))
+    least = SUM_LEFT * (np.abs(w) @ np.abs(moments.T) @ np.abs(w) + squares)
+    if moments.n < 2 or errors < least or total <= SUM_LEFT * moments.T[-1, -1]:
+        return None
+    return errors, total
+
+
+def _centred(moments: GroupedMoments) -> Array:
+    """Cross-products around the means; 0 for the column of ones."""
+    centred: Array = moments.T - np.outer(moments.T[0], moments.T[0]) / moments.n
+    centred[0] = centred[:, 0] = 0.0
+    return centred
+
+
+def _is_clear(R: Array) -> bool:
+    """Whether each column is clearly distinct from those before, or clearly not; y must be.
+
+    R holds centred cross-products.
+    """
+    scale = np.sqrt(np.diag(R))
+    R = R / np.outer(scale, scale)
+    L, failed = lapack.dpotrf(R, lower=1)
+    if not failed and np.all(np.diag(L) ** 2 >= DISTINCT):
+        return True
+    for i in range(len(R)):
+        share = R[i, i]
+        if NOT_DISTINCT < share < DISTINCT or (share < DISTINCT and i == len(R) - 1):
+            return False
+        if share > RANK_TOLERANCE:
+            R[i:, i:] -= np.outer(R[i:, i], R[i, i:] / share)
+    return True

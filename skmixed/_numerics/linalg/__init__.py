@@ -1,0 +1,10 @@
+"""Linear algebra without statistics.
+
+==================  ======================================================================
+`arrays`            the type of all arrays of numbers
+`digits`            which numbers are rounding: all tolerances
+`small_matrices`    products and Cholesky factors of many small matrices at once
+`triangular`        the triangular factor of a covariance matrix
+`quadratic`         the quadratic model of a function behind each Newton step
+==================  ======================================================================
+"""

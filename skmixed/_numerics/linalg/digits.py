@@ -1,0 +1,78 @@
+"""Which numbers are rounding: all tolerances in one table, each with its reason.
+
+Cross-products in float64 carry a share of about 1e-15 of their size. What is made of them
+carries more, and each tolerance says how much, or which loss is still allowed. How a search
+goes on and when it ends is said where it is made.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from skmixed._numerics.linalg.arrays import Array
+
+# --- columns, by their squares
+
+# Error of an entry of cross-products whose diagonal is 1.
+GRAM_ERROR = 1e-15
+# A column is dropped if less than this share of its variance is left when the columns before
+# it are known: three digits above the error of the cross-products.
+RANK_TOLERANCE = 1e-12
+# A column whose scatter within groups is a smaller share of the total is constant there.
+CONSTANT_WITHIN = 1e-12
+# Draws of the moments treat a column as dependent from here on, in one group or within all.
+# Little hangs on it: the variance of every moment stays what it is, and a correlation is lost.
+NULL_SQUARE = 1e-13
+# Shares of variation nearer to 0 or 1 than this are reported as exactly that.
+SHARE_ERROR = 1e-10
+
+# --- criteria and factors
+
+# Residual sums of squares are never taken below this share of the total sum of squares:
+# cross-products in float64 carry no more.
+PERFECT_FIT = 1e-14
+# Entries of a triangular factor below this share of their row are rounding.
+FACTOR_ERROR = 1e-13
+# Criteria at two variance ratios that differ by less, for each row, are equal.
+CRITERION_ERROR = 1e-10
+# Curvatures of a profile below this share of the largest say that a direction is not
+# identified: it does not follow y.
+CURVATURE_ERROR = 1e-12
+# Ratios of standard deviations, random effect over residual, that are beyond measure. Sums over
+# groups for several random columns keep fewer digits than those for a single one.
+LARGEST_SD_RATIO = 1e6
+LARGEST_SD_RATIO_OF_SEVERAL = 1e5
+# Degrees of freedom that the sum of fractional weights may miss, for each row.
+DOF_ERROR = 1e-9
+
+# --- rows left out
+
+# What is left of a column's squares, and of the weight of a group, must be at least this
+# share of the whole: a difference has lost no more than two digits then.
+SQUARES_LEFT = 0.01
+# Sums of squares that are differences must be at least this share of what they are taken from.
+SUM_LEFT = 1e-5
+# A column must differ from those before it by at least this share of its variance, or by less
+# than the second one, which is nothing but rounding. In between digits are scarce.
+DISTINCT = 1e-9
+NOT_DISTINCT = 1e-13
+# Without a group the sums are not centred again, which costs another digit.
+DISTINCT_UNCENTRED = 1e-8
+# The rows that are left must determine this share of what all rows say of a coefficient. If
+# they do not, what was left out is all there is to know of it, up to rounding.
+DETERMINED = 1e-7
+
+# --- two fits compared
+
+# Sums over the same rows in another order differ by a smaller share.
+SAME_SUMS = 1e-9
+# A log-likelihood may be below that of a submodel by this share: what two searches may leave.
+LOG_LIKELIHOOD_ERROR = 1e-5
+
+
+def residual_square(M: Array) -> Array:
+    """r2 = M_yy - M_yX M_XX^-1 M_Xy, floored where nothing but rounding is left."""
+    M_XX, M_Xy = M[..., :-1, :-1], M[..., :-1, -1]
+    explained = np.sum(M_Xy * np.linalg.solve(M_XX, M_Xy[..., None])[..., 0], axis=-1)
+    r2: Array = np.maximum(M[..., -1, -1] - explained, PERFECT_FIT * M[..., -1, -1])
+    return r2

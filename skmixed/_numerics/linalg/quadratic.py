@@ -1,0 +1,66 @@
+"""The quadratic model of a criterion that a Newton step minimises."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from skmixed._numerics.linalg.arrays import Array
+
+# A curvature below minus this share of the largest one marks a saddle.
+SADDLE = 1e-6
+# Curvatures are raised to this share of the largest one.
+FLAT = 1e-9
+
+
+@dataclass(frozen=True)
+class QuadraticModel:
+    """Gradient and curvatures of a criterion in the eigenvectors of its Hessian, `basis`."""
+
+    gradient: Array
+    curvature: Array
+    basis: Array
+
+    @classmethod
+    def of(cls, gradient: Array, hessian: Array) -> QuadraticModel:
+        """Turn the coordinates to the eigenvectors of the Hessian."""
+        return cls.of_each(gradient[None], hessian[None])[0]
+
+    @classmethod
+    def of_each(cls, gradient: Array, hessian: Array) -> list[QuadraticModel]:
+        """Return the models of several criteria, the index of which is the first."""
+        curvature, basis = np.linalg.eigh(hessian)
+        turned = np.matmul(gradient[:, None], basis)[:, 0]
+        return [cls(*one) for one in zip(turned, curvature, basis, strict=True)]
+
+    @cached_property
+    def size(self) -> Array:
+        """Curvatures as the steps take them: positive, and none too small."""
+        size = np.abs(self.curvature)
+        raised: Array = np.maximum(size, FLAT * size.max(initial=0.0))
+        return raised
+
+    @cached_property
+    def newton(self) -> Array:
+        """Newton step, downhill along directions of negative curvature, too."""
+        step: Array = -self.gradient / self.size
+        return step
+
+    @cached_property
+    def promise(self) -> float:
+        """By how much the Newton step should lower the criterion."""
+        return float(-self.gradient @ self.newton) / 2
+
+    @cached_property
+    def is_flat(self) -> bool:
+        """Whether there is a direction in which the criterion hardly changes."""
+        size = np.abs(self.curvature)
+        return bool(np.any(size <= SADDLE * size.max(initial=0.0)))
+
+    @cached_property
+    def is_saddle(self) -> bool:
+        """Whether the criterion falls to both sides in some direction."""
+        largest = np.abs(self.curvature).max(initial=0.0)
+        return bool(np.any(self.curvature < -SADDLE * largest))

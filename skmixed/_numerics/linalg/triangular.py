@@ -1,0 +1,23 @@
+"""Triangular factors."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.linalg import qr
+
+from skmixed._numerics.linalg.arrays import Array
+from skmixed._numerics.linalg.digits import FACTOR_ERROR
+
+
+def triangular(factor: Array, *, diagonal: bool) -> Array:
+    """Turn any factor F into the lower triangular one, L with L L' = F F'."""
+    if diagonal:
+        return np.diag(np.sqrt(np.sum(factor**2, axis=1)))
+    L = np.zeros((len(factor),) * 2)
+    if factor.size == 0:
+        return L
+    R = np.asarray(qr(factor.T, mode="r")[0])
+    L[:, : len(R)] = R.T
+    L *= np.where(np.diag(L) < 0, -1.0, 1.0)
+    size = np.sqrt(np.sum(L**2, axis=1, keepdims=True))
+    return np.where(np.abs(L) <= FACTOR_ERROR * size, 0.0, L)

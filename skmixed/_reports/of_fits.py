@@ -1,0 +1,175 @@
+"""Wording of the errors and warnings that explain what a model can and cannot do."""
+
+from __future__ import annotations
+
+import warnings
+
+from scipy.linalg import LinAlgWarning
+from sklearn.exceptions import ConvergenceWarning
+
+from skmixed.exceptions import SingularFitWarning
+
+RANK_DEFICIENT = (
+    "X is rank-deficient: {columns} can be written in terms of the columns before, to all but "
+    "a share of 1e-12 of the variance. The coefficients of these columns are set to 0, without "
+    "standard errors. Leave the columns out to silence this warning; if a small difference "
+    "between columns matters, make it a column of its own."
+)
+BEYOND_MEASURE = (
+    "The variance between groups exceeds the residual variance beyond measure: within groups y "
+    "is explained exactly, or without an intercept the level of y counts as variance between "
+    "groups. The estimates are those of the largest ratio tried. Fit an intercept, or leave "
+    "out random effects."
+)
+ABSORBED = (
+    "No coefficient can be estimated for {columns}: within groups there is no variation"
+    "{beyond}, so the groups' own effects contain theirs. The coefficients are set to 0, "
+    "without standard errors. Leave the columns out to silence this warning, or use "
+    "RandomInterceptRegressor, which estimates effects of features that vary between groups."
+)
+EXPLAINED_EXACTLY = (
+    "The model explains y exactly, or to all but a share of 1e-13 of its variance, which is "
+    "rounding. The residual variance and all standard errors are set to 0."
+)
+NO_DOF = (
+    "There are {n_coefficients:.6g} coefficients, those of the groups included, for "
+    "{n_rows:.6g} rows, so that nothing is left to estimate the residual variance from. It is "
+    "NaN, and so are all standard errors. Use fewer columns or more rows."
+)
+NOT_CONVERGED = (
+    "No convergence after max_iter={max_iter} iterations; the attributes hold the estimate so "
+    "far. Raise max_iter or tol."
+)
+SINGULAR = "Singular fit: "
+ONE_GROUP = (
+    "there is only one group, {label!r}, so the variance between groups cannot be estimated. "
+    "It is set to 0 and the fit is a pooled one."
+)
+ONE_ROW_EACH = (
+    "each of the {n_groups} groups has one row, which is too few to tell random effects from "
+    "residuals. Their variance is set to 0 and the fit is a pooled one."
+)
+NO_RESIDUAL = (
+    "the fixed effects explain y exactly, so nothing is left to estimate a variance from. "
+    "Residual variance and variance between groups are 0."
+)
+ZERO_VARIANCE = (
+    "the variance between groups is estimated as exactly 0, so all group effects are 0 and "
+    "predictions are those of a pooled fit. The groups differ no more than their rows would by "
+    "chance."
+)
+UNCLEAR_COLUMNS = (
+    "the random effects of {columns} cannot be told from those of the random columns before, "
+    "which add up to the same. They are set to 0; leave the columns out of `slopes`."
+)
+NO_VARIANCE_OF = (
+    "the variance of the random effects of {columns} is estimated as exactly 0: groups differ "
+    "in them no more than rows would by chance. Leave them out of the random effects."
+)
+LOW_RANK = (
+    "the {q} random effects of a group vary in {rank} direction(s) only: they are exactly "
+    "correlated. The data do not support so many random effects: leave out a slope, or use "
+    "covariance='diag'."
+)
+NO_INTERVALS = (
+    "`{name}` needs random effects, but {model} was fitted without groups, which is a pooled "
+    "linear regression. Pass the groups as `model.fit(X, y, groups=groups)`."
+)
+NO_PRECISION = (
+    "`sample_weight` must be positive, since the variance of a new observation is that of the "
+    "residuals over its weight, but {n_zero} are 0. Leave those rows out, or ask for "
+    "kind='mean'."
+)
+KENWARD_ROGER_ML = (
+    "df_method='kenward-roger' is defined for REML, but the model was fitted with "
+    "method='ml'. Fit it with method='reml', or use df_method='satterthwaite'."
+)
+ONE_SIDED = (
+    "The fit is singular. The interval of a standard deviation that is estimated as 0 is "
+    "one-sided: its lower limit is 0. Limits of correlations may be -1 or 1."
+)
+UNCERTAIN_LIMITS = (
+    "The search for some profile limits did not end; these are NaN. Use method='bootstrap', or "
+    "fewer random effects."
+)
+REFITS_NOT_CONVERGED = (
+    "{failed} of {total} bootstrap refits did not converge within max_iter; their last "
+    "estimates were taken. Raise max_iter."
+)
+TOO_MANY_EFFECTS = (
+    "There are {n_effects} random effects for {n_rows} rows, so they can hardly be told from "
+    "residuals, and their variances are not to be trusted. Use fewer slopes."
+)
+
+
+def warn_about_fit(model, problem, optimum, solution):
+    """Warn of what a user must know of a fit before reading its numbers.
+
+    Parameters
+    ----------
+    model : estimator
+        The fitted model; called from `fit` by way of one method.
+    problem, optimum, solution : Problem, Optimum, Solution
+        What it was fitted from.
+    """
+    dropped = model.coef_cov_.index[problem.dependent]
+    if len(dropped):
+        message = RANK_DEFICIENT.format(columns=", ".join(dropped))
+        warnings.warn(message, LinAlgWarning, stacklevel=5)
+    n_effects, n_rows = solution.b.size, problem.n_rows.sum()
+    crowded = len(solution.b) > 1 and n_effects >= n_rows > model.n_groups_ > 1
+    if crowded:
+        message = TOO_MANY_EFFECTS.format(n_effects=n_effects, n_rows=n_rows)
+        warnings.warn(message, SingularFitWarning, stacklevel=5)
+    if not optimum.converged:
+        message = NOT_CONVERGED.format(max_iter=model.max_iter)
+        message = BEYOND_MEASURE if optimum.beyond else message
+        warnings.warn(message, ConvergenceWarning, stacklevel=5)
+    elif model.singular_ and model.n_groups_ and not crowded:
+        message = SINGULAR + _why_singular(model, problem, solution)
+        warnings.warn(message, SingularFitWarning, stacklevel=5)
+
+
+def warn_about_regression(model, absorbed, dependent):
+    """Warn of what a user must know of a fit by least squares.
+
+    Parameters
+    ----------
+    model : estimator
+        The fitted model; called from `fit` by way of one method.
+    absorbed, dependent : ndarray of bool
+        Which terms have no coefficient, as in `FixedEffects`.
+    """
+    terms = model.coef_cov_.index
+    messages = []
+    if absorbed.any():
+        beyond = " that the groups' slopes do not explain" if model._slopes else ""
+        messages.append(ABSORBED.format(columns=", ".join(terms[absorbed]), beyond=beyond))
+    if dependent.any():
+        messages.append(RANK_DEFICIENT.format(columns=", ".join(terms[dependent])))
+    if model.residual_dof_ <= 0:
+        n_coefficients = model._n_rows - model.residual_dof_
+        messages.append(NO_DOF.format(n_coefficients=n_coefficients, n_rows=model._n_rows))
+    elif model.residual_variance_ == 0:
+        messages.append(EXPLAINED_EXACTLY)
+    for message in messages:
+        warnings.warn(message, LinAlgWarning, stacklevel=5)
+
+
+def _why_singular(model, problem, solution):
+    """Explain why random effects do not vary, or not in all directions."""
+    labels, terms = model.groups_, model.random_effects_.columns
+    unclear, constant = terms[~problem.random_kept], terms[~solution.Lambda.any(axis=1)]
+    if len(labels) == 1:
+        return ONE_GROUP.format(label=labels.tolist()[0])
+    if problem.n_rows.max() == 1:
+        return ONE_ROW_EACH.format(n_groups=len(labels))
+    if solution.sigma2 == 0:
+        return NO_RESIDUAL
+    if len(unclear):
+        return UNCLEAR_COLUMNS.format(columns=", ".join(unclear))
+    if solution.rank == 0:
+        return ZERO_VARIANCE
+    if len(constant):
+        return NO_VARIANCE_OF.format(columns=", ".join(constant))
+    return LOW_RANK.format(q=len(terms), rank=solution.rank)

@@ -1,0 +1,119 @@
+"""What a reader of a regression's output looks for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from skmixed._reports.summary import Printed, _as_text, _number_as_text
+from skmixed._reports.tests import with_tests
+
+
+@dataclass(frozen=True, repr=False)
+class RegressionSummary(Printed):
+    """Tables that describe a regression by least squares.
+
+    Printing it shows the tables as text; a notebook shows them as HTML.
+
+    Attributes
+    ----------
+    title : str
+        What was fitted, and how.
+    fit_statistics : Series
+        Numbers of rows and groups, residual variance and its degrees of freedom,
+        log-likelihood and information criteria.
+    coefficients : DataFrame
+        One row for each term: estimate, std_error, df, t, p_value (of a two-sided test
+        against 0), lower and upper; NaN for terms without a coefficient.
+    remarks : tuple of str
+        What to know before reading on.
+    stars : bool
+        Whether the text marks p-values below 0.05, 0.01 and 0.001.
+
+    Examples
+    --------
+    >>> from skmixed import FixedEffectsRegressor
+    >>> from skmixed.datasets import load_sleepstudy
+    >>> model = FixedEffectsRegressor().fit(*load_sleepstudy(return_X_y=True))
+    >>> model.summary().coefficients[["estimate", "std_error", "df", "t"]].round(2)
+                 estimate  std_error     df      t
+    term
+    (Intercept)    251.41       4.29  161.0  58.56
+    Days            10.47       0.80  161.0  13.02
+    """
+
+    title: str
+    fit_statistics: pd.Series
+    coefficients: pd.DataFrame
+    remarks: tuple[str, ...]
+    stars: bool = False
+
+    @classmethod
+    def from_estimator(cls, model, *, level=0.95, stars=False):
+        """Read the tables off a fitted estimator.
+
+        Parameters
+        ----------
+        model : estimator
+            A fitted `FixedEffectsRegressor` or `PooledRegressor`.
+        level : float, default=0.95
+            Level of the intervals of the coefficients.
+        stars : bool, default=False
+            Whether the text marks p-values below 0.05, 0.01 and 0.001.
+
+        Returns
+        -------
+        RegressionSummary
+            Its tables.
+        """
+        return cls(
+            title=f"{type(model).__name__}, fitted by least squares",
+            fit_statistics=_fit_statistics(model),
+            coefficients=_coefficients(model, level),
+            remarks=_remarks(model),
+            stars=stars,
+        )
+
+    def _tables(self):
+        """Titles and tables of text, in the order of printing."""
+        yield "Fit", self.fit_statistics.map(_number_as_text).to_frame("")
+        yield "Coefficients", _as_text(self.coefficients, stars=self.stars)
+
+
+def _fit_statistics(model):
+    statistics = {"Rows": _integer(model._n_rows)}
+    if hasattr(model, "groups_"):
+        statistics[f"Groups ({model.groups_.name})"] = model.n_groups_
+        statistics["R2 within groups"] = model.within_r2_
+    statistics |= {
+        "Residual degrees of freedom": _integer(model.residual_dof_),
+        "Residual variance": model.residual_variance_,
+        "Log-likelihood": model.log_likelihood_,
+        "AIC": model.aic_,
+        "BIC": model.bic_,
+    }
+    return pd.Series(statistics, dtype=object)
+
+
+def _integer(number):
+    """Write a sum of weights without decimals if it has none."""
+    return int(number) if float(number).is_integer() else number
+
+
+def _coefficients(model, level):
+    cov = model.coef_cov_
+    estimate = np.append(model.intercept_, model.coef_)[1 + len(model.coef_) - len(cov) :]
+    std_error = np.sqrt(np.diag(cov))
+    dropped = (estimate == 0) & np.isnan(std_error)
+    estimate, df = np.where(dropped, np.nan, [estimate, np.full(len(cov), model.residual_dof_)])
+    return with_tests(estimate, std_error, df, level, cov.index)
+
+
+def _remarks(model):
+    if not hasattr(model, "groups_"):
+        return ()
+    if not model.n_groups_:
+        return ("Fitted without groups: a pooled linear regression.",)
+    return ("The line is that of the average group.",)

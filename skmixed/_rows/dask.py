@@ -1,0 +1,246 @@
+"""Fits, predictions and scores of dask arrays and DataFrames, a partition at a time.
+
+Workers sum up their partitions, the sums are added up in a tree, and the model is solved where
+`fit` was called. dask is imported once a dask collection arrives, not before.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from functools import reduce
+from itertools import repeat
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from sklearn.base import clone
+from sklearn.exceptions import UndefinedMetricWarning
+from sklearn.utils import check_array, gen_batches
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from skmixed._numerics.moments.moments import GroupedMoments
+from skmixed._rows.columns import split_group_column
+from skmixed._rows.dask_partitions import align, check_same_rows, empty_table, is_frame
+from skmixed._rows.labels import (
+    check_enough_moments,
+    check_real,
+    check_same_kind,
+    check_weights,
+    refuse_missing,
+)
+from skmixed._rows.messages import ALL_EMPTY, GIVEN_TWICE, MISSING_IN_PREDICT
+from skmixed._rows.restore import restored_on_error
+
+# Sums that are added up in one task.
+SPLIT_EVERY = 8
+# What workers need to know to check and sum up rows ...
+OF_COLUMNS = ("n_features_in_", "feature_names_in_", "_slopes")
+# ... and what they need not know to predict, unless the uncertainty is asked for.
+OF_INFERENCE = ("_moments", "_all_sums", "_criterion", "_uncertainty")
+
+
+class Part(NamedTuple):
+    """What a partition, or several, add to the whole; sums are None if there are no rows."""
+
+    sums: GroupedMoments | None = None
+    n_rows: int = 0
+    n_missing: int = 0  # labels
+
+
+# ---------------------------------------------------------------------------- for the methods
+
+
+def sum_up_partitions(model, X, y, groups, sample_weight):
+    """Rows -> moments; the model learns of the columns what it would from rows."""
+    with restored_on_error(model):
+        _learn_columns(model, X, groups)
+        if groups is None and model.group_by is None:
+            model._check_groups(None, 0)  # warns, once
+        on_workers = clone(model)
+        known = {name: vars(model)[name] for name in OF_COLUMNS if name in vars(model)}
+        vars(on_workers).update(known)
+        sums = _add_up_partitions(_sum_up, on_workers, X, (y, groups, sample_weight))
+        check_enough_moments(sums)
+    return sums
+
+
+def predict_partitions(model, X, groups=None, *, method="predict", return_std=False):
+    """Predict lazily: a Series with X's index and divisions, or an array with X's chunks."""
+    _check_ready(model, X, groups, method)
+    X, (groups,) = align(X, {"groups": groups})
+    if not return_std:
+        return _predict_lazily(_without_inference(model), X, groups, method)
+    model._check_has_groups("return_std")
+    return tuple(_predict_lazily(_snapshot(model), X, groups, method, part=i) for i in (0, 1))
+
+
+def score_partitions(model, X, y, groups, sample_weight):
+    """R2 as `r2_score` has it, from sums over the residuals of the partitions."""
+    _check_ready(model, X, groups, "predict")
+    rows = (y, groups, sample_weight)
+    sums = _add_up_partitions(_sum_up_residuals, _without_inference(model), X, rows)
+    if sums.n_rows.sum() < 2:
+        message = "R^2 score is not well-defined with less than two samples."
+        warnings.warn(message, UndefinedMetricWarning, stacklevel=3)
+        return math.nan
+    mean = sums.shift[2] + sums.T[0, 2] / sums.n
+    _, residual, total = np.diag(sums.around(np.array([0.0, 0.0, mean])).T)
+    if total == 0:
+        return float(residual == 0)
+    return float(1 - residual / total)
+
+
+# --------------------------------------------------------------------- columns, on the client
+
+
+def _check_columns(model, X, groups, *, reset):
+    """Check or learn the names and the number of columns; return a table without rows."""
+    empty = empty_table(X)
+    if groups is not None and model.group_by is not None:
+        raise ValueError(GIVEN_TWICE.format(group_by=model.group_by))
+    validate_data(model, empty, reset=reset, skip_check_array=True)
+    return empty
+
+
+def _learn_columns(model, X, groups):
+    empty = _check_columns(model, X, groups, reset=True)
+    labels = getattr(groups, "_meta", None)
+    if model.group_by is not None:
+        labels = split_group_column(empty, model.group_by)[1]
+    model._name_group(labels)
+    model._terms, model._slopes = model._name_terms(), model._find_slopes(empty)
+
+
+def _check_ready(model, X, groups, method):
+    """Refuse at once what would fail in all partitions."""
+    check_is_fitted(model)
+    _check_columns(model, X, groups, reset=False)
+    no_labels = groups is None and model.group_by is None and method == "predict"
+    if no_labels and getattr(model, "n_groups_", 0):
+        raise ValueError(MISSING_IN_PREDICT.format(method=method, name=type(model).__name__))
+
+
+def _snapshot(model, without=()):
+    """Copy a fitted model, so that what is computed later is that of this fit."""
+    if hasattr(model, "_solve"):
+        model._solve()  # here, once, instead of in all partitions
+    copy = clone(model)
+    vars(copy).update({k: v for k, v in vars(model).items() if k not in without})
+    return copy
+
+
+def _without_inference(model):
+    copy = _snapshot(model, OF_INFERENCE)
+    copy._moments = None  # marks it as fitted
+    return copy
+
+
+# ------------------------------------------------------------------------- partitions -> sums
+
+
+def _add_up_partitions(function, model, X, rows):
+    """Apply a function to all partitions, and add up the parts it returns in a tree."""
+    from dask import compute, delayed
+
+    X, rows = align(X, dict(zip(("y", "groups", "sample_weight"), rows, strict=True)))
+    model = delayed(model)  # once, not in every task
+    if is_frame(X):
+        meta = pd.Series(dtype=object)
+        parts = X.map_partitions(function, *rows, model, meta=meta, enforce_metadata=False)
+        parts = parts.to_delayed()
+    else:
+        # not optimised one by one: what X and y are both made from is made once
+        blocks = [
+            repeat(None) if v is None else v.to_delayed(optimize_graph=False).ravel()
+            for v in (X, *rows)
+        ]
+        parts = [delayed(function)(*block, model) for block in zip(*blocks, strict=False)]
+    while len(parts) > 1:
+        batches = gen_batches(len(parts), SPLIT_EVERY)
+        parts = [delayed(_add_up)(parts[batch]) for batch in batches]
+    (total,) = compute(*parts)
+    refuse_missing(total.n_missing, total.n_rows, "in fit")
+    if total.sums is None and total.n_rows:
+        raise ValueError("Sample weights must contain at least one non-zero number.")
+    if total.sums is None:
+        raise ValueError(ALL_EMPTY.format(n_partitions=X.npartitions))
+    return total.sums
+
+
+def _add_up(parts):
+    sums = [part.sums for part in parts if part.sums is not None]
+    return Part(
+        reduce(_add, sums) if sums else None,
+        sum(part.n_rows for part in parts),
+        sum(part.n_missing for part in parts),
+    )
+
+
+def _add(one, other):
+    check_same_kind(pd.Index(other.labels), pd.Index(one.labels))
+    return one + other
+
+
+def _sum_up(X, y, groups, sample_weight, model):
+    """Sum up a partition: rows -> moments."""
+    check_same_rows(X, y=y, groups=groups, sample_weight=sample_weight)
+    n_rows = len(y)
+    if n_rows == 0:
+        return Part()
+    (X, y), groups = model._check_rows(X, y, groups, reset=False)
+    n_missing = 0 if groups is None else int(np.count_nonzero(pd.isna(groups)))
+    if n_missing or _all_zero(sample_weight):
+        return Part(None, n_rows, n_missing)
+    weight = check_weights(sample_weight, X)
+    codes, labels = None, np.array([])
+    if groups is not None:
+        codes, labels = model._check_groups(groups, n_rows)
+    return Part(model._sum_up((X, y, codes, labels, weight)), n_rows)
+
+
+def _sum_up_residuals(X, y, groups, sample_weight, model):
+    """Sum up a partition: residuals and y, as if they were a feature and its target."""
+    check_same_rows(X, y=y, groups=groups, sample_weight=sample_weight)
+    n_rows = len(y)
+    if n_rows == 0 or _all_zero(sample_weight):
+        return Part(n_rows=n_rows)
+    y = check_array(y, ensure_2d=False, dtype=None, input_name="y")
+    check_real(y, "y")
+    residuals = (y - model.predict(X, groups=groups))[:, None]
+    one_group = np.zeros(n_rows, dtype=np.intp), np.array([0])
+    weight = check_weights(sample_weight, X)
+    return Part(GroupedMoments.from_rows(residuals, y, *one_group, weight), n_rows)
+
+
+def _all_zero(sample_weight):
+    return sample_weight is not None and not np.any(sample_weight)
+
+
+# ---------------------------------------------------------------------------- lazy predictions
+
+
+def _predict_lazily(model, X, groups, method, part=None):
+    from dask import delayed
+    from dask.array import blockwise
+
+    options = {"model": delayed(model), "method": method, "part": part}
+    if is_frame(X):
+        meta = pd.Series(dtype=np.float64, index=X._meta.index)
+        return X.map_partitions(_predict, groups, meta=meta, **options)
+    options.update(dtype=np.float64, meta=np.empty(0), concatenate=True, align_arrays=False)
+    labels = (None, None) if groups is None else (groups, "i")
+    return blockwise(_predict, "i", X, "ij", *labels, **options)
+
+
+def _predict(X, groups, *, model, method, part):
+    """Predict a partition; `part` 0 or 1 of a pair if there are standard deviations."""
+    check_same_rows(X, groups=groups)
+    answer = np.empty(0)
+    if X.shape[0]:
+        options = {"groups": groups} if method == "predict" else {}
+        if part is not None:
+            options["return_std"] = True
+        answer = getattr(model, method)(X, **options)
+        answer = answer if part is None else answer[part]
+    return pd.Series(answer, X.index) if isinstance(X, pd.DataFrame) else answer

@@ -1,0 +1,122 @@
+"""Wording of the errors about what a user hands in."""
+
+from __future__ import annotations
+
+REMEDIES = (
+    "Do one of these:\n"
+    "  model.predict(X, groups=groups)        # groups: one label for each row of X; of a "
+    "search, search.best_estimator_.predict\n"
+    "  {name}(group_by='column').fit(X, y)    # the group is a column of X; X alone will do\n"
+    "  model.predict_population(X)            # the line of an average group, on purpose"
+)
+MISSING_IN_PREDICT = (
+    "`groups` must be given to `{method}`, because the model was fitted with groups, but got "
+    "None. scikit-learn's tools often lose it on the way. " + REMEDIES
+)
+GIVEN_TWICE = (
+    "The groups must be given once, but got both `groups` and group_by={group_by!r}. Leave one "
+    "of them out."
+)
+MISSING_IN_FIT = (
+    "{name} was fitted without groups, so this is a pooled linear regression with no group "
+    "effects. Pass them as `model.fit(X, y, groups=groups)`, or name the column of X that "
+    "holds them: `{name}(group_by='column').fit(X, y)`."
+)
+CHANGED_PARAMETERS = (
+    "Parameters of the model must stay the same from batch to batch, but {names} changed since "
+    "the first. Fit a new model: sklearn.base.clone(model).partial_fit(...)."
+)
+MIXED_GROUPS = (
+    "Either all batches or none must have groups, but this one differs from those before. The "
+    "model is as it was before this batch."
+)
+OTHER_GROUP_COLUMN = (
+    "The moments must have been summed with the model's group_by={expected!r}, but were with "
+    "group_by={given!r}. Use GroupedMoments.from_rows(..., group_by={expected!r})."
+)
+SLOPES_NOT_SUMMED = (
+    "The moments must have been summed for the slopes of the model, {slopes}, but were for "
+    "{summed}. Name them: GroupedMoments.from_rows(..., slopes={slopes})."
+)
+NOT_MOMENTS = (
+    "moments must be skmixed.GroupedMoments, but got {given}. Sum up rows with "
+    "GroupedMoments.from_rows(X, y, groups), and add them up with + or sum()."
+)
+NOT_FOR_DASK = (
+    "X must be an array or a table in memory, but got a dask {given}. `fit`, `predict`, "
+    "`predict_population` and `score` take dask arrays and DataFrames, too; all else goes "
+    "partition by partition: X.map_partitions(...), or X.partitions[0].compute()."
+)
+NOT_LIKE_FRAME = (
+    "`{name}` must be a dask Series, since X is a dask DataFrame, but got {given}. Take a "
+    "column of the same DataFrame, or use dask.dataframe.from_dask_array({name}, "
+    "index=X.index)."
+)
+NOT_LIKE_ARRAY = (
+    "`{name}` must be a one-dimensional dask array, since X is a dask array, but got {given}. "
+    "Use dask.array.from_array({name}, chunks=X.chunks[0]), or series.to_dask_array(lengths="
+    "True)."
+)
+OTHER_PARTITIONS = (
+    "`{name}` must have the partitions of X, or else dask must know which rows are in which, "
+    "but it has {given} partitions, X has {expected}, and dask does not know. "
+)
+UNKNOWN_DIVISIONS = (
+    "Take both from one DataFrame, or make the divisions of both known with set_index."
+)
+UNKNOWN_CHUNKS = "Call X.compute_chunk_sizes() and {name}.compute_chunk_sizes()."
+OTHER_LENGTH = (
+    "`{name}` must have one value for each row of X, but got {given} for {rows} rows (of all "
+    "rows, or of a partition)."
+)
+OTHER_ROWS = (
+    "`{name}` must have the rows of X, but in a partition its index differs from that of X. "
+    "Take both from one dask DataFrame, or give both the same index."
+)
+OTHER_RANGE = (
+    "`{name}` must have the rows of X, but by its divisions its index goes from {given}, and "
+    "that of X from {expected}. Take both from one dask DataFrame, or give both the same index."
+)
+ALL_EMPTY = "X must have at least one row, but its {n_partitions} partitions are all empty."
+NOT_THE_ROWS_OF_THE_FIT = (
+    "`loo_predict` must be given the rows of the fit, which the model does not keep, but "
+    "{what}. Pass the same X, y, groups and sample_weight as to `fit`, in any order of the "
+    "rows."
+)
+ONE_GROUP_TO_LEAVE_OUT = (
+    "leave='group' must leave rows to fit, but the model was fitted to one group, {label!r}. "
+    "Use leave='row'."
+)
+NAMED_INTERCEPT = (
+    "X must not have a column named '(Intercept)', since that is the name of the model's own. "
+    "Leave it out, or rename it and set fit_intercept=False."
+)
+TOO_LARGE = (
+    "X and y must be small enough for their squares to be summed, but the sums overflow. "
+    "Divide the largest columns by a power of ten."
+)
+NO_GROUPS_TO_SPLIT_BY = (
+    "{name} was fitted without groups, so all rows count as one group. Pass them as "
+    "`fit(X, groups=groups)`, or name the column of X that holds them: "
+    "`{name}(group_by='column')`."
+)
+MISSING_IN_TRANSFORM = (
+    "`groups` must be given to `transform`, because {name} was fitted with groups, but got "
+    "None. Do one of these:\n"
+    "  transformer.transform(X, groups=groups)            # one label for each row of X\n"
+    "  sklearn.set_config(enable_metadata_routing=True)   # in a pipeline, together with "
+    "pipeline.predict(X, groups=groups)\n"
+    "  {name}(group_by='column')                          # the group is a column of X"
+)
+ONLY_IN_TRANSFORM = (
+    "`groups` must not be given to `transform`, because {name} was fitted without groups, but "
+    "got some. Pass them to `fit`, too, or not at all."
+)
+SPARSE_TO_SPLIT = (
+    "{name} needs a dense X, but got a sparse one. Deviations from group means are hardly ever "
+    "0. Convert it with X.toarray(), or keep the sparse columns apart in a ColumnTransformer."
+)
+NAMED_TWICE = (
+    "The columns that come out must have different names, but {names} would come out twice. "
+    "Rename columns of X."
+)

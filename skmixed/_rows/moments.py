@@ -1,0 +1,178 @@
+"""Sums over rows that can be made anywhere, added up and fitted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import pandas as pd
+
+from skmixed._estimators.random_slope import RandomSlopeRegressor
+from skmixed._numerics.moments.moments import GroupedMoments as Sums
+from skmixed._rows.columns import as_table
+from skmixed._rows.labels import check_same_kind
+
+
+@dataclass(frozen=True, eq=False)
+class GroupedMoments:
+    """All that a fit needs to know of some rows: their cross-products, in total and by group.
+
+    Rows in many files, on many machines, or at sites that may not share them are summed up
+    where they are; the sums are added with ``+`` and given to a model's `fit_moments`. The fit
+    is that of all rows together. The object is small (a number for each group and column) and
+    can be pickled.
+
+    Attributes
+    ----------
+    sums : object
+        The cross-products: arrays ``labels``, ``n_rows``, ``shift``, ``T`` (all rows) and ``C``
+        (by group).
+    column_names : tuple of str or None
+        Names of the columns of X, the group column included.
+    n_columns : int
+        Number of columns of X, likewise.
+    group_by : str, int or None
+        The group column.
+    group_name : str
+        What the groups are called.
+    slopes : tuple of str
+        Columns that may get random slopes.
+    dtypes : tuple of str or None
+        Types of the columns of a DataFrame of pandas, for `slopes` that choose by type.
+
+    See Also
+    --------
+    RandomInterceptRegressor.partial_fit : Batches, one after the other.
+
+    Examples
+    --------
+    >>> from skmixed import GroupedMoments, RandomSlopeRegressor
+    >>> from skmixed.datasets import load_sleepstudy
+    >>> X, y, subject = load_sleepstudy(return_X_y=True)
+    >>> parts = [slice(0, 60), slice(60, 180)]
+    >>> total = sum(
+    ...     GroupedMoments.from_rows(X[part], y[part], subject[part], slopes="Days")
+    ...     for part in parts
+    ... )
+    >>> total
+    GroupedMoments(n_rows=180, n_groups=18, columns=['Days'], slopes=['Days'])
+    >>> RandomSlopeRegressor("Days").fit_moments(total).coef_.round(2)
+    array([10.47])
+    """
+
+    sums: Sums
+    column_names: tuple | None
+    n_columns: int
+    group_by: str | int | None
+    group_name: str
+    slopes: tuple
+    dtypes: tuple | None = None
+
+    @classmethod
+    def from_rows(cls, X, y, groups=None, *, slopes=(), group_by=None, sample_weight=None):
+        """Sum up rows.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, DataFrame} of shape (n_rows, n_columns)
+            Numeric features and, if `group_by` is set, the group column.
+        y : array-like of shape (n_rows,)
+            Target.
+        groups : array-like of shape (n_rows,), optional
+            Group label of each row; required unless `group_by` is set.
+        slopes : "all", str, int, list, slice, mask or callable, default=()
+            Columns that may get random slopes, as `RandomSlopeRegressor` takes them. A model
+            may use fewer of them.
+        group_by : str or int, default=None
+            The group column of X, as the estimators take it.
+        sample_weight : array-like of shape (n_rows,), optional
+            Weight of each row.
+
+        Returns
+        -------
+        GroupedMoments
+            The sums.
+
+        Raises
+        ------
+        ValueError
+            As `fit` of the estimators does for rows it cannot use, and if there are no groups.
+        """
+        if groups is None and group_by is None:
+            raise ValueError(
+                "`groups` must be given, or group_by='column', but got neither. Moments are "
+                "sums by group."
+            )
+        slopes = list(slopes) if isinstance(slopes, tuple) else slopes
+        model = RandomSlopeRegressor(slopes, group_by=group_by)
+        model._validate_params()
+        X = as_table(X)
+        rows = model._check_training_rows(X, y, groups, sample_weight)
+        names = getattr(model, "feature_names_in_", None)
+        return cls(
+            sums=model._sum_up(rows),
+            column_names=None if names is None else tuple(names.tolist()),
+            n_columns=model.n_features_in_,
+            group_by=group_by,
+            group_name=model._group_name,
+            slopes=tuple(model._terms[position] for position in model._slopes),
+            dtypes=tuple(map(_name, X.dtypes)) if isinstance(X, pd.DataFrame) else None,
+        )
+
+    def __add__(self, other):
+        """Add up the rows of both, groups aligned on their labels."""
+        if not isinstance(other, GroupedMoments):
+            return NotImplemented
+        for name in ("n_columns", "column_names", "slopes", "group_by"):
+            one, two = getattr(self, name), getattr(other, name)
+            if one != two:
+                raise ValueError(
+                    "Only moments of the same columns can be added, but they differ in "
+                    f"{name}: {one!r} and {two!r}. Sum up the same columns, in the same order."
+                )
+        check_same_kind(pd.Index(other.sums.labels), pd.Index(self.sums.labels))
+        return replace(self, sums=self.sums + other.sums)
+
+    def __radd__(self, other):
+        """Let `sum` begin with 0."""
+        return self if isinstance(other, int) and other == 0 else NotImplemented
+
+    def __repr__(self):
+        columns = list(self.column_names or range(self.n_columns))
+        return (
+            f"GroupedMoments(n_rows={self.n_rows}, n_groups={len(self.sums.labels)}, "
+            f"columns={columns}, slopes={list(self.slopes)})"
+        )
+
+    @property
+    def n_rows(self):
+        """Number of rows of positive weight.
+
+        Returns
+        -------
+        int
+            Rows of all groups.
+        """
+        return int(self.sums.n_rows.sum())
+
+    def empty_table(self):
+        """Make a table without rows that has the columns, to find columns in.
+
+        Returns
+        -------
+        DataFrame of shape (0, n_columns)
+            Its names are positions if the columns had none.
+        """
+        names = self.column_names or range(self.n_columns)
+        empty = pd.DataFrame(columns=list(names))
+        if self.dtypes is None:
+            return empty
+        return empty.astype(dict(zip(names, self.dtypes, strict=True)))
+
+
+def _name(dtype):
+    """Name a type so that pandas finds it again; "object" if it would not."""
+    try:
+        pd.api.types.pandas_dtype(str(dtype))
+    except (TypeError, NotImplementedError):
+        return "object"
+    return str(dtype)
