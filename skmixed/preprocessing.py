@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from numbers import Integral
 
 import numpy as np
 import pandas as pd
 from scipy.sparse import issparse
-from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
-from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.validation import (
-    _check_feature_names_in,
-    check_array,
-    check_is_fitted,
-    validate_data,
-)
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from skmixed._estimators.storage import PacksTables
 from skmixed._numerics.moments.within_between import group_means, which_vary
@@ -39,6 +32,8 @@ from skmixed._rows.messages import (
     SPARSE_TO_SPLIT,
 )
 from skmixed._rows.routing import without_groups
+from skmixed._sklearn_private import StrOptions, check_feature_names_in, fit_context
+from skmixed._warn import warn
 from skmixed.exceptions import MissingGroupsWarning
 
 __all__ = ["WithinBetween"]
@@ -177,7 +172,7 @@ class WithinBetween(PacksTables, TransformerMixin, BaseEstimator):
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None, groups=None, sample_weight=None):
         """Compute the means of the groups.
 
@@ -210,7 +205,7 @@ class WithinBetween(PacksTables, TransformerMixin, BaseEstimator):
             values, weight, labels = values[there], weight[there], labels[kept]
         sizes, means = group_means(values, codes, len(labels), weight)
         self._layout = self._lay_out(*which_vary(values, codes, sizes, means, weight))
-        names = _check_feature_names_in(self)[self._chosen]
+        names = check_feature_names_in(self)[self._chosen]
         self.group_means_ = pd.DataFrame(means, index=labels, columns=names)
         _check_distinct(self.get_feature_names_out())
         return self
@@ -287,7 +282,7 @@ class WithinBetween(PacksTables, TransformerMixin, BaseEstimator):
             The names.
         """
         check_is_fitted(self)
-        names = _check_feature_names_in(self, input_features)
+        names = check_feature_names_in(self, input_features)
         return np.array([f"{names[i]}{part}" for i, part in self._layout], dtype=object)
 
     # ------------------------------------------------------------------ the rows as given
@@ -332,7 +327,7 @@ class WithinBetween(PacksTables, TransformerMixin, BaseEstimator):
         self._has_groups = groups is not None
         if not self._has_groups:
             message = NO_GROUPS_TO_SPLIT_BY.format(name=type(self).__name__)
-            warnings.warn(message, MissingGroupsWarning, stacklevel=4)
+            warn(message, MissingGroupsWarning)
             return np.zeros(n_rows, dtype=np.intp), pd.Index(["all rows"])
         codes, labels = encode_groups(groups, n_rows)
         return codes, pd.Index(labels.to_numpy(), name=getattr(groups, "name", None))

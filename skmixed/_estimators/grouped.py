@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
+from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import (
@@ -42,6 +41,8 @@ from skmixed._rows.messages import (
 )
 from skmixed._rows.routing import without_groups
 from skmixed._rows.threads import one_blas_thread
+from skmixed._sklearn_private import fit_context
+from skmixed._warn import warn
 from skmixed.exceptions import MissingGroupsWarning
 
 INTERCEPT = "(Intercept)"
@@ -90,7 +91,7 @@ class BaseGroupedRegressor(PacksTables, RegressorMixin, BaseEstimator):
         tags.input_tags.sparse = True
         return tags
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, groups=None, sample_weight=None):
         """Estimate coefficients, variances and group effects.
 
@@ -290,7 +291,7 @@ class BaseGroupedRegressor(PacksTables, RegressorMixin, BaseEstimator):
     def _check_groups(self, groups, n_rows):
         if groups is None:
             message = MISSING_IN_FIT.format(name=type(self).__name__)
-            warnings.warn(message, MissingGroupsWarning, stacklevel=5)
+            warn(message, MissingGroupsWarning)
             return None, np.array([])
         codes, labels = encode_groups(groups, n_rows)
         return codes, labels.to_numpy()

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm, t
 from sklearn.utils import gen_batches
-from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted
 
@@ -36,6 +35,7 @@ from skmixed._reports.of_fits import KENWARD_ROGER_ML, NO_INTERVALS, NO_PRECISIO
 from skmixed._reports.tests import with_tests
 from skmixed._rows.labels import check_weights
 from skmixed._rows.threads import one_blas_thread
+from skmixed._sklearn_private import Interval, StrOptions, validate_params
 
 LEVEL = Interval(Real, 0, 1, closed="neither")
 # Rows of X that are expanded at a time.

@@ -13,6 +13,7 @@ from tqdm.auto import tqdm
 from skmixed._numerics.inference.bootstrap import bootstrap
 from skmixed._numerics.inference.profile.limits import profile_limits
 from skmixed._reports.of_fits import ONE_SIDED, REFITS_NOT_CONVERGED, UNCERTAIN_LIMITS
+from skmixed._warn import warn
 from skmixed.exceptions import SingularFitWarning
 
 # Refits that a worker makes at a time, and the seconds after which a bar shows progress.
@@ -48,9 +49,9 @@ def profile_limits_of(model, level):
     """Extremes of each parameter over the likelihood region."""
     limits = profile_limits(model._criterion.problem, level=level)
     if not limits.converged:
-        warnings.warn(UNCERTAIN_LIMITS, ConvergenceWarning, stacklevel=4)
+        warn(UNCERTAIN_LIMITS, ConvergenceWarning)
     if model.singular_:
-        warnings.warn(ONE_SIDED, SingularFitWarning, stacklevel=4)
+        warn(ONE_SIDED, SingularFitWarning)
     rows, columns = _theta_order(model)
     random = limits.correlation[rows, columns]
     random[rows == columns] = limits.sd
@@ -76,7 +77,7 @@ def bootstrap_limits(model, level, *, n_bootstrap, random_state, n_jobs):
             bar.update(len(beta))
     if failed:
         message = REFITS_NOT_CONVERGED.format(failed=failed, total=n_bootstrap)
-        warnings.warn(message, ConvergenceWarning, stacklevel=4)
+        warn(message, ConvergenceWarning)
     draws, tails = np.concatenate(draws), [(1 - level) / 2, (1 + level) / 2]
     with warnings.catch_warnings():  # a correlation is not there where a variance is 0
         warnings.simplefilter("ignore", RuntimeWarning)

@@ -6,7 +6,6 @@ from numbers import Integral, Real
 
 import numpy as np
 import pandas as pd
-from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 from sklearn.utils.validation import check_is_fitted
 
 from skmixed._estimators.grouped import INTERCEPT, BaseGroupedRegressor
@@ -18,6 +17,7 @@ from skmixed._rows.columns import find_feature_columns
 from skmixed._rows.dask import predict_partitions
 from skmixed._rows.dask_partitions import is_dask
 from skmixed._rows.threads import one_blas_thread
+from skmixed._sklearn_private import Interval, StrOptions, validate_params
 
 
 class BaseLeastSquaresRegressor(BaseGroupedRegressor):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from sklearn.utils import gen_batches
-from sklearn.utils._param_validation import StrOptions, validate_params
 
 from skmixed._numerics.leave_out.variances_held import LeaveOut
 from skmixed._numerics.linalg.digits import SAME_SUMS
@@ -16,6 +15,7 @@ from skmixed._rows.messages import (
     NOT_THE_ROWS_OF_THE_FIT,
     ONE_GROUP_TO_LEAVE_OUT,
 )
+from skmixed._sklearn_private import StrOptions, validate_params
 
 # Numbers that are expanded at a time.
 BATCH_VALUES = 2**17

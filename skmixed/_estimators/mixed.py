@@ -6,7 +6,6 @@ from numbers import Integral, Real
 
 import numpy as np
 import pandas as pd
-from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from skmixed._estimators.fit_measures import FitMeasuresMixin
@@ -23,6 +22,7 @@ from skmixed._rows.columns import dense_column
 from skmixed._rows.dask import predict_partitions
 from skmixed._rows.dask_partitions import is_dask
 from skmixed._rows.threads import one_blas_thread
+from skmixed._sklearn_private import Interval, StrOptions
 
 # Made from the moments when first needed, and not stored.
 DERIVED = ("_criterion", "_uncertainty")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from numbers import Integral
 
 import pandas as pd
-from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from skmixed._estimators.mixed import BaseMixedRegressor
 from skmixed._rows.columns import find_feature_columns
+from skmixed._sklearn_private import StrOptions
 
 
 class RandomSlopeRegressor(BaseMixedRegressor):

@@ -6,7 +6,6 @@ from threading import RLock
 
 import numpy as np
 import pandas as pd
-from sklearn.base import _fit_context
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
@@ -21,6 +20,7 @@ from skmixed._rows.messages import (
     SLOPES_NOT_SUMMED,
 )
 from skmixed._rows.restore import restored_on_error
+from skmixed._sklearn_private import fit_context
 
 # What is known before the model is solved, and what is not besides the public attributes.
 FROM_ROWS = ("n_features_in_", "feature_names_in_")
@@ -37,7 +37,7 @@ class StreamingMixin:
 
     __metadata_request__partial_fit = {"groups": True}
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, groups=None, sample_weight=None):
         """Add a batch of rows to those the model is fitted to.
 
@@ -88,7 +88,7 @@ class StreamingMixin:
         self._moments = moments
         return self
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def fit_moments(self, moments):
         """Fit the model to sums over rows, without the rows.
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
-
 from scipy.linalg import LinAlgWarning
 from sklearn.exceptions import ConvergenceWarning
 
+from skmixed._warn import warn
 from skmixed.exceptions import SingularFitWarning
 
 RANK_DEFICIENT = (
@@ -115,19 +114,19 @@ def warn_about_fit(model, problem, optimum, solution):
     dropped = model.coef_cov_.index[problem.dependent]
     if len(dropped):
         message = RANK_DEFICIENT.format(columns=", ".join(dropped))
-        warnings.warn(message, LinAlgWarning, stacklevel=5)
+        warn(message, LinAlgWarning)
     n_effects, n_rows = solution.b.size, problem.n_rows.sum()
     crowded = len(solution.b) > 1 and n_effects >= n_rows > model.n_groups_ > 1
     if crowded:
         message = TOO_MANY_EFFECTS.format(n_effects=n_effects, n_rows=n_rows)
-        warnings.warn(message, SingularFitWarning, stacklevel=5)
+        warn(message, SingularFitWarning)
     if not optimum.converged:
         message = NOT_CONVERGED.format(max_iter=model.max_iter)
         message = BEYOND_MEASURE if optimum.beyond else message
-        warnings.warn(message, ConvergenceWarning, stacklevel=5)
+        warn(message, ConvergenceWarning)
     elif model.singular_ and model.n_groups_ and not crowded:
         message = SINGULAR + _why_singular(model, problem, solution)
-        warnings.warn(message, SingularFitWarning, stacklevel=5)
+        warn(message, SingularFitWarning)
 
 
 def warn_about_regression(model, absorbed, dependent):
@@ -153,7 +152,7 @@ def warn_about_regression(model, absorbed, dependent):
     elif model.residual_variance_ == 0:
         messages.append(EXPLAINED_EXACTLY)
     for message in messages:
-        warnings.warn(message, LinAlgWarning, stacklevel=5)
+        warn(message, LinAlgWarning)
 
 
 def _why_singular(model, problem, solution):

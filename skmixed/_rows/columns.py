@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from scipy.sparse import issparse
-from sklearn.utils._indexing import _get_column_indices
+
+from skmixed._sklearn_private import get_column_indices
 
 
 def as_table(X):
@@ -160,4 +161,4 @@ def _positions(X, key):
     n_columns = X.shape[1]
     if hasattr(X, "columns"):
         X = pd.DataFrame(columns=list(X.columns))  # scikit-learn 1.8 knows no newer polars
-    return [i % n_columns for i in np.atleast_1d(_get_column_indices(X, key)).tolist()]
+    return [i % n_columns for i in np.atleast_1d(get_column_indices(X, key)).tolist()]

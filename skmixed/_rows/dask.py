@@ -7,7 +7,6 @@ Workers sum up their partitions, the sums are added up in a tree, and the model 
 from __future__ import annotations
 
 import math
-import warnings
 from functools import reduce
 from itertools import repeat
 from typing import NamedTuple
@@ -31,6 +30,7 @@ from skmixed._rows.labels import (
 )
 from skmixed._rows.messages import ALL_EMPTY, GIVEN_TWICE, MISSING_IN_PREDICT
 from skmixed._rows.restore import restored_on_error
+from skmixed._warn import warn
 
 # Sums that are added up in one task.
 SPLIT_EVERY = 8
@@ -82,7 +82,7 @@ def score_partitions(model, X, y, groups, sample_weight):
     sums = _add_up_partitions(_sum_up_residuals, _without_inference(model), X, rows)
     if sums.n_rows.sum() < 2:
         message = "R^2 score is not well-defined with less than two samples."
-        warnings.warn(message, UndefinedMetricWarning, stacklevel=3)
+        warn(message, UndefinedMetricWarning)
         return math.nan
     mean = sums.shift[2] + sums.T[0, 2] / sums.n
     _, residual, total = np.diag(sums.around(np.array([0.0, 0.0, mean])).T)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from sklearn.utils.validation import _check_sample_weight
 
 from skmixed._rows.messages import TOO_LARGE
+from skmixed._sklearn_private import check_sample_weight
 
 LABELS_SHOWN = 10
 # What errors about text in an array of numbers say.
@@ -164,7 +164,7 @@ def check_weights(sample_weight, X):
     """Validate the weights; None stays None."""
     if sample_weight is None:
         return None
-    weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    weights = check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
     if not np.any(weights > 0):
         raise ValueError("Sample weights must contain at least one non-zero number.")
     return weights

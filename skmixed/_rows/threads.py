@@ -5,8 +5,9 @@ from __future__ import annotations
 from contextlib import contextmanager
 from threading import Lock
 
-from sklearn.utils.parallel import _get_threadpool_controller
 from threadpoolctl import OpenBLASController
+
+from skmixed._sklearn_private import get_threadpool_controller
 
 # Whose limit is the process's: OpenBLAS as it comes with the wheels of NumPy and SciPy ...
 SHARED = {"threading_layer": ["pthreads", "unknown"]}
@@ -67,7 +68,7 @@ def one_blas_thread():
 
 
 def _limit_to_one(pools):
-    controller = _get_threadpool_controller().select(**pools)
+    controller = get_threadpool_controller().select(**pools)
     return controller.limit(limits=1, user_api="blas")
 
 

@@ -6,11 +6,15 @@ from numbers import Integral
 from textwrap import fill
 
 import numpy as np
-from sklearn.utils._optional_dependencies import check_matplotlib_support
-from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 
 from skmixed._rows.columns import dense_column
 from skmixed._rows.labels import match_groups
+from skmixed._sklearn_private import (
+    Interval,
+    StrOptions,
+    check_matplotlib_support,
+    validate_params,
+)
 from skmixed.inspection._line_data import lines_and_points
 from skmixed.inspection._models import mixed_model
 from skmixed.inspection._style import (

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from scipy.stats import norm
-from sklearn.utils._optional_dependencies import check_matplotlib_support
-from sklearn.utils._param_validation import StrOptions, validate_params
 
+from skmixed._sklearn_private import StrOptions, check_matplotlib_support, validate_params
 from skmixed.inspection._models import choose_terms, mixed_model
 from skmixed.inspection._style import (
     BLUE,

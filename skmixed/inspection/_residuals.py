@@ -8,10 +8,14 @@ from numbers import Integral
 
 import numpy as np
 import pandas as pd
-from sklearn.utils._optional_dependencies import check_matplotlib_support
-from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
+from skmixed._sklearn_private import (
+    Interval,
+    StrOptions,
+    check_matplotlib_support,
+    validate_params,
+)
 from skmixed.inspection._models import mixed_model
 from skmixed.inspection._quantiles import draw_normal, draw_quantiles
 from skmixed.inspection._style import (

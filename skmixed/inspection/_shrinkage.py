@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from sklearn.utils._optional_dependencies import check_matplotlib_support
 
 from skmixed._numerics.inference.pooling import own_effects
+from skmixed._sklearn_private import check_matplotlib_support
 from skmixed.inspection._models import choose_terms, mixed_model
 from skmixed.inspection._style import BLUE, INK, LIGHT_BLUE, MAX_LABELS, make_axes
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from sklearn.utils._optional_dependencies import check_matplotlib_support
+
+from skmixed._sklearn_private import check_matplotlib_support
 
 INK, QUIET, FAINT = "0.15", "0.55", "0.8"
 # Okabe and Ito's colours, told apart by colour-blind readers.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pandas as pd
-from sklearn.utils._optional_dependencies import check_matplotlib_support
 
 from skmixed._numerics.inference.variance_parts import (
     explained_variances,
     null_variances,
     random_variances,
 )
+from skmixed._sklearn_private import check_matplotlib_support
 from skmixed.inspection._models import mixed_model
 from skmixed.inspection._style import INK, make_axes
 

@@ -8,8 +8,7 @@ from numbers import Integral
 import numpy as np
 import pandas as pd
 from sklearn.utils import check_random_state, indexable
-from sklearn.utils._param_validation import Interval, validate_params
-from sklearn.utils.validation import _num_samples, column_or_1d
+from sklearn.utils.validation import column_or_1d
 
 from skmixed._estimators.least_squares import FixedEffectsRegressor, PooledRegressor
 from skmixed._estimators.random_intercept import RandomInterceptRegressor
@@ -17,6 +16,7 @@ from skmixed._estimators.random_slope import RandomSlopeRegressor
 from skmixed._rows.columns import as_table, find_feature_columns, split_group_column
 from skmixed._rows.labels import encode_groups
 from skmixed._rows.messages import GIVEN_TWICE
+from skmixed._sklearn_private import Interval, num_samples, validate_params
 from skmixed.model_selection._pooling_comparison import PoolingComparison
 from skmixed.model_selection._pooling_folds import predict_all, split_rows, without_numbers
 from skmixed.model_selection._pooling_names import (
@@ -199,7 +199,7 @@ def _check_groups(X, y, groups, group_by):
         groups = split_group_column(X, group_by)[1]
     name = getattr(groups, "name", None)
     name = "group" if name is None else str(name)
-    return X, encode_groups(groups, _num_samples(X)), name
+    return X, encode_groups(groups, num_samples(X)), name
 
 
 def _check_sizes(sizes, n_splits):

@@ -9,11 +9,15 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import clone
-from sklearn.model_selection._validation import _fit_and_score, _score
-from sklearn.utils import _safe_indexing
-from sklearn.utils.validation import _check_method_params, _num_samples
 
 from skmixed._rows.threads import one_blas_thread
+from skmixed._sklearn_private import (
+    check_method_params,
+    fit_and_score,
+    num_samples,
+    safe_indexing,
+    score,
+)
 from skmixed.model_selection._refit import Refits
 from skmixed.model_selection._scoring import Metrics
 
@@ -84,7 +88,7 @@ class Evaluation:
 
     def of_all(self, folds):
         """Evaluate all folds; a list of dictionaries as scikit-learn's loop has them."""
-        parts, folds = _first_partition(folds, _num_samples(self.X))
+        parts, folds = _first_partition(folds, num_samples(self.X))
         with one_blas_thread():
             try:
                 refits = Refits(self.estimator, self.X, self.y, **self.fit_params, parts=parts)
@@ -99,7 +103,7 @@ class Evaluation:
     def of(self, fold, refits, number):
         """Evaluate a fold from moments, or else in the loop."""
         left_out = fold.left_out
-        if left_out is not None and 2 * len(left_out) <= _num_samples(self.X):
+        if left_out is not None and 2 * len(left_out) <= num_samples(self.X):
             part = refits.parts[number] if number < len(refits.parts) else None
             try:
                 result = self.from_moments(fold, refits, part)
@@ -111,12 +115,12 @@ class Evaluation:
 
     def in_the_loop(self, fold):
         """Evaluate a fold from its rows, as scikit-learn does."""
-        return _fit_and_score(
+        return fit_and_score(
             clone(self.estimator),
             self.X,
             self.y,
             scorer=self.scorer,
-            train=fold.training_rows(_num_samples(self.X)),
+            train=fold.training_rows(num_samples(self.X)),
             test=fold.test,
             verbose=0,
             parameters=None,
@@ -147,7 +151,7 @@ class Evaluation:
         result["score_time"] = time.perf_counter() - fitted
         result["fit_time"] = fitted - start - (refits.seconds - shared)
         if self.return_train_score:
-            train = fold.training_rows(_num_samples(self.X))
+            train = fold.training_rows(num_samples(self.X))
             result["train_scores"] = self.scores(fit, refits, train)
         if self.return_estimator:
             result["estimator"] = fit.model
@@ -175,12 +179,12 @@ class Evaluation:
             predicted = fit.predict(rows)
             if predicted is not None:
                 return self.metrics(rows["y"], predicted, index)
-        return _score(
+        return score(
             fit.model,
-            _safe_indexing(self.X, index),
-            _safe_indexing(self.y, index),
+            safe_indexing(self.X, index),
+            safe_indexing(self.y, index),
             self.scorer,
-            _check_method_params(self.X, self.score_params, indices=index),
+            check_method_params(self.X, self.score_params, indices=index),
             self.error_score,
         )
 

@@ -13,12 +13,12 @@ from sklearn import config_context
 from sklearn.base import clone
 from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import Pipeline
-from sklearn.utils import _safe_indexing
 from sklearn.utils.parallel import Parallel, delayed
 from tqdm.auto import tqdm
 
 from skmixed._estimators.intervals import DELAY
 from skmixed._rows.routing import predicting_model, requested
+from skmixed._sklearn_private import safe_indexing
 from skmixed.model_selection._pooling_names import KNOWN, NEW, OURS
 from skmixed.model_selection._split import WithinGroupKFold
 
@@ -74,9 +74,9 @@ def _fit_and_predict(estimator, X, y, groups, split, caught):
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         try:
-            seconds = _fit(estimator, _safe_indexing(X, train), y[train], groups[train])
+            seconds = _fit(estimator, safe_indexing(X, train), y[train], groups[train])
             model = predicting_model(estimator)
-            mean, std = _predict(model, _safe_indexing(X, test), groups[test])
+            mean, std = _predict(model, safe_indexing(X, test), groups[test])
         except caught as error:
             return Prediction(error=_first_line(error), warned=_unique(warned))
     icc = getattr(_last_step(model), "icc_", np.nan)

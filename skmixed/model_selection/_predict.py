@@ -6,12 +6,12 @@ import numpy as np
 from sklearn import config_context, get_config
 from sklearn.base import clone, is_classifier
 from sklearn.model_selection import check_cv
-from sklearn.utils import _safe_indexing, indexable
+from sklearn.utils import indexable
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.parallel import Parallel, delayed
-from sklearn.utils.validation import _check_method_params, _num_samples
 
 from skmixed._rows.routing import predicting_model, requested, takes_groups
+from skmixed._sklearn_private import check_method_params, num_samples, safe_indexing
 
 
 def cross_val_predict(
@@ -82,7 +82,7 @@ def cross_val_predict(
     split_params, fit_params = _route(estimator, cv, given, metadata)
     splits = list(cv.split(X, y, **split_params))
     tested = np.concatenate([test for _, test in splits])
-    if not np.array_equal(np.sort(tested), np.arange(_num_samples(X))):
+    if not np.array_equal(np.sort(tested), np.arange(num_samples(X))):
         raise ValueError("cross_val_predict only works for partitions")
     parallel = Parallel(n_jobs=n_jobs, verbose=verbose, pre_dispatch=pre_dispatch)
     predictions = parallel(
@@ -117,11 +117,11 @@ def _route(estimator, cv, given, metadata):
 
 
 def _fit_and_predict(estimator, X, y, train, test, fit_params, metadata, method):
-    target = () if y is None else (_safe_indexing(y, train),)
+    target = () if y is None else (safe_indexing(y, train),)
     with config_context(enable_metadata_routing=True):
-        fit_params = _check_method_params(X, fit_params, indices=train)
-        estimator.fit(_safe_indexing(X, train), *target, **fit_params)
+        fit_params = check_method_params(X, fit_params, indices=train)
+        estimator.fit(safe_indexing(X, train), *target, **fit_params)
         model = predicting_model(estimator)
         params = requested(model, "predict", metadata) if method == "predict" else {}
-        params = _check_method_params(X, params, indices=test)
-        return getattr(model, method)(_safe_indexing(X, test), **params)
+        params = check_method_params(X, params, indices=test)
+        return getattr(model, method)(safe_indexing(X, test), **params)

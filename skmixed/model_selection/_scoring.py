@@ -9,9 +9,9 @@ from functools import cached_property
 import numpy as np
 from sklearn import config_context
 from sklearn.metrics import mean_squared_error, r2_score, root_mean_squared_error
-from sklearn.metrics._scorer import _BaseScorer, _MultimetricScorer, _PassthroughScorer
 from sklearn.utils.metadata_routing import get_routing_for_object, process_routing
 
+from skmixed._sklearn_private import BaseScorer, MultimetricScorer, PassthroughScorer
 from skmixed.metrics import _GroupScorer
 
 # Metrics of the sum of squared errors, that of squares around the mean, and the number of rows.
@@ -37,10 +37,10 @@ def with_groups(scorer, estimator):
     callable
         A scorer of the same kind.
     """
-    if isinstance(scorer, _MultimetricScorer):
+    if isinstance(scorer, MultimetricScorer):
         scorers = {k: with_groups(one, estimator) for k, one in scorer._scorers.items()}
-        return _MultimetricScorer(scorers=scorers, raise_exc=scorer._raise_exc)
-    asks = hasattr(scorer, "get_metadata_routing") and not isinstance(scorer, _BaseScorer)
+        return MultimetricScorer(scorers=scorers, raise_exc=scorer._raise_exc)
+    asks = hasattr(scorer, "get_metadata_routing") and not isinstance(scorer, BaseScorer)
     request = _request_of(estimator, "predict", "groups")
     if asks or request in (None, False):
         return scorer
@@ -85,7 +85,7 @@ class Metrics:
         Metrics or None
             None if the scorer looks at more than predictions, or predicts otherwise.
         """
-        several = isinstance(scorer, _MultimetricScorer)
+        several = isinstance(scorer, MultimetricScorer)
         scorers, given = {"score": scorer}, {"score": params}
         if several:
             scorers = scorer._scorers
@@ -145,11 +145,11 @@ class Metric:
     @classmethod
     def behind(cls, scorer):
         """Look behind one scorer; None if it is given more than predictions."""
-        if isinstance(scorer, _PassthroughScorer):
+        if isinstance(scorer, PassthroughScorer):
             return cls(r2_score)
         if isinstance(scorer, _GroupScorer):
             scorer = scorer.scorer
-        if isinstance(scorer, _BaseScorer) and scorer._response_method == "predict":
+        if isinstance(scorer, BaseScorer) and scorer._response_method == "predict":
             return cls(scorer._score_func, scorer._sign, scorer._kwargs)
         return None
 

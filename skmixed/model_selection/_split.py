@@ -7,9 +7,9 @@ from numbers import Integral
 import numpy as np
 from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils import check_random_state, indexable
-from sklearn.utils.validation import _num_samples
 
 from skmixed._rows.labels import encode_groups
+from skmixed._sklearn_private import num_samples
 
 
 class _WithinGroupSplitter(BaseCrossValidator):
@@ -71,7 +71,7 @@ class WithinGroupKFold(_WithinGroupSplitter):
         self.random_state = random_state
 
     def _iter_test_indices(self, X=None, y=None, groups=None):
-        n_rows = _num_samples(X)
+        n_rows = num_samples(X)
         _check_n_splits(self.n_splits, n_rows)
         codes = _check_groups(groups, n_rows, type(self).__name__)
         order = np.arange(n_rows)
@@ -139,7 +139,7 @@ class WithinGroupTimeSeriesSplit(_WithinGroupSplitter):
             Indices of the test rows.
         """
         X, y, groups = indexable(X, y, groups)
-        n_rows = _num_samples(X)
+        n_rows = num_samples(X)
         _check_n_splits(self.n_splits, n_rows, least=1)
         codes = _check_groups(groups, n_rows, type(self).__name__)
         sizes = np.bincount(codes)

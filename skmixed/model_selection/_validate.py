@@ -8,21 +8,22 @@ from sklearn.base import is_classifier
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import GroupKFold, KFold, LeaveOneGroupOut, check_cv
 from sklearn.model_selection import cross_validate as sklearn_cross_validate
-from sklearn.model_selection._validation import (
-    _aggregate_score_dicts,
-    _insert_error_scores,
-    _normalize_score_results,
-    _warn_or_raise_about_fit_failures,
-)
 from sklearn.utils import check_array, indexable
-from sklearn.utils._param_validation import validate_params
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
-from sklearn.utils.validation import _num_samples
 
 from skmixed._estimators.least_squares import FixedEffectsRegressor, PooledRegressor
 from skmixed._estimators.random_intercept import RandomInterceptRegressor
 from skmixed._estimators.random_slope import RandomSlopeRegressor
 from skmixed._rows.routing import takes_groups
+from skmixed._sklearn_private import (
+    aggregate_score_dicts,
+    cross_validate_constraints,
+    insert_error_scores,
+    normalize_score_results,
+    num_samples,
+    validate_params,
+    warn_or_raise_about_fit_failures,
+)
 from skmixed.model_selection._fold import Evaluation, Fold
 from skmixed.model_selection._scoring import Metrics, with_groups
 from skmixed.model_selection._split import WithinGroupKFold
@@ -38,9 +39,7 @@ FITTED_FROM_MOMENTS = (
 TRAIN_ON_THE_REST = (KFold, GroupKFold, WithinGroupKFold)
 
 
-@validate_params(
-    sklearn_cross_validate._skl_parameter_constraints, prefer_skip_nested_validation=False
-)
+@validate_params(cross_validate_constraints, prefer_skip_nested_validation=False)
 def cross_validate(
     estimator,
     X,
@@ -171,7 +170,7 @@ def _fit_from_moments(
     splits = _split(cv, X, y, split_params, whole=return_indices)
     if return_indices:
         splits = list(splits)
-    folds = (Fold.of(train, test, _num_samples(X)) for train, test in splits)
+    folds = (Fold.of(train, test, num_samples(X)) for train, test in splits)
     evaluation = Evaluation(
         estimator,
         X,
@@ -184,9 +183,9 @@ def _fit_from_moments(
         **returned,
     )
     results = evaluation.of_all(folds)
-    _warn_or_raise_about_fit_failures(results, error_score)
+    warn_or_raise_about_fit_failures(results, error_score)
     if callable(scoring):
-        _insert_error_scores(results, error_score)
+        insert_error_scores(results, error_score)
     collected = _collect(results)
     if return_indices:
         collected["indices"] = dict(
@@ -213,7 +212,7 @@ def _split(cv, X, y, params, *, whole):
 
 def _has_too_many_folds(cv, X):
     """Whether one of scikit-learn's splitters refuses to split so few rows."""
-    return type(cv) is not WithinGroupKFold and cv.n_splits > _num_samples(X)
+    return type(cv) is not WithinGroupKFold and cv.n_splits > num_samples(X)
 
 
 def _route(estimator, cv, scorer, metadata):
@@ -262,11 +261,11 @@ def _leave_to_sklearn(estimator, X, y, metadata, *, scoring, **options):
 
 def _collect(results):
     """Turn a list of dictionaries into the dictionary of arrays that scikit-learn returns."""
-    results = _aggregate_score_dicts(results)
+    results = aggregate_score_dicts(results)
     names = ("fit_time", "score_time", "estimator")
     collected = {name: results[name] for name in names if name in results}
     for part in ("test", "train"):
         if f"{part}_scores" in results:
-            scores = _normalize_score_results(results[f"{part}_scores"])
+            scores = normalize_score_results(results[f"{part}_scores"])
             collected.update({f"{part}_{name}": values for name, values in scores.items()})
     return collected

@@ -124,10 +124,10 @@ def assert_same(model, X, y, groups, *, params=None, atol=1e-8, scoring=None, **
 def folds_in_the_loop(monkeypatch):
     """Count the folds that are fitted from their rows."""
     count = []
-    original = module._fit_and_score
+    original = module.fit_and_score
     monkeypatch.setattr(
         module,
-        "_fit_and_score",
+        "fit_and_score",
         lambda *args, **kw: count.append(1) or original(*args, **kw),
     )
     return count

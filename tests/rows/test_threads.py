@@ -129,7 +129,7 @@ def test_every_thread_has_its_own_limit_where_blas_has_one_for_each(
 ):
     controller, pool = ThreadpoolController(), OwnPool()
     controller.lib_controllers = [pool]
-    monkeypatch.setattr(_threads, "_get_threadpool_controller", lambda: controller)
+    monkeypatch.setattr(_threads, "get_threadpool_controller", lambda: controller)
 
     def limits():
         return [thread.submit(lambda: pool.num_threads).result() for thread, _ in threads]

@@ -5,6 +5,7 @@
 `digits`            which numbers are rounding: all tolerances
 `small_matrices`    products and Cholesky factors of many small matrices at once
 `triangular`        the triangular factor of a covariance matrix
+`scipy_private`     what SciPy does not promise to keep
 `quadratic`         the quadratic model of a function behind each Newton step
 ==================  ======================================================================
 """

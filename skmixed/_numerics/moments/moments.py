@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse._sparsetools import csc_matvecs
 
 from skmixed._numerics.linalg.arrays import Array
+from skmixed._numerics.linalg.scipy_private import csc_matvecs
 
 # Rows are taken in chunks whose working array stays in the second-level cache.
 CHUNK_VALUES = 2**17

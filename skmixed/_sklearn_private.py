@@ -1,0 +1,58 @@
+"""What skmixed takes from scikit-learn that is not public: a new release breaks this file.
+
+The names are scikit-learn's, without the underscore.
+"""
+
+from sklearn.base import _fit_context as fit_context
+from sklearn.metrics._scorer import _BaseScorer as BaseScorer
+from sklearn.metrics._scorer import _MultimetricScorer as MultimetricScorer
+from sklearn.metrics._scorer import _PassthroughScorer as PassthroughScorer
+from sklearn.model_selection import cross_validate
+from sklearn.model_selection._validation import (
+    _aggregate_score_dicts as aggregate_score_dicts,
+)
+from sklearn.model_selection._validation import _fit_and_score as fit_and_score
+from sklearn.model_selection._validation import _insert_error_scores as insert_error_scores
+from sklearn.model_selection._validation import (
+    _normalize_score_results as normalize_score_results,
+)
+from sklearn.model_selection._validation import _score as score
+from sklearn.model_selection._validation import (
+    _warn_or_raise_about_fit_failures as warn_or_raise_about_fit_failures,
+)
+from sklearn.utils import _safe_indexing as safe_indexing
+from sklearn.utils._indexing import _get_column_indices as get_column_indices
+from sklearn.utils._optional_dependencies import check_matplotlib_support
+from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+from sklearn.utils.parallel import _get_threadpool_controller as get_threadpool_controller
+from sklearn.utils.validation import _check_feature_names_in as check_feature_names_in
+from sklearn.utils.validation import _check_method_params as check_method_params
+from sklearn.utils.validation import _check_sample_weight as check_sample_weight
+from sklearn.utils.validation import _num_samples as num_samples
+
+__all__ = [
+    "BaseScorer",
+    "Interval",
+    "MultimetricScorer",
+    "PassthroughScorer",
+    "StrOptions",
+    "aggregate_score_dicts",
+    "check_feature_names_in",
+    "check_matplotlib_support",
+    "check_method_params",
+    "check_sample_weight",
+    "cross_validate_constraints",
+    "fit_and_score",
+    "fit_context",
+    "get_column_indices",
+    "get_threadpool_controller",
+    "insert_error_scores",
+    "normalize_score_results",
+    "num_samples",
+    "safe_indexing",
+    "score",
+    "validate_params",
+    "warn_or_raise_about_fit_failures",
+]
+
+cross_validate_constraints = cross_validate._skl_parameter_constraints

@@ -1,0 +1,20 @@
+"""Warnings that point at the user's line."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+
+OURS = ("skmixed", "sklearn")
+
+
+def warn(message, category):
+    """Warn of what was done at the first line outside skmixed and scikit-learn."""
+    frame, stacklevel = sys._getframe(1), 2
+    while frame.f_back is not None and _package(frame) in OURS:
+        frame, stacklevel = frame.f_back, stacklevel + 1
+    warnings.warn(message, category, stacklevel=stacklevel)
+
+
+def _package(frame):
+    return frame.f_globals.get("__name__", "").partition(".")[0]
