@@ -11,12 +11,11 @@ from scipy.stats import chi2
 from skmixed._describe.advice import advise
 from skmixed._describe.compare_slopes import SlopeComparison
 from skmixed._estimators.random_intercept import RandomInterceptRegressor
-from skmixed._numerics.fit.estimate import estimate
-from skmixed._numerics.fit.problem import make_problem
-from skmixed._numerics.fit.solution import solve
+from skmixed._numerics.fit.fit import Fit, Specification
 from skmixed._numerics.moments.levels import between_shares, without
 from skmixed._numerics.moments.within_between import split_columns
 from skmixed._reports.summary import Printed, _column_as_text, shares_of_variation
+from skmixed._rows.reader import read_training_rows, sum_up
 
 NO_GROUPS = (
     "The groups must be given to describe_groups, but got None. Pass them as `groups`, one "
@@ -201,19 +200,19 @@ def describe_groups(X, y, groups=None, *, group_by=None, sample_weight=None):
     moments, names, labels = _sum_rows(X, y, groups, group_by, sample_weight)
     variables = pd.Index([getattr(y, "name", None) or "y", *names], name="variable")
     variation = shares_of_variation(np.roll(between_shares(moments), 1), variables)
-    split = make_problem(split_columns(moments))
-    models = {ALONE: _fit(make_problem(_without_features(moments)))}
+    split = _fit(split_columns(moments))
+    models = {ALONE: _fit(_without_features(moments))}
     if names:
-        models[GIVEN_FEATURES] = _fit(split)
+        models[GIVEN_FEATURES] = split
     components = {name: _components(fit, moments.sizes) for name, fit in models.items()}
-    without_slope = np.flatnonzero(split.dependent[1 : 1 + len(names)])
+    without_slope = np.flatnonzero(split.problem.dependent[1 : 1 + len(names)])
     whole = np.array_equal(moments.sizes, moments.n_rows)
     sizes = moments.n_rows if whole else moments.sizes
     return GroupDescription(
         group_sizes=pd.Series(sizes, index=labels, name="size"),
         variation=variation,
         variance_components=pd.DataFrame.from_dict(components, orient="index"),
-        slopes=_slopes(models.get(GIVEN_FEATURES), names, variation["varies"], len(labels)),
+        slopes=_slopes(split, names, variation["varies"], len(labels)),
         without_fixed_effects_slope=tuple(names[i] for i in without_slope),
     )
 
@@ -224,9 +223,10 @@ def _number(number):
 
 def _sum_rows(X, y, groups, group_by, sample_weight):
     """Check and sum up the rows as a fit does; also names of features and labels of groups."""
-    model = RandomInterceptRegressor(group_by=group_by)
-    moments = model._sum_up(model._check_training_rows(X, y, groups, sample_weight))
-    return moments, model._terms, pd.Index(moments.labels, name=model._group_name)
+    reader = RandomInterceptRegressor(group_by=group_by)
+    rows, columns = read_training_rows(reader, X, y, groups, sample_weight)
+    moments = sum_up(rows, columns)
+    return moments, list(columns.terms), pd.Index(moments.labels, name=columns.group_name)
 
 
 def _without_features(moments):
@@ -235,17 +235,16 @@ def _without_features(moments):
     return without(moments, features)
 
 
-def _fit(problem):
-    """Criterion and solution by REML, or None if the variances cannot be estimated."""
-    criterion, optimum = estimate(problem, reml=True, tol=1e-8, max_iter=100)
-    return (criterion, solve(criterion, optimum.Lambda)) if criterion.is_identified else None
+def _fit(moments):
+    """Fit a random intercept by REML."""
+    return Fit.of(moments, Specification(), tol=1e-8, max_iter=100)
 
 
 def _components(fit, sizes):
     names = ["between", "residual", "icc", "design_effect", "statistic", "p_value"]
-    if fit is None:
+    criterion, solution = fit.criterion, fit.solution
+    if not criterion.is_identified:
         return dict.fromkeys(names, np.nan)
-    criterion, solution = fit
     between = solution.sigma2 * solution.Lambda[0, 0] ** 2
     design_effect = 1 + (np.sum(sizes**2) / sizes.sum() - 1) * solution.icc
     pooled = criterion.profile(*criterion.eliminate(np.zeros((1, 1))))
@@ -258,9 +257,9 @@ def _components(fit, sizes):
 def _slopes(fit, names, varies, n_groups):
     """Compare the slopes of the features that vary in both ways."""
     both = np.flatnonzero(varies.iloc[1:] == "both")
-    if fit is None or not len(both):
+    if not fit.criterion.is_identified or not len(both):
         return None
-    _, solution = fit
+    solution = fit.solution
     within, between = 1 + both, 1 + len(names) + both
     pair = np.concatenate([within, between])
     return SlopeComparison.from_estimates(

@@ -40,7 +40,7 @@ class FitMeasuresMixin:
             Between 0 and 1.
         """
         self._check_has_groups("r2_marginal_")
-        return explained_variance(self._criterion, self._Lambda).marginal
+        return explained_variance(self._fitted.criterion, self._fitted.Lambda).marginal
 
     @property
     def r2_conditional_(self):
@@ -54,7 +54,7 @@ class FitMeasuresMixin:
             Between 0 and 1.
         """
         self._check_has_groups("r2_conditional_")
-        return explained_variance(self._criterion, self._Lambda).conditional
+        return explained_variance(self._fitted.criterion, self._fitted.Lambda).conditional
 
     def conditional_aic(self):
         """Compute Akaike's criterion for predictions within the groups at hand.
@@ -85,4 +85,4 @@ class FitMeasuresMixin:
         (1767.0, 1711.7)
         """
         self._check_has_groups("conditional_aic")
-        return conditional_aic(self._criterion, self._Lambda).value
+        return conditional_aic(self._fitted.criterion, self._fitted.Lambda).value

@@ -1,9 +1,6 @@
-"""The shell that all estimators share: validate, sum up, solve, store; predict."""
+"""The shell that all estimators share: rows -> moments -> attributes; predictions."""
 
 from __future__ import annotations
-
-from numbers import Integral
-from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -11,64 +8,38 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import (
-    assert_all_finite,
-    check_array,
     check_is_fitted,
-    check_X_y,
-    validate_data,
 )
 
 from skmixed._estimators.storage import PacksTables
-from skmixed._numerics.moments.moments import GroupedMoments
-from skmixed._rows.columns import dense_column, split_group_column
+from skmixed._rows.columns import GROUP_BY, dense_column
 from skmixed._rows.dask import predict_partitions, score_partitions, sum_up_partitions
-from skmixed._rows.dask_partitions import is_dask, refuse_dask
+from skmixed._rows.dask_partitions import is_dask
 from skmixed._rows.labels import (
     check_enough_rows,
-    check_finite_moments,
     check_new_groups,
-    check_real,
-    check_weights,
-    encode_groups,
-    explain_text_columns,
     match_groups,
 )
 from skmixed._rows.messages import (
-    GIVEN_TWICE,
-    MISSING_IN_FIT,
     MISSING_IN_PREDICT,
-    NAMED_INTERCEPT,
 )
+from skmixed._rows.reader import INTERCEPT, read_rows, read_training_rows, sum_up
 from skmixed._rows.routing import without_groups
-from skmixed._rows.threads import one_blas_thread
 from skmixed._sklearn_private import fit_context
-from skmixed._warn import warn
-from skmixed.exceptions import MissingGroupsWarning
-
-INTERCEPT = "(Intercept)"
-
-
-class TrainingRows(NamedTuple):
-    """Checked rows of a fit; codes are positions in labels, or None without groups."""
-
-    X: Any
-    y: np.ndarray
-    codes: np.ndarray | None
-    labels: np.ndarray
-    sample_weight: np.ndarray | None
 
 
 class BaseGroupedRegressor(PacksTables, RegressorMixin, BaseEstimator):
     """Linear model of rows in groups: everything from the rows to their moments, and back.
 
-    Subclasses give the constructor, with `group_by` and `new_groups`, and `_fit_moments`.
+    Subclasses give the constructor, with `group_by` and `new_groups`, and
+    `_fit_moments(moments, columns)`, which solves and stores.
     """
 
     __metadata_request__fit = {"groups": True}
     __metadata_request__predict = {"groups": True}
     __metadata_request__score = {"groups": True}
 
-    _parameter_constraints = {"group_by": [str, Integral, None]}
+    _parameter_constraints = {"group_by": GROUP_BY}
 
     def get_metadata_routing(self):
         """Get the metadata requests: `groups` for fit, predict and score, by default.
@@ -118,10 +89,10 @@ class BaseGroupedRegressor(PacksTables, RegressorMixin, BaseEstimator):
             The fitted estimator.
         """
         if is_dask(X):
-            return self._fit_moments(sum_up_partitions(self, X, y, groups, sample_weight))
-        rows = self._check_training_rows(X, y, groups, sample_weight)
+            return self._fit_moments(*sum_up_partitions(self, X, y, groups, sample_weight))
+        rows, columns = read_training_rows(self, X, y, groups, sample_weight)
         check_enough_rows(rows.X, rows.sample_weight, has_groups=rows.codes is not None)
-        return self._fit_moments(self._sum_up(rows))
+        return self._fit_moments(sum_up(rows, columns), columns)
 
     def predict(self, X, groups=None):
         """Predict y for rows of known and of new groups.
@@ -151,7 +122,7 @@ class BaseGroupedRegressor(PacksTables, RegressorMixin, BaseEstimator):
         if is_dask(X):
             return predict_partitions(self, X, groups)
         check_is_fitted(self)
-        X, groups = self._check_rows(X, groups=groups, reset=False)
+        X, groups = read_rows(self, X, groups)
         return self._predict_rows(X, groups)[0]
 
     def predict_population(self, X):
@@ -171,7 +142,7 @@ class BaseGroupedRegressor(PacksTables, RegressorMixin, BaseEstimator):
         if is_dask(X):
             return predict_partitions(self, X, method="predict_population")
         check_is_fitted(self)
-        X, _ = self._check_rows(X, reset=False)
+        X, _ = read_rows(self, X)
         return self._predict_fixed(X)
 
     def score(self, X, y, groups=None, sample_weight=None):
@@ -213,88 +184,17 @@ class BaseGroupedRegressor(PacksTables, RegressorMixin, BaseEstimator):
         return lines
 
     @property
+    def _terms(self):
+        """Names of the features: the columns of X without the group."""
+        return list(self._columns.terms)
+
+    @property
     def _coefficients(self):
         """Intercept, if there is one, and coefficients: in the order of `coef_cov_`."""
         has_intercept = len(self.coef_cov_) > len(self.coef_)
         return np.array([self.intercept_, *self.coef_] if has_intercept else self.coef_)
 
-    # ------------------------------------------------------------------ the rows as given
-
-    def _check_rows(self, X, y="no_validation", groups=None, *, reset=True):
-        """Split off the group column and check the rest with scikit-learn's own functions.
-
-        Returns X, or (X, y) if y is given, and the groups.
-        """
-        refuse_dask(X)
-        checks = {"accept_sparse": ("csr", "csc"), "estimator": self}
-        has_y = not isinstance(y, str)
-        if has_y:
-            checks["y_numeric"] = True
-        if self.group_by is not None:
-            if groups is not None:
-                raise ValueError(GIVEN_TWICE.format(group_by=self.group_by))
-            validate_data(self, X, y, reset=reset, skip_check_array=True)
-            X, groups = split_group_column(X, self.group_by)
-        if groups is not None or not reset:
-            checks["ensure_min_features"] = 0  # the null model
-            if hasattr(X, "columns") and len(X.columns) == 0:
-                X = np.empty((len(X), 0))  # check_array does not take a frame without columns
-        try:
-            if self.group_by is None:
-                rows = validate_data(self, X, y, reset=reset, **checks)
-            else:
-                rows = check_X_y(X, y, **checks) if has_y else check_array(X, **checks)
-            check_real(rows[0] if has_y else rows, "X")
-        except (ValueError, TypeError) as error:
-            explain_text_columns(X, error, has_groups=groups is not None)
-        if has_y:
-            check_real(rows[1], "y")
-            assert_all_finite(rows[1], input_name="y")  # None in an object array is NaN by now
-        return rows, groups
-
-    def _name_terms(self):
-        """Names of the feature columns, without the group."""
-        names = getattr(self, "feature_names_in_", None)
-        if names is None:
-            names = np.array([f"x{i}" for i in range(self.n_features_in_)], dtype=object)
-        if INTERCEPT in names:
-            raise ValueError(NAMED_INTERCEPT)
-        if self.group_by is None:
-            return list(names)
-        if isinstance(self.group_by, str):
-            return [name for name in names if name != self.group_by]
-        return list(np.delete(names, self.group_by))
-
-    def _check_training_rows(self, X, y, groups, sample_weight, *, reset=True):
-        """Check the rows of a fit, number their groups, and find the slope columns."""
-        given = X
-        (X, y), groups = self._check_rows(given, y, groups=groups, reset=reset)
-        sample_weight = check_weights(sample_weight, X)
-        codes, labels = self._check_groups(groups, len(y))
-        if reset:
-            self._name_group(groups)
-        self._terms, self._slopes = self._name_terms(), self._find_slopes(given)
-        return TrainingRows(X, y, codes, labels, sample_weight)
-
-    def _name_group(self, groups):
-        name = getattr(groups, "name", None)
-        self._group_name = "group" if name is None else str(name) or "group"
-
-    def _sum_up(self, rows):
-        """Rows -> moments."""
-        random = (0, *(1 + position for position in self._slopes))
-        with one_blas_thread():
-            moments = GroupedMoments.from_rows(*rows, random=random)
-        check_finite_moments(moments)
-        return moments
-
-    def _check_groups(self, groups, n_rows):
-        if groups is None:
-            message = MISSING_IN_FIT.format(name=type(self).__name__)
-            warn(message, MissingGroupsWarning)
-            return None, np.array([])
-        codes, labels = encode_groups(groups, n_rows)
-        return codes, labels.to_numpy()
+    # --------------------------------------------------------------------- steps of the above
 
     def _predict_rows(self, X, groups):
         """Predictions, and the position of each row's group, -1 if it is new."""
@@ -320,11 +220,13 @@ class BaseGroupedRegressor(PacksTables, RegressorMixin, BaseEstimator):
         if INTERCEPT in self._group_effects.columns:
             total += np.append(effects[0], 0.0)[codes]
             effects = effects[1:]
-        for position, effect in zip(self._slopes, effects, strict=True):
+        for position, effect in zip(self._columns.slopes, effects, strict=True):
             total += dense_column(X, position) * np.append(effect, 0.0)[codes]
         return total
 
     # ------------------------------------------------------------- what subclasses override
+
+    _uses_groups = True
 
     def _find_slopes(self, X):
         """Positions of the slope columns among the features."""
@@ -338,7 +240,7 @@ class BaseGroupedRegressor(PacksTables, RegressorMixin, BaseEstimator):
     # ------------------------------------------------------------------- moments -> attributes
 
     def _store_groups(self, moments):
-        self.groups_ = pd.Index(moments.labels, name=self._group_name)
+        self.groups_ = pd.Index(moments.labels, name=self._columns.group_name)
         self.n_groups_ = len(self.groups_)
         sizes = moments.sizes
         whole = np.array_equal(sizes, moments.n_rows)

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from functools import cached_property
 from numbers import Integral, Real
 
 import numpy as np
 import pandas as pd
 from scipy.stats import norm, t
-from sklearn.utils import gen_batches
-from sklearn.utils.extmath import safe_sparse_dot
-from sklearn.utils.validation import check_is_fitted
 
 from skmixed._estimators.intervals import (
     bootstrap_limits,
@@ -20,20 +15,15 @@ from skmixed._estimators.intervals import (
     profile_limits_of,
     wald_limits,
 )
-from skmixed._numerics.fit.covariance import CovarianceCriterion
-from skmixed._numerics.fit.estimate import estimate
-from skmixed._numerics.fit.problem import make_problem
-from skmixed._numerics.fit.solution import solve
 from skmixed._numerics.inference.degrees_of_freedom import (
     VarianceUncertainty,
     kenward_roger,
     satterthwaite,
 )
-from skmixed._numerics.inference.prediction import Uncertainty
-from skmixed._numerics.moments.levels import without
-from skmixed._reports.of_fits import KENWARD_ROGER_ML, NO_INTERVALS, NO_PRECISION
+from skmixed._reports.of_fits import KENWARD_ROGER_ML, NO_PRECISION
 from skmixed._reports.tests import with_tests
 from skmixed._rows.labels import check_weights
+from skmixed._rows.reader import read_rows
 from skmixed._rows.threads import one_blas_thread
 from skmixed._sklearn_private import Interval, StrOptions, validate_params
 
@@ -87,7 +77,13 @@ class InferenceMixin:
         array([[228.3, 356.1],
                [165.3, 358.5]])
         """
-        mean, variance = self._predict_with_variance(X, groups, sample_weight, kind=kind)
+        self._check_has_groups("predict_interval")
+        X, groups = read_rows(self, X, groups)
+        mean, codes = self._predict_rows(X, groups)
+        variance = self._fitted.variance_of_means(X, codes)
+        if kind == "observation":
+            variance += _residual_variance(sample_weight, X)
+        variance *= self.residual_variance_
         half = norm.isf((1 - confidence_level) / 2) * np.sqrt(variance)
         return np.column_stack([mean - half, mean + half])
 
@@ -134,7 +130,7 @@ class InferenceMixin:
         """
         self._check_has_groups("fixed_effects_frame")
         with one_blas_thread():
-            return self._tabulate_fixed_effects(level, df_method)
+            return tabulate_fixed_effects(self, level, df_method)
 
     @validate_params(
         {
@@ -258,26 +254,7 @@ class InferenceMixin:
         1    309  (Intercept)     -77.8       12.7 -104.8  -50.9
         """
         self._check_has_groups("random_effects_frame")
-        known = self._uncertainty.of_random_effects()
-        variances = VarianceUncertainty.from_criterion(self._criterion, self._Lambda)
-        more = variances.of_random_effects(self._groups_now, self._Lambda)
-        std_error, wider = (
-            np.sqrt(np.einsum("aaj->ja", self._in_units_of_y(cov))).ravel()
-            for cov in (known, known + 2 * more)
-        )
-        estimate = self.random_effects_.to_numpy().ravel()
-        half = t.isf((1 - level) / 2, max(len(self._moments.labels) - 1, 1)) * wider
-        terms = self.random_effects_.columns
-        return pd.DataFrame(
-            {
-                "group": self.groups_.repeat(len(terms)),
-                "term": np.tile(terms, self.n_groups_),
-                "estimate": estimate,
-                "std_error": std_error,
-                "lower": estimate - half,
-                "upper": estimate + half,
-            }
-        )
+        return tabulate_random_effects(self, level)
 
     @property
     def conditional_cov_(self):
@@ -291,93 +268,71 @@ class InferenceMixin:
             A block of rows for each group, indexed by group and term.
         """
         self._check_has_groups("conditional_cov_")
-        cov = self._in_units_of_y(self._uncertainty.given_parameters())
+        fitted = self._fitted
+        cov = self.residual_variance_ * fitted.covariance_to_user(
+            fitted.uncertainty.given_parameters()
+        )
         terms = self.random_effects_.columns
         index = pd.MultiIndex.from_product([self.groups_, terms], names=[None, "term"])
         blocks = np.moveaxis(cov, -1, 0).reshape(len(index), len(terms))
         return pd.DataFrame(blocks, index.set_names(self.groups_.name, level=0), terms)
 
-    # --------------------------------------------------------------------- steps of the above
 
-    def _check_has_groups(self, name):
-        check_is_fitted(self)
-        if not self.n_groups_:
-            raise ValueError(NO_INTERVALS.format(name=name, model=type(self).__name__))
+def tabulate_fixed_effects(model, level, df_method):
+    """Tabulate the fixed effects of a fitted model with tests and intervals."""
+    criterion, Lambda = model._fitted.criterion, model._fitted.Lambda
+    cov = model.coef_cov_.to_numpy()
+    std_error, df = np.sqrt(np.diag(cov)), np.full(len(cov), np.nan)
+    kept = np.isfinite(std_error)
+    contrasts = criterion.problem.backmap[kept]
+    if df_method == "normal":
+        df[kept] = np.inf
+    elif df_method == "satterthwaite":
+        df[kept] = satterthwaite(criterion, Lambda, contrasts)
+    else:
+        if not criterion.reml:
+            raise ValueError(KENWARD_ROGER_ML)
+        df[kept], variances = kenward_roger(criterion, Lambda, contrasts)
+        unit = criterion.problem.y_scale**2
+        std_error[kept] = np.sqrt(model.residual_variance_ / unit * variances)
+    return with_tests(model._coefficients, std_error, df, level, model.coef_cov_.index)
 
-    @cached_property
-    def _criterion(self):
-        """The criterion that was minimised, made anew from the moments when first needed."""
-        structure = dict(self._fitted_as)
-        reml = structure.pop("reml")
-        return CovarianceCriterion(make_problem(self._moments, **structure), reml)
 
-    @cached_property
-    def _uncertainty(self):
-        fitted = Uncertainty.from_criterion(self._criterion, self._Lambda)
-        return replace(fitted, problem=self._groups_now.problem)
+def tabulate_random_effects(model, level):
+    """Tabulate the random effects of all groups with standard errors and intervals."""
+    fitted = model._fitted
+    known = fitted.uncertainty.of_random_effects()
+    variances = VarianceUncertainty.from_criterion(fitted.criterion, fitted.Lambda)
+    more = variances.of_random_effects(fitted.criterion_now, fitted.Lambda)
+    std_error, wider = (
+        np.sqrt(model.residual_variance_ * _variances(fitted, cov))
+        for cov in (known, known + 2 * more)
+    )
+    estimate = model.random_effects_.to_numpy().ravel()
+    half = t.isf((1 - level) / 2, max(len(fitted.moments.labels) - 1, 1)) * wider
+    terms = model.random_effects_.columns
+    return pd.DataFrame(
+        {
+            "group": model.groups_.repeat(len(terms)),
+            "term": np.tile(terms, model.n_groups_),
+            "estimate": estimate,
+            "std_error": std_error,
+            "lower": estimate - half,
+            "upper": estimate + half,
+        }
+    )
 
-    @property
-    def _groups_now(self):
-        """The criterion with the groups that are known now, updates included."""
-        if "_all_sums" not in vars(self):
-            return self._criterion
-        return replace(
-            self._criterion, problem=self._criterion.problem.with_groups(self._all_sums)
-        )
 
-    def _in_units_of_y(self, cov):
-        """Covariances of random effects over sigma2, from the problem's to the user's units."""
-        back = self._criterion.problem.random_backmap
-        return self.residual_variance_ * np.einsum("ac,cdj,bd->abj", back, cov, back)
+def _variances(fitted, cov):
+    """Variances of the random effects, group by group."""
+    return np.einsum("aaj->ja", fitted.covariance_to_user(cov)).ravel()
 
-    def _predict_with_variance(self, X, groups, sample_weight=None, *, kind="observation"):
-        """Predictions with their variances around y, or around its mean."""
-        self._check_has_groups("intervals")
-        X, groups = self._check_rows(X, groups=groups, reset=False)
-        mean, codes = self._predict_rows(X, groups)
-        variance = self._variance_of_means(X, codes)
-        if kind == "observation":
-            weight = check_weights(sample_weight, X)
-            if weight is not None and not np.all(weight > 0):
-                raise ValueError(NO_PRECISION.format(n_zero=np.count_nonzero(weight == 0)))
-            variance += 1.0 if weight is None else 1 / weight
-        return mean, self.residual_variance_ * variance
 
-    def _variance_of_means(self, X, codes):
-        problem = self._criterion.problem
-        backmap, random_backmap = problem.backmap / problem.y_scale, problem.random_backmap
-        first = len(backmap) - X.shape[1]  # 1 if there is an intercept
-        variance = np.empty(len(codes))
-        for rows in gen_batches(len(codes), max(BATCH_VALUES // (1 + X.shape[1]), 1)):
-            fixed = safe_sparse_dot(X[rows], backmap[first:]) + backmap[:first].sum(axis=0)
-            random = self._random_columns(X[rows]) @ random_backmap
-            variance[rows] = self._uncertainty.of_predictions(fixed, random, codes[rows])
-        return variance
-
-    def _variance_of_intercepts_without(self, terms):
-        """Estimate the variance of the groups' levels again without some of the features."""
-        dropped = np.array([False, *(term in terms for term in self._terms), False])
-        structure = dict(self._fitted_as)
-        reml = structure.pop("reml")
-        problem = make_problem(without(self._moments, dropped), **structure)
-        criterion, optimum = estimate(problem, reml=reml, tol=self.tol, max_iter=self.max_iter)
-        solution = solve(criterion, optimum.Lambda)
-        return solution.sigma2 * np.sum(solution.Lambda[0] ** 2)
-
-    def _tabulate_fixed_effects(self, level, df_method):
-        cov = self.coef_cov_.to_numpy()
-        estimate = self._coefficients
-        std_error, df = np.sqrt(np.diag(cov)), np.full(len(cov), np.nan)
-        kept = np.isfinite(std_error)
-        contrasts = self._criterion.problem.backmap[kept]
-        if df_method == "normal":
-            df[kept] = np.inf
-        elif df_method == "satterthwaite":
-            df[kept] = satterthwaite(self._criterion, self._Lambda, contrasts)
-        else:
-            if not self._criterion.reml:
-                raise ValueError(KENWARD_ROGER_ML)
-            df[kept], variances = kenward_roger(self._criterion, self._Lambda, contrasts)
-            unit = self._criterion.problem.y_scale**2
-            std_error[kept] = np.sqrt(self.residual_variance_ / unit * variances)
-        return with_tests(estimate, std_error, df, level, self.coef_cov_.index)
+def _residual_variance(sample_weight, X):
+    """Variance of each new observation around its mean, over sigma2."""
+    weight = check_weights(sample_weight, X)
+    if weight is None:
+        return 1.0
+    if not np.all(weight > 0):
+        raise ValueError(NO_PRECISION.format(n_zero=np.count_nonzero(weight == 0)))
+    return 1 / weight

@@ -47,7 +47,7 @@ def wald_limits(model, level):
 
 def profile_limits_of(model, level):
     """Extremes of each parameter over the likelihood region."""
-    limits = profile_limits(model._criterion.problem, level=level)
+    limits = profile_limits(model._fitted.criterion.problem, level=level)
     if not limits.converged:
         warn(UNCERTAIN_LIMITS, ConvergenceWarning)
     if model.singular_:
@@ -65,7 +65,7 @@ def bootstrap_limits(model, level, *, n_bootstrap, random_state, n_jobs):
     refit = delayed(bootstrap)
     options = {"tol": model.tol, "max_iter": model.max_iter}
     jobs = (
-        refit(model._criterion, model._Lambda, seeds=seeds[batch], **options)
+        refit(model._fitted.criterion, model._fitted.Lambda, seeds=seeds[batch], **options)
         for batch in gen_batches(n_bootstrap, BATCH)
     )
     draws, failed = [], 0

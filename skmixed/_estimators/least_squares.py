@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from numbers import Integral, Real
+from numbers import Real
 
 import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
-from skmixed._estimators.grouped import INTERCEPT, BaseGroupedRegressor
+from skmixed._estimators.grouped import BaseGroupedRegressor
 from skmixed._numerics.fit.problem import make_problem
 from skmixed._numerics.least_squares.fixed_effects import solve_fixed_effects, solve_pooled
 from skmixed._reports.of_fits import warn_about_regression
 from skmixed._reports.regression_summary import RegressionSummary
-from skmixed._rows.columns import find_feature_columns
+from skmixed._rows.columns import SLOPES, find_feature_columns
 from skmixed._rows.dask import predict_partitions
 from skmixed._rows.dask_partitions import is_dask
+from skmixed._rows.reader import INTERCEPT, read_rows
 from skmixed._rows.threads import one_blas_thread
 from skmixed._sklearn_private import Interval, StrOptions, validate_params
 
@@ -190,7 +191,7 @@ class FixedEffectsRegressor(BaseLeastSquaresRegressor):
 
     _parameter_constraints = {
         **BaseGroupedRegressor._parameter_constraints,
-        "slopes": [str, Integral, slice, "array-like", callable, None],
+        "slopes": [*SLOPES, None],
         "new_groups": [StrOptions({"mean", "error"})],
     }
 
@@ -208,12 +209,13 @@ class FixedEffectsRegressor(BaseLeastSquaresRegressor):
     def _group_effects(self):
         return self.group_effects_
 
-    def _fit_moments(self, moments):
+    def _fit_moments(self, moments, columns):
         with one_blas_thread():
             solution = solve_fixed_effects(moments)
+        self._columns = columns
         self._store_groups(moments)
         self._store_regression(solution.regression, moments.n)
-        terms = [INTERCEPT, *(self._terms[position] for position in self._slopes)]
+        terms = [INTERCEPT, *columns.slope_terms]
         self.group_effects_ = pd.DataFrame(solution.b.T, index=self.groups_, columns=terms)
         self.within_r2_ = solution.within_r2
         warn_about_regression(self, solution.absorbed, solution.dependent)
@@ -315,17 +317,13 @@ class PooledRegressor(BaseLeastSquaresRegressor):
         if is_dask(X):
             return predict_partitions(self, X, groups)
         check_is_fitted(self)
-        X, _ = self._check_rows(X, groups=groups, reset=False)
+        X, _ = read_rows(self, X, groups)
         return self._predict_fixed(X)
 
-    def _check_rows(self, X, y="no_validation", groups=None, *, reset=True):
-        rows, _ = super()._check_rows(X, y, groups, reset=reset)
-        return rows, None
+    _uses_groups = False
 
-    def _check_groups(self, groups, n_rows):
-        return None, np.array([])
-
-    def _fit_moments(self, moments):
+    def _fit_moments(self, moments, columns):
+        self._columns = columns
         problem = make_problem(moments, fit_intercept=self.fit_intercept)
         self._store_regression(solve_pooled(problem), moments.n)
         self._moments = moments  # to compare with models of the same rows

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 from sklearn.utils import gen_batches
 
+from skmixed._estimators.fitted import FittedModel
 from skmixed._numerics.leave_out.variances_held import LeaveOut
 from skmixed._numerics.linalg.digits import SAME_SUMS
 from skmixed._numerics.moments.by_group import cross_products_by_group, shifted_columns
@@ -15,6 +18,7 @@ from skmixed._rows.messages import (
     NOT_THE_ROWS_OF_THE_FIT,
     ONE_GROUP_TO_LEAVE_OUT,
 )
+from skmixed._rows.reader import TrainingRows, read_further_rows
 from skmixed._sklearn_private import StrOptions, validate_params
 
 # Numbers that are expanded at a time.
@@ -81,91 +85,120 @@ class LeaveOutMixin:
         if groups is None and self.group_by is None:
             name = type(self).__name__
             raise ValueError(MISSING_IN_PREDICT.format(method="loo_predict", name=name))
-        rows = self._check_training_rows(X, y, groups, sample_weight, reset=False)
+        rows = read_further_rows(self, X, y, groups, sample_weight)
+        residuals = RowsLeftOut.from_rows(self._fitted, rows)
+        return rows.y - (residuals.of_rows() if leave == "row" else residuals.of_groups())
+
+
+@dataclass(frozen=True)
+class RowsLeftOut:
+    """Residuals of the rows of a fit around fits without them, in units of y.
+
+    Attributes
+    ----------
+    fitted : FittedModel
+        The fit.
+    fit : LeaveOut
+        What changes without some of its rows.
+    rows : TrainingRows
+        The rows of the fit, with weights; the code is -1 if a row's group is not in the fit.
+    """
+
+    fitted: FittedModel
+    fit: LeaveOut
+    rows: TrainingRows
+
+    @classmethod
+    def from_rows(cls, fitted, rows):
+        """Check that the rows are those of the fit."""
         if rows.sample_weight is None:
             rows = rows._replace(sample_weight=np.ones(len(rows.y)))
         if hasattr(rows.X, "tocsr"):
             rows = rows._replace(X=rows.X.tocsr())
-        rows = self._check_rows_of_fit(rows)
-        fit = LeaveOut.from_criterion(self._criterion, self._Lambda)
-        without = self._without_each_row if leave == "row" else self._without_each_group
-        return rows.y - fit.problem.y_scale * without(fit, rows)
+        check_rows_of_fit(rows, fitted.moments)
+        fit = LeaveOut.from_criterion(fitted.criterion, fitted.Lambda)
+        return cls(fitted, fit, _number_as_in_fit(rows, fitted.moments))
 
-    def _check_rows_of_fit(self, rows):
-        """Compare with the moments of the fit; number groups as there, with -1 if not there."""
-        fitted = self._moments
-        moments = GroupedMoments.from_rows(*rows, random=fitted.random, shift=fitted.shift)
-        same_groups = pd.Index(moments.labels).equals(pd.Index(fitted.labels))
-        if not same_groups or not np.array_equal(moments.n_rows, fitted.n_rows):
-            what = (
-                f"got {moments.n_rows.sum()} rows in {len(moments.labels)} groups, where the "
-                f"fit had {fitted.n_rows.sum()} in {len(fitted.labels)}, or other groups"
-            )
-            raise ValueError(NOT_THE_ROWS_OF_THE_FIT.format(what=what))
-        size = np.sqrt(np.diag(fitted.T) + moments.n * np.spacing(np.abs(fitted.shift)) ** 2)
-        if np.any(np.abs(moments.T - fitted.T) > SAME_SUMS * np.outer(size, size)):
-            raise ValueError(
-                NOT_THE_ROWS_OF_THE_FIT.format(what="their sums of squares are others")
-            )
-        there = np.bincount(rows.codes, rows.sample_weight > 0, len(rows.labels)) > 0
-        position = np.where(there, np.cumsum(there) - 1, -1)
-        return rows._replace(codes=position[rows.codes], labels=fitted.labels)
-
-    def _without_each_row(self, fit, rows):
+    def of_rows(self):
+        """Leave out each row in turn."""
+        rows, fit = self.rows, self.fit
         residual = np.empty(len(rows.y))
-        told = np.empty(len(rows.y), dtype=bool)
-        size = max(BATCH_VALUES // (fit.b.shape[0] * len(self._moments.shift)), 1)
+        determined = np.empty(len(rows.y), dtype=bool)
+        size = max(BATCH_VALUES // (fit.b.shape[0] * len(self.fitted.moments.shift)), 1)
         for batch in gen_batches(len(rows.y), size):
-            D = self._shifted(rows, batch)
-            residual[batch], told[batch] = fit.without_each_row(
-                D, rows.codes[batch], rows.sample_weight[batch]
+            residual[batch], determined[batch] = fit.without_each_row(
+                self._shifted(batch), rows.codes[batch], rows.sample_weight[batch]
             )
-        for row in np.flatnonzero(~told):  # one for each coefficient at most
-            residual[row] = self._refit_without(fit, rows, np.array([row]))[0]
-        return residual
+        for row in np.flatnonzero(~determined):  # one for each coefficient at most
+            residual[row] = self._refitted_without(np.array([row]))[0]
+        return fit.problem.y_scale * residual
 
-    def _without_each_group(self, fit, rows):
-        labels = self._moments.labels
-        if len(labels) == 1:
-            raise ValueError(ONE_GROUP_TO_LEAVE_OUT.format(label=labels.tolist()[0]))
-        residual = np.empty(len(rows.y))
-        told = np.empty(len(labels), dtype=bool)
+    def of_groups(self):
+        """Leave out each group in turn."""
+        rows, fit, moments = self.rows, self.fit, self.fitted.moments
+        n_groups = len(moments.labels)
+        if n_groups == 1:
+            raise ValueError(ONE_GROUP_TO_LEAVE_OUT.format(label=moments.labels.tolist()[0]))
+        residual, determined = np.empty(len(rows.y)), np.empty(n_groups, dtype=bool)
         outside = rows.codes < 0
-        residual[outside] = fit.residuals(self._shifted(rows, outside), rows.codes[outside])
+        residual[outside] = fit.residuals(self._shifted(outside), rows.codes[outside])
         for groups, some, D, products in cross_products_by_group(
             rows.X,
             rows.y,
             rows.codes,
-            len(labels),
-            shift=self._moments.shift,
+            n_groups,
+            shift=moments.shift,
             sample_weight=rows.sample_weight,
         ):
-            residual[some], told[groups] = fit.without_each_group(
+            residual[some], determined[groups] = fit.without_each_group(
                 D, rows.codes[some] - groups[0], products, groups
             )
-        for group in np.flatnonzero(~told):  # likewise
+        for group in np.flatnonzero(~determined):  # likewise
             some = np.flatnonzero(rows.codes == group)
-            residual[some] = self._refit_without(fit, rows, some)
-        return residual
+            residual[some] = self._refitted_without(some)
+        return fit.problem.y_scale * residual
 
-    def _refit_without(self, fit, rows, left_out):
+    def _refitted_without(self, left_out):
         """Residuals of rows around a fit to the others, summed up from these."""
-        kept = np.delete(np.arange(len(rows.y)), left_out)
-        X, y, codes, labels, weight = rows
-        fitted, numbers = self._moments, np.arange(len(labels))
+        X, y, codes, labels, weight = self.rows
+        kept = np.delete(np.arange(len(y)), left_out)
         moments = GroupedMoments.from_rows(
             X[kept],
             y[kept],
             codes[kept],
-            numbers,
+            np.arange(len(labels)),
             weight[kept],
-            random=fitted.random,
-            shift=fitted.shift,
+            random=self.fitted.moments.random,
+            shift=self.fitted.moments.shift,
         )
         position = np.full(len(labels), -1)
         position[moments.labels] = np.arange(len(moments.labels))
-        rest = fit.refitted(self._criterion, moments)
-        return rest.residuals(self._shifted(rows, left_out), position[codes[left_out]])
+        others = self.fit.refitted(self.fitted.criterion, moments)
+        return others.residuals(self._shifted(left_out), position[codes[left_out]])
 
-    def _shifted(self, rows, some):
-        return shifted_columns(rows.X[some], rows.y[some], self._moments.shift)
+    def _shifted(self, some):
+        rows = self.rows
+        return shifted_columns(rows.X[some], rows.y[some], self.fitted.moments.shift)
+
+
+def check_rows_of_fit(rows, fitted):
+    """Refuse rows whose sums are not the moments of the fit."""
+    moments = GroupedMoments.from_rows(*rows, random=fitted.random, shift=fitted.shift)
+    same_groups = pd.Index(moments.labels).equals(pd.Index(fitted.labels))
+    if not same_groups or not np.array_equal(moments.n_rows, fitted.n_rows):
+        what = (
+            f"got {moments.n_rows.sum()} rows in {len(moments.labels)} groups, where the "
+            f"fit had {fitted.n_rows.sum()} in {len(fitted.labels)}, or other groups"
+        )
+        raise ValueError(NOT_THE_ROWS_OF_THE_FIT.format(what=what))
+    size = np.sqrt(np.diag(fitted.T) + moments.n * np.spacing(np.abs(fitted.shift)) ** 2)
+    if np.any(np.abs(moments.T - fitted.T) > SAME_SUMS * np.outer(size, size)):
+        what = "their sums of squares are others"
+        raise ValueError(NOT_THE_ROWS_OF_THE_FIT.format(what=what))
+
+
+def _number_as_in_fit(rows, fitted):
+    """Give groups the numbers they have in the fit, and -1 if they have no weight there."""
+    has_weight = np.bincount(rows.codes, rows.sample_weight > 0, len(rows.labels)) > 0
+    position = np.where(has_weight, np.cumsum(has_weight) - 1, -1)
+    return rows._replace(codes=position[rows.codes], labels=fitted.labels)

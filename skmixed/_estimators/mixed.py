@@ -9,32 +9,33 @@ import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
 from skmixed._estimators.fit_measures import FitMeasuresMixin
-from skmixed._estimators.grouped import INTERCEPT, BaseGroupedRegressor
+from skmixed._estimators.fitted import FittedModel
+from skmixed._estimators.grouped import BaseGroupedRegressor
 from skmixed._estimators.inference import InferenceMixin
 from skmixed._estimators.leave_out import LeaveOutMixin
-from skmixed._estimators.streaming import SOLVING, StreamingMixin
-from skmixed._numerics.fit.estimate import estimate, estimate_near
-from skmixed._numerics.fit.problem import make_problem
-from skmixed._numerics.fit.solution import solve
-from skmixed._reports.of_fits import warn_about_fit
+from skmixed._estimators.streaming import StreamingMixin
+from skmixed._numerics.fit.fit import Fit, Specification
+from skmixed._reports.of_fits import NO_INTERVALS, warn_about_fit
 from skmixed._reports.summary import ModelSummary
-from skmixed._rows.columns import dense_column
 from skmixed._rows.dask import predict_partitions
 from skmixed._rows.dask_partitions import is_dask
+from skmixed._rows.reader import INTERCEPT, read_rows
 from skmixed._rows.threads import one_blas_thread
 from skmixed._sklearn_private import Interval, StrOptions
 
-# Made from the moments when first needed, and not stored.
-DERIVED = ("_criterion", "_uncertainty")
-
 
 class BaseMixedRegressor(
-    StreamingMixin, LeaveOutMixin, InferenceMixin, FitMeasuresMixin, BaseGroupedRegressor
+    StreamingMixin,  # partial_fit, fit_moments, update_groups
+    LeaveOutMixin,  # loo_predict
+    InferenceMixin,  # intervals, tables of effects
+    FitMeasuresMixin,  # explained variance, conditional AIC, design effect
+    BaseGroupedRegressor,  # fit, predict, predict_population, score
 ):
     """Linear mixed model with one grouping factor: everything but the random columns.
 
-    Subclasses give the constructor; see `RandomInterceptRegressor` for the parameters,
-    attributes and methods.
+    Subclasses give the constructor and `_specification`; see `RandomInterceptRegressor` for
+    the parameters, attributes and methods. A mixin is a page of the manual: methods that call
+    functions of `_fitted`, the record of the fit. It stores nothing; `_store` does, once.
     """
 
     _parameter_constraints = {
@@ -62,11 +63,6 @@ class BaseMixedRegressor(
         self.new_groups = new_groups
         self.max_iter = max_iter
         self.tol = tol
-
-    def __getstate__(self):
-        with SOLVING:  # a copy of what is half solved would stay so
-            state = super().__getstate__()
-        return {name: value for name, value in state.items() if name not in DERIVED}
 
     def predict(self, X, groups=None, *, return_std=False):
         """Predict y for rows of known and of new groups.
@@ -102,8 +98,10 @@ class BaseMixedRegressor(
             return super().predict(X, groups=groups)
         if is_dask(X):
             return predict_partitions(self, X, groups, return_std=True)
-        y, variance = self._predict_with_variance(X, groups)
-        return y, np.sqrt(variance)
+        self._check_has_groups("return_std")
+        X, groups = read_rows(self, X, groups)
+        y, codes = self._predict_rows(X, groups)
+        return y, self._std_of_new_y(X, codes)
 
     def predict_population(self, X, *, return_std=False):
         """Predict y by the population line, ``x'beta``: that of an average group.
@@ -127,10 +125,9 @@ class BaseMixedRegressor(
         self._check_has_groups("return_std")
         if is_dask(X):
             return predict_partitions(self, X, method="predict_population", return_std=True)
-        X, _ = self._check_rows(X, reset=False)
+        X, _ = read_rows(self, X)
         y = self._predict_fixed(X)
-        variance = 1 + self._variance_of_means(X, np.full(len(y), -1))
-        return y, np.sqrt(self.residual_variance_ * variance)
+        return y, self._std_of_new_y(X, np.full(len(y), -1))
 
     def summary(self, *, level=0.95, df_method="satterthwaite", stars=False):
         """Describe the fitted model as lme4's `summary` does.
@@ -152,60 +149,55 @@ class BaseMixedRegressor(
         check_is_fitted(self)
         return ModelSummary.from_estimator(self, level=level, df_method=df_method, stars=stars)
 
-    # ------------------------------------------------------------- what subclasses override
+    # -------------------------------------------------------------------- the model, as numbers
 
-    _has_random_intercept = True
+    @property
+    def _specification(self):
+        """Which model is fitted to the moments."""
+        return Specification(reml=self.method == "reml", fit_intercept=self.fit_intercept)
 
-    def _structure(self):
-        """Which columns are fixed and random effects, as `make_problem` takes it."""
-        return {}
+    @property
+    def _moments(self):
+        """Sums over the rows of the fit."""
+        return self._fitted.moments
 
-    def _random_columns(self, X):
-        """Z, the columns of the random effects."""
-        ones = [np.ones(X.shape[0])] if self._has_random_intercept else []
-        return np.column_stack(
-            [*ones, *(dense_column(X, position) for position in self._slopes)]
-        )
+    def _check_has_groups(self, name):
+        check_is_fitted(self)
+        if not self.n_groups_:
+            raise ValueError(NO_INTERVALS.format(name=name, model=type(self).__name__))
+
+    def _std_of_new_y(self, X, codes):
+        """Return the standard deviation of a new y around its prediction."""
+        variance = 1 + self._fitted.variance_of_means(X, codes)
+        return np.sqrt(self.residual_variance_ * variance)
 
     # ------------------------------------------------------- moments -> solution -> attributes
 
-    def _fit_moments(self, moments):
+    def _fit_moments(self, moments, columns):
         with one_blas_thread():
-            criterion, optimum = self._estimate(moments)
-            solution = self._store_optimum(moments, criterion, optimum)
-        warn_about_fit(self, criterion.problem, optimum, solution)
+            fit = self._estimate(moments)
+        self._store(fit, moments, columns)
+        warn_about_fit(self, fit)
         return self
 
     def _estimate(self, moments, start=None):
-        """Minimise the criterion; `start` is a factor of a near Psi, in the user's units."""
-        problem = make_problem(moments, fit_intercept=self.fit_intercept, **self._structure())
-        options = {"reml": self.method == "reml", "tol": self.tol, "max_iter": self.max_iter}
-        if start is None or not problem.random_kept.all():
-            return estimate(problem, **options)
-        start = np.linalg.solve(problem.random_backmap, start)
-        return estimate_near(problem, start=start, **options)
+        """Fit to moments; `start` is a factor of a near Psi, in the user's units."""
+        options = {"tol": self.tol, "max_iter": self.max_iter, "start": start}
+        return Fit.of(moments, self._specification, **options)
 
-    def _store_optimum(self, moments, criterion, optimum):
-        problem, solution = criterion.problem, solve(criterion, optimum.Lambda)
+    def _store(self, fit, moments, columns):
+        self._columns = columns
         self._store_groups(moments)
-        self._store_fixed_effects(solution)
-        self._store_random_effects(solution)
-        self._store_fit(problem, optimum, solution)
-        self._moments, self._Lambda = moments, optimum.Lambda
-        self._fitted_as = {
-            "reml": criterion.reml,
-            "fit_intercept": self.fit_intercept,
-            **self._structure(),
-        }
-        self._summed_for = self._model_parameters()
-        for name in ("_all_sums", "_unsolved"):
-            vars(self).pop(name, None)
-        self._forget()
-        return solution
+        self._store_fixed_effects(fit.solution)
+        self._store_random_effects(fit.solution)
+        self._store_criterion(fit)
+        self._fitted = FittedModel(moments, self._specification, fit.optimum.Lambda)
+        self._have_seen(moments)
+        vars(self).pop("_unsolved", None)
 
     def _store_random_effects(self, solution):
-        slopes = [self._terms[position] for position in self._slopes]
-        terms = [INTERCEPT, *slopes] if self._has_random_intercept else slopes
+        terms = [INTERCEPT] if self._specification.random_intercept else []
+        terms += self._columns.slope_terms
         Lambda = solution.Lambda
         self.residual_variance_ = solution.sigma2
         cov = solution.sigma2 * Lambda @ Lambda.T
@@ -221,18 +213,13 @@ class BaseMixedRegressor(
             pooling_weights.T, index=self.groups_, columns=terms
         )
 
-    def _store_fit(self, problem, optimum, solution):
+    def _store_criterion(self, fit):
+        problem, solution = fit.problem, fit.solution
         self.criterion_ = solution.criterion
         self.log_likelihood_ = -solution.criterion / 2
         n_parameters = problem.p + 1 + (len(self.theta_) if self.n_groups_ else 0)
         self.aic_ = solution.criterion + 2 * n_parameters
         self.bic_ = solution.criterion + np.log(problem.n) * n_parameters
         self.singular_ = solution.rank < len(solution.Lambda)
-        self.converged_ = optimum.converged
-        self.n_iter_ = optimum.n_iter
-        self._n_rows = problem.n
-
-    def _forget(self):
-        """Drop what was derived from an earlier fit."""
-        for name in DERIVED:
-            vars(self).pop(name, None)
+        self.converged_ = fit.optimum.converged
+        self.n_iter_ = fit.optimum.n_iter

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from numbers import Integral
+from dataclasses import replace
 
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
 from skmixed._estimators.mixed import BaseMixedRegressor
-from skmixed._rows.columns import find_feature_columns
+from skmixed._rows.columns import SLOPES, find_feature_columns
 from skmixed._sklearn_private import StrOptions
 
 
@@ -168,7 +168,7 @@ class RandomSlopeRegressor(BaseMixedRegressor):
 
     _parameter_constraints = {
         **BaseMixedRegressor._parameter_constraints,
-        "slopes": [str, Integral, slice, "array-like", callable],
+        "slopes": SLOPES,
         "covariance": [StrOptions({"full", "diag"})],
         "random_intercept": ["boolean"],
         "fixed_slopes": ["boolean"],
@@ -241,10 +241,6 @@ class RandomSlopeRegressor(BaseMixedRegressor):
             {"population": population, "group": total - population, "total": total}
         )
 
-    @property
-    def _has_random_intercept(self):
-        return self.random_intercept
-
     def _find_slopes(self, X):
         slopes = find_feature_columns(X, self.slopes, self.group_by, parameter="slopes")
         if not slopes and not self.random_intercept:
@@ -254,9 +250,11 @@ class RandomSlopeRegressor(BaseMixedRegressor):
             )
         return slopes
 
-    def _structure(self):
-        return {
-            "random_intercept": self.random_intercept,
-            "diagonal": self.covariance == "diag",
-            "fixed_slopes": self.fixed_slopes,
-        }
+    @property
+    def _specification(self):
+        return replace(
+            super()._specification,
+            random_intercept=self.random_intercept,
+            diagonal=self.covariance == "diag",
+            fixed_slopes=self.fixed_slopes,
+        )

@@ -1,16 +1,26 @@
-"""Fitted tables as plain arrays, so that any way of storing estimators can hold them."""
+"""Fitted tables and records as plain values, which any way of storing estimators can hold."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import fields
 
 import pandas as pd
 
+from skmixed._estimators.fitted import FittedModel
+from skmixed._estimators.streaming import RowsSeen
+from skmixed._numerics.fit.fit import Specification
 from skmixed._numerics.moments.moments import GroupedMoments
+from skmixed._rows.reader import Columns
+
+# What is stored as a dictionary of its fields: skops knows neither these nor pandas.
+RECORDS = {
+    record.__name__: record
+    for record in (Columns, FittedModel, GroupedMoments, RowsSeen, Specification)
+}
 
 
 class PacksTables:
-    """An estimator whose fitted tables are stored as arrays: skops knows no pandas."""
+    """An estimator whose fitted tables and records are stored as arrays, lists and numbers."""
 
     def __getstate__(self):
         return {name: pack(value) for name, value in super().__getstate__().items()}
@@ -20,7 +30,7 @@ class PacksTables:
 
 
 def pack(value):
-    """Turn a pandas object into a dictionary of arrays and lists; leave the rest."""
+    """Turn a pandas object or a record into a dictionary of plain values; leave the rest."""
     if isinstance(value, pd.DataFrame):
         columns = value.columns.tolist()
         return {"frame": value.to_numpy(), "index": pack(value.index), "columns": columns}
@@ -28,8 +38,9 @@ def pack(value):
         return {"series": value.to_numpy(), "index": pack(value.index), "name": value.name}
     if isinstance(value, pd.Index):
         return {"labels": value.to_numpy(), "name": value.name}
-    if isinstance(value, GroupedMoments):
-        return {"moments": asdict(value)}
+    if type(value) in RECORDS.values():
+        values = {field.name: pack(getattr(value, field.name)) for field in fields(value)}
+        return {"record": type(value).__name__, "fields": values}
     return value
 
 
@@ -41,6 +52,7 @@ def unpack(value):
         return pd.DataFrame(value["frame"], unpack(value["index"]), value["columns"])
     if "series" in value:
         return pd.Series(value["series"], unpack(value["index"]), name=value["name"])
-    if "moments" in value:
-        return GroupedMoments(**value["moments"])
+    if "record" in value:
+        values = {name: unpack(part) for name, part in value["fields"].items()}
+        return RECORDS[value["record"]](**values)
     return pd.Index(value["labels"], name=value["name"]) if "labels" in value else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from threading import RLock
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
-from skmixed._numerics.fit.solution import random_effects
+from skmixed._numerics.moments.moments import GroupedMoments
 from skmixed._rows.labels import check_enough_moments, check_same_kind
 from skmixed._rows.messages import (
     CHANGED_PARAMETERS,
@@ -19,17 +20,26 @@ from skmixed._rows.messages import (
     OTHER_GROUP_COLUMN,
     SLOPES_NOT_SUMMED,
 )
+from skmixed._rows.reader import Columns, read_further_rows, read_training_rows, sum_up
 from skmixed._rows.restore import restored_on_error
 from skmixed._sklearn_private import fit_context
 
 # What is known before the model is solved, and what is not besides the public attributes.
 FROM_ROWS = ("n_features_in_", "feature_names_in_")
-SOLVED = ("_Lambda", "_fitted_as", "_n_rows", "_criterion", "_uncertainty")
+SOLVED = ("_fitted",)
 # Parameters that may change between batches: they decide nothing about the model.
 FREE_PARAMETERS = ("new_groups", "max_iter", "tol")
 # Threads that use the same model must wait for the one that solves it. There is one lock for
 # all models: one of each would have to be left out of their copies.
 SOLVING = RLock()
+
+
+@dataclass(frozen=True, eq=False)
+class RowsSeen:
+    """The sums of all rows that a model has seen, and the parameters they were made by."""
+
+    moments: GroupedMoments
+    parameters: dict
 
 
 class StreamingMixin:
@@ -83,9 +93,9 @@ class StreamingMixin:
         (0.0475, 160)
         """
         with restored_on_error(self):
-            moments = self._with_batch(X, y, groups, sample_weight)
+            seen, self._columns = self._with_batch(X, y, groups, sample_weight)
+        self._have_seen(seen)
         self._unsolve()
-        self._moments = moments
         return self
 
     @fit_context(prefer_skip_nested_validation=True)
@@ -120,15 +130,13 @@ class StreamingMixin:
                 OTHER_GROUP_COLUMN.format(given=moments.group_by, expected=self.group_by)
             )
         with restored_on_error(self):
-            self._describe_columns(moments)
-            needed = tuple(1 + position for position in self._slopes)
-            if not set(needed) <= set(moments.sums.random):
-                slopes = [self._terms[position] for position in self._slopes]
-                message = SLOPES_NOT_SUMMED.format(slopes=slopes, summed=list(moments.slopes))
-                raise ValueError(message)
-            sums = moments.sums.with_random((0, *needed))
+            columns = self._columns_of(moments)
+            if not set(columns.random) <= set(moments.sums.random):
+                slopes, summed = columns.slope_terms, list(moments.slopes)
+                raise ValueError(SLOPES_NOT_SUMMED.format(slopes=slopes, summed=summed))
+            sums = moments.sums.with_random(columns.random)
             check_enough_moments(sums)
-            return self._fit_moments(sums)
+            return self._fit_moments(sums, columns)
 
     def update_groups(self, X, y, groups=None, sample_weight=None):
         """Learn new groups, or more of known ones, without fitting anew.
@@ -175,31 +183,22 @@ class StreamingMixin:
             message = MISSING_IN_PREDICT
             raise ValueError(message.format(method="update_groups", name=type(self).__name__))
         with restored_on_error(self):
-            fitted = self._criterion  # of the rows of the fit
-            self._all_sums = self._with_batch(X, y, groups, sample_weight)
-            vars(self).pop("_uncertainty", None)
-            self._store_groups(self._all_sums)
-            beta, _ = fitted.coefficients(fitted.eliminate(self._Lambda)[1])
-            self._store_modes(*random_effects(self._groups_now, self._Lambda, beta))
+            fitted = self._fitted
+            seen, _ = self._with_batch(X, y, groups, sample_weight)
+            self._fitted = fitted.knowing(seen)
+            self._store_groups(seen)
+            self._store_modes(*self._fitted.random_effects())
+            self._have_seen(seen)
         return self
 
     # --------------------------------------------------------------------- steps of the above
 
-    def _describe_columns(self, moments):
-        """Learn of the columns and groups what `fit` learns from rows."""
-        self.n_features_in_ = moments.n_columns
-        vars(self).pop("feature_names_in_", None)
-        if moments.column_names is not None:
-            self.feature_names_in_ = np.array(moments.column_names, dtype=object)
-        self._terms, self._group_name = self._name_terms(), moments.group_name
-        self._slopes = self._find_slopes(moments.empty_table())
-
     def __sklearn_is_fitted__(self):
-        return "_moments" in vars(self)
+        return "_seen" in vars(self)
 
     def __getattr__(self, name):
         # Only asked for what is not there: after `partial_fit`, what follows from solving.
-        if "_moments" in vars(self) and _follows_from_solving(name):
+        if "_seen" in vars(self) and _follows_from_solving(name):
             self._solve()
             if name in vars(self):
                 return vars(self)[name]
@@ -207,19 +206,35 @@ class StreamingMixin:
             return getattr(type(self), name).__get__(self)
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
+    def __getstate__(self):
+        with SOLVING:  # a copy of what is half solved would stay so
+            return super().__getstate__()
+
+    def _have_seen(self, moments):
+        """Store all rows seen so far, and the parameters that decided how to sum them up."""
+        self._seen = RowsSeen(moments, self._model_parameters())
+
+    def _columns_of(self, moments):
+        """Learn of the columns what `fit` learns from rows."""
+        self.n_features_in_ = moments.n_columns
+        vars(self).pop("feature_names_in_", None)
+        if moments.column_names is not None:
+            self.feature_names_in_ = np.array(moments.column_names, dtype=object)
+        columns = Columns.of(self, moments.empty_table(), None)
+        return replace(columns, group_name=moments.group_name)
+
     def _with_batch(self, X, y, groups, sample_weight):
-        """Sum up the rows so far and those of a batch."""
-        so_far = vars(self).get("_all_sums", vars(self).get("_moments"))
-        if so_far is not None:
-            self._check_same_model()
-        rows = self._check_training_rows(X, y, groups, sample_weight, reset=so_far is None)
-        if so_far is None:
-            self._summed_for = self._model_parameters()
-            return self._sum_up(rows)
+        """Sum up the rows so far and those of a batch; return the columns, too."""
+        if "_seen" not in vars(self):
+            rows, columns = read_training_rows(self, X, y, groups, sample_weight)
+            return sum_up(rows, columns), columns
+        so_far, columns = self._seen.moments, self._columns
+        self._check_same_model()
+        rows = read_further_rows(self, X, y, groups, sample_weight)
         if (rows.codes is None) != (len(so_far.labels) == 0):
             raise ValueError(MIXED_GROUPS)
         check_same_kind(pd.Index(rows.labels), pd.Index(so_far.labels))
-        return so_far + self._sum_up(rows)
+        return so_far + sum_up(rows, columns), columns
 
     def _model_parameters(self):
         """Parameters that must stay while a fit goes on."""
@@ -230,7 +245,7 @@ class StreamingMixin:
         changed = [
             name
             for name, value in self._model_parameters().items()
-            if not _equal(value, self._summed_for[name])
+            if not _equal(value, self._seen.parameters[name])
         ]
         if changed:
             raise ValueError(CHANGED_PARAMETERS.format(names=", ".join(changed)))
@@ -239,7 +254,6 @@ class StreamingMixin:
         """Drop everything that follows from the moments."""
         for name in [name for name in vars(self) if _follows_from_solving(name)]:
             del vars(self)[name]
-        vars(self).pop("_all_sums", None)
         self._unsolved = True
 
     def _solve(self):
@@ -251,8 +265,8 @@ class StreamingMixin:
             try:
                 self._validate_params()
                 self._check_same_model()
-                check_enough_moments(self._moments)
-                self._fit_moments(self._moments)
+                check_enough_moments(self._seen.moments)
+                self._fit_moments(self._seen.moments, self._columns)
             except ValueError as error:  # attributes are not there yet: `hasattr` must say so
                 self._unsolve()
                 raise NotFittedError(str(error)) from error

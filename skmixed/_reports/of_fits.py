@@ -101,16 +101,17 @@ TOO_MANY_EFFECTS = (
 )
 
 
-def warn_about_fit(model, problem, optimum, solution):
+def warn_about_fit(model, fit):
     """Warn of what a user must know of a fit before reading its numbers.
 
     Parameters
     ----------
     model : estimator
-        The fitted model; called from `fit` by way of one method.
-    problem, optimum, solution : Problem, Optimum, Solution
-        What it was fitted from.
+        The fitted model.
+    fit : Fit
+        What its attributes were made of.
     """
+    problem, optimum, solution = fit.problem, fit.optimum, fit.solution
     dropped = model.coef_cov_.index[problem.dependent]
     if len(dropped):
         message = RANK_DEFICIENT.format(columns=", ".join(dropped))
@@ -135,14 +136,14 @@ def warn_about_regression(model, absorbed, dependent):
     Parameters
     ----------
     model : estimator
-        The fitted model; called from `fit` by way of one method.
+        The fitted model.
     absorbed, dependent : ndarray of bool
         Which terms have no coefficient, as in `FixedEffects`.
     """
     terms = model.coef_cov_.index
     messages = []
     if absorbed.any():
-        beyond = " that the groups' slopes do not explain" if model._slopes else ""
+        beyond = " that the groups' slopes do not explain" if model._columns.slopes else ""
         messages.append(ABSORBED.format(columns=", ".join(terms[absorbed]), beyond=beyond))
     if dependent.any():
         messages.append(RANK_DEFICIENT.format(columns=", ".join(terms[dependent])))

@@ -9,7 +9,8 @@ from textwrap import fill
 import numpy as np
 import pandas as pd
 
-from skmixed._numerics.moments.levels import between_shares
+from skmixed._numerics.fit.fit import Fit
+from skmixed._numerics.moments.levels import between_shares, without
 
 STYLE = (
     "<style>"
@@ -161,7 +162,7 @@ class ModelSummary(Printed):
 
 
 def _fit_statistics(model):
-    n = model._n_rows
+    n = model._moments.n
     name = "REML criterion" if model.method == "reml" else "Deviance"
     of_groups = {}
     if model.n_groups_:
@@ -273,7 +274,7 @@ def _remark_on_level_2(model):
     if not level_2 or "(Intercept)" not in model.random_effects_cov_ or model.singular_:
         return
     with_them = model.random_effects_cov_.loc["(Intercept)", "(Intercept)"]
-    without_them = model._variance_of_intercepts_without(level_2)
+    without_them = _variance_of_intercepts_without(model, level_2)
     change = f"from {without_them:.4g} to {with_them:.4g}"
     names = ", ".join(level_2)
     if with_them <= without_them:
@@ -288,6 +289,14 @@ def _remark_on_level_2(model):
             "up for each coefficient. Nothing is wrong with the fit; the predictors do not "
             "tell the groups apart."
         )
+
+
+def _variance_of_intercepts_without(model, terms):
+    """Estimate the variance of the groups' levels again without some of the features."""
+    dropped = np.array([False, *(term in terms for term in model._terms), False])
+    moments, specification = without(model._moments, dropped), model._fitted.specification
+    fit = Fit.of(moments, specification, tol=model.tol, max_iter=model.max_iter)
+    return fit.solution.sigma2 * np.sum(fit.solution.Lambda[0] ** 2)
 
 
 def _as_item(sentence):

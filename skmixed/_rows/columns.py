@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from numbers import Integral
+
 import numpy as np
 import pandas as pd
 from scipy.sparse import issparse
 
 from skmixed._sklearn_private import get_column_indices
+
+# What the parameters that name columns may be.
+GROUP_BY = [str, Integral, None]
+SLOPES = [str, Integral, slice, "array-like", callable]
 
 
 def as_table(X):

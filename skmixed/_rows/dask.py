@@ -7,7 +7,7 @@ Workers sum up their partitions, the sums are added up in a tree, and the model 
 from __future__ import annotations
 
 import math
-from functools import reduce
+from functools import partial, reduce
 from itertools import repeat
 from typing import NamedTuple
 
@@ -29,15 +29,16 @@ from skmixed._rows.labels import (
     refuse_missing,
 )
 from skmixed._rows.messages import ALL_EMPTY, GIVEN_TWICE, MISSING_IN_PREDICT
+from skmixed._rows.reader import Columns, number_groups, read_rows_and_target, sum_up
 from skmixed._rows.restore import restored_on_error
 from skmixed._warn import warn
 
 # Sums that are added up in one task.
 SPLIT_EVERY = 8
 # What workers need to know to check and sum up rows ...
-OF_COLUMNS = ("n_features_in_", "feature_names_in_", "_slopes")
+OF_COLUMNS = ("n_features_in_", "feature_names_in_")
 # ... and what they need not know to predict, unless the uncertainty is asked for.
-OF_INFERENCE = ("_moments", "_all_sums", "_criterion", "_uncertainty")
+OF_INFERENCE = ("_seen", "_fitted")
 
 
 class Part(NamedTuple):
@@ -52,17 +53,18 @@ class Part(NamedTuple):
 
 
 def sum_up_partitions(model, X, y, groups, sample_weight):
-    """Rows -> moments; the model learns of the columns what it would from rows."""
+    """Rows -> moments, and what is learned of the columns."""
     with restored_on_error(model):
-        _learn_columns(model, X, groups)
+        columns = _learn_columns(model, X, groups)
         if groups is None and model.group_by is None:
-            model._check_groups(None, 0)  # warns, once
+            number_groups(model, None, 0)  # warns, once
         on_workers = clone(model)
         known = {name: vars(model)[name] for name in OF_COLUMNS if name in vars(model)}
         vars(on_workers).update(known)
-        sums = _add_up_partitions(_sum_up, on_workers, X, (y, groups, sample_weight))
+        rows = (y, groups, sample_weight)
+        sums = _add_up_partitions(partial(_sum_up, columns=columns), on_workers, X, rows)
         check_enough_moments(sums)
-    return sums
+    return sums, columns
 
 
 def predict_partitions(model, X, groups=None, *, method="predict", return_std=False):
@@ -108,8 +110,7 @@ def _learn_columns(model, X, groups):
     labels = getattr(groups, "_meta", None)
     if model.group_by is not None:
         labels = split_group_column(empty, model.group_by)[1]
-    model._name_group(labels)
-    model._terms, model._slopes = model._name_terms(), model._find_slopes(empty)
+    return Columns.of(model, empty, labels)
 
 
 def _check_ready(model, X, groups, method):
@@ -132,7 +133,7 @@ def _snapshot(model, without=()):
 
 def _without_inference(model):
     copy = _snapshot(model, OF_INFERENCE)
-    copy._moments = None  # marks it as fitted
+    copy._seen = None  # marks it as fitted
     return copy
 
 
@@ -182,21 +183,21 @@ def _add(one, other):
     return one + other
 
 
-def _sum_up(X, y, groups, sample_weight, model):
+def _sum_up(X, y, groups, sample_weight, model, columns):
     """Sum up a partition: rows -> moments."""
     check_same_rows(X, y=y, groups=groups, sample_weight=sample_weight)
     n_rows = len(y)
     if n_rows == 0:
         return Part()
-    (X, y), groups = model._check_rows(X, y, groups, reset=False)
+    X, y, groups = read_rows_and_target(model, X, y, groups)
     n_missing = 0 if groups is None else int(np.count_nonzero(pd.isna(groups)))
     if n_missing or _all_zero(sample_weight):
         return Part(None, n_rows, n_missing)
     weight = check_weights(sample_weight, X)
     codes, labels = None, np.array([])
     if groups is not None:
-        codes, labels = model._check_groups(groups, n_rows)
-    return Part(model._sum_up((X, y, codes, labels, weight)), n_rows)
+        codes, labels = number_groups(model, groups, n_rows)
+    return Part(sum_up((X, y, codes, labels, weight), columns), n_rows)
 
 
 def _sum_up_residuals(X, y, groups, sample_weight, model):

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import pandas as pd
+from sklearn.base import BaseEstimator
 
-from skmixed._estimators.random_slope import RandomSlopeRegressor
 from skmixed._numerics.moments.moments import GroupedMoments as Sums
-from skmixed._rows.columns import as_table
+from skmixed._rows.columns import GROUP_BY, SLOPES, as_table, find_feature_columns
 from skmixed._rows.labels import check_same_kind
+from skmixed._rows.reader import read_training_rows, sum_up
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,18 +104,18 @@ class GroupedMoments:
                 "sums by group."
             )
         slopes = list(slopes) if isinstance(slopes, tuple) else slopes
-        model = RandomSlopeRegressor(slopes, group_by=group_by)
-        model._validate_params()
+        reader = _Rows(slopes, group_by)
+        reader._validate_params()
         X = as_table(X)
-        rows = model._check_training_rows(X, y, groups, sample_weight)
-        names = getattr(model, "feature_names_in_", None)
+        rows, columns = read_training_rows(reader, X, y, groups, sample_weight)
+        names = getattr(reader, "feature_names_in_", None)
         return cls(
-            sums=model._sum_up(rows),
+            sums=sum_up(rows, columns),
             column_names=None if names is None else tuple(names.tolist()),
-            n_columns=model.n_features_in_,
+            n_columns=reader.n_features_in_,
             group_by=group_by,
-            group_name=model._group_name,
-            slopes=tuple(model._terms[position] for position in model._slopes),
+            group_name=columns.group_name,
+            slopes=tuple(columns.slope_terms),
             dtypes=tuple(map(_name, X.dtypes)) if isinstance(X, pd.DataFrame) else None,
         )
 
@@ -167,6 +168,25 @@ class GroupedMoments:
         if self.dtypes is None:
             return empty
         return empty.astype(dict(zip(names, self.dtypes, strict=True)))
+
+
+class _Rows(BaseEstimator):
+    """The least that can read rows: it knows the group column and the slopes."""
+
+    _parameter_constraints = {"slopes": SLOPES, "group_by": GROUP_BY}
+    _uses_groups = True
+
+    def __init__(self, slopes, group_by):
+        self.slopes = slopes
+        self.group_by = group_by
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    def _find_slopes(self, X):
+        return find_feature_columns(X, self.slopes, self.group_by, parameter="slopes")
 
 
 def _name(dtype):

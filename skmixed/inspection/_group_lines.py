@@ -9,6 +9,7 @@ import numpy as np
 
 from skmixed._rows.columns import dense_column
 from skmixed._rows.labels import match_groups
+from skmixed._rows.reader import read_rows_and_target
 from skmixed._sklearn_private import (
     Interval,
     StrOptions,
@@ -175,7 +176,7 @@ class GroupLinesDisplay:
             )
         target = str(getattr(y, "name", None) or "y")
         residual = -model.predict(X, groups)
-        (X, y), groups = model._check_rows(X, y, groups=groups, reset=False)
+        X, y, groups = read_rows_and_target(model, X, y, groups)
         residual += y
         codes, _ = match_groups(groups, model.groups_, len(y))
         x = dense_column(X, model._terms.index(column)).astype(float)

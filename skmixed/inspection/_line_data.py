@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from skmixed._estimators.grouped import INTERCEPT
+from skmixed._rows.reader import INTERCEPT
 
 
 def lines_and_points(model, column, mean, x, residual, codes):

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
+from skmixed._rows.reader import read_rows_and_target
 from skmixed._sklearn_private import (
     Interval,
     StrOptions,
@@ -149,7 +150,7 @@ class ResidualsDisplay:
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         model, X = mixed_model(estimator, cls.__name__, X)
         fitted = model.predict(X, groups)
-        (_, y), groups = model._check_rows(X, y, groups=groups, reset=False)
+        _, y, groups = read_rows_and_target(model, X, y, groups)
         variances = np.diag(model.random_effects_cov_) * model.pooling_weights_
         effects = model.random_effects_ / np.sqrt(variances.where(variances > 0))
         display = cls(

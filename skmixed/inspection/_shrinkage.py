@@ -107,7 +107,7 @@ class ShrinkageDisplay:
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         model, _ = mixed_model(estimator, cls.__name__)
         terms, effects = choose_terms(model, terms), model.random_effects_
-        own = own_effects(model._criterion, model._Lambda).T
+        own = own_effects(model._fitted.criterion, model._fitted.Lambda).T
         own = pd.DataFrame(own, effects.index, effects.columns)
         return cls(own=own[terms], partial=effects[terms], sizes=model.group_sizes_).plot(ax)
 

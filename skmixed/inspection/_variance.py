@@ -183,6 +183,6 @@ def _of_model(model):
     random = random_variances(
         model._moments,
         model.random_effects_cov_.to_numpy(),
-        random_intercept=model._has_random_intercept,
+        random_intercept=model._fitted.specification.random_intercept,
     )
     return [explained[1], random[1], explained[0], random[0], model.residual_variance_]

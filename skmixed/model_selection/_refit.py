@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.utils.extmath import safe_sparse_dot
 
-from skmixed._estimators.grouped import INTERCEPT, BaseGroupedRegressor
+from skmixed._estimators.grouped import BaseGroupedRegressor
 from skmixed._estimators.mixed import BaseMixedRegressor
 from skmixed._numerics.leave_out.one_group_less import Refits as OneGroupLess
 from skmixed._numerics.leave_out.one_group_less import refit_without_each
@@ -20,6 +20,7 @@ from skmixed._numerics.moments.by_group import cross_products_by_group
 from skmixed._numerics.moments.moments import GroupedMoments, pilot_mean
 from skmixed._reports.of_fits import warn_about_fit
 from skmixed._rows.labels import check_enough_rows, check_finite_moments
+from skmixed._rows.reader import INTERCEPT, read_training_rows
 
 # With fewer groups than this, a fold may move the estimates to another minimum.
 MANY_GROUPS = 100
@@ -64,11 +65,11 @@ class Refits:
         model._validate_params()
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # the loop warns in each fold
-            rows = model._check_training_rows(X, y, groups, sample_weight)
+            rows, columns = read_training_rows(model, X, y, groups, sample_weight)
         check_enough_rows(rows.X, rows.sample_weight, has_groups=rows.codes is not None)
         parameters = estimator.get_params(deep=False)
         self.learned = {k: v for k, v in vars(model).items() if k not in parameters}
-        self.random = (0, *(1 + position for position in model._slopes))
+        self.columns = columns
         self.rows = rows._asdict()
         self.labels = self.rows.pop("labels")
         if hasattr(self.rows["X"], "tocsr"):
@@ -90,7 +91,7 @@ class Refits:
         """Moments of rows from `take`; the labels of groups are their numbers."""
         labels = np.arange(len(self.labels))
         return GroupedMoments.from_rows(
-            **rows, labels=labels, random=self.random, shift=self.shift
+            **rows, labels=labels, random=self.columns.random, shift=self.shift
         )
 
     def without(self, part, n_left_out):
@@ -118,13 +119,13 @@ class Refits:
         vars(model).update(self.learned)
         moments = replace(rest, labels=self.labels[rest.labels])
         if isinstance(model, BaseMixedRegressor):
-            criterion, optimum = model._estimate(moments, self._start_for(rest))
-            if not optimum.converged or optimum.flat:
+            fit = model._estimate(moments, self._start_for(rest))
+            if not fit.optimum.converged or fit.optimum.flat:
                 return None
-            solution = model._store_optimum(moments, criterion, optimum)
-            warn_about_fit(model, criterion.problem, optimum, solution)
+            model._store(fit, moments, self.columns)
+            warn_about_fit(model, fit)
         else:
-            model._fit_moments(moments)
+            model._fit_moments(moments, self.columns)
         position = np.full(len(self.labels), -1)
         position[rest.labels] = np.arange(len(rest.labels))
         return Fit(model, position)
@@ -165,18 +166,18 @@ class Refits:
         return position
 
     @cached_property
-    def _optimum(self):
-        """Criterion and optimum of all rows, if folds are likely to have theirs close by."""
+    def _fit(self):
+        """Fit of all rows, if folds are likely to have theirs close by."""
         model, start = self.estimator, time.perf_counter()
         if not isinstance(model, BaseMixedRegressor) or len(self.total.labels) < MANY_GROUPS:
             return None
-        criterion, optimum = model._estimate(self.total)
+        fit = model._estimate(self.total)
         self.seconds += time.perf_counter() - start
-        problem = criterion.problem
+        problem, optimum = fit.problem, fit.optimum
         all_kept = problem.random_kept.all() and not problem.dependent.any()
         ordinary = optimum.alone and optimum.converged and not optimum.flat
         ordinary = ordinary and optimum.Lambda.any(axis=0).all()
-        return (criterion, optimum) if all_kept and ordinary else None
+        return fit if all_kept and ordinary else None
 
     def _start_for(self, rest):
         """Relative covariance factor of all rows, in the user's units, if near that of a rest.
@@ -184,20 +185,19 @@ class Refits:
         Criteria with few rows for each random effect have several minima, and which is the
         lowest changes if many rows are left out.
         """
-        n_rows, n_effects = rest.n_rows.sum(), len(self.random) * len(rest.labels)
+        n_rows, n_effects = rest.n_rows.sum(), len(self.columns.random) * len(rest.labels)
         few = n_rows < ROWS_AN_EFFECT * n_effects or n_rows < MOST * self.total.n_rows.sum()
-        if few or len(self.random) == 1 or self._optimum is None:
+        if few or len(self.columns.random) == 1 or self._fit is None:
             return None
-        criterion, optimum = self._optimum
-        return criterion.problem.random_backmap @ optimum.Lambda
+        return self._fit.problem.random_backmap @ self._fit.optimum.Lambda
 
     @cached_property
     def _one_group_less(self):
         """Estimates without each group; None if they are not close to those of all rows."""
-        if self._optimum is None or self.estimator.new_groups == "error":
+        if self._fit is None or self.estimator.new_groups == "error":
             return None
         start, total = time.perf_counter(), self.total
-        criterion, optimum = self._optimum
+        criterion, optimum = self._fit.criterion, self._fit.optimum
         rows = {**self.rows, "codes": self._position[self.rows["codes"]]}
         chunks = cross_products_by_group(**rows, n_groups=len(total.labels), shift=total.shift)
         refits = [

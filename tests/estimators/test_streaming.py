@@ -110,7 +110,7 @@ def test_the_solve_waits_until_it_is_needed(hsb, monkeypatch):
     monkeypatch.setattr(
         RandomInterceptRegressor,
         "_fit_moments",
-        lambda self, moments: (solved.append(1), solve(self, moments))[1],
+        lambda self, *sums: (solved.append(1), solve(self, *sums))[1],
     )
     model = in_batches(RandomInterceptRegressor(), [1000, 2000], X, y, school)
     check_is_fitted(model)

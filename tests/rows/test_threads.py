@@ -7,8 +7,8 @@ import pytest
 from threadpoolctl import ThreadpoolController, threadpool_info, threadpool_limits
 
 from skmixed import FixedEffectsRegressor, RandomInterceptRegressor
-from skmixed._estimators import grouped as _base
-from skmixed._estimators import mixed as _mixed
+from skmixed._numerics.fit import fit as whole_fit
+from skmixed._rows import reader
 from skmixed._rows import threads as _threads
 from skmixed._rows.threads import one_blas_thread
 from skmixed.datasets import make_mixed_regression
@@ -29,8 +29,10 @@ def during(monkeypatch):
             seen.append(blas_threads()) or function(*args, **options)
         )
 
-    monkeypatch.setattr(_base.GroupedMoments, "from_rows", look(_base.GroupedMoments.from_rows))
-    monkeypatch.setattr(_mixed, "estimate", look(_mixed.estimate))
+    monkeypatch.setattr(
+        reader.GroupedMoments, "from_rows", look(reader.GroupedMoments.from_rows)
+    )
+    monkeypatch.setattr(whole_fit, "estimate", look(whole_fit.estimate))
     return seen
 
 
@@ -50,7 +52,7 @@ def test_threads_are_given_back_after_an_error(monkeypatch):
     def fail(*args, **options):
         raise ArithmeticError
 
-    monkeypatch.setattr(_mixed, "estimate", fail)
+    monkeypatch.setattr(whole_fit, "estimate", fail)
     before = blas_threads()
     with pytest.raises(ArithmeticError):
         RandomInterceptRegressor().fit(*make_mixed_regression(100, 2, 5, random_state=0))

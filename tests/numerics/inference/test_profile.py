@@ -122,7 +122,7 @@ def test_as_lme4(name):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model = case.estimator.fit(case.X, case.y, case.groups, case.sample_weight)
-    limits = profile_limits(model._criterion.problem, level=0.95)
+    limits = profile_limits(model._fitted.criterion.problem, level=0.95)
     found = by_name(case, limits)
     assert limits.converged
     off = next((off for start, off in SPLINE.items() if name.startswith(start)), 1e-3)

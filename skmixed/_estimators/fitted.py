@@ -1,0 +1,104 @@
+"""What a mixed model keeps of its fit, to answer later questions from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from sklearn.utils import gen_batches
+from sklearn.utils.extmath import safe_sparse_dot
+
+from skmixed._numerics.fit.fit import Specification
+from skmixed._numerics.fit.solution import random_effects
+from skmixed._numerics.inference.prediction import Uncertainty
+from skmixed._numerics.moments.moments import GroupedMoments
+from skmixed._rows.columns import dense_column
+
+# Numbers that are expanded at a time.
+BATCH_VALUES = 2**17
+
+
+@dataclass(frozen=True, eq=False)
+class FittedModel:
+    """The sums that were fitted, the model, and where its criterion is least.
+
+    What follows from these is made when first needed, and not stored with the estimator.
+
+    Attributes
+    ----------
+    moments : GroupedMoments
+        Of the rows of the fit.
+    specification : Specification
+        The model.
+    Lambda : ndarray of shape (q, q)
+        Any factor of Psi at the optimum, in the coordinates of the problem.
+    known : GroupedMoments or None
+        Of all rows that the groups are known by; None if these are the rows of the fit.
+    """
+
+    moments: GroupedMoments
+    specification: Specification
+    Lambda: np.ndarray
+    known: GroupedMoments | None = None
+
+    @cached_property
+    def criterion(self):
+        """The criterion, as a function of Psi."""
+        return self.specification.criterion(self.moments)
+
+    @cached_property
+    def criterion_now(self):
+        """The criterion with the groups that are known now."""
+        if self.known is None:
+            return self.criterion
+        problem = self.criterion.problem.with_groups(self.known)
+        return replace(self.criterion, problem=problem)
+
+    @cached_property
+    def uncertainty(self):
+        """Of the fit's coefficients, and of the groups that are known now."""
+        fitted = Uncertainty.from_criterion(self.criterion, self.Lambda)
+        return replace(fitted, problem=self.criterion_now.problem)
+
+    def knowing(self, known):
+        """Know groups by other rows; the fit, and its criterion, stay."""
+        other = replace(self, known=known)
+        vars(other)["criterion"] = self.criterion
+        return other
+
+    def random_effects(self):
+        """Conditional modes and pooling weights of the groups that are known now."""
+        beta, _ = self.criterion.coefficients(self.criterion.eliminate(self.Lambda)[1])
+        return random_effects(self.criterion_now, self.Lambda, beta)
+
+    def covariance_to_user(self, cov):
+        """Turn covariances of random effects, over sigma2, to the user's units."""
+        back = self.criterion.problem.random_backmap
+        return np.einsum("ac,cdj,bd->abj", back, cov, back)
+
+    def variance_of_means(self, X, codes):
+        """Variances of predictions around the true means of rows, over sigma2.
+
+        Parameters
+        ----------
+        X : {ndarray, sparse matrix} of shape (n_rows, n_features)
+            Checked rows.
+        codes : ndarray of shape (n_rows,)
+            Position of each row's group among those known now, -1 for a new group.
+        """
+        problem = self.criterion.problem
+        backmap, random_backmap = problem.backmap / problem.y_scale, problem.random_backmap
+        first = len(backmap) - X.shape[1]  # 1 if there is an intercept
+        variance = np.empty(len(codes))
+        for rows in gen_batches(len(codes), max(BATCH_VALUES // (1 + X.shape[1]), 1)):
+            fixed = safe_sparse_dot(X[rows], backmap[first:]) + backmap[:first].sum(axis=0)
+            random = self._random_columns(X[rows]) @ random_backmap
+            variance[rows] = self.uncertainty.of_predictions(fixed, random, codes[rows])
+        return variance
+
+    def _random_columns(self, X):
+        """Z, the columns of the random effects."""
+        ones = [np.ones(X.shape[0])] if self.specification.random_intercept else []
+        slopes = (dense_column(X, column - 1) for column in self.moments.random[1:])
+        return np.column_stack([*ones, *slopes])

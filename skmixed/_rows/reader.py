@@ -1,0 +1,206 @@
+"""Rows as they are handed in -> checked rows -> moments."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.utils.validation import assert_all_finite, check_array, check_X_y, validate_data
+
+from skmixed._numerics.moments.moments import GroupedMoments
+from skmixed._rows.columns import split_group_column
+from skmixed._rows.dask_partitions import refuse_dask
+from skmixed._rows.labels import (
+    check_finite_moments,
+    check_real,
+    check_weights,
+    encode_groups,
+    explain_text_columns,
+)
+from skmixed._rows.messages import GIVEN_TWICE, MISSING_IN_FIT, NAMED_INTERCEPT
+from skmixed._rows.threads import one_blas_thread
+from skmixed._warn import warn
+from skmixed.exceptions import MissingGroupsWarning
+
+INTERCEPT = "(Intercept)"
+
+
+class TrainingRows(NamedTuple):
+    """Checked rows of a fit; codes are positions in labels, or None without groups."""
+
+    X: Any
+    y: np.ndarray
+    codes: np.ndarray | None
+    labels: np.ndarray
+    sample_weight: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What a fit learns of the columns of X.
+
+    Attributes
+    ----------
+    terms : tuple of str
+        Names of the features: the columns without the group.
+    slopes : tuple of int
+        Positions among the features of those whose slope differs between groups.
+    group_name : str
+        What the groups are called.
+    """
+
+    terms: tuple[str, ...]
+    slopes: tuple[int, ...]
+    group_name: str
+
+    @classmethod
+    def of(cls, model, X, groups):
+        """Learn of the columns, once scikit-learn's checks have counted and named them.
+
+        Parameters
+        ----------
+        model : estimator
+            Has `group_by`, `n_features_in_`, and `_find_slopes`.
+        X : table
+            As it was handed in, or one without rows.
+        groups : array-like or None
+            Labels, perhaps with a name.
+        """
+        name = getattr(groups, "name", None)
+        name = "group" if name is None else str(name) or "group"
+        return cls(_name_terms(model), tuple(model._find_slopes(X)), name)
+
+    @property
+    def slope_terms(self):
+        """Names of the columns that have slopes."""
+        return [self.terms[position] for position in self.slopes]
+
+    @property
+    def random(self):
+        """Positions of the random columns in D = [1, X, y], that of ones first."""
+        return (0, *(1 + position for position in self.slopes))
+
+
+def read_training_rows(model, X, y, groups=None, sample_weight=None):
+    """Check the rows of a fit, learn of their columns, and number their groups.
+
+    Parameters
+    ----------
+    model : estimator
+        Whose `n_features_in_` and `feature_names_in_` are set.
+    X, y, groups, sample_weight : array-likes
+        As for its `fit`.
+
+    Returns
+    -------
+    rows : TrainingRows
+        The rows.
+    columns : Columns
+        What is learned.
+    """
+    rows, groups = _read_with_target(model, X, y, groups, sample_weight, reset=True)
+    return rows, Columns.of(model, X, groups)
+
+
+def read_further_rows(model, X, y, groups=None, sample_weight=None):
+    """Check rows, with target and weights, that must have the columns of the fit."""
+    return _read_with_target(model, X, y, groups, sample_weight, reset=False)[0]
+
+
+def read_rows(model, X, groups=None):
+    """Check rows to predict; return X without the group column, and the groups."""
+    X, groups = _split_off_groups(model, X, groups, reset=False)
+    checks = _checks(model, null_model=True)
+    with _text_explained(X, groups):
+        if model.group_by is None:
+            X = validate_data(model, X, reset=False, **checks)
+        else:
+            X = check_array(X, **checks)
+        check_real(X, "X")
+    return X, groups
+
+
+def read_rows_and_target(model, X, y, groups=None, *, reset=False):
+    """Check rows and their target; return X without the group column, y and the groups."""
+    X, groups = _split_off_groups(model, X, groups, reset=reset, y=y)
+    checks = _checks(model, null_model=groups is not None or not reset)
+    with _text_explained(X, groups):
+        if model.group_by is None:
+            X, y = validate_data(model, X, y, reset=reset, y_numeric=True, **checks)
+        else:
+            X, y = check_X_y(X, y, y_numeric=True, **checks)
+        check_real(X, "X")
+    check_real(y, "y")
+    assert_all_finite(y, input_name="y")  # None in an object array is NaN by now
+    return X, y, groups
+
+
+def number_groups(model, groups, n_rows):
+    """Codes and labels of the groups of a fit; a warning and no labels without groups."""
+    if not model._uses_groups:
+        return None, np.array([])
+    if groups is None:
+        warn(MISSING_IN_FIT.format(name=type(model).__name__), MissingGroupsWarning)
+        return None, np.array([])
+    codes, labels = encode_groups(groups, n_rows)
+    return codes, labels.to_numpy()
+
+
+def sum_up(rows, columns):
+    """Rows -> moments."""
+    with one_blas_thread():
+        moments = GroupedMoments.from_rows(*rows, random=columns.random)
+    check_finite_moments(moments)
+    return moments
+
+
+def _read_with_target(model, X, y, groups, sample_weight, *, reset):
+    X, y, groups = read_rows_and_target(model, X, y, groups, reset=reset)
+    sample_weight = check_weights(sample_weight, X)
+    codes, labels = number_groups(model, groups, len(y))
+    return TrainingRows(X, y, codes, labels, sample_weight), groups
+
+
+def _split_off_groups(model, X, groups, *, reset, y="no_validation"):
+    """Take the group column out of X, if one is named."""
+    refuse_dask(X)
+    if model.group_by is not None:
+        if groups is not None:
+            raise ValueError(GIVEN_TWICE.format(group_by=model.group_by))
+        validate_data(model, X, y, reset=reset, skip_check_array=True)
+        X, groups = split_group_column(X, model.group_by)
+    null_model = groups is not None or not reset
+    if null_model and hasattr(X, "columns") and len(X.columns) == 0:
+        X = np.empty((len(X), 0))  # check_array does not take a frame without columns
+    return X, groups
+
+
+def _checks(model, *, null_model):
+    """Options of scikit-learn's checks; a null model has no features."""
+    checks = {"accept_sparse": ("csr", "csc"), "estimator": model}
+    return {**checks, "ensure_min_features": 0} if null_model else checks
+
+
+@contextmanager
+def _text_explained(X, groups):
+    """Name the columns that hold text, where scikit-learn's checks say that some do."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        explain_text_columns(X, error, has_groups=groups is not None)
+
+
+def _name_terms(model):
+    """Names of the feature columns, without the group."""
+    names = getattr(model, "feature_names_in_", None)
+    if names is None:
+        names = np.array([f"x{i}" for i in range(model.n_features_in_)], dtype=object)
+    if INTERCEPT in names:
+        raise ValueError(NAMED_INTERCEPT)
+    if model.group_by is None:
+        return tuple(names)
+    if isinstance(model.group_by, str):
+        return tuple(name for name in names if name != model.group_by)
+    return tuple(np.delete(names, model.group_by))
