@@ -16,7 +16,8 @@ from skmixed._numerics.fit.problem import make_problem
 from skmixed._numerics.fit.solution import solve
 from skmixed._numerics.moments.levels import between_shares, without
 from skmixed._numerics.moments.within_between import split_columns
-from skmixed._reports.summary import Printed, _column_as_text, shares_of_variation
+from skmixed._reports.layout import Printed, column_as_text
+from skmixed._reports.summary import shares_of_variation
 
 NO_GROUPS = (
     "The groups must be given to describe_groups, but got None. Pass them as `groups`, one "
@@ -113,7 +114,7 @@ class GroupDescription(Printed):
         yield "Shares of the variation", shares.assign(varies=self.variation["varies"])
         components = self.variance_components
         text = components.map("{:.4g}".format)
-        text["p_value"] = _column_as_text(components["p_value"])
+        text["p_value"] = column_as_text(components["p_value"])
         yield "Random-intercept models", text
         if self.slopes is not None:
             yield from self.slopes._tables()
