@@ -42,7 +42,7 @@ html_theme_options = {
 }
 PAGES_ALONE = (
     "index", "getting_started", "coming_from_lme4", "coming_from_statsmodels",
-    "limitations", "performance", "changelog", "contributing",
+    "limitations", "performance", "changelog", "contributing", "architecture",
 )  # fmt: skip
 html_sidebars = {page: [] for page in PAGES_ALONE}  # which has no others to list
 html_math_renderer = "mathml"

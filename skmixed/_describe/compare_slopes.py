@@ -11,7 +11,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from skmixed._estimators.mixed import BaseMixedRegressor
-from skmixed._reports.summary import Printed, _column_as_text
+from skmixed._reports.layout import Printed, column_as_text
 from skmixed._rows.routing import predicting_model
 from skmixed.preprocessing import BETWEEN, WITHIN, WithinBetween
 
@@ -142,10 +142,10 @@ class SlopeComparison(Printed):
     def _tables(self):
         slopes = self.slopes
         text = slopes.drop(columns=["z", "p_value"]).apply(
-            lambda column: _column_as_text(column.rename("slope"), like=slopes["std_error"])
+            lambda column: column_as_text(column.rename("slope"), like=slopes["std_error"])
         )
         text["z"] = slopes["z"].map("{:.3f}".format).where(slopes["z"].notna(), "")
-        text["p_value"] = _column_as_text(slopes["p_value"])
+        text["p_value"] = column_as_text(slopes["p_value"])
         yield "Slopes", text
 
 

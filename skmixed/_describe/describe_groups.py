@@ -14,7 +14,8 @@ from skmixed._estimators.random_intercept import RandomInterceptRegressor
 from skmixed._numerics.fit.fit import Fit, Specification
 from skmixed._numerics.moments.levels import between_shares, without
 from skmixed._numerics.moments.within_between import split_columns
-from skmixed._reports.summary import Printed, _column_as_text, shares_of_variation
+from skmixed._reports.layout import Printed, column_as_text
+from skmixed._reports.summary import shares_of_variation
 from skmixed._rows.reader import read_training_rows, sum_up
 
 NO_GROUPS = (
@@ -112,7 +113,7 @@ class GroupDescription(Printed):
         yield "Shares of the variation", shares.assign(varies=self.variation["varies"])
         components = self.variance_components
         text = components.map("{:.4g}".format)
-        text["p_value"] = _column_as_text(components["p_value"])
+        text["p_value"] = column_as_text(components["p_value"])
         yield "Random-intercept models", text
         if self.slopes is not None:
             yield from self.slopes._tables()

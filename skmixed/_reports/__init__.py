@@ -1,9 +1,11 @@
 """What a user reads of a fit.
 
 ======================  ==================================================================
-`summary`               how a summary is laid out, as text and HTML; that of a mixed model
-`regression_summary`    that of a regression by least squares
+`layout`                how a summary is laid out, as text and as HTML
+`summary`               the tables and remarks of a mixed model
+`regression_summary`    those of a regression by least squares
 `tests`                 tables of tests and intervals
+`pooling_names`         names of the models and questions that `compare_pooling` compares
 `of_fits`               warnings and errors about what a fit can and cannot say
 ======================  ==================================================================
 """

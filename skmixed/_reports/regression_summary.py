@@ -7,7 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from skmixed._reports.summary import Printed, _as_text, _number_as_text
+from skmixed._reports.layout import (
+    WITHOUT_GROUPS,
+    Printed,
+    series_as_text,
+    table_as_text,
+    whole,
+)
 from skmixed._reports.tests import with_tests
 
 
@@ -77,29 +83,23 @@ class RegressionSummary(Printed):
         )
 
     def _tables(self):
-        """Titles and tables of text, in the order of printing."""
-        yield "Fit", self.fit_statistics.map(_number_as_text).to_frame("")
-        yield "Coefficients", _as_text(self.coefficients, stars=self.stars)
+        yield "Fit", series_as_text(self.fit_statistics)
+        yield "Coefficients", table_as_text(self.coefficients, stars=self.stars)
 
 
 def _fit_statistics(model):
-    statistics = {"Rows": _integer(model._n_rows)}
+    statistics = {"Rows": whole(model._n_rows)}
     if hasattr(model, "groups_"):
         statistics[f"Groups ({model.groups_.name})"] = model.n_groups_
         statistics["R2 within groups"] = model.within_r2_
     statistics |= {
-        "Residual degrees of freedom": _integer(model.residual_dof_),
+        "Residual degrees of freedom": whole(model.residual_dof_),
         "Residual variance": model.residual_variance_,
         "Log-likelihood": model.log_likelihood_,
         "AIC": model.aic_,
         "BIC": model.bic_,
     }
     return pd.Series(statistics, dtype=object)
-
-
-def _integer(number):
-    """Write a sum of weights without decimals if it has none."""
-    return int(number) if float(number).is_integer() else number
 
 
 def _coefficients(model, level):
@@ -115,5 +115,5 @@ def _remarks(model):
     if not hasattr(model, "groups_"):
         return ()
     if not model.n_groups_:
-        return ("Fitted without groups: a pooled linear regression.",)
+        return (WITHOUT_GROUPS,)
     return ("The line is that of the average group.",)

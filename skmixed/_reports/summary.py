@@ -1,68 +1,21 @@
-"""What a reader of lme4's output looks for: tables, as text and as HTML."""
+"""What a reader of lme4's output looks for: tables of a mixed model."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from html import escape
-from textwrap import fill
 
 import numpy as np
 import pandas as pd
 
 from skmixed._numerics.fit.fit import Fit
 from skmixed._numerics.moments.levels import between_shares, without
-
-STYLE = (
-    "<style>"
-    ".skmixed-summary table {border-collapse: collapse; margin: 0.2em 0 0.9em 0}"
-    ".skmixed-summary caption {text-align: left; font-weight: bold; white-space: nowrap}"
-    ".skmixed-summary th, .skmixed-summary td {padding: 0.15em 0.7em; text-align: right}"
-    ".skmixed-summary tbody th, .skmixed-summary thead th:first-child {text-align: left}"
-    ".skmixed-summary thead tr {border-bottom: 1px solid currentColor}"
-    "</style>"
+from skmixed._reports.layout import (
+    WITHOUT_GROUPS,
+    Printed,
+    series_as_text,
+    table_as_text,
+    whole,
 )
-
-
-def _p_value_as_text(p):
-    return "<0.0001" if p < 1e-4 else f"{p:.4f}"
-
-
-THREE_DECIMALS = "{:.3f}".format
-FORMATS = {
-    "df": "{:.1f}".format,
-    "p_value": _p_value_as_text,
-    **dict.fromkeys(["t", "share", "between", "within", "corr"], THREE_DECIMALS),
-}
-
-
-class Printed:
-    """A title, remarks, tables and lists of sentences, as text and as HTML."""
-
-    def _lists(self):
-        """Sentences by heading, which follow the tables."""
-        return {}
-
-    def __str__(self):
-        blocks = [self.title, *(fill(remark, 88) for remark in self.remarks)]
-        for name, table in self._tables():
-            blocks.append(f"{name}:\n{table.to_string(**_layout(table))}")
-        for name, sentences in self._lists().items():
-            blocks.append("\n".join([f"{name}:", *map(_as_item, sentences)]))
-        return "\n\n".join(blocks)
-
-    __repr__ = __str__
-
-    def _repr_html_(self):
-        blocks = [f"<p><b>{escape(self.title)}</b></p>"]
-        blocks += [f"<p>{escape(remark)}</p>" for remark in self.remarks]
-        for name, table in self._tables():
-            caption = f"<caption>{escape(name)}</caption>"
-            html = table.to_html(border=0, **_layout(table))
-            blocks.append(html.replace(">", f">{caption}", 1))
-        for name, sentences in self._lists().items():
-            items = "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
-            blocks.append(f"<p><b>{escape(name)}</b></p><ul>{items}</ul>")
-        return f'{STYLE}<div class="skmixed-summary">{"".join(blocks)}</div>'
 
 
 @dataclass(frozen=True, repr=False)
@@ -147,13 +100,12 @@ class ModelSummary(Printed):
         )
 
     def _tables(self):
-        """Titles and tables of text, in the order of printing."""
-        yield "Fit", self.fit_statistics.map(_number_as_text).to_frame("")
-        yield "Variance components", _as_text(self.variance_components)
+        yield "Fit", series_as_text(self.fit_statistics)
+        yield "Variance components", table_as_text(self.variance_components)
         if len(self.fixed_effects):
-            yield "Fixed effects", _as_text(self.fixed_effects, stars=self.stars)
+            yield "Fixed effects", table_as_text(self.fixed_effects, stars=self.stars)
         if len(self.variation):
-            yield "Where the features vary", _as_text(self.variation)
+            yield "Where the features vary", table_as_text(self.variation)
         if len(self.fixed_effects) > 1:
             yield (
                 "Correlation of fixed effects",
@@ -162,7 +114,6 @@ class ModelSummary(Printed):
 
 
 def _fit_statistics(model):
-    n = model._moments.n
     name = "REML criterion" if model.method == "reml" else "Deviance"
     of_groups = {}
     if model.n_groups_:
@@ -173,7 +124,7 @@ def _fit_statistics(model):
         }
     return pd.Series(
         {
-            "Rows": int(n) if n.is_integer() else n,
+            "Rows": whole(model._moments.n),
             f"Groups ({model.groups_.name})": len(model._moments.labels),
             name: model.criterion_,
             "Log-likelihood": model.log_likelihood_,
@@ -255,7 +206,7 @@ def _correlation(cov):
 def _remarks(model):
     remarks = []
     if not model.n_groups_:
-        remarks.append("Fitted without groups: a pooled linear regression.")
+        remarks.append(WITHOUT_GROUPS)
     elif model.singular_:
         remarks.append(
             "Singular fit: the random effects do not vary"
@@ -291,56 +242,16 @@ def _remark_on_level_2(model):
         )
 
 
+def _lower_triangle(correlation):
+    """Correlations below the diagonal, as text, without the empty row and column."""
+    text = correlation.map("{:.3f}".format)
+    below = np.tri(len(text), k=-1, dtype=bool)
+    return text.where(below, "").iloc[1:, :-1].rename_axis(None)
+
+
 def _variance_of_intercepts_without(model, terms):
     """Estimate the variance of the groups' levels again without some of the features."""
     dropped = np.array([False, *(term in terms for term in model._terms), False])
     moments, specification = without(model._moments, dropped), model._fitted.specification
     fit = Fit.of(moments, specification, tol=model.tol, max_iter=model.max_iter)
     return fit.solution.sigma2 * np.sum(fit.solution.Lambda[0] ** 2)
-
-
-def _as_item(sentence):
-    return fill(sentence, width=88, initial_indent="- ", subsequent_indent="  ")
-
-
-def _layout(table):
-    """Leave out the names of the index, and a header that is empty."""
-    return {"header": list(table.columns) != [""], "index_names": False}
-
-
-def _number_as_text(number):
-    return f"{number:.4f}" if isinstance(number, float) else str(number)
-
-
-def _as_text(table, *, stars=False):
-    """Numbers as text, each column with as many decimals as its smaller entries need."""
-    text = table.apply(_column_as_text).rename_axis(columns=None)
-    if "lower" in table:  # what is compared has the same decimals
-        alike = ["estimate", "std_error", "lower", "upper"]
-        text[alike] = table[alike].apply(_column_as_text, like=table["std_error"])
-    if stars and "p_value" in table:
-        counts = sum((table["p_value"] < bound).astype(int) for bound in (0.05, 0.01, 0.001))
-        text.insert(text.columns.get_loc("p_value") + 1, "", ["*" * n for n in counts])
-    return text
-
-
-def _column_as_text(column, like=None):
-    """At least three decimals, and four significant digits of the smallest entry."""
-    if not pd.api.types.is_numeric_dtype(column):
-        return column
-    form = FORMATS.get(column.name.split(" ")[0])
-    if form:
-        return column.map(form).where(column.notna(), "")
-    sizes = (column if like is None else like).abs()
-    smallest = sizes[(sizes > 0) & np.isfinite(sizes)].min()
-    decimals = 3 if np.isnan(smallest) else max(3 - int(np.floor(np.log10(smallest))), 3)
-    if decimals > 8 or sizes.max() > 1e9:
-        return column.map("{:.4g}".format)
-    return column.map(f"{{:.{decimals}f}}".format).where(column.notna(), "")
-
-
-def _lower_triangle(correlation):
-    """Correlations below the diagonal, as text, without the empty row and column."""
-    text = correlation.map("{:.3f}".format)
-    below = np.tri(len(text), k=-1, dtype=bool)
-    return text.where(below, "").iloc[1:, :-1].rename_axis(None)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from skmixed._reports.pooling_names import MULTILEVEL, REGIMES
 from skmixed.inspection._style import BLUE, INK, QUIET, make_axes
-from skmixed.model_selection._pooling_names import INTERCEPT, REGIMES, SLOPES
 
 ROW, MIN_HEIGHT = 0.34, 2.2  # inches
 
@@ -65,9 +65,9 @@ class PoolingDisplay:
     def _draw(self, ax, regime):
         ax.axvline(0, color=QUIET, linewidth=1, zorder=0)
         for row, (model, scores) in enumerate(self.summary.loc[regime].iterrows()):
-            color = BLUE if model in (INTERCEPT, SLOPES) else INK
+            color = BLUE if model in MULTILEVEL else INK
             if scores.isna()["rmse"]:
-                ax.text(0.5, row, "cannot predict", color=QUIET, va="center", **_across(ax))
+                self._draw_missing(ax, row)
                 continue
             self.bars_[regime, model] = ax.errorbar(
                 scores["difference"],
@@ -88,7 +88,15 @@ class PoolingDisplay:
                     color=color,
                 )
 
-
-def _across(ax):
-    """Place text at a share of the width, in the middle."""
-    return {"transform": ax.get_yaxis_transform(), "ha": "center", "fontsize": "small"}
+    def _draw_missing(self, ax, row):
+        """Say in the middle of the row that there is no score."""
+        ax.text(
+            0.5,
+            row,
+            "cannot predict",
+            color=QUIET,
+            va="center",
+            ha="center",
+            fontsize="small",
+            transform=ax.get_yaxis_transform(),
+        )

@@ -13,13 +13,7 @@ from sklearn.utils.validation import column_or_1d
 from skmixed._estimators.least_squares import FixedEffectsRegressor, PooledRegressor
 from skmixed._estimators.random_intercept import RandomInterceptRegressor
 from skmixed._estimators.random_slope import RandomSlopeRegressor
-from skmixed._rows.columns import as_table, find_feature_columns, split_group_column
-from skmixed._rows.labels import encode_groups
-from skmixed._rows.messages import GIVEN_TWICE
-from skmixed._sklearn_private import Interval, num_samples, validate_params
-from skmixed.model_selection._pooling_comparison import PoolingComparison
-from skmixed.model_selection._pooling_folds import predict_all, split_rows, without_numbers
-from skmixed.model_selection._pooling_names import (
+from skmixed._reports.pooling_names import (
     FIXED,
     FIXED_SLOPES,
     INTERCEPT,
@@ -27,6 +21,12 @@ from skmixed.model_selection._pooling_names import (
     POOLED,
     SLOPES,
 )
+from skmixed._rows.columns import as_table, find_feature_columns, split_group_column
+from skmixed._rows.labels import encode_groups
+from skmixed._rows.messages import GIVEN_TWICE
+from skmixed._sklearn_private import Interval, num_samples, validate_params
+from skmixed.model_selection._pooling_comparison import PoolingComparison
+from skmixed.model_selection._pooling_folds import predict_all, split_rows, without_numbers
 from skmixed.model_selection._pooling_scores import score_fold, score_group_sizes
 
 NO_GROUPS = (

@@ -9,9 +9,9 @@ from textwrap import shorten
 import numpy as np
 import pandas as pd
 
-from skmixed._reports.summary import Printed
+from skmixed._reports.layout import Printed
+from skmixed._reports.pooling_names import KNOWN, REGIMES
 from skmixed.model_selection._pooling_findings import decimals_for, find
-from skmixed.model_selection._pooling_names import KNOWN, REGIMES
 from skmixed.model_selection._pooling_scores import MEASURES, paired_difference
 
 # Of a message in print; the tables hold its whole first line.
@@ -191,7 +191,7 @@ class PoolingComparison(Printed):
         PoolingDisplay
             With the axes as ``axes_`` and the figure as ``figure_``.
         """
-        from skmixed.inspection._pooling import PoolingDisplay
+        from skmixed.inspection import PoolingDisplay  # `import skmixed` loads no pictures
 
         return PoolingDisplay(summary=self.summary).plot(ax)
 

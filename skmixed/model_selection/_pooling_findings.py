@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import t
 
-from skmixed.model_selection._pooling_names import (
+from skmixed._reports.pooling_names import (
     FIXED,
     FIXED_SLOPES,
     INTERCEPT,
     KNOWN,
+    MULTILEVEL,
     OURS,
     POOLED,
     REGIMES,
-    SLOPES,
 )
 from skmixed.model_selection._pooling_scores import LEVEL
 
@@ -39,9 +39,9 @@ def find(comparison):
 def _find_in(comparison, regime):
     """Compare the better multilevel model with fixed effects, with pooling, and with others."""
     rmse = comparison.summary.loc[regime, "rmse"].dropna()
-    multilevel = _best(rmse, [INTERCEPT, SLOPES])
+    multilevel = _best(rmse, MULTILEVEL)
     others = rmse.index.difference(OURS)
-    rivals = [[FIXED, FIXED_SLOPES], [POOLED], [SLOPES, INTERCEPT], others]
+    rivals = [[FIXED, FIXED_SLOPES], [POOLED], MULTILEVEL, others]
     for names in rivals:
         rival = _best(rmse.drop(multilevel), names)
         if rival is None:

@@ -17,9 +17,9 @@ from sklearn.utils.parallel import Parallel, delayed
 from tqdm.auto import tqdm
 
 from skmixed._estimators.intervals import DELAY
+from skmixed._reports.pooling_names import KNOWN, NEW, OURS
 from skmixed._rows.routing import predicting_model, requested
 from skmixed._sklearn_private import safe_indexing
-from skmixed.model_selection._pooling_names import KNOWN, NEW, OURS
 from skmixed.model_selection._split import WithinGroupKFold
 
 

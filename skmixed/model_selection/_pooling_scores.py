@@ -7,7 +7,7 @@ import pandas as pd
 from scipy.stats import norm
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 
-from skmixed.model_selection._pooling_names import KNOWN
+from skmixed._reports.pooling_names import KNOWN
 
 MEASURES = ["rmse", "mae", "r2", "log_density", "coverage", "width"]
 LEVEL = 0.95

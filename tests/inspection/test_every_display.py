@@ -201,3 +201,8 @@ def test_without_matplotlib_it_says_what_is_missing(name, sleep, monkeypatch):
 def test_matplotlib_is_imported_on_use():
     code = "import sys, skmixed.inspection; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_displays_are_imported_on_use():
+    code = "import sys, skmixed; sys.exit('skmixed.inspection' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
