@@ -13,7 +13,7 @@ from skmixed._estimators.fitted import FittedModel
 from skmixed._estimators.grouped import BaseGroupedRegressor
 from skmixed._estimators.inference import InferenceMixin
 from skmixed._estimators.leave_out import LeaveOutMixin
-from skmixed._estimators.streaming import StreamingMixin
+from skmixed._estimators.streaming import RowsSeen, StreamingMixin
 from skmixed._numerics.fit.fit import Fit, Specification
 from skmixed._reports.of_fits import NO_INTERVALS, warn_about_fit
 from skmixed._reports.summary import ModelSummary
@@ -192,7 +192,7 @@ class BaseMixedRegressor(
         self._store_random_effects(fit.solution)
         self._store_criterion(fit)
         self._fitted = FittedModel(moments, self._specification, fit.optimum.Lambda)
-        self._have_seen(moments)
+        self._seen = RowsSeen(moments, self._model_parameters())
         vars(self).pop("_unsolved", None)
 
     def _store_random_effects(self, solution):

@@ -93,8 +93,7 @@ class StreamingMixin:
         (0.0475, 160)
         """
         with restored_on_error(self):
-            seen, self._columns = self._with_batch(X, y, groups, sample_weight)
-        self._have_seen(seen)
+            self._seen, self._columns = self._with_batch(X, y, groups, sample_weight)
         self._unsolve()
         return self
 
@@ -184,11 +183,10 @@ class StreamingMixin:
             raise ValueError(message.format(method="update_groups", name=type(self).__name__))
         with restored_on_error(self):
             fitted = self._fitted
-            seen, _ = self._with_batch(X, y, groups, sample_weight)
-            self._fitted = fitted.knowing(seen)
-            self._store_groups(seen)
+            self._seen, _ = self._with_batch(X, y, groups, sample_weight)
+            self._fitted = fitted.knowing(self._seen.moments)
+            self._store_groups(self._seen.moments)
             self._store_modes(*self._fitted.random_effects())
-            self._have_seen(seen)
         return self
 
     # --------------------------------------------------------------------- steps of the above
@@ -210,10 +208,6 @@ class StreamingMixin:
         with SOLVING:  # a copy of what is half solved would stay so
             return super().__getstate__()
 
-    def _have_seen(self, moments):
-        """Store all rows seen so far, and the parameters that decided how to sum them up."""
-        self._seen = RowsSeen(moments, self._model_parameters())
-
     def _columns_of(self, moments):
         """Learn of the columns what `fit` learns from rows."""
         self.n_features_in_ = moments.n_columns
@@ -227,14 +221,14 @@ class StreamingMixin:
         """Sum up the rows so far and those of a batch; return the columns, too."""
         if "_seen" not in vars(self):
             rows, columns = read_training_rows(self, X, y, groups, sample_weight)
-            return sum_up(rows, columns), columns
+            return RowsSeen(sum_up(rows, columns), self._model_parameters()), columns
         so_far, columns = self._seen.moments, self._columns
         self._check_same_model()
         rows = read_further_rows(self, X, y, groups, sample_weight)
         if (rows.codes is None) != (len(so_far.labels) == 0):
             raise ValueError(MIXED_GROUPS)
         check_same_kind(pd.Index(rows.labels), pd.Index(so_far.labels))
-        return so_far + sum_up(rows, columns), columns
+        return replace(self._seen, moments=so_far + sum_up(rows, columns)), columns
 
     def _model_parameters(self):
         """Parameters that must stay while a fit goes on."""
