@@ -174,7 +174,7 @@ class Refits:
         self.seconds += time.perf_counter() - start
         problem = criterion.problem
         all_kept = problem.random_kept.all() and not problem.dependent.any()
-        ordinary = optimum.alone and optimum.converged and not optimum.flat
+        ordinary = optimum.is_only_minimum and optimum.converged and not optimum.flat
         ordinary = ordinary and optimum.Lambda.any(axis=0).all()
         return (criterion, optimum) if all_kept and ordinary else None
 

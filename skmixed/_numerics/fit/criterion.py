@@ -25,9 +25,9 @@ class Optimum:
         Newton steps taken, at least 1.
     converged : bool
         Whether the last step was below the tolerance.
-    beyond : bool
+    diverged : bool
         Whether the search ran off to infinity: the random effects explain y exactly.
-    alone : bool
+    is_only_minimum : bool
         Whether the search looked everywhere and saw no other minimum.
     flat : bool
         Whether there is a direction in which the criterion hardly changes, so that rounding
@@ -37,8 +37,8 @@ class Optimum:
     Lambda: Array
     n_iter: int
     converged: bool
-    beyond: bool = False
-    alone: bool = False
+    diverged: bool = False
+    is_only_minimum: bool = False
     flat: bool = False
 
 

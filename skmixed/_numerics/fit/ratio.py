@@ -16,7 +16,7 @@ SIZES_PER_OCTAVE = 8
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class RatioDerivatives:
     """The criterion and its derivatives in psi, at each of k values; shapes (k,)."""
 
     value: Array
@@ -104,10 +104,10 @@ class RatioCriterion(Criterion):
         variances: Array = rows**2 * psi / (1 + psi * self.problem.G[0])
         return variances
 
-    def __call__(self, psi: Array) -> Evaluation:
+    def __call__(self, psi: Array) -> RatioDerivatives:
         """Evaluate the criterion, its slope and its curvature at every psi, shape (k,)."""
-        at = profile(*self.sums(psi), dof=self.dof, reml=self.reml)
-        return replace(at, value=at.value + self.constant)
+        scaled = profile(*self.sums(psi), dof=self.dof, reml=self.reml)
+        return replace(scaled, value=scaled.value + self.constant)
 
     def sums(self, psi: Array) -> tuple[Array, Array]:
         """Return log|V|, shape (3, k), and M, shape (3, k, p + 1, p + 1), at every psi.
@@ -130,7 +130,7 @@ class RatioCriterion(Criterion):
         return sums.reshape(*weight.shape[:-1], *sums.shape[1:])
 
 
-def profile(log_det: Array, M: Array, *, dof: float | Array, reml: bool) -> Evaluation:
+def profile(log_det: Array, M: Array, *, dof: float | Array, reml: bool) -> RatioDerivatives:
     """Profile out the coefficients and sigma2: the criterion in scaled coordinates.
 
     Parameters
@@ -146,7 +146,7 @@ def profile(log_det: Array, M: Array, *, dof: float | Array, reml: bool) -> Eval
 
     Returns
     -------
-    Evaluation
+    RatioDerivatives
     """
     p = M.shape[-1] - 1
     M_XX, M1, M2 = M[0, :, :p, :p], M[1, :, :p], M[2, :, :p, :p]
@@ -165,7 +165,7 @@ def profile(log_det: Array, M: Array, *, dof: float | Array, reml: bool) -> Eval
         slope += np.trace(F, axis1=1, axis2=2)
         curvature += np.trace(F2, axis1=1, axis2=2)
         curvature -= np.sum(F * np.swapaxes(F, 1, 2), axis=(1, 2))
-    return Evaluation(value, slope, curvature)
+    return RatioDerivatives(value, slope, curvature)
 
 
 def _scatter_within(total: Array, between: Array) -> Array:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skmixed._numerics.fit.covariance import CovarianceCriterion, Evaluation
+from skmixed._numerics.fit.covariance import CovarianceCriterion, CovarianceDerivatives
+from skmixed._numerics.fit.factor import Factor, free_entries
 from skmixed._numerics.linalg.arrays import Array
 
 
@@ -41,11 +42,11 @@ def satterthwaite(criterion: CovarianceCriterion, Lambda: Array, contrasts: Arra
     in linear mixed effects models. Journal of Statistical Software, 82(13).
     doi:10.18637/jss.v082.i13
     """
-    at = criterion(Lambda)
-    directions, H = tangent(Lambda, at, diagonal=criterion.problem.diagonal)
-    k = _unit(contrasts @ at.root[:-1, :-1].T)
-    U, u = at.UU[:, :-1, :, :-1], at.UU[:, -1, :, -1]
-    rate = np.einsum("akbl,ik,il->iab", U, k, k) - u / criterion.dof
+    derivatives = criterion(Lambda)
+    directions, H = tangent(Lambda, derivatives, diagonal=criterion.problem.diagonal)
+    k = _unit(contrasts @ derivatives.root[:-1, :-1].T)
+    U, u = derivatives.UU[..., :-1, :-1], derivatives.UU[..., -1, -1]
+    rate = np.einsum("abkl,ik,il->iab", U, k, k) - u / criterion.dof
     v = np.einsum("iab,rab->ri", rate, directions)
     return np.asarray(1 / (np.sum(v * _solve(H, v), axis=0) + 1 / criterion.dof))
 
@@ -128,11 +129,11 @@ class VarianceUncertainty:
         cls, criterion: CovarianceCriterion, Lambda: Array
     ) -> VarianceUncertainty:
         """Add up over groups what the information needs."""
-        problem, at = criterion.problem, criterion(Lambda)
-        root = at.root[:-1, :-1]
+        problem, derivatives = criterion.problem, criterion(Lambda)
+        root = derivatives.root[:-1, :-1]
         E = _linear_directions(len(Lambda), diagonal=problem.diagonal)
         N, NN, UNU = _sums_with_curvature(criterion, Lambda, root)
-        D = np.einsum("rab,akbl->rkl", E, at.UU[:, :-1, :, :-1])
+        D = np.einsum("rab,abkl->rkl", E, derivatives.UU[..., :-1, :-1])
         Q = np.einsum("rab,akbcdl,scd->rskl", E, UNU, E, optimize=True)
         of_Psi = np.einsum("rad,abcd,sbc->rs", E, NN, E) - 2 * np.einsum("rskk->rs", Q)
         of_Psi += np.einsum("rkl,slk->rs", D, D)
@@ -167,7 +168,9 @@ class VarianceUncertainty:
         return np.concatenate(parts, axis=-1)
 
 
-def tangent(Lambda: Array, at: Evaluation, *, diagonal: bool) -> tuple[Array, Array]:
+def tangent(
+    Lambda: Array, derivatives: CovarianceDerivatives, *, diagonal: bool
+) -> tuple[Array, Array]:
     """Directions in which Psi can move, and the Hessian of the criterion along them.
 
     Psi = F F' moves with the entries of a triangular factor in its eigenvectors. A direction
@@ -178,8 +181,8 @@ def tangent(Lambda: Array, at: Evaluation, *, diagonal: bool) -> tuple[Array, Ar
     ----------
     Lambda : ndarray of shape (q, q)
         Any factor of Psi.
-    at : Evaluation
-        Derivatives of the criterion there.
+    derivatives : CovarianceDerivatives
+        Of the criterion there.
     diagonal : bool
         Whether Psi is restricted to diagonal matrices.
 
@@ -190,16 +193,10 @@ def tangent(Lambda: Array, at: Evaluation, *, diagonal: bool) -> tuple[Array, Ar
     hessian : ndarray of shape (m, m)
         Second derivatives of the criterion.
     """
-    q = len(Lambda)
-    if diagonal:
-        V, scale = np.eye(q), np.sqrt(np.sum(Lambda**2, axis=1))
-        rows = columns = np.flatnonzero(scale)
-    else:
-        V, scale, _ = np.linalg.svd(Lambda)
-        scale = np.where(np.any(Lambda, axis=0).sum() > np.arange(q), scale, 0.0)
-        rows, columns = np.tril_indices(q)
-        rows, columns = rows[scale[columns] > 0], columns[scale[columns] > 0]
-    return at.along_factor(V, scale, (rows, columns))
+    factor = Factor.of_lambda(Lambda, diagonal=diagonal)
+    rows, columns = free_entries(len(Lambda), diagonal=diagonal)
+    varies = factor.scale[columns] > 0
+    return factor.carry_over(derivatives, (rows[varies], columns[varies]))
 
 
 def _linear_directions(q: int, *, diagonal: bool) -> Array:

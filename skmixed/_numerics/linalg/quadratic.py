@@ -49,7 +49,7 @@ class QuadraticModel:
         return step
 
     @cached_property
-    def promise(self) -> float:
+    def predicted_decrease(self) -> float:
         """By how much the Newton step should lower the criterion."""
         return float(-self.gradient @ self.newton) / 2
 

@@ -35,7 +35,7 @@ def test_products(stacks):
     np.testing.assert_allclose(small.multiply(left, last(B)), last(left @ B))
     several = np.array([left, 2 * left])
     np.testing.assert_allclose(
-        small.multiply_each(several, last(B)), np.stack([last(A @ B) for A in several], axis=2)
+        small.multiply(several, last(B)), np.stack([last(A @ B) for A in several])
     )
     np.testing.assert_allclose(small.gram(last(B)), np.einsum("kqm,kqn->mn", B, B))
     F = A[:, ::-1]

@@ -65,7 +65,7 @@ class _Point:
         return cls(
             phi,
             at,
-            profile=at.value - others.promise,
+            profile=at.value - others.predicted_decrease,
             slope=float(at.gradient[target] + others.newton @ coupling),
             bend=float(at.hessian[target, target] + response @ coupling),
             others=others,
@@ -195,14 +195,14 @@ class Ridge:
 
     def is_on_ridge(self, point: _Point) -> bool:
         gap = abs(self.lowest + self.rise - point.profile)
-        near = point.others.promise <= max(ON_RIDGE * gap, NOTHING)
+        near = point.others.predicted_decrease <= max(ON_RIDGE * gap, NOTHING)
         return near and not point.others.is_saddle
 
     def lowered(self, point: _Point) -> _Point | None:
         """Take a Newton step, shortened until it lowers the criterion; none if that fails."""
         others = point.others
         step = _not_too_long(others.newton, point.phi)
-        if others.promise <= NOTHING:
+        if others.predicted_decrease <= NOTHING:
             step = np.eye(len(step))[0]  # leave a saddle along the negative curvature
         enough = 1e-4 * float(others.gradient @ step)
         for share in 0.5 ** np.arange(MAX_HALVINGS):
