@@ -10,6 +10,7 @@
 `factor`               the entries of a factor of their covariance, in which it moves
 `descent`              Newton's method in a factor of their covariance
 `covariance_search`    its minimum: descents from several starts
+`close_by`             minima close to a known one
 `estimate`             the choice between the two
 `solution`             what follows: coefficients, variances, random effects
 =====================  ===================================================================

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from skmixed._numerics.fit.covariance import CovarianceCriterion
-from skmixed._numerics.fit.criterion import Optimum
 from skmixed._numerics.fit.factor import Factor, free_entries
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.quadratic import QuadraticModel
@@ -107,7 +106,7 @@ class Search:
             for descent, point in zip(served, points, strict=True):
                 descent.advance(point)
                 if descent.end is not None:
-                    ends.append(descent.end)
+                    ends.append(descent.end)  # the others see it at once, with `merge`
             running = [descent for descent in running if descent.end is None]
         return ends
 
@@ -117,6 +116,7 @@ class Search:
         derivatives = criterion(factors.Lambda)
         entries = free_entries(Psi.shape[-1], diagonal=self.diagonal)
         directions, H = factors.carry_over(derivatives, entries)
+        # <E, S> for the direction E of each entry
         gradient = np.einsum("srab,sab->sr", directions, derivatives.S)
         models = QuadraticModel.of_each(gradient, H)
         return [
@@ -140,8 +140,10 @@ class Search:
         decrease, enough = model.predicted_decrease, self.tol**2 if self.polish else self.tol
         quadratic = decrease < CLOSE and decrease < before < np.inf
         if self.verify or not quadratic:
+            # a decrease that no longer falls as it should is what rounding makes of 0
             rounding = before / 4 < decrease <= self.tol
             return decrease <= enough or rounding
+        # the next one: decrease * (decrease / before)^2
         return decrease**3 / before**2 <= enough
 
 
@@ -179,6 +181,7 @@ class Step:
             step = np.eye(len(step))[0]
         longest = max(1.0, float(np.linalg.norm(start.factor.scale)))
         step = step * min(1.0, longest / float(np.linalg.norm(step)))
+        # the slope along the step is negative, unless it leaves a saddle
         enough = 1e-4 * min(float(model.gradient @ step), 0.0)
         return cls(start, step, enough, is_sure=False)
 
@@ -256,53 +259,3 @@ class Descent:
         else:  # rounding hides what is left to gain
             converged = start.model.predicted_decrease <= np.sqrt(self.search.tol)
             self.end = State(start.factor, start.value, self.n_iter, bool(converged))
-
-
-def descend_close_by(
-    criterion: CovarianceCriterion, start: Array, *, diagonal: bool, tol: float, max_iter: int
-) -> Optimum:
-    """Take Newton steps from a factor of Psi so close to the minimum that one might do.
-
-    A step that promises tol is the last: the error that it leaves is a small constant times
-    tol, in standard errors. Parameters are those of `minimize_covariance`.
-    """
-    search = Search(diagonal, tol, max_iter, polish=False)
-    state = search.descend(criterion, start @ start.T)
-    diverged = state.factor.diverged
-    converged = state.converged and not diverged
-    return Optimum(state.factor.Lambda, state.n_iter, converged, diverged)
-
-
-def first_steps(
-    criterion: CovarianceCriterion, Lambda: Array, S: Array, *, diagonal: bool
-) -> tuple[Array, Array]:
-    """Take one Newton step from a minimum for each of several criteria close to this one.
-
-    Parameters
-    ----------
-    criterion : CovarianceCriterion
-        Whose curvature all share, nearly.
-    Lambda : ndarray of shape (q, q)
-        Where its minimum is.
-    S : ndarray of shape (k, q, q)
-        Their gradients there.
-    diagonal : bool
-        Whether Psi is restricted to diagonal matrices.
-
-    Returns
-    -------
-    Lambda : ndarray of shape (k, q, q)
-        Where the steps lead.
-    predicted_decrease : ndarray of shape (k,)
-        By how much they should lower the criteria.
-    """
-    search = Search(diagonal, tol=0.0, max_iter=1)
-    (point,) = search.points(criterion, (Lambda @ Lambda.T)[None])
-    V, scale, model = point.factor.V, point.factor.scale, point.model
-    rows, columns = free_entries(len(Lambda), diagonal=diagonal)
-    # <E, S> for the change E of Psi with each entry of the factor
-    gradient = (2 * V.T @ S @ V * scale)[:, rows, columns] @ model.basis
-    step = -gradient / model.size
-    ends = np.array([search.moved(point, one) for one in step]).reshape(S.shape)
-    factors = Factor.of_psi(ends, diagonal=diagonal)
-    return factors.Lambda, -np.sum(gradient * step, axis=1) / 2

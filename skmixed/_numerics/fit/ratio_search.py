@@ -45,6 +45,7 @@ def minimize_ratio(criterion: RatioCriterion, *, tol: float, max_iter: int) -> O
         return zero
     line = HalfLine(criterion)
     scan = _Scan.along(line)
+    # psi = 0 stays unless a minimum elsewhere is lower by more than rounding
     best, lowest = zero, scan.at_zero - CRITERION_ERROR * criterion.problem.n
     brackets = list(scan.brackets(line, tol=tol, max_iter=max_iter))
     for low, start, high in brackets:
@@ -85,7 +86,7 @@ class _Scan:
         else:
             slope = coarse.derivatives(grid)[1]
             value, slope_at_ends, _ = line.derivatives(ends)
-            slope[0] = slope_at_ends[0]
+            slope[0] = slope_at_ends[0]  # its sign decides whether there is a minimum at 0
         return cls(coarse, grid, slope, float(value[-2]), float(slope_at_ends[1]))
 
     def brackets(
@@ -120,6 +121,7 @@ def _newton(
     x, close = start, False
     for n_iter in range(1, max_iter + 1):
         _, slope, curvature = (float(part[0]) for part in line.derivatives(np.array([x])))
+        # rising: the minimum is to the left
         low, high = (low, x) if slope > 0 else (x, high)
         step = -slope / curvature if curvature > 0 else np.inf
         if not low <= x + step <= high:

@@ -87,6 +87,7 @@ def conditional_aic(criterion: Criterion, Lambda: Array) -> ConditionalAIC:
     derivatives = criterion(Lambda)
     E, H = tangent(Lambda, derivatives, diagonal=problem.diagonal)
     N, K = _sums(criterion, Lambda, derivatives, E)
+    # sum_j U_j U_j' and sum_j u_j u_j'
     UU, uu = np.einsum("abkk->ab", derivatives.UU[..., :-1, :-1]), derivatives.UU[..., -1, -1]
     fixed_psi = problem.p + float(np.sum(Psi * (N - UU)))
     follow = 2 * float(np.sum(np.linalg.pinv(H, rcond=CURVATURE_ERROR, hermitian=True) * K))
@@ -105,7 +106,8 @@ def _sums(
     uEu = np.einsum("ab,sab->s", derivatives.UU[..., -1, -1], E)
     K = np.zeros((len(E), len(E)))
     for N, Delta in criterion.projections(Lambda):
-        U = np.matmul(derivatives.root, Delta)
+        # axes: s for directions here, a b for random columns, k for columns of X, j for groups
+        U = np.matmul(derivatives.root, Delta)  # u is its last row
         Eu = np.tensordot(E, U[:, -1], axes=1)
         m = np.einsum("abj,sbj->saj", N, Eu) - np.einsum("akj,ks->saj", U[:, :-1], UEu)
         a = Eu - np.einsum("ab,sbj->saj", Psi, m)

@@ -46,7 +46,9 @@ def satterthwaite(criterion: CovarianceCriterion, Lambda: Array, contrasts: Arra
     directions, H = tangent(Lambda, derivatives, diagonal=criterion.problem.diagonal)
     k = _unit(contrasts @ derivatives.root[:-1, :-1].T)
     U, u = derivatives.UU[..., :-1, :-1], derivatives.UU[..., -1, -1]
+    # how log f changes with Psi_ab, for contrast i: through M_XX, and sigma2, which follows
     rate = np.einsum("abkl,ik,il->iab", U, k, k) - u / criterion.dof
+    # axes: directions r, contrasts i
     v = np.einsum("iab,rab->ri", rate, directions)
     return np.asarray(1 / (np.sum(v * _solve(H, v), axis=0) + 1 / criterion.dof))
 
@@ -87,6 +89,7 @@ def kenward_roger(
     of = VarianceUncertainty.from_criterion(criterion, Lambda)
     k = contrasts @ of.root.T
     d = np.einsum("rkl,ik,il->ri", of.D, _unit(k), _unit(k))
+    # the last direction is the covariance of y itself, with which all variances grow
     d = np.append(d, np.ones((1, len(k))), axis=0)
     DD = np.einsum("rkm,sml->rskl", of.D, of.D)
     adjustment = 2 * np.einsum("rs,rskl->kl", of.A[:-1, :-1], of.Q - DD)
@@ -135,8 +138,10 @@ class VarianceUncertainty:
         N, NN, UNU = _sums_with_curvature(criterion, Lambda, root)
         D = np.einsum("rab,abkl->rkl", E, derivatives.UU[..., :-1, :-1])
         Q = np.einsum("rab,akbcdl,scd->rskl", E, UNU, E, optimize=True)
+        # tr(E_r N E_s N), axes r s
         of_Psi = np.einsum("rad,abcd,sbc->rs", E, NN, E) - 2 * np.einsum("rskk->rs", Q)
         of_Psi += np.einsum("rkl,slk->rs", D, D)
+        # with the covariance of y for E_s: tr(E_r N) - tr(D_r)
         with_sigma = np.einsum("rab,ab->r", E, N) - np.einsum("rkk->r", D)
         information = np.block(
             [[of_Psi, with_sigma[:, None]], [with_sigma, problem.n - problem.p]]
@@ -163,6 +168,7 @@ class VarianceUncertainty:
             K = np.eye(len(Psi))[..., None] - np.einsum("abk,bc->ack", N, Psi)
             EK = np.einsum("rab,bck->rack", self.E, K)
             U = np.matmul(self.root, Delta[:, :-1])
+            # axes a b c d as in `covariance`, r s for directions
             var_d = N - np.einsum("amk,bmk->abk", U, U)
             parts.append(np.einsum("rs,rack,abk,sbdk->cdk", A, EK, var_d, EK, optimize=True))
         return np.concatenate(parts, axis=-1)
@@ -195,6 +201,7 @@ def tangent(
     """
     factor = Factor.of_lambda(Lambda, diagonal=diagonal)
     rows, columns = free_entries(len(Lambda), diagonal=diagonal)
+    # a column of zeros does not move
     varies = factor.scale[columns] > 0
     return factor.carry_over(derivatives, (rows[varies], columns[varies]))
 
@@ -229,5 +236,5 @@ def _unit(k: Array) -> Array:
 
 
 def _solve(H: Array, v: Array) -> Array:
-    """H^-1 v where H is positive definite up to rounding; flat directions tell nothing."""
+    """H^-1 v where H is positive definite up to rounding; flat directions count for nothing."""
     return np.asarray(np.linalg.pinv(H, rcond=1e-12, hermitian=True) @ v)

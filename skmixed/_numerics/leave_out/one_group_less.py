@@ -9,9 +9,9 @@ import numpy as np
 from numpy.polynomial.chebyshev import chebpts1, chebvander
 from numpy.typing import NDArray
 
+from skmixed._numerics.fit.close_by import descend_close_by, first_steps
 from skmixed._numerics.fit.covariance import CovarianceCriterion
 from skmixed._numerics.fit.covariance_search import NEGLIGIBLE
-from skmixed._numerics.fit.descent import descend_close_by, first_steps
 from skmixed._numerics.fit.estimate import NEAR
 from skmixed._numerics.fit.problem import Problem
 from skmixed._numerics.fit.ratio import RatioCriterion, RatioDerivatives, profile

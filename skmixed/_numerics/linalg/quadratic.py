@@ -32,6 +32,7 @@ class QuadraticModel:
     def of_each(cls, gradient: Array, hessian: Array) -> list[QuadraticModel]:
         """Return the models of several criteria, the index of which is the first."""
         curvature, basis = np.linalg.eigh(hessian)
+        # basis' gradient, axes: criterion, eigenvector
         turned = np.matmul(gradient[:, None], basis)[:, 0]
         return [cls(*one) for one in zip(turned, curvature, basis, strict=True)]
 

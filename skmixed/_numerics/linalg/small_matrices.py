@@ -74,7 +74,7 @@ def solve_lower_transposed(R: Array, B: Array) -> Array:
     """Return R_k'^-1 B_k like `solve_lower`, for the transposed R; overwrites B."""
     q = R.shape[-2]
     for i in reversed(range(q)):
-        for j in range(i + 1, q):
+        for j in range(i + 1, q):  # R'_ij = R_ji
             B[..., i, :, :] -= R[..., j, i, None, :] * B[..., j, :, :]
         B[..., i, :, :] /= R[..., i, i, None, :]
     return B
@@ -98,6 +98,7 @@ def gram_by_matrix(B: Array) -> Array:
 
 def sum_of_outer(A: Array, B: Array) -> Array:
     """Return sum_k A_k (x) B_k for (..., a, b, k), (..., c, d, k); shape (..., a, b, c, d)."""
+    # a matrix with a row for (a, b), times one with a column for (c, d), over k
     *sets, a, b, k = A.shape
     c, d = B.shape[-3:-1]
     rows, columns = A.reshape(*sets, a * b, k), B.reshape(*sets, c * d, k)

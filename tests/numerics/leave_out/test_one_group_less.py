@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from skmixed._numerics.fit.close_by import first_steps
 from skmixed._numerics.fit.covariance import CovarianceCriterion
-from skmixed._numerics.fit.descent import first_steps
 from skmixed._numerics.fit.estimate import estimate
 from skmixed._numerics.fit.problem import make_problem
 from skmixed._numerics.leave_out import one_group_less as module
