@@ -123,7 +123,7 @@ def warn_about_fit(model, fit):
         warn(message, SingularFitWarning)
     if not optimum.converged:
         message = NOT_CONVERGED.format(max_iter=model.max_iter)
-        message = BEYOND_MEASURE if optimum.beyond else message
+        message = BEYOND_MEASURE if optimum.diverged else message
         warn(message, ConvergenceWarning)
     elif model.singular_ and model.n_groups_ and not crowded:
         message = SINGULAR + _why_singular(model, problem, solution)

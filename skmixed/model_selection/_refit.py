@@ -175,7 +175,7 @@ class Refits:
         self.seconds += time.perf_counter() - start
         problem, optimum = fit.problem, fit.optimum
         all_kept = problem.random_kept.all() and not problem.dependent.any()
-        ordinary = optimum.alone and optimum.converged and not optimum.flat
+        ordinary = optimum.is_only_minimum and optimum.converged and not optimum.flat
         ordinary = ordinary and optimum.Lambda.any(axis=0).all()
         return fit if all_kept and ordinary else None
 

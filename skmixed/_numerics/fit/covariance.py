@@ -1,4 +1,15 @@
-"""The criterion as a function of a covariance matrix: several random columns."""
+"""The criterion as a function of a covariance matrix: several random columns.
+
+Axes stand in the order s, a b c d, m n, k, of which each array has some:
+
+    s        one of several Psi at which the criterion is evaluated at once; absent for one
+    a b c d  random columns, q of them
+    m n      columns of [X, y], p + 1 of them, y last
+    k        groups
+
+so that N_j has shape (s, a, b, k), Delta_j (s, a, m, k), and G_j, the same at all Psi,
+(a, b, k).
+"""
 
 from __future__ import annotations
 
@@ -16,11 +27,13 @@ from skmixed._numerics.linalg.digits import PERFECT_FIT
 from skmixed._numerics.linalg.small_matrices import (
     cholesky,
     gram,
+    gram_by_matrix,
     multiply,
-    multiply_each,
+    multiply_transposed,
     solve_lower,
     solve_lower_transposed,
     subtract_product,
+    sum_of_outer,
 )
 
 # Groups are taken in chunks whose working arrays stay in the second-level cache.
@@ -30,7 +43,7 @@ LARGE_SUMS = 2**16
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class CovarianceDerivatives:
     """The criterion at one Psi, or at each of several, and its derivatives.
 
     Shapes are those at one; at several there is an index of Psi in front.
@@ -43,8 +56,9 @@ class Evaluation:
         Gradient: the criterion changes by <S, E> for a small symmetric change E of Psi.
     hessian : ndarray of shape (q, q, q, q)
         Second derivative: <E, hessian F> for symmetric E and F.
-    UU : ndarray of shape (q, p + 1, q, p + 1)
-        sum_j [U, u]_j (x) [U, u]_j: how the coefficients' covariance and r2 change with Psi.
+    UU : ndarray of shape (q, q, p + 1, p + 1)
+        sum_j [U, u]_j (x) [U, u]_j, with axes a b m n: how the coefficients' covariance and r2
+        change with Psi.
     root : ndarray of shape (p + 1, p + 1)
         W with [U, u]' = W [Delta_X, Delta_y]'; its first p rows and columns are M_XX^-1/2.
     """
@@ -59,36 +73,9 @@ class Evaluation:
         """One of several."""
         return type(self)(*(part[i] for part in vars(self).values()))
 
-    def along_factor(
-        self, V: Array, scale: Array, entries: tuple[NDArray[np.intp], NDArray[np.intp]]
-    ) -> tuple[Array, Array]:
-        """Carry the Hessian over from Psi to entries of L, Psi = V L L' V', at L = diag(scale).
-
-        Psi changes with an entry (r, c) by E = scale_c V (e_r e_c' + e_c e_r') V', and the
-        criterion by <E, S>.
-
-        Returns
-        -------
-        directions : ndarray of shape (m, q, q)
-            The changes E.
-        hessian : ndarray of shape (m, m)
-            Second derivatives in the entries.
-        """
-        rows, columns = entries
-        left = V[..., rows].swapaxes(-1, -2)
-        right = (V * scale[..., None, :])[..., columns].swapaxes(-1, -2)
-        directions = left[..., :, None] * right[..., None, :]
-        directions = directions + directions.swapaxes(-1, -2)
-        square = self.S.shape[-1] ** 2
-        flat = directions.reshape(*left.shape[:-1], square)
-        hessian = self.hessian.reshape(*self.S.shape[:-2], square, square)
-        along = flat @ hessian @ flat.swapaxes(-1, -2)
-        along += 2 * (left @ self.S @ left.swapaxes(-1, -2)) * (columns[:, None] == columns)
-        return directions, along
-
 
 @dataclass(frozen=True)
-class EvaluationGivenSigma2(Evaluation):
+class DerivativesGivenSigma2(CovarianceDerivatives):
     """The criterion at one Psi and one residual variance, and its derivatives.
 
     Attributes
@@ -103,7 +90,7 @@ class EvaluationGivenSigma2(Evaluation):
     @property
     def cross(self) -> Array:
         """How S changes with log sigma2, shape (q, q)."""
-        return self.UU[..., :, -1, :, -1]
+        return self.UU[..., -1, -1]
 
 
 @dataclass(frozen=True)
@@ -129,11 +116,11 @@ class CovarianceCriterion(Criterion):
     def conditional_modes(self, Lambda: Array, beta: Array) -> Array:
         """Return b_j = Lambda (I + Lambda' G_j Lambda)^-1 Lambda' (C_jy - C_jX beta)."""
         C = self.problem.C
-        b = C[:, -1] - beta @ C[:, :-1]
+        b = C[:, -1] - beta @ C[:, :-1]  # axes a k
         for chunk in self._chunks():
             R = self._root(Lambda, chunk)
-            part = solve_lower_transposed(R, solve_lower(R, Lambda.T @ b[:, chunk]))
-            b[:, chunk] = Lambda @ part
+            part = solve_lower(R, (Lambda.T @ b[:, chunk])[:, None])  # a column for each group
+            b[:, chunk] = Lambda @ solve_lower_transposed(R, part)[:, 0]
         return b
 
     def conditional_variances(self, Lambda: Array, rows: Array) -> Array:
@@ -141,6 +128,7 @@ class CovarianceCriterion(Criterion):
         variances = np.empty((len(rows), self.problem.n_groups))
         for chunk in self._chunks():
             R = self._root(Lambda, chunk)
+            # the same columns Lambda' rows' for all groups
             F = np.repeat((rows @ Lambda).T[..., None], R.shape[-1], axis=-1)
             variances[:, chunk] = np.sum(solve_lower(R, F) ** 2, axis=0)
         return variances
@@ -149,18 +137,21 @@ class CovarianceCriterion(Criterion):
         """Return the criterion alone."""
         return self.profile(*self.eliminate(Lambda))
 
-    def __call__(self, Lambda: Array) -> Evaluation:
+    def __call__(self, Lambda: Array) -> CovarianceDerivatives:
         """Evaluate the criterion with its first and second derivatives in Psi.
 
         Those of `given_sigma2`, less t_E t_F / dof in the second for sigma2 profiled out.
         Lambda has shape (q, q), or (s, q, q) for an evaluation at each of several.
         """
-        at = self.given_sigma2(Lambda)
-        share = 1 / at.curvature
-        profiled = np.einsum("...,...ab,...cd->...abcd", share, at.cross, at.cross)
-        return Evaluation(at.value, at.S, at.hessian - profiled, at.UU, at.root)
+        given = self.given_sigma2(Lambda)
+        share, t = 1 / given.curvature, given.cross
+        profiled = np.einsum("...,...ab,...cd->...abcd", share, t, t)
+        hessian = given.hessian - profiled
+        return CovarianceDerivatives(given.value, given.S, hessian, given.UU, given.root)
 
-    def given_sigma2(self, Lambda: Array, sigma2: float | None = None) -> EvaluationGivenSigma2:
+    def given_sigma2(
+        self, Lambda: Array, sigma2: float | None = None
+    ) -> DerivativesGivenSigma2:
         """Evaluate the criterion at a residual variance, by default at the best, r2 / dof.
 
         With U = Delta_X M_XX^-1/2, u = d / sqrt(sigma2), d = Delta_y - Delta_X beta, and for
@@ -178,10 +169,10 @@ class CovarianceCriterion(Criterion):
         log_det, M, parts = self._reduce(Lambda)
         root, log_det_XX, r2 = map(np.array, zip(*map(_inverse_root, M), strict=True))
         ratio = np.ones(len(r2)) if sigma2 is None else r2 / (self.dof * sigma2)
-        root[:, -1] *= np.sqrt(self.dof / r2 * ratio)[:, None]
+        root[:, -1] *= np.sqrt(self.dof / r2 * ratio)[:, None]  # d = sqrt(sigma2) u
         S, P, UU = self._sums_of_products(parts, root)
         best = self.combine(log_det, log_det_XX, r2)
-        return EvaluationGivenSigma2(
+        return DerivativesGivenSigma2(
             value=best + self.dof * (ratio - 1 - np.log(ratio)),
             S=S,
             hessian=self._hessian(P, UU),
@@ -202,39 +193,41 @@ class CovarianceCriterion(Criterion):
         log_det, parts = np.zeros(len(Lambda)), []
         M = np.repeat(self.problem.T[None], len(Lambda), axis=0)
         for chunk in self._chunks(len(Lambda)):
-            R, B, N, Delta = self._project(Lambda, chunk)
+            R, B, N, Delta = self.project(Lambda, chunk)
             parts.append((N, Delta))
             log_det += _log_det(R)
-            M -= gram(B.transpose(2, 0, 1, 3))
+            M -= gram(B)
         return log_det, M, parts
 
     def _sums_of_products(
         self, parts: list[tuple[Array, Array]], root: Array
     ) -> tuple[Array, Array, Array]:
-        """Add up over groups N - Q, N (x) (2 Q - N) and [U, u] (x) [U, u]."""
+        """Add up over groups N - Q, N (x) (2 Q - N) and [U, u] (x) [U, u].
+
+        Shapes are (s, a, b), (s, a, b, c, d) and (s, a, b, m, n).
+        """
         s, (q, m, _) = len(root), self.problem.C.shape
-        S, P, UU = (np.zeros((s, *shape)) for shape in [(q * q,), (q * q,) * 2, (q * m,) * 2])
+        S, P, UU = np.zeros((s, q, q)), np.zeros((s, q, q, q, q)), np.zeros((s, q, m, q, m))
         counted = slice(None) if self.reml else slice(-1, None)
         for N, Delta in parts:
-            U = np.matmul(root[:, None], Delta.transpose(2, 0, 1, 3))
-            Q = np.einsum("samk,sbmk->sabk", U[:, :, counted], U[:, :, counted])
-            N = N.transpose(2, 0, 1, 3).reshape(s, q * q, N.shape[-1])
-            Q, U = Q.reshape(N.shape), U.reshape(s, q * m, N.shape[-1])
+            U = multiply_transposed(Delta, root)
+            Q = gram_by_matrix(U[:, :, counted].swapaxes(1, 2))  # U_j U_j'
             S += np.sum(N - Q, axis=-1)
-            P += N @ np.swapaxes(2 * Q - N, 1, 2)
-            UU += U @ np.swapaxes(U, 1, 2)
-        return S.reshape(s, q, q), P.reshape(s, q, q, q, q), UU.reshape(s, q, m, q, m)
+            P += sum_of_outer(N, 2 * Q - N)
+            UU += sum_of_outer(U, U)  # axes a m b n
+        return S, P, UU.swapaxes(2, 3)
 
     def _hessian(self, P: Array, UU: Array) -> Array:
-        s, q, m, *_ = UU.shape
+        """Return the second derivatives of `given_sigma2`, axes s a b c d for E_ab and F_cd."""
+        s, q, _, m, _ = UU.shape
         # sum_j [U, u]_j' E [U, u]_j is a_E bordered by b_E, and t_E, which does not count
         counted = np.full((m, m), float(self.reml))
         counted[-1] = counted[:, -1] = 1.0
         counted[-1, -1] = 0.0
-        ab = (UU.transpose(0, 1, 3, 2, 4) * counted).reshape(s, q * q, m * m)
-        squares = np.matmul(ab, ab.swapaxes(1, 2)).reshape(P.shape)
-        # <E, hessian F>: P[a, b, c, d] stands for E_da N_ab F_bc (2 Q - N)_cd
-        hessian: Array = P.transpose(0, 4, 1, 2, 3) - squares
+        borders = (UU * counted).reshape(s, q, q, m * m)
+        # P_abcd is sum_j N_ab (2 Q - N)_cd, and tr(E N F (2 Q - N)) has E_da N_ab F_bc (..)_cd:
+        # d, the last, goes before a
+        hessian: Array = P.transpose(0, 4, 1, 2, 3) - sum_of_outer(borders, borders)
         return hessian
 
     def sampled(self, step: int) -> CovarianceCriterion:
@@ -267,26 +260,18 @@ class CovarianceCriterion(Criterion):
     def project(
         self, Lambda: Array, chunk: slice | NDArray[np.intp]
     ) -> tuple[Array, Array, Array, Array]:
-        """Return R, B, N and Delta of some groups."""
-        R, B, N, Delta = self._project(Lambda[None], chunk)
-        return R[:, :, 0], B[:, :, 0], N[:, :, 0], Delta[:, :, 0]
-
-    def _project(
-        self, Lambda: Array, chunk: slice | NDArray[np.intp]
-    ) -> tuple[Array, Array, Array, Array]:
-        """Return R, B, N and Delta at several Lambda, whose index is the last but one."""
-        q = len(self.problem.G)
+        """Return R, B, N and Delta of some groups, at one Lambda or several."""
+        q, transposed = len(self.problem.G), Lambda.swapaxes(-1, -2)
+        # G and C side by side: axes a (b, m) k
         GC = np.concatenate([self.problem.G[..., chunk], self.problem.C[..., chunk]], axis=1)
-        left = Lambda.swapaxes(1, 2)
-        FB = multiply_each(left, GC)
-        R = _roots(left, FB[:, :q])
+        FB = multiply(transposed, GC)
+        R = _roots(transposed, FB[..., :q, :])
         FB = solve_lower(R, FB)
-        ND = subtract_product(GC[:, :, None], FB[:, :q], FB)
-        return R, FB[:, q:], ND[:, :q], ND[:, q:]
+        ND = subtract_product(GC, FB[..., :q, :], FB)  # G - F'F and C - F'B
+        return R, FB[..., q:, :], ND[..., :q, :], ND[..., q:, :]
 
     def _root(self, Lambda: Array, chunk: slice) -> Array:
-        left = Lambda.T[None]
-        return _roots(left, multiply_each(left, self.problem.G[..., chunk]))[:, :, 0]
+        return _roots(Lambda.T, multiply(Lambda.T, self.problem.G[..., chunk]))
 
     def _chunks(self, n_lambda: int = 1) -> Iterator[slice]:
         size = max(CHUNK_GROUPS // n_lambda, 1)
@@ -294,10 +279,10 @@ class CovarianceCriterion(Criterion):
             yield slice(start, start + size)
 
 
-def _roots(left: Array, LG: Array) -> Array:
-    """Cholesky factors of I + Lambda' G_j Lambda, given several Lambda' and Lambda' G_j."""
-    A = np.matmul(left[:, None], LG.transpose(2, 0, 1, 3)).transpose(1, 2, 0, 3)
-    A += np.eye(len(A))[..., None, None]
+def _roots(transposed: Array, LG: Array) -> Array:
+    """Cholesky factors of I + Lambda' G_j Lambda, given Lambda' and Lambda' G_j."""
+    A = multiply_transposed(LG, transposed)
+    A += np.eye(A.shape[-2])[..., None]
     return cholesky(A)
 
 
@@ -317,4 +302,5 @@ def _inverse_root(M: Array) -> tuple[Array, float, float]:
 
 
 def _log_det(R: Array) -> Array:
-    return np.asarray(2 * np.log(np.diagonal(R)).sum(axis=(-2, -1)))
+    pivots = np.diagonal(R, axis1=-3, axis2=-2)  # of a and b, which leaves (s, k, a)
+    return np.asarray(2 * np.log(pivots).sum(axis=(-2, -1)))

@@ -8,7 +8,8 @@ import numpy as np
 
 from skmixed._numerics.fit.covariance import CovarianceCriterion
 from skmixed._numerics.fit.criterion import Optimum
-from skmixed._numerics.fit.descent import Factor, Search, State
+from skmixed._numerics.fit.descent import Search, State
+from skmixed._numerics.fit.factor import Factor
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.digits import PERFECT_FIT, residual_square
 
@@ -65,13 +66,13 @@ def minimize_covariance(
         return Optimum(np.zeros((len(criterion.problem.G),) * 2), 1, converged=True)
     search = Search(diagonal, tol, max_iter, criterion.problem.n_groups < MANY_GROUPS)
     if start is None:
-        best, alone = _descend_from_several(criterion, search)
+        best, is_only = _descend_from_several(criterion, search)
     else:
-        best, alone = search.descend(criterion, start @ start.T), False
-    beyond = best.factor.is_beyond or _explains_all(criterion, best.factor)
+        best, is_only = search.descend(criterion, start @ start.T), False
+    diverged = best.factor.diverged or _explains_all(criterion, best.factor)
     Lambda = _without_negligible(criterion, best)
-    converged = best.converged and not beyond
-    return Optimum(Lambda, best.n_iter, converged, beyond, alone, best.flat)
+    converged = best.converged and not diverged
+    return Optimum(Lambda, best.n_iter, converged, diverged, is_only, best.flat)
 
 
 def _descend_from_several(criterion: CovarianceCriterion, search: Search) -> tuple[State, bool]:
@@ -85,13 +86,13 @@ def _descend_from_several(criterion: CovarianceCriterion, search: Search) -> tup
     starts = [ratio * np.eye(q) for ratio in (STARTS if few else STARTS_IN_SAMPLES)]
     found = rough.descend_side_by_side(chain[-1], starts, merge=not few)
     best = min(found, key=lambda state: state.value)
-    alone = all(best.is_near(state.factor) for state in found)
+    is_only = all(best.is_near(state.factor) for state in found)
     for sample in reversed(chain[1:-1]):
         best = rough.descend(sample, best.factor.Psi)
     if best.converged or not few:
         # for few groups, too: which of equal minima was the lowest must not show
         best = search.descend(criterion, best.factor.Psi).after(best)
-    return best, alone
+    return best, is_only
 
 
 def _ever_smaller_samples(criterion: CovarianceCriterion) -> list[CovarianceCriterion]:
@@ -120,8 +121,8 @@ def _without_negligible(criterion: CovarianceCriterion, state: State) -> Array:
     variances = factor.scale**2
     small = (variances > 0) & (variances < NEGLIGIBLE * max(1.0, float(variances.max())))
     if small.any():
-        without = Factor(factor.V, np.where(small, 0.0, factor.scale))
-        here, there = criterion.value(factor.Lambda), criterion.value(without.Lambda)
+        reduced = Factor(factor.V, np.where(small, 0.0, factor.scale))
+        here, there = criterion.value(factor.Lambda), criterion.value(reduced.Lambda)
         if there <= here + NOT_FELT * max(1.0, abs(here) * NOT_FELT**0.5):
-            factor = without
+            factor = reduced
     return factor.Lambda

@@ -25,9 +25,9 @@ class Optimum:
         Newton steps taken, at least 1.
     converged : bool
         Whether the last step was below the tolerance.
-    beyond : bool
+    diverged : bool
         Whether the search ran off to infinity: the random effects explain y exactly.
-    alone : bool
+    is_only_minimum : bool
         Whether the search looked everywhere and saw no other minimum.
     flat : bool
         Whether there is a direction in which the criterion hardly changes, so that rounding
@@ -37,8 +37,8 @@ class Optimum:
     Lambda: Array
     n_iter: int
     converged: bool
-    beyond: bool = False
-    alone: bool = False
+    diverged: bool = False
+    is_only_minimum: bool = False
     flat: bool = False
 
 
@@ -77,13 +77,15 @@ class Criterion(ABC):
     @property
     def constant(self) -> float:
         """What the criterion in the user's coordinates adds to that in scaled ones."""
+        # y and each column of X are divided by their scale: r2 by its square, |M_XX| by all
         of_y = self.dof * 2 * np.log(self.problem.y_scale)
         return float(of_y + (self.problem.log_scale if self.reml else 0.0))
 
     @property
     def is_identified(self) -> bool:
-        """Whether the rows can tell the variance between groups from that within them."""
+        """Whether the rows determine the variances between groups and within them."""
         problem = self.problem
+        # one group, or one row in each, and the two variances are only seen as a sum
         several = problem.n_groups > 1 and bool(np.any(problem.n_rows > 1))
         return several and len(problem.C) > 0 and not self.is_perfect
 
@@ -107,5 +109,6 @@ class Criterion(ABC):
 
     def combine(self, log_det: float | Array, log_det_XX: float | Array, r2: Array) -> Array:
         """Return the criterion, given log|V|, log|M_XX| and the residual sum of squares."""
+        # sigma2 = r2 / dof put in; log|M_XX| is what REML adds
         value = log_det + self.dof * (1 + np.log(2 * np.pi * r2 / self.dof)) + self.constant
         return np.asarray(value + log_det_XX if self.reml else value)

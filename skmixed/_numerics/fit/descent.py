@@ -2,46 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache
-from itertools import islice
-from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from skmixed._numerics.fit.covariance import CovarianceCriterion
-from skmixed._numerics.fit.criterion import Optimum
+from skmixed._numerics.fit.factor import Factor, free_entries
 from skmixed._numerics.linalg.arrays import Array
-from skmixed._numerics.linalg.digits import LARGEST_SD_RATIO_OF_SEVERAL
 from skmixed._numerics.linalg.quadratic import QuadraticModel
 
 MAX_HALVINGS = 40
 # Relative distance in Psi at which a known minimum is recognised.
 NEAR = 0.1
-# A promise from which on Newton steps converge quadratically.
+# A predicted decrease from which on Newton steps converge quadratically.
 CLOSE = 0.01
-
-
-@dataclass(frozen=True)
-class Factor:
-    """Psi = (V scale) (V scale)' with orthogonal V and scale >= 0."""
-
-    V: Array
-    scale: Array
-
-    @property
-    def Lambda(self) -> Array:
-        return self.V * self.scale
-
-    @property
-    def Psi(self) -> Array:
-        return self.Lambda @ self.Lambda.T
-
-    @property
-    def is_beyond(self) -> bool:
-        return bool(self.scale.max() >= LARGEST_SD_RATIO_OF_SEVERAL)
 
 
 @dataclass(frozen=True)
@@ -66,16 +41,14 @@ class State:
 
 @dataclass(frozen=True)
 class Point:
-    """A point on a path, with the criterion there and a model of it nearby."""
+    """A point of a descent, with the criterion there and a model of it nearby.
+
+    The coordinates of the model are the free entries of the factor.
+    """
 
     factor: Factor
     value: float
     model: QuadraticModel
-
-
-# A path yields each Psi where it needs to know the criterion, and is sent the point there.
-End = TypeVar("End")
-Path = Generator[Array, Point, End]
 
 
 @dataclass(frozen=True)
@@ -94,8 +67,9 @@ class Search:
     verify : bool
         If false, it is the step after the last that may promise no more, and it is not taken.
     polish : bool
-        Whether to go on until the last step promises tol^2. A promise is the square of a
-        distance in standard errors, so the end is then the same wherever the search began.
+        Whether to go on until the last step promises tol^2. A predicted decrease is the square
+        of a distance in standard errors, so the end is then the same wherever the search
+        began.
     """
 
     diagonal: bool
@@ -125,160 +99,163 @@ class Search:
             The ends, in the order in which they were reached.
         """
         ends: list[State] = []
-        paths = [self.path(Psi, ends if merge else ()) for Psi in starts]
-        waiting = {path: next(path) for path in paths}
-        while waiting:
-            served = dict(islice(waiting.items(), criterion.at_once))
-            points = self.points(criterion, np.array(list(served.values())))
-            for path, at in zip(served, points, strict=True):
-                try:
-                    waiting[path] = path.send(at)
-                except StopIteration as stop:
-                    ends.append(stop.value)
-                    del waiting[path]
+        running = [Descent(self, Psi, ends if merge else ()) for Psi in starts]
+        while running:
+            served = running[: criterion.at_once]
+            points = self.points(criterion, np.array([descent.wanted for descent in served]))
+            for descent, point in zip(served, points, strict=True):
+                descent.advance(point)
+                if descent.end is not None:
+                    ends.append(descent.end)  # the others see it at once, with `merge`
+            running = [descent for descent in running if descent.end is None]
         return ends
 
-    def path(self, Psi: Array, known: Sequence[State]) -> Path[State]:
-        """Newton steps with backtracking from Psi to a local minimum, or near a known one."""
-        at, before = (yield Psi), np.inf
-        for n_iter in range(1, self.max_iter + 1):
-            factor, value, model = at.factor, at.value, at.model
-            if self.is_last(model, before):
-                factor = self.factor(self.moved(at, model.newton))
-                value -= model.promise
-                return State(factor, value, n_iter, converged=True, flat=model.is_flat)
-            for state in known:
-                if state.is_near(factor) and not model.is_saddle:
-                    return state
-            further = yield from self.step(at)
-            if further is None:  # rounding hides what is left to gain
-                converged = model.promise <= np.sqrt(self.tol)
-                return State(factor, value, n_iter, converged)
-            at, before = further, model.promise
-            if at.factor.is_beyond:
-                break
-        return State(at.factor, at.value, n_iter, converged=False)
+    def points(self, criterion: CovarianceCriterion, Psi: Array) -> list[Point]:
+        """Model the criterion near several Psi, shape (s, q, q)."""
+        factors = Factor.of_psi(Psi, diagonal=self.diagonal)
+        derivatives = criterion(factors.Lambda)
+        entries = free_entries(Psi.shape[-1], diagonal=self.diagonal)
+        directions, H = factors.carry_over(derivatives, entries)
+        # <E, S> for the direction E of each entry
+        gradient = np.einsum("srab,sab->sr", directions, derivatives.S)
+        models = QuadraticModel.of_each(gradient, H)
+        return [
+            Point(factors[i], float(value), model)
+            for i, (value, model) in enumerate(zip(derivatives.value, models, strict=True))
+        ]
+
+    def moved(self, point: Point, step: Array) -> Array:
+        """Psi after a step along the axes of the model."""
+        entries = free_entries(len(point.factor.V), diagonal=self.diagonal)
+        return point.factor.moved(entries, point.model.basis @ step)
 
     def is_last(self, model: QuadraticModel, before: float) -> bool:
         """Whether this step, or without `verify` that after it, promises next to nothing.
 
-        Close to the minimum each promise is a constant times the square of that before.
+        Close to the minimum each predicted decrease is a constant times the square of that
+        before.
         """
-        promise, enough = model.promise, self.tol**2 if self.polish else self.tol
         if model.is_saddle:
             return False
-        quadratic = promise < CLOSE and promise < before < np.inf
+        decrease, enough = model.predicted_decrease, self.tol**2 if self.polish else self.tol
+        quadratic = decrease < CLOSE and decrease < before < np.inf
         if self.verify or not quadratic:
-            rounding = before / 4 < promise <= self.tol
-            return promise <= enough or rounding
-        return promise**3 / before**2 <= enough
-
-    def step(self, at: Point) -> Path[Point | None]:
-        """Take the Newton step, shortened as long as the criterion can tell its gain."""
-        if at.model.is_saddle or at.model.promise > self.tol:
-            return (yield from self.shortened_step(at))
-        return (yield self.moved(at, at.model.newton))
-
-    def shortened_step(self, at: Point) -> Path[Point | None]:
-        """Take the longest of step, step / 2, step / 4, ... that lowers the criterion."""
-        model, step = at.model, at.model.newton
-        if model.promise <= self.tol:  # at a saddle: leave along the negative curvature
-            step = np.eye(len(step))[0]
-        longest = max(1.0, float(np.linalg.norm(at.factor.scale)))
-        step = step * min(1.0, longest / float(np.linalg.norm(step)))
-        enough = 1e-4 * min(float(model.gradient @ step), 0.0)
-        for halving in range(MAX_HALVINGS):
-            share = 0.5**halving
-            there = yield self.moved(at, share * step)
-            if there.value < at.value + share * enough:
-                return there
-        return None
-
-    def moved(self, at: Point, step: Array) -> Array:
-        """Psi after a step in the free entries of Lambda, along the axes of the model."""
-        L = np.diag(at.factor.scale)
-        L[_free(len(L), diagonal=self.diagonal)] += at.model.basis @ step
-        Lambda = at.factor.V @ L
-        Psi: Array = Lambda @ Lambda.T
-        return Psi
-
-    def points(self, criterion: CovarianceCriterion, Psi: Array) -> list[Point]:
-        """Model the criterion near several Psi, shape (s, q, q).
-
-        The coordinates are the free entries of L, Lambda = V L, at L = diag(scale).
-        """
-        V, scale = self.factors(Psi)
-        at = criterion(V * scale[:, None])
-        directions, H = at.along_factor(V, scale, _free(len(V[0]), diagonal=self.diagonal))
-        gradient = np.einsum("srab,sab->sr", directions, at.S)
-        models = QuadraticModel.of_each(gradient, H)
-        return [
-            Point(Factor(*factor), float(value), model)
-            for *factor, value, model in zip(V, scale, at.value, models, strict=True)
-        ]
-
-    def factor(self, Psi: Array) -> Factor:
-        """Factor one Psi."""
-        V, scale = self.factors(Psi[None])
-        return Factor(V[0], scale[0])
-
-    def factors(self, Psi: Array) -> tuple[Array, Array]:
-        """Return V and scale of several Psi, the largest variance first."""
-        if self.diagonal:
-            variances = np.diagonal(Psi, axis1=1, axis2=2)
-            return np.broadcast_to(np.eye(len(Psi[0])), Psi.shape), np.sqrt(variances)
-        variances, V = np.linalg.eigh(Psi)
-        return V[..., ::-1], np.sqrt(np.maximum(variances[:, ::-1], 0.0))
+            # a decrease that no longer falls as it should is what rounding makes of 0
+            rounding = before / 4 < decrease <= self.tol
+            return decrease <= enough or rounding
+        # the next one: decrease * (decrease / before)^2
+        return decrease**3 / before**2 <= enough
 
 
-@cache
-def _free(q: int, *, diagonal: bool) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Rows and columns of the free entries of Lambda."""
-    return (np.arange(q), np.arange(q)) if diagonal else np.tril_indices(q)
+@dataclass(frozen=True)
+class Step:
+    """A step from a point, or what is left of it after some halvings.
 
-
-def descend_close_by(
-    criterion: CovarianceCriterion, start: Array, *, diagonal: bool, tol: float, max_iter: int
-) -> Optimum:
-    """Take Newton steps from a factor of Psi so close to the minimum that one might do.
-
-    A step that promises tol is the last: the error that it leaves is a small constant times
-    tol, in standard errors. Parameters are those of `minimize_covariance`.
-    """
-    search = Search(diagonal, tol, max_iter, polish=False)
-    state = search.descend(criterion, start @ start.T)
-    beyond = state.factor.is_beyond
-    return Optimum(state.factor.Lambda, state.n_iter, state.converged and not beyond, beyond)
-
-
-def first_steps(
-    criterion: CovarianceCriterion, Lambda: Array, S: Array, *, diagonal: bool
-) -> tuple[Array, Array]:
-    """Take one Newton step from a minimum for each of several criteria close to this one.
-
-    Parameters
+    Attributes
     ----------
-    criterion : CovarianceCriterion
-        Whose curvature all share, nearly.
-    Lambda : ndarray of shape (q, q)
-        Where its minimum is.
-    S : ndarray of shape (k, q, q)
-        Their gradients there.
-    diagonal : bool
-        Whether Psi is restricted to diagonal matrices.
-
-    Returns
-    -------
-    Lambda : ndarray of shape (k, q, q)
-        Where the steps lead.
-    promise : ndarray of shape (k,)
-        By how much they should lower the criteria.
+    start : Point
+        Where it begins.
+    whole : ndarray of shape (n_entries,)
+        The whole step, along the axes of the model.
+    enough : float
+        A share of the slope along it, at most 0: by how much the criterion must change.
+    is_sure : bool
+        Whether it is taken without a look at the criterion.
+    halvings : int
+        How often it has been halved.
     """
-    search = Search(diagonal, tol=0.0, max_iter=1)
-    (at,) = search.points(criterion, (Lambda @ Lambda.T)[None])
-    V, scale = at.factor.V, at.factor.scale
-    rows, columns = _free(len(Lambda), diagonal=diagonal)
-    gradient = (2 * V.T @ S @ V * scale)[:, rows, columns] @ at.model.basis
-    step = -gradient / at.model.size
-    ends = [search.factor(search.moved(at, one)).Lambda for one in step]
-    return np.array(ends).reshape(S.shape), -np.sum(gradient * step, axis=1) / 2
+
+    start: Point
+    whole: Array
+    enough: float
+    is_sure: bool
+    halvings: int = 0
+
+    @classmethod
+    def from_point(cls, start: Point, tol: float) -> Step:
+        """Take the Newton step, and look at the criterion as long as it can tell the gain."""
+        model, step = start.model, start.model.newton
+        if not model.is_saddle and model.predicted_decrease <= tol:
+            return cls(start, step, enough=0.0, is_sure=True)
+        if model.predicted_decrease <= tol:  # at a saddle: leave along the negative curvature
+            step = np.eye(len(step))[0]
+        longest = max(1.0, float(np.linalg.norm(start.factor.scale)))
+        step = step * min(1.0, longest / float(np.linalg.norm(step)))
+        # the slope along the step is negative, unless it leaves a saddle
+        enough = 1e-4 * min(float(model.gradient @ step), 0.0)
+        return cls(start, step, enough, is_sure=False)
+
+    @property
+    def share(self) -> float:
+        return 0.5**self.halvings
+
+    def halved(self) -> Step:
+        return replace(self, halvings=self.halvings + 1)
+
+    def is_good(self, there: Point) -> bool:
+        """Whether to take it, knowing the point to which it leads."""
+        return self.is_sure or there.value < self.start.value + self.share * self.enough
+
+
+class Descent:
+    """Newton steps with backtracking from one Psi to a local minimum, or near a known one.
+
+    A descent does not evaluate the criterion itself, so that several can share the calls: it
+    says at which Psi it wants to know it, and goes on when `advance` brings the answer.
+
+    Attributes
+    ----------
+    wanted : ndarray of shape (q, q)
+        Psi where the criterion is to be evaluated next.
+    end : State or None
+        Where the descent ended, if it has.
+    step : Step or None
+        The step that leads to `wanted`; None at the start.
+    n_iter : int
+        How many steps have been begun.
+    """
+
+    def __init__(self, search: Search, start: Array, known: Sequence[State] = ()) -> None:
+        self.search, self.known = search, known
+        self.wanted = start
+        self.end: State | None = None
+        self.step: Step | None = None
+        self.n_iter = 0
+
+    def advance(self, point: Point) -> None:
+        """Go on, given the point at `wanted`."""
+        if self.step is None:
+            self.begin_step(point, before=np.inf)
+        elif not self.step.is_good(point):
+            self.try_out(self.step.halved())
+        elif point.factor.diverged or self.n_iter == self.search.max_iter:
+            self.end = State(point.factor, point.value, self.n_iter, converged=False)
+        else:
+            self.begin_step(point, before=self.step.start.model.predicted_decrease)
+
+    def begin_step(self, point: Point, *, before: float) -> None:
+        """Step on from a point, unless the descent ends there."""
+        self.n_iter += 1
+        if self.search.is_last(point.model, before):
+            self.end = self.last_step(point)
+            return
+        if not point.model.is_saddle:
+            self.end = next((end for end in self.known if end.is_near(point.factor)), None)
+        if self.end is None:
+            self.try_out(Step.from_point(point, self.search.tol))
+
+    def last_step(self, point: Point) -> State:
+        """Take a Newton step without a look at the criterion, and end."""
+        Psi, model = self.search.moved(point, point.model.newton), point.model
+        factor = Factor.of_psi(Psi, diagonal=self.search.diagonal)
+        value = point.value - model.predicted_decrease
+        return State(factor, value, self.n_iter, converged=True, flat=model.is_flat)
+
+    def try_out(self, step: Step) -> None:
+        """Ask for the criterion where a step leads, unless it has become too short."""
+        start = step.start
+        if step.halvings < MAX_HALVINGS:
+            self.step, self.wanted = step, self.search.moved(start, step.share * step.whole)
+        else:  # rounding hides what is left to gain
+            converged = start.model.predicted_decrease <= np.sqrt(self.search.tol)
+            self.end = State(start.factor, start.value, self.n_iter, bool(converged))

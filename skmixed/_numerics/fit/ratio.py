@@ -11,12 +11,12 @@ from skmixed._numerics.fit.problem import Problem
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.digits import CONSTANT_WITHIN, residual_square
 
-# Sizes that a coarsened criterion tells apart, for each doubling of the size.
+# Different sizes that a coarsened criterion keeps, for each doubling of the size.
 SIZES_PER_OCTAVE = 8
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class RatioDerivatives:
     """The criterion and its derivatives in psi, at each of k values; shapes (k,)."""
 
     value: Array
@@ -61,7 +61,7 @@ class RatioCriterion(Criterion):
         """Add up groups of equal size."""
         order = np.argsort(problem.G[0, 0], kind="stable")
         order = order[np.searchsorted(problem.G[0, 0], 0.0, "right", sorter=order) :]
-        u = problem.G[0, 0, order]
+        u = problem.G[0, 0, order]  # without groups of size 0, where z is 0
         root = np.take(problem.C[0], order, axis=1)
         root /= np.sqrt(u)
         within = _scatter_within(problem.T, root @ root.T)
@@ -85,7 +85,7 @@ class RatioCriterion(Criterion):
     def eliminate_each(self, psi: Array) -> tuple[Array, Array]:
         """Return what `eliminate` does at every psi, shapes (k,) and (k, p + 1, p + 1)."""
         if self.between.ndim == 3:
-            a = 1 + psi[:, None] * self.u
+            a = 1 + psi[:, None] * self.u  # axes: psi, sizes
             return np.log(a) @ self.count, self.within + self._weighted_sum(1 / a)
         # one by one: each alone takes as much memory as there are groups
         each = [self.eliminate(np.array([[root]])) for root in np.sqrt(psi)]
@@ -104,10 +104,10 @@ class RatioCriterion(Criterion):
         variances: Array = rows**2 * psi / (1 + psi * self.problem.G[0])
         return variances
 
-    def __call__(self, psi: Array) -> Evaluation:
+    def __call__(self, psi: Array) -> RatioDerivatives:
         """Evaluate the criterion, its slope and its curvature at every psi, shape (k,)."""
-        at = profile(*self.sums(psi), dof=self.dof, reml=self.reml)
-        return replace(at, value=at.value + self.constant)
+        scaled = profile(*self.sums(psi), dof=self.dof, reml=self.reml)
+        return replace(scaled, value=scaled.value + self.constant)
 
     def sums(self, psi: Array) -> tuple[Array, Array]:
         """Return log|V|, shape (3, k), and M, shape (3, k, p + 1, p + 1), at every psi.
@@ -115,10 +115,10 @@ class RatioCriterion(Criterion):
         The first axis is that of the values and of their first and second derivatives.
         """
         a = 1 + psi[:, None] * self.u
-        v = self.u / a
+        v = self.u / a  # da/dpsi = u, so that dv/dpsi = -v^2 and d(1 / a)/dpsi = -v / a
         log_det = np.stack([np.log(a), v, -(v**2)]) @ self.count
         M = np.stack([self._weighted_sum(part) for part in (1 / a, -v / a, 2 * v**2 / a)])
-        M[0] += self.within
+        M[0] += self.within  # a constant in psi
         return log_det, M
 
     def _weighted_sum(self, weight: Array) -> Array:
@@ -130,7 +130,7 @@ class RatioCriterion(Criterion):
         return sums.reshape(*weight.shape[:-1], *sums.shape[1:])
 
 
-def profile(log_det: Array, M: Array, *, dof: float | Array, reml: bool) -> Evaluation:
+def profile(log_det: Array, M: Array, *, dof: float | Array, reml: bool) -> RatioDerivatives:
     """Profile out the coefficients and sigma2: the criterion in scaled coordinates.
 
     Parameters
@@ -146,11 +146,12 @@ def profile(log_det: Array, M: Array, *, dof: float | Array, reml: bool) -> Eval
 
     Returns
     -------
-    Evaluation
+    RatioDerivatives
     """
     p = M.shape[-1] - 1
     M_XX, M1, M2 = M[0, :, :p, :p], M[1, :, :p], M[2, :, :p, :p]
     solved = np.linalg.solve(M_XX, np.concatenate([M[0, :, :p, p:], M1, M2], axis=2))
+    # M_XX^-1 times M_Xy, M1_XX, M1_Xy and M2_XX
     beta, F, F_y, F2 = np.split(solved, [1, p + 1, p + 2], axis=2)
     # beta minimises r2 = w' M w, w = (-beta, 1): a constant in the first derivative, w' M1 w,
     # and what it adds to the second is -2 k' M_XX^-1 k with k = M1_Xy - M1_XX beta
@@ -160,12 +161,12 @@ def profile(log_det: Array, M: Array, *, dof: float | Array, reml: bool) -> Eval
     value = log_det[0] + dof * (1 + np.log(2 * np.pi * r / dof))
     slope = log_det[1] + dof * r1 / r
     curvature = log_det[2] + dof * (r2 / r - (r1 / r) ** 2)
-    if reml:
+    if reml:  # log|M_XX| has the slope tr F and the curvature tr F2 - tr F F
         value += np.linalg.slogdet(M_XX)[1]
         slope += np.trace(F, axis1=1, axis2=2)
         curvature += np.trace(F2, axis1=1, axis2=2)
         curvature -= np.sum(F * np.swapaxes(F, 1, 2), axis=(1, 2))
-    return Evaluation(value, slope, curvature)
+    return RatioDerivatives(value, slope, curvature)
 
 
 def _scatter_within(total: Array, between: Array) -> Array:

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from skmixed._numerics.fit.criterion import Optimum
+from skmixed._numerics.fit.half_line import HalfLine
 from skmixed._numerics.fit.ratio import RatioCriterion
 from skmixed._numerics.linalg.arrays import Array
-from skmixed._numerics.linalg.digits import CRITERION_ERROR, LARGEST_SD_RATIO
+from skmixed._numerics.linalg.digits import CRITERION_ERROR
 
 # Distance of the points of the scan in log(1 + psi u_max).
 SCAN_STEP = 0.7
@@ -24,8 +25,7 @@ def minimize_ratio(criterion: RatioCriterion, *, tol: float, max_iter: int) -> O
 
     The criterion can have two minima, one of them at zero, so a scan of the whole line
     first brackets every minimum; a safeguarded Newton iteration then finds each, and the
-    lowest is taken. Both work in ``x = log(1 + psi u_max)``, which is linear in psi near
-    zero and logarithmic far from it.
+    lowest is taken. Both work in the x of `HalfLine`.
 
     Parameters
     ----------
@@ -43,43 +43,23 @@ def minimize_ratio(criterion: RatioCriterion, *, tol: float, max_iter: int) -> O
     zero = _optimum(0.0, 1, converged=True)
     if not criterion.is_identified:
         return zero
-    line = _Line(criterion)
+    line = HalfLine(criterion)
     scan = _Scan.along(line)
+    # psi = 0 stays unless a minimum elsewhere is lower by more than rounding
     best, lowest = zero, scan.at_zero - CRITERION_ERROR * criterion.problem.n
     brackets = list(scan.brackets(line, tol=tol, max_iter=max_iter))
     for low, start, high in brackets:
         x, n_iter, converged = _newton(line, low, start, high, tol=tol, max_iter=max_iter)
-        reached = float(line(np.array([x]))[0][0])
+        reached = float(line.derivatives(np.array([x]))[0][0])
         if reached < lowest:
-            best, lowest = _optimum(line.psi(x), n_iter, converged=converged), reached
+            best, lowest = _optimum(float(line.psi(x)), n_iter, converged=converged), reached
     if scan.slope_at_end < RUNNING_AWAY:
-        return _optimum(line.psi(line.end), 1, converged=False, beyond=True)
-    return replace(best, alone=scan.slope[0] < 0 and len(brackets) == 1)
+        return _optimum(float(line.psi(line.end)), 1, converged=False, diverged=True)
+    return replace(best, is_only_minimum=scan.slope[0] < 0 and len(brackets) == 1)
 
 
 def _optimum(psi: float, n_iter: int, **flags: bool) -> Optimum:
     return Optimum(np.array([[np.sqrt(psi)]]), n_iter, **flags)
-
-
-class _Line:
-    """The criterion in x = log(1 + psi u_max), with its two derivatives."""
-
-    def __init__(self, criterion: RatioCriterion) -> None:
-        self.criterion = criterion
-        self.unit = 1 / float(criterion.u.max())
-        self.end = float(np.log1p(LARGEST_SD_RATIO**2 / self.unit))
-
-    def psi(self, x: float) -> float:
-        return self.unit * float(np.expm1(x))
-
-    def x(self, psi: float) -> float:
-        return float(np.log1p(psi / self.unit))
-
-    def __call__(self, x: Array) -> tuple[Array, Array, Array]:
-        at = self.criterion(self.unit * np.expm1(x))
-        jacobian = self.unit * np.exp(x)
-        slope = jacobian * at.slope
-        return at.value, slope, jacobian**2 * at.curvature + slope
 
 
 @dataclass(frozen=True)
@@ -89,28 +69,28 @@ class _Scan:
     If an evaluation costs much, a coarsened criterion is scanned, but for the ends.
     """
 
-    coarse: _Line
+    coarse: HalfLine
     grid: Array
     slope: Array
     at_zero: float
     slope_at_end: float
 
     @classmethod
-    def along(cls, line: _Line) -> _Scan:
-        coarse = _Line(line.criterion.coarsened())
-        grid = np.arange(0.0, line.end + SCAN_STEP, SCAN_STEP)
+    def along(cls, line: HalfLine) -> _Scan:
+        coarse = HalfLine(line.criterion.coarsened())
+        grid = line.grid(SCAN_STEP)
         ends = np.array([0.0, line.end])
         if coarse.criterion is line.criterion:
-            value, slope, _ = line(np.append(grid, ends))
+            value, slope, _ = line.derivatives(np.append(grid, ends))
             slope, slope_at_ends = slope[:-2], slope[-2:]
         else:
-            slope = coarse(grid)[1]
-            value, slope_at_ends, _ = line(ends)
-            slope[0] = slope_at_ends[0]
+            slope = coarse.derivatives(grid)[1]
+            value, slope_at_ends, _ = line.derivatives(ends)
+            slope[0] = slope_at_ends[0]  # its sign decides whether there is a minimum at 0
         return cls(coarse, grid, slope, float(value[-2]), float(slope_at_ends[1]))
 
     def brackets(
-        self, line: _Line, *, tol: float, max_iter: int
+        self, line: HalfLine, *, tol: float, max_iter: int
     ) -> Iterator[tuple[float, float, float]]:
         """Where the slope turns from falling to rising: (low, start, high) for each minimum.
 
@@ -124,12 +104,12 @@ class _Scan:
                 yield low, start, high
             else:
                 near, *_ = _newton(self.coarse, low, start, high, tol=tol, max_iter=max_iter)
-                start = line.x(self.coarse.psi(near))
+                start = line.x(float(self.coarse.psi(near)))
                 yield max(low - SCAN_STEP, 0.0), start, high + SCAN_STEP
 
 
 def _newton(
-    line: _Line, low: float, start: float, high: float, *, tol: float, max_iter: int
+    line: HalfLine, low: float, start: float, high: float, *, tol: float, max_iter: int
 ) -> tuple[float, int, bool]:
     """Find where the slope changes sign from - to + between low and high.
 
@@ -140,7 +120,8 @@ def _newton(
     """
     x, close = start, False
     for n_iter in range(1, max_iter + 1):
-        _, slope, curvature = (float(part[0]) for part in line(np.array([x])))
+        _, slope, curvature = (float(part[0]) for part in line.derivatives(np.array([x])))
+        # rising: the minimum is to the left
         low, high = (low, x) if slope > 0 else (x, high)
         step = -slope / curvature if curvature > 0 else np.inf
         if not low <= x + step <= high:

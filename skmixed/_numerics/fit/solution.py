@@ -81,6 +81,7 @@ def solve(criterion: Criterion, Lambda: Array) -> Solution:
     log_det, M = criterion.eliminate(Lambda)
     beta, sigma2 = criterion.coefficients(M)
     b, pooling_weights = random_effects(criterion, Lambda, beta)
+    # tr(Psi sum_j G_j) / n: the mean of z'Psi z over the rows
     variance = float(np.sum(Lambda * (problem.G.sum(axis=-1) @ Lambda))) / problem.n
     return Solution(
         beta=problem.origin + problem.backmap @ beta,
@@ -118,6 +119,7 @@ def random_effects(criterion: Criterion, Lambda: Array, beta: Array) -> tuple[Ar
     back = criterion.problem.random_backmap
     b = criterion.problem.y_scale * (back @ criterion.conditional_modes(Lambda, beta))
     variances = np.sum((back @ Lambda) ** 2, axis=1, keepdims=True)
+    # both over sigma2, and in the units of the user's random columns
     left = criterion.conditional_variances(Lambda, back)
     share = left / np.where(variances > 0, variances, 1)
     return b, np.where(variances > 0, 1 - share, 0.0)
@@ -125,7 +127,7 @@ def random_effects(criterion: Criterion, Lambda: Array, beta: Array) -> tuple[Ar
 
 def _unscaled_covariance(problem: Problem, M: Array) -> Array:
     cov = problem.backmap @ np.linalg.solve(M[:-1, :-1], problem.backmap.T)
-    cov = (cov + cov.T) / 2
+    cov = (cov + cov.T) / 2  # symmetric to the last digit
     cov[~problem.kept] = np.nan
     cov[:, ~problem.kept] = np.nan
     return cov

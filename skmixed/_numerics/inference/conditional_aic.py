@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skmixed._numerics.fit.covariance import CovarianceCriterion, Evaluation
+from skmixed._numerics.fit.covariance import CovarianceCriterion, CovarianceDerivatives
 from skmixed._numerics.fit.criterion import Criterion
 from skmixed._numerics.inference.degrees_of_freedom import tangent
 from skmixed._numerics.linalg.arrays import Array
@@ -84,28 +84,30 @@ def conditional_aic(criterion: Criterion, Lambda: Array) -> ConditionalAIC:
     if criterion.is_perfect:
         return ConditionalAIC(-np.inf, float(problem.p), float(problem.p))
     criterion = CovarianceCriterion(problem, criterion.reml)
-    at = criterion(Lambda)
-    E, H = tangent(Lambda, at, diagonal=problem.diagonal)
-    N, K = _sums(criterion, Lambda, at, E)
-    UU, uu = np.einsum("akbk->ab", at.UU[:, :-1, :, :-1]), at.UU[:, -1, :, -1]
+    derivatives = criterion(Lambda)
+    E, H = tangent(Lambda, derivatives, diagonal=problem.diagonal)
+    N, K = _sums(criterion, Lambda, derivatives, E)
+    # sum_j U_j U_j' and sum_j u_j u_j'
+    UU, uu = np.einsum("abkk->ab", derivatives.UU[..., :-1, :-1]), derivatives.UU[..., -1, -1]
     fixed_psi = problem.p + float(np.sum(Psi * (N - UU)))
     follow = 2 * float(np.sum(np.linalg.pinv(H, rcond=CURVATURE_ERROR, hermitian=True) * K))
     # (y - y^)'W(y - y^) / sigma2 = dof - sum_j u_j' Psi u_j
-    sigma2 = (problem.y_scale / at.root[-1, -1]) ** 2
+    sigma2 = (problem.y_scale / derivatives.root[-1, -1]) ** 2
     deviance = problem.n * np.log(2 * np.pi * sigma2) + criterion.dof - np.sum(Psi * uu)
     return ConditionalAIC(float(deviance), fixed_psi + follow, fixed_psi)
 
 
 def _sums(
-    criterion: CovarianceCriterion, Lambda: Array, at: Evaluation, E: Array
+    criterion: CovarianceCriterion, Lambda: Array, derivatives: CovarianceDerivatives, E: Array
 ) -> tuple[Array, Array]:
     """Add up N and K over groups."""
     Psi, N_sum = Lambda @ Lambda.T, np.zeros_like(Lambda)
-    UEu = np.einsum("akb,sab->ks", at.UU[:, :-1, :, -1], E)
-    uEu = np.einsum("ab,sab->s", at.UU[:, -1, :, -1], E)
+    UEu = np.einsum("abk,sab->ks", derivatives.UU[..., :-1, -1], E)
+    uEu = np.einsum("ab,sab->s", derivatives.UU[..., -1, -1], E)
     K = np.zeros((len(E), len(E)))
     for N, Delta in criterion.projections(Lambda):
-        U = np.matmul(at.root, Delta)
+        # axes: s for directions here, a b for random columns, k for columns of X, j for groups
+        U = np.matmul(derivatives.root, Delta)  # u is its last row
         Eu = np.tensordot(E, U[:, -1], axes=1)
         m = np.einsum("abj,sbj->saj", N, Eu) - np.einsum("akj,ks->saj", U[:, :-1], UEu)
         a = Eu - np.einsum("ab,sbj->saj", Psi, m)

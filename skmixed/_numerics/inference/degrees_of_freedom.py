@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skmixed._numerics.fit.covariance import CovarianceCriterion, Evaluation
+from skmixed._numerics.fit.covariance import CovarianceCriterion, CovarianceDerivatives
+from skmixed._numerics.fit.factor import Factor, free_entries
 from skmixed._numerics.linalg.arrays import Array
 
 
@@ -41,11 +42,13 @@ def satterthwaite(criterion: CovarianceCriterion, Lambda: Array, contrasts: Arra
     in linear mixed effects models. Journal of Statistical Software, 82(13).
     doi:10.18637/jss.v082.i13
     """
-    at = criterion(Lambda)
-    directions, H = tangent(Lambda, at, diagonal=criterion.problem.diagonal)
-    k = _unit(contrasts @ at.root[:-1, :-1].T)
-    U, u = at.UU[:, :-1, :, :-1], at.UU[:, -1, :, -1]
-    rate = np.einsum("akbl,ik,il->iab", U, k, k) - u / criterion.dof
+    derivatives = criterion(Lambda)
+    directions, H = tangent(Lambda, derivatives, diagonal=criterion.problem.diagonal)
+    k = _unit(contrasts @ derivatives.root[:-1, :-1].T)
+    U, u = derivatives.UU[..., :-1, :-1], derivatives.UU[..., -1, -1]
+    # how log f changes with Psi_ab, for contrast i: through M_XX, and sigma2, which follows
+    rate = np.einsum("abkl,ik,il->iab", U, k, k) - u / criterion.dof
+    # axes: directions r, contrasts i
     v = np.einsum("iab,rab->ri", rate, directions)
     return np.asarray(1 / (np.sum(v * _solve(H, v), axis=0) + 1 / criterion.dof))
 
@@ -86,6 +89,7 @@ def kenward_roger(
     of = VarianceUncertainty.from_criterion(criterion, Lambda)
     k = contrasts @ of.root.T
     d = np.einsum("rkl,ik,il->ri", of.D, _unit(k), _unit(k))
+    # the last direction is the covariance of y itself, with which all variances grow
     d = np.append(d, np.ones((1, len(k))), axis=0)
     DD = np.einsum("rkm,sml->rskl", of.D, of.D)
     adjustment = 2 * np.einsum("rs,rskl->kl", of.A[:-1, :-1], of.Q - DD)
@@ -128,14 +132,16 @@ class VarianceUncertainty:
         cls, criterion: CovarianceCriterion, Lambda: Array
     ) -> VarianceUncertainty:
         """Add up over groups what the information needs."""
-        problem, at = criterion.problem, criterion(Lambda)
-        root = at.root[:-1, :-1]
+        problem, derivatives = criterion.problem, criterion(Lambda)
+        root = derivatives.root[:-1, :-1]
         E = _linear_directions(len(Lambda), diagonal=problem.diagonal)
         N, NN, UNU = _sums_with_curvature(criterion, Lambda, root)
-        D = np.einsum("rab,akbl->rkl", E, at.UU[:, :-1, :, :-1])
+        D = np.einsum("rab,abkl->rkl", E, derivatives.UU[..., :-1, :-1])
         Q = np.einsum("rab,akbcdl,scd->rskl", E, UNU, E, optimize=True)
+        # tr(E_r N E_s N), axes r s
         of_Psi = np.einsum("rad,abcd,sbc->rs", E, NN, E) - 2 * np.einsum("rskk->rs", Q)
         of_Psi += np.einsum("rkl,slk->rs", D, D)
+        # with the covariance of y for E_s: tr(E_r N) - tr(D_r)
         with_sigma = np.einsum("rab,ab->r", E, N) - np.einsum("rkk->r", D)
         information = np.block(
             [[of_Psi, with_sigma[:, None]], [with_sigma, problem.n - problem.p]]
@@ -162,12 +168,15 @@ class VarianceUncertainty:
             K = np.eye(len(Psi))[..., None] - np.einsum("abk,bc->ack", N, Psi)
             EK = np.einsum("rab,bck->rack", self.E, K)
             U = np.matmul(self.root, Delta[:, :-1])
+            # axes a b c d as in `covariance`, r s for directions
             var_d = N - np.einsum("amk,bmk->abk", U, U)
             parts.append(np.einsum("rs,rack,abk,sbdk->cdk", A, EK, var_d, EK, optimize=True))
         return np.concatenate(parts, axis=-1)
 
 
-def tangent(Lambda: Array, at: Evaluation, *, diagonal: bool) -> tuple[Array, Array]:
+def tangent(
+    Lambda: Array, derivatives: CovarianceDerivatives, *, diagonal: bool
+) -> tuple[Array, Array]:
     """Directions in which Psi can move, and the Hessian of the criterion along them.
 
     Psi = F F' moves with the entries of a triangular factor in its eigenvectors. A direction
@@ -178,8 +187,8 @@ def tangent(Lambda: Array, at: Evaluation, *, diagonal: bool) -> tuple[Array, Ar
     ----------
     Lambda : ndarray of shape (q, q)
         Any factor of Psi.
-    at : Evaluation
-        Derivatives of the criterion there.
+    derivatives : CovarianceDerivatives
+        Of the criterion there.
     diagonal : bool
         Whether Psi is restricted to diagonal matrices.
 
@@ -190,16 +199,11 @@ def tangent(Lambda: Array, at: Evaluation, *, diagonal: bool) -> tuple[Array, Ar
     hessian : ndarray of shape (m, m)
         Second derivatives of the criterion.
     """
-    q = len(Lambda)
-    if diagonal:
-        V, scale = np.eye(q), np.sqrt(np.sum(Lambda**2, axis=1))
-        rows = columns = np.flatnonzero(scale)
-    else:
-        V, scale, _ = np.linalg.svd(Lambda)
-        scale = np.where(np.any(Lambda, axis=0).sum() > np.arange(q), scale, 0.0)
-        rows, columns = np.tril_indices(q)
-        rows, columns = rows[scale[columns] > 0], columns[scale[columns] > 0]
-    return at.along_factor(V, scale, (rows, columns))
+    factor = Factor.of_lambda(Lambda, diagonal=diagonal)
+    rows, columns = free_entries(len(Lambda), diagonal=diagonal)
+    # a column of zeros does not move
+    varies = factor.scale[columns] > 0
+    return factor.carry_over(derivatives, (rows[varies], columns[varies]))
 
 
 def _linear_directions(q: int, *, diagonal: bool) -> Array:
@@ -232,5 +236,5 @@ def _unit(k: Array) -> Array:
 
 
 def _solve(H: Array, v: Array) -> Array:
-    """H^-1 v where H is positive definite up to rounding; flat directions tell nothing."""
+    """H^-1 v where H is positive definite up to rounding; flat directions count for nothing."""
     return np.asarray(np.linalg.pinv(H, rcond=1e-12, hermitian=True) @ v)

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.polynomial.chebyshev import chebpts1, chebvander
 from numpy.typing import NDArray
 
+from skmixed._numerics.fit.close_by import descend_close_by, first_steps
 from skmixed._numerics.fit.covariance import CovarianceCriterion
 from skmixed._numerics.fit.covariance_search import NEGLIGIBLE
-from skmixed._numerics.fit.descent import descend_close_by, first_steps
 from skmixed._numerics.fit.estimate import NEAR
 from skmixed._numerics.fit.problem import Problem
-from skmixed._numerics.fit.ratio import Evaluation, RatioCriterion, profile
+from skmixed._numerics.fit.ratio import RatioCriterion, RatioDerivatives, profile
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.digits import DISTINCT_UNCENTRED, SQUARES_LEFT
 from skmixed._numerics.linalg.small_matrices import cholesky
@@ -135,7 +135,7 @@ class OneGroupLess:
         dof = n - (problem.p if criterion.reml else 0)
         return cls(criterion, dof, u, between, within)
 
-    def __call__(self, psi: Array) -> Evaluation:
+    def __call__(self, psi: Array) -> RatioDerivatives:
         """Evaluate up to a constant, at one psi for each group."""
         return profile(*self.sums(psi), dof=self.dof, reml=self.criterion.reml)
 
@@ -188,12 +188,12 @@ def _follow_ratio(
         at = less(psi)
         near &= at.curvature > 0
         step = np.where(near, -at.slope / np.where(near, at.curvature, 1.0), 0.0)
-        promise = -at.slope * step / 2
-        near &= (psi + step > 0) & (promise <= NEAR if n_iter == 0 else True)
+        predicted_decrease = -at.slope * step / 2
+        near &= (psi + step > 0) & (predicted_decrease <= NEAR if n_iter == 0 else True)
         psi = np.where(near, psi + step, psi)
-        if np.all(promise[near] <= tol**2):
+        if np.all(predicted_decrease[near] <= tol**2):
             break
-    near &= promise <= tol**2
+    near &= predicted_decrease <= tol**2
     return np.sqrt(psi)[:, None, None], less.sums(psi)[1][0], near
 
 
@@ -208,9 +208,9 @@ def _follow_covariance(
     """Search among covariance matrices for one group after another, from close by."""
     problem = criterion.problem
     S = _gradients_without(criterion, Lambda, groups, own, n)
-    factors, promise = first_steps(criterion, Lambda, S, diagonal=problem.diagonal)
+    factors, predicted_decrease = first_steps(criterion, Lambda, S, diagonal=problem.diagonal)
     M = np.empty((len(groups), *problem.T.shape))
-    near = promise <= NEAR
+    near = predicted_decrease <= NEAR
     for k, group in enumerate(groups):
         C, G = problem.C.copy(), problem.G.copy()
         C[..., group] = G[..., group] = 0.0

@@ -191,7 +191,7 @@ class LeaveOut:
             R = cholesky(M[:-1, :-1])
             pivots = np.einsum("aak->ak", R) ** 2
             told = np.all(pivots > DETERMINED * np.diag(self.M)[:-1, None], axis=0)
-            beta = solve_lower_transposed(R, solve_lower(R, M[:-1, -1].copy()))
+            beta = solve_lower_transposed(R, solve_lower(R, M[:-1, -1:].copy()))[:, 0]
         X, y = self._fixed_columns(D)
         return y - np.sum(X * beta[:, codes], axis=0), np.asarray(told)
 

@@ -32,6 +32,7 @@ class QuadraticModel:
     def of_each(cls, gradient: Array, hessian: Array) -> list[QuadraticModel]:
         """Return the models of several criteria, the index of which is the first."""
         curvature, basis = np.linalg.eigh(hessian)
+        # basis' gradient, axes: criterion, eigenvector
         turned = np.matmul(gradient[:, None], basis)[:, 0]
         return [cls(*one) for one in zip(turned, curvature, basis, strict=True)]
 
@@ -49,7 +50,7 @@ class QuadraticModel:
         return step
 
     @cached_property
-    def promise(self) -> float:
+    def predicted_decrease(self) -> float:
         """By how much the Newton step should lower the criterion."""
         return float(-self.gradient @ self.newton) / 2
 

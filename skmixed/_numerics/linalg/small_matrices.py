@@ -1,7 +1,8 @@
-"""Linear algebra on many small matrices at once, the matrix index last.
+"""Linear algebra on many small matrices at once.
 
-Each step works on whole vectors over the matrices, so that thousands of 2 x 2 systems cost
-no more calls than one. Several sets of them have the index of the set before that.
+The index of the matrix comes last: A of shape (r, q, k) holds k matrices of shape (r, q), so
+that each step works on whole vectors over them, and thousands of 2 x 2 systems cost no more
+calls than one. Several sets of matrices have the index of the set first: (s, r, q, k).
 """
 
 from __future__ import annotations
@@ -14,27 +15,32 @@ from skmixed._numerics.linalg.arrays import Array
 
 
 def multiply(A: Array, B: Array) -> Array:
-    """Return A B for one A of shape (r, q) and many B of shape (q, m, k); shape (r, m, k)."""
+    """Return A B_k for one A, or several, of shape (..., r, q); shape (..., r, m, k)."""
+    shape = (*A.shape[:-1], *B.shape[1:])
     if A.size == 1:  # BLAS is slow there
-        return np.asarray(A[0, 0] * B)
-    shape = B.shape[1:]
-    product: Array = A @ B.reshape(len(B), prod(shape))
-    return product.reshape(len(A), *shape)
+        return np.asarray(A.item() * B).reshape(shape)
+    # all rows of all A, times all columns of all B_k, in a single product
+    product: Array = A.reshape(prod(A.shape[:-1]), len(B)) @ B.reshape(
+        len(B), prod(B.shape[1:])
+    )
+    return product.reshape(shape)
 
 
-def multiply_each(A: Array, B: Array) -> Array:
-    """Return A B for each A of shape (s, r, q) and many B; shape (r, m, s, k)."""
-    product = multiply(A.reshape(prod(A.shape[:2]), len(B)), B)
-    return product.reshape(*A.shape[:2], *B.shape[1:]).transpose(1, 2, 0, 3)
+def multiply_transposed(B: Array, A: Array) -> Array:
+    """Return B_k A' for B of shape (..., r, q, k) and A (..., m, q); shape (..., r, m, k)."""
+    # with one row of all B_k at a time as a matrix of shape (q, k)
+    return np.asarray(np.matmul(A[..., None, :, :], B))
 
 
 def cholesky(A: Array) -> Array:
-    """Return lower Cholesky factors of positive definite matrices of shape (q, q, ..., k)."""
+    """Return lower Cholesky factors of positive definite A_k, shape (..., q, q, k)."""
     R = np.zeros_like(A)
-    for i in range(len(A)):
+    for i in range(A.shape[-2]):
         for j in range(i + 1):
-            left = A[i, j] - _dot(R[i, :j], R[j, :j]) if j else A[i, j]
-            R[i, j] = left / R[j, j] if j < i else np.sqrt(left)
+            left = A[..., i, j, :]
+            if j:
+                left = left - _dot(R[..., i, :j, :], R[..., j, :j, :])
+            R[..., i, j, :] = left / R[..., j, j, :] if j < i else np.sqrt(left)
     return R
 
 
@@ -56,39 +62,50 @@ def cholesky_semidefinite(A: Array, null: Array | float) -> Array:
 
 
 def solve_lower(R: Array, B: Array) -> Array:
-    """Return R^-1 B for lower R (q, q, ..., k) and B (q, m, ..., k); overwrites B."""
-    for i in range(len(R)):
+    """Return R_k^-1 B_k for lower R (..., q, q, k) and B (..., q, m, k); overwrites B."""
+    for i in range(R.shape[-2]):
         for j in range(i):
-            B[i] -= R[i, j] * B[j]
-        B[i] /= R[i, i]
+            B[..., i, :, :] -= R[..., i, j, None, :] * B[..., j, :, :]
+        B[..., i, :, :] /= R[..., i, i, None, :]
     return B
 
 
 def solve_lower_transposed(R: Array, B: Array) -> Array:
-    """Return R'^-1 B like `solve_lower`, for the transposed R; overwrites B."""
-    for i in reversed(range(len(R))):
-        for j in range(i + 1, len(R)):
-            B[i] -= R[j, i] * B[j]
-        B[i] /= R[i, i]
+    """Return R_k'^-1 B_k like `solve_lower`, for the transposed R; overwrites B."""
+    q = R.shape[-2]
+    for i in reversed(range(q)):
+        for j in range(i + 1, q):  # R'_ij = R_ji
+            B[..., i, :, :] -= R[..., j, i, None, :] * B[..., j, :, :]
+        B[..., i, :, :] /= R[..., i, i, None, :]
     return B
 
 
 def subtract_product(A: Array, F: Array, B: Array) -> Array:
-    """Return A - F' B for A (q, m, ..., k), F (r, q, ..., k) and B (r, m, ..., k)."""
-    return np.asarray(A - np.einsum("ra...,rm...->am...", F, B))
+    """Return A_k - F_k' B_k for A (..., q, m, k), F (..., r, q, k) and B (..., r, m, k)."""
+    return np.asarray(A - np.einsum("...rak,...rmk->...amk", F, B))
 
 
 def gram(B: Array) -> Array:
     """Return sum_k B_k' B_k for B of shape (..., r, m, k); shape (..., m, m)."""
-    return np.asarray(np.matmul(B, np.swapaxes(B, -1, -2)).sum(axis=-3))
+    return np.asarray(np.matmul(B, B.swapaxes(-1, -2)).sum(axis=-3))
 
 
 def gram_by_matrix(B: Array) -> Array:
-    """Return B_k' B_k for B of shape (r, m, k); shape (m, m, k)."""
-    products: Array = np.einsum("rak,rbk->abk", B, B)
+    """Return B_k' B_k for B of shape (..., r, m, k); shape (..., m, m, k)."""
+    products: Array = np.einsum("...rak,...rbk->...abk", B, B)
     return products
 
 
+def sum_of_outer(A: Array, B: Array) -> Array:
+    """Return sum_k A_k (x) B_k for (..., a, b, k), (..., c, d, k); shape (..., a, b, c, d)."""
+    # a matrix with a row for (a, b), times one with a column for (c, d), over k
+    *sets, a, b, k = A.shape
+    c, d = B.shape[-3:-1]
+    rows, columns = A.reshape(*sets, a * b, k), B.reshape(*sets, c * d, k)
+    outer: Array = rows @ columns.swapaxes(-1, -2)
+    return outer.reshape(*sets, a, b, c, d)
+
+
 def _dot(A: Array, B: Array) -> Array:
-    products: Array = np.einsum("i...,i...->...", A, B)
+    products: Array = np.einsum("...ik,...ik->...k", A, B)
     return products

@@ -16,8 +16,10 @@ def triangular(factor: Array, *, diagonal: bool) -> Array:
     L = np.zeros((len(factor),) * 2)
     if factor.size == 0:
         return L
+    # F' = Q R, so that F F' = R' R; R has fewer rows than columns if F has few columns
     R = np.asarray(qr(factor.T, mode="r")[0])
     L[:, : len(R)] = R.T
+    # turning the sign of a column leaves L L' as it is
     L *= np.where(np.diag(L) < 0, -1.0, 1.0)
     size = np.sqrt(np.sum(L**2, axis=1, keepdims=True))
     return np.where(np.abs(L) <= FACTOR_ERROR * size, 0.0, L)

@@ -158,7 +158,7 @@ def test_random_effects_that_explain_y_exactly_run_off():
     rng = np.random.default_rng(0)
     y = rng.normal(size=20)[groups] + rng.normal(size=20)[groups] * X[:, 0]
     optimum = minimum(criterion_of(X, y, groups, (0, 1)))
-    assert optimum.beyond
+    assert optimum.diverged
     assert not optimum.converged
 
 

@@ -160,7 +160,7 @@ def test_y_explained_exactly_within_groups_runs_to_the_limit():
     y = np.random.default_rng(0).normal(size=8)[groups]
     optimum = minimum(criterion_of(np.empty((32, 0)), y, groups))
     assert optimum.Lambda == pytest.approx(LARGEST_SD_RATIO)
-    assert optimum.beyond
+    assert optimum.diverged
     assert not optimum.converged
 
 

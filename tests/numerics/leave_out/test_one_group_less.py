@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from skmixed._numerics.fit.close_by import first_steps
 from skmixed._numerics.fit.covariance import CovarianceCriterion
-from skmixed._numerics.fit.descent import first_steps
 from skmixed._numerics.fit.estimate import estimate
 from skmixed._numerics.fit.problem import make_problem
 from skmixed._numerics.leave_out import one_group_less as module
@@ -117,9 +117,9 @@ def test_gradients_without_a_group_agree_with_evaluations():
 def test_first_steps_lead_where_the_gradient_is_of_second_order():
     _, criterion, optimum = fit(simulate(), (0, 1))
     S = 0.1 * np.array([[[1.0, 0.2], [0.2, -0.5]], [[0.0, 0.0], [0.0, 0.0]]])
-    ends, promise = first_steps(criterion, optimum.Lambda, S, diagonal=False)
-    assert promise[0] > 0
-    assert promise[1] == 0
+    ends, predicted_decrease = first_steps(criterion, optimum.Lambda, S, diagonal=False)
+    assert predicted_decrease[0] > 0
+    assert predicted_decrease[1] == 0
     np.testing.assert_allclose(criterion(ends[0]).S, -S[0], atol=0.01)
     np.testing.assert_allclose(ends[1] @ ends[1].T, optimum.Lambda @ optimum.Lambda.T)
 
@@ -147,7 +147,7 @@ def test_what_has_to_be_looked_at_is_not_found():
 
 def test_the_criterion_may_not_be_that_of_one_minimum():
     _, _, optimum = fit(simulate(), (0, 1))
-    assert optimum.alone
+    assert optimum.is_only_minimum
     rng = np.random.default_rng(57)  # two minima, as in the tests of the search
     codes = np.repeat(np.arange(201), 4)
     X = np.exp(1.5 * rng.normal(size=(len(codes), 2)))
@@ -156,4 +156,4 @@ def test_the_criterion_may_not_be_that_of_one_minimum():
     y = y + np.exp(1.5 * rng.normal(size=len(codes)))
     _, criterion, optimum = fit((X, y, codes, None), (0, 1, 2))
     assert isinstance(criterion, CovarianceCriterion)
-    assert not optimum.alone
+    assert not optimum.is_only_minimum

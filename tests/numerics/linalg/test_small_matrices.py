@@ -35,9 +35,13 @@ def test_products(stacks):
     np.testing.assert_allclose(small.multiply(left, last(B)), last(left @ B))
     several = np.array([left, 2 * left])
     np.testing.assert_allclose(
-        small.multiply_each(several, last(B)), np.stack([last(A @ B) for A in several], axis=2)
+        small.multiply(several, last(B)), np.stack([last(A @ B) for A in several])
     )
     np.testing.assert_allclose(small.gram(last(B)), np.einsum("kqm,kqn->mn", B, B))
+    turned = small.multiply_transposed(last(B), np.array([B[0], B[1]]))
+    np.testing.assert_allclose(turned, [last(B @ B[0].T), last(B @ B[1].T)])
+    outer = small.sum_of_outer(last(A), last(B))
+    np.testing.assert_allclose(outer, np.einsum("kab,kcd->abcd", A, B))
     F = A[:, ::-1]
     expected = B - F.transpose(0, 2, 1) @ B
     np.testing.assert_allclose(
@@ -63,3 +67,18 @@ def test_cholesky_of_semidefinite_matrices_has_columns_of_zeros():
     )
     np.testing.assert_allclose(R[..., 0], np.linalg.cholesky(A[0]), atol=1e-12)
     assert not (np.abs(R).max(axis=0).T > 0)[~independent].any()
+
+
+def test_several_sets_of_matrices_are_as_one_by_one(stacks):
+    A, B = (last(stack) for stack in stacks)
+    As, Bs = np.array([A, 2 * A]), np.array([B, -B])
+    R = small.cholesky(As)
+    np.testing.assert_array_equal(R, [small.cholesky(A), small.cholesky(2 * A)])
+    for solve in (small.solve_lower, small.solve_lower_transposed):
+        one_by_one = [solve(R[i], Bs[i].copy()) for i in range(2)]
+        np.testing.assert_array_equal(solve(R, Bs.copy()), one_by_one)
+    for operation in (small.gram, small.gram_by_matrix):
+        np.testing.assert_allclose(operation(Bs), [operation(B), operation(-B)])
+    np.testing.assert_allclose(
+        small.sum_of_outer(As, Bs), [small.sum_of_outer(A, B), -2 * small.sum_of_outer(A, B)]
+    )

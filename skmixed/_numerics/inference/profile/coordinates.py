@@ -53,8 +53,8 @@ class CovarianceCoordinates:
     ) -> CovarianceCoordinates:
         """Complete given rows of W by the unit vectors that are furthest from their span."""
         *_, order = qr(rows, mode="r", pivoting=True)
-        rest = np.eye(rows.shape[1])[np.sort(order[len(rows) :])]
-        return cls(criterion, np.vstack([rows, rest]), angle)
+        unit_vectors = np.eye(rows.shape[1])[np.sort(order[len(rows) :])]
+        return cls(criterion, np.vstack([rows, unit_vectors]), angle)
 
     @property
     def free(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -93,31 +93,37 @@ class CovarianceCoordinates:
         (rows, columns), (L, sigma2) = self.free, self.factor(phi)
         K = np.linalg.inv(self.W) / np.sqrt(sigma2)
         Lambda = K @ L
-        at = self.criterion.given_sigma2(Lambda, sigma2)
+        in_Psi = self.criterion.given_sigma2(Lambda, sigma2)
+        # changes of Psi with each coordinate in turn, axes a b and the coordinate: with an
+        # entry (r, c) of L by K (e_r e_c' L' + L e_c e_r') K'
         half = K[:, None, rows] * Lambda[None, :, columns]
         # with log sigma2 Psi changes by -Psi, and its other changes by as much as they are
         change = np.dstack([half + np.swapaxes(half, 0, 1), -Lambda @ Lambda.T])
         change = change.reshape(Lambda.size, -1)
-        gradient = change.T @ at.S.ravel()
-        hessian = change.T @ at.hessian.reshape(Lambda.size, -1) @ change
+        gradient = change.T @ in_Psi.S.ravel()
+        hessian = change.T @ in_Psi.hessian.reshape(Lambda.size, -1) @ change
+        # entries of the same column of L have a second change of Psi in common
         same = np.equal.outer(columns, columns)
-        hessian[:-1, :-1] += 2 * same * (K.T @ at.S @ K)[np.ix_(rows, rows)]
-        cross = change.T @ at.cross.ravel() - gradient
+        hessian[:-1, :-1] += 2 * same * (K.T @ in_Psi.S @ K)[np.ix_(rows, rows)]
+        # - gradient: each change of Psi shrinks as log sigma2 grows, since K does
+        cross = change.T @ in_Psi.cross.ravel() - gradient
         hessian[-1] += cross
         hessian[:, -1] += cross
-        hessian[-1, -1] += gradient[-1] + at.curvature
-        gradient[-1] += at.slope
-        expansion = Expansion(float(at.value), gradient, hessian)
+        hessian[-1, -1] += gradient[-1] + in_Psi.curvature
+        gradient[-1] += in_Psi.slope
+        expansion = Expansion(float(in_Psi.value), gradient, hessian)
         return _turned(expansion, L[0, 0], L[1, :2]) if self.angle else expansion
 
 
-def _turned(at: Expansion, sd: float, row: Array) -> Expansion:
+def _turned(entries: Expansion, sd: float, row: Array) -> Expansion:
     """Carry the derivatives over from the first three entries of L to what replaces them."""
-    J = np.eye(len(at.gradient))
+    # L[1, :2] is on a circle: along it with phi[1], outwards with phi[2]
+    J = np.eye(len(entries.gradient))
     tangent = np.array([-row[1], row[0]])
     J[0, 0], J[1:3, 1:3] = sd, np.column_stack([tangent, row])
-    hessian = J.T @ at.hessian @ J
-    along, across = at.gradient[1:3] @ row, at.gradient[1:3] @ tangent
-    hessian[0, 0] += at.gradient[0] * sd
-    hessian[1:3, 1:3] += [[-along, across], [across, along]]
-    return Expansion(at.value, J.T @ at.gradient, hessian)
+    gradient, hessian = entries.gradient, J.T @ entries.hessian @ J
+    # what the curvature of the map adds: sd'' = sd, and the row turns and grows
+    outwards, along = gradient[1:3] @ row, gradient[1:3] @ tangent
+    hessian[0, 0] += gradient[0] * sd
+    hessian[1:3, 1:3] += [[-outwards, along], [along, outwards]]
+    return Expansion(entries.value, J.T @ gradient, hessian)

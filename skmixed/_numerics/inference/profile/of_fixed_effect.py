@@ -101,6 +101,7 @@ def orthogonal(row: Array) -> Array:
 
 def _holding(problem: Problem, row: Array, value: float) -> Problem:
     """Hold row @ beta at a value: beta = row value / |row|^2 + N gamma, with gamma free."""
+    # [X, y] A are the new columns: X N, and y - X row value / |row|^2
     A = np.zeros((len(row) + 1, len(row)))
     A[:-1, :-1] = orthogonal(row)
     A[:-1, -1] = -row * (value / (row @ row))

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.polynomial.chebyshev import chebpts1, chebval, chebvander
 from scipy.optimize import brentq
 
+from skmixed._numerics.fit.half_line import HalfLine
 from skmixed._numerics.fit.ratio import RatioCriterion
 from skmixed._numerics.inference.profile.region import (
     ProfileLimits,
@@ -29,7 +30,7 @@ from skmixed._numerics.inference.profile.region import (
     log_sigma2_step,
 )
 from skmixed._numerics.linalg.arrays import Array
-from skmixed._numerics.linalg.digits import LARGEST_SD_RATIO, residual_square
+from skmixed._numerics.linalg.digits import residual_square
 
 # Error of the interpolants, relative to the functions' size in the strip.
 ACCURACY = 1e-14
@@ -58,9 +59,9 @@ def ratio_limits(region: Region, criterion: RatioCriterion, psi: float) -> Profi
     -------
     ProfileLimits
     """
-    line = _Line(region, criterion)
+    line = HalfLine(criterion)
     best = line.x(psi)
-    curve = line.interpolate(*line.scan(best))
+    curve = _interpolate(region, line, *_scan(region, line, best))
     low, high = curve.stretch(best)
 
     def reach(phi: Array) -> Array:
@@ -93,32 +94,21 @@ def _maxima(functions: Callable[[Array], Array]) -> Array:
     return highest
 
 
-class _Line:
-    """The half-line of psi, in x = log(1 + psi u_max)."""
+def _scan(region: Region, line: HalfLine, best: float) -> tuple[float, float]:
+    """Find a stretch that may hold what is within the region, with coarsened sizes."""
+    coarse, grid = line.criterion.coarsened(), line.grid(SCAN_STEP)
+    log_det, M = coarse.eliminate_each(line.psi(grid))
+    deviance = log_det + line.criterion.problem.n * np.log(residual_square(M))
+    near = np.append(grid[deviance <= deviance.min() + region.rise], best)
+    return max(near.min() - SCAN_STEP, 0.0), min(near.max() + SCAN_STEP, line.end)
 
-    def __init__(self, region: Region, criterion: RatioCriterion) -> None:
-        self.region, self.criterion = region, criterion
-        self.unit = 1 / float(self.criterion.u.max())
-        self.end = self.x(LARGEST_SD_RATIO**2)
 
-    def x(self, psi: float) -> float:
-        return float(np.log1p(psi / self.unit))
-
-    def scan(self, best: float) -> tuple[float, float]:
-        """Find a stretch that may hold what is within the region, with coarsened sizes."""
-        coarse, n = self.criterion.coarsened(), self.criterion.problem.n
-        grid = np.arange(0.0, self.end + SCAN_STEP, SCAN_STEP)
-        log_det, M = coarse.eliminate_each(self.unit * np.expm1(grid))
-        deviance = log_det + n * np.log(residual_square(M))
-        near = np.append(grid[deviance <= deviance.min() + self.region.rise], best)
-        return max(near.min() - SCAN_STEP, 0.0), min(near.max() + SCAN_STEP, self.end)
-
-    def interpolate(self, low: float, high: float) -> _Curve:
-        """Interpolate between low and high, and beyond as far as the region goes."""
-        curve = _Curve.between(low, high, self)
-        within = curve.slack(np.array([low, high])) > 0
-        wider = max(low - MORE * within[0], 0.0), min(high + MORE * within[1], self.end)
-        return curve if wider == (low, high) else self.interpolate(*wider)
+def _interpolate(region: Region, line: HalfLine, low: float, high: float) -> _Curve:
+    """Interpolate between low and high, and beyond as far as the region goes."""
+    curve = _Curve.between(low, high, region, line)
+    within = curve.slack(np.array([low, high])) > 0
+    wider = max(low - MORE * within[0], 0.0), min(high + MORE * within[1], line.end)
+    return curve if wider == (low, high) else _interpolate(region, line, *wider)
 
 
 @dataclass(frozen=True)
@@ -133,7 +123,7 @@ class _Curve:
         psi / expm1(x).
     common : ndarray of shape (degree + 1, 2)
         Chebyshev coefficients of slack and log_sigma2.
-    own : ndarray of shape (degree + 1, 2, 1, 2 n_kept)
+    by_effect : ndarray of shape (degree + 1, 2, 1, 2 n_kept)
         Those of beta and log_c_r2; all fixed effects twice, for two limits each.
     """
 
@@ -141,27 +131,31 @@ class _Curve:
     high: float
     unit: float
     common: Array
-    own: Array
+    by_effect: Array
 
     @classmethod
-    def between(cls, low: float, high: float, line: _Line) -> _Curve:
+    def between(cls, low: float, high: float, region: Region, line: HalfLine) -> _Curve:
         # half the distance of the strip's borders, over half the length
         reach = 2 * np.pi / (high - low)
         rate = np.log(reach + np.hypot(reach, 1.0))
         nodes = chebpts1(1 + int(np.ceil(-np.log(ACCURACY) / rate)))
-        psi = line.unit * np.expm1(low + (high - low) * (nodes + 1) / 2)
-        at = line.region.section(*line.criterion.eliminate_each(psi))
-        values = np.hstack([at.slack, at.log_sigma2, *2 * [at.beta], *2 * [at.log_c_r2]])
+        psi = line.psi(low + (high - low) * (nodes + 1) / 2)
+        section = region.section(*line.criterion.eliminate_each(psi))
+        # fixed effects twice, for a lower and an upper limit of each
+        of_fixed = *2 * [section.beta], *2 * [section.log_c_r2]
+        values = np.hstack([section.slack, section.log_sigma2, *of_fixed])
         V = np.asarray(chebvander(nodes, len(nodes) - 1), dtype=np.float64)
         coefficients = 2 / len(nodes) * (V.T @ values)
         coefficients[0] /= 2
-        common, own = coefficients[:, :2], coefficients[:, 2:]
-        return cls(low, high, line.unit, common, own.reshape(len(own), 2, 1, own.shape[1] // 2))
+        common, by_effect = coefficients[:, :2], coefficients[:, 2:]
+        # chebval takes the degree first; the axis of length 1 meets that of the points
+        by_effect = by_effect.reshape(len(nodes), 2, 1, by_effect.shape[1] // 2)
+        return cls(low, high, line.unit, common, by_effect)
 
     @property
     def side(self) -> Array:
         """-1 for lower limits, 1 for upper: of fixed effects, sigma2 and psi sigma2."""
-        n_kept = self.own.shape[-1] // 2
+        n_kept = self.by_effect.shape[-1] // 2
         return np.repeat([-1.0, 1.0, -1.0, 1.0, -1.0, 1.0], [n_kept, n_kept, 1, 1, 1, 1])
 
     def slack(self, x: Array | float) -> Array:
@@ -186,7 +180,7 @@ class _Curve:
         """How far each limit reaches, times its side, if psi is at x; shape (k, n_limits)."""
         t, (fixed, variances) = np.asarray(self._relative(x)), (np.s_[:, :-4], np.s_[:, -4:])
         slack, log_sigma2 = chebval(t, self.common)
-        beta, log_c_r2 = chebval(t[fixed], self.own, tensor=False)
+        beta, log_c_r2 = chebval(t[fixed], self.by_effect, tensor=False)
         section = Section(slack[fixed], log_sigma2[fixed], beta, log_c_r2)
         step = log_sigma2_step(slack[variances], self.side[-4:])
         sigma2 = np.exp(log_sigma2[variances] + step)

@@ -80,8 +80,10 @@ class Region:
         problem = self.criterion.problem
         rows = problem.backmap[problem.kept]
         r2, M_XX = residual_square(M), M[..., :-1, :-1]
+        # rows: psi or Psi first, if there are several; then fixed effects
         beta = np.linalg.solve(M_XX, M[..., :-1, -1:])[..., 0] @ rows.T
         c = np.sum(rows.T * np.linalg.solve(M_XX, rows.T), axis=-2)
+        # what 1 + log(2 pi r2 / n) may be at most
         allowed = (self.bound - self.criterion.constant - log_det) / problem.n
         log_sigma2 = np.log(r2 / problem.n)
         return Section(
@@ -104,9 +106,10 @@ def log_sigma2_step(slack: Array, side: Array) -> Array:
     """
     slack = np.maximum(slack, 1e-30)
     root = np.sqrt(2 * slack)
+    # close for small slack, of the right order for large
     w: Array = np.where(side > 0, root + slack / 3, -np.log1p(root + 2 * slack / 3))
     for _ in range(NEWTON_STEPS):
-        slope = -np.expm1(-w)
+        slope = -np.expm1(-w)  # 1 - exp(-w), negative below the best value
         w = w - (w - slope - slack) / slope
     return w
 

@@ -21,7 +21,7 @@ MAX_HALVINGS = 20
 # distance from the bound, or by what is too little to matter.
 ON_RIDGE = 0.01
 NOTHING = 1e-10
-# Where the profile has risen by no more than this share, its curvature tells more than its
+# Where the profile has risen by no more than this share, its curvature says more than its
 # slope.
 CLOSE = 0.01
 # Another start has led to a better place if the criterion is lower there by this much.
@@ -36,7 +36,7 @@ class _Point:
     ----------
     phi : ndarray of shape (n_coordinates,)
         The point.
-    at : Expansion
+    expansion : Expansion
         The criterion there.
     profile, slope, bend : float
         The profile of one coordinate and its derivatives.
@@ -47,7 +47,7 @@ class _Point:
     """
 
     phi: Array
-    at: Expansion
+    expansion: Expansion
     profile: float
     slope: float
     bend: float
@@ -55,22 +55,69 @@ class _Point:
     response: Array
 
     @classmethod
-    def of(cls, phi: Array, at: Expansion, target: int) -> _Point:
-        hessian = np.delete(at.hessian, target, axis=0)
-        others = QuadraticModel.of(
-            np.delete(at.gradient, target), np.delete(hessian, target, axis=1)
-        )
-        coupling = others.basis.T @ hessian[:, target]
+    def of(cls, phi: Array, expansion: Expansion, target: int) -> _Point:
+        """Minimise the quadratic expansion over the other coordinates."""
+        gradient, hessian = expansion.gradient, expansion.hessian
+        rows = np.delete(hessian, target, axis=0)
+        others = QuadraticModel.of(np.delete(gradient, target), np.delete(rows, target, axis=1))
+        coupling = others.basis.T @ rows[:, target]
         response = -coupling / others.size
         return cls(
             phi,
-            at,
-            profile=at.value - others.promise,
-            slope=float(at.gradient[target] + others.newton @ coupling),
-            bend=float(at.hessian[target, target] + response @ coupling),
+            expansion,
+            profile=expansion.value - others.predicted_decrease,
+            slope=float(gradient[target] + others.newton @ coupling),
+            bend=float(hessian[target, target] + response @ coupling),
             others=others,
             response=response,
         )
+
+
+@dataclass(frozen=True)
+class _Bracket:
+    """Between which distances from the estimate the limit is known to lie.
+
+    Attributes
+    ----------
+    inner, outer : float
+        The largest distance known to be within the limit, and the least beyond it.
+    last : float
+        The distance from which on there is nothing new.
+    home : _Point
+        The point at the inner one, to return to.
+    """
+
+    inner: float
+    outer: float
+    last: float
+    home: _Point
+
+    def narrowed(self, point: _Point, distance: float, *, within: bool) -> _Bracket:
+        """Take in whether the point at a distance is within the limit."""
+        if not within:
+            return replace(self, outer=distance)
+        # it closes without a limit in it where the ridge has led to a lower one meanwhile
+        closed = self.outer - distance <= TOL * self.outer
+        return replace(self, inner=distance, outer=np.inf if closed else self.outer, home=point)
+
+    def limit(self, distance: float, step: float) -> float | None:
+        """Distance of the limit, once it is found, given the step that is still to be taken."""
+        if self.inner == self.last:
+            return self.last
+        return distance + step if abs(step) <= TOL * distance else None
+
+    def next_step(self, point: _Point, distance: float, step: float) -> tuple[_Point, float]:
+        """From which point to go on, and how far.
+
+        As far as the step leads from the last one; or, if it leaves the bracket or is not
+        known, from the inner point to the middle, or as far again as that is away.
+        """
+        longest = max(1.0, distance)
+        further = distance + min(max(step, -longest), longest)
+        if not self.inner < further < self.outer:  # so it is, too, if the step is NaN
+            point, distance = self.home, self.inner
+            further = (distance + self.outer) / 2 if self.outer < np.inf else distance + longest
+        return point, min(further, self.last) - distance
 
 
 @dataclass(frozen=True)
@@ -125,7 +172,7 @@ class Ridge:
             phi = start.copy()
             phi[self.target] = limit
             point = self.settled(self.point(phi))
-            if point.profile < self.lowest + self.rise - BETTER:
+            if point.profile < self.bound - BETTER:
                 limit = self.follow(point, side, end)
         return limit
 
@@ -144,38 +191,43 @@ class Ridge:
         """
         start = float(self.estimate[self.target])
         last = np.inf if end is None else side * (end - start)
-        # distances from the estimate within and beyond the limit, and the point at the first
-        inner, outer, home = 0.0, np.inf, point
+        bracket = _Bracket(0.0, np.inf, last, point)
         for _ in range(MAX_STEPS):
             distance = side * (float(point.phi[self.target]) - start)
             step = self.step(point, side)
-            if point.profile <= self.lowest + self.rise:
-                inner, home = distance, point
-                if outer - inner <= TOL * outer:  # the ridge has led to a lower one meanwhile
-                    outer = np.inf
-            else:
-                outer = distance
-            if inner == last:
-                return start + side * last
-            if abs(step) <= TOL * distance:
-                return start + side * (distance + step)
-            longest = max(1.0, distance)
-            further = distance + min(max(step, -longest), longest)
-            if not inner < further < outer:  # so, too, where the step is not known
-                point, distance = home, inner
-                further = (inner + outer) / 2 if outer < np.inf else inner + longest
-            phi = self.moved(point, side * (min(further, last) - distance))
-            if self.coordinates.sd_ratio(phi) >= LARGEST_SD_RATIO_OF_SEVERAL:
-                # sigma2 may go to 0 if no group has more rows than random effects
-                return -np.inf if self.target == len(phi) - 1 else np.nan
+            bracket = bracket.narrowed(point, distance, within=point.profile <= self.bound)
+            limit = bracket.limit(distance, step)
+            if limit is not None:
+                return start + side * limit
+            point, step = bracket.next_step(point, distance, step)
+            phi = self.moved(point, side * step)
+            if self.diverged(phi):
+                return self.limit_if_diverged
             point = self.settled(self.point(phi))
         return np.nan
+
+    @property
+    def bound(self) -> float:
+        return self.lowest + self.rise
+
+    @property
+    def limit_if_diverged(self) -> float:
+        """What the limit is if the random effects explain y without the bound in the way.
+
+        sigma2 may go to 0 if no group has more rows than random effects.
+        """
+        of_log_sigma2 = self.target == len(self.estimate) - 1
+        return -np.inf if of_log_sigma2 else np.nan
+
+    def diverged(self, phi: Array) -> bool:
+        """Whether a standard deviation is beyond measure, relative to sigma."""
+        return not self.coordinates.sd_ratio(phi) < LARGEST_SD_RATIO_OF_SEVERAL
 
     def point(self, phi: Array) -> _Point:
         return _Point.of(phi, self.coordinates(phi), self.target)
 
     def step(self, point: _Point, side: int) -> float:
-        """How far it seems to be to the bound; NaN if the profile does not tell."""
+        """How far it seems to be to the bound; NaN if the profile does not say."""
         risen, slope = point.profile - self.lowest, side * point.slope
         if risen <= CLOSE * self.rise:
             return float(np.sqrt(2 * self.rise / point.bend)) if point.bend > 0 else np.nan
@@ -191,25 +243,25 @@ class Ridge:
             if lower is None:
                 break
             point = lower
-        return replace(point, profile=point.at.value)  # the model is not to be relied on
+        return replace(point, profile=point.expansion.value)  # the model is not to be relied on
 
     def is_on_ridge(self, point: _Point) -> bool:
-        gap = abs(self.lowest + self.rise - point.profile)
-        near = point.others.promise <= max(ON_RIDGE * gap, NOTHING)
+        gap = abs(self.bound - point.profile)
+        near = point.others.predicted_decrease <= max(ON_RIDGE * gap, NOTHING)
         return near and not point.others.is_saddle
 
     def lowered(self, point: _Point) -> _Point | None:
         """Take a Newton step, shortened until it lowers the criterion; none if that fails."""
         others = point.others
         step = _not_too_long(others.newton, point.phi)
-        if others.promise <= NOTHING:
+        if others.predicted_decrease <= NOTHING:
             step = np.eye(len(step))[0]  # leave a saddle along the negative curvature
         enough = 1e-4 * float(others.gradient @ step)
         for share in 0.5 ** np.arange(MAX_HALVINGS):
             phi = self.shifted(point, 0.0, share * step)
-            if self.coordinates.sd_ratio(phi) < LARGEST_SD_RATIO_OF_SEVERAL:
+            if not self.diverged(phi):
                 new = self.point(phi)
-                if new.at.value < point.at.value + share * min(enough, 0.0):
+                if new.expansion.value < point.expansion.value + share * min(enough, 0.0):
                     return new
         return None
 
