@@ -30,7 +30,7 @@ from skmixed._numerics.inference.degrees_of_freedom import (
     satterthwaite,
 )
 from skmixed._numerics.inference.prediction import Uncertainty
-from skmixed._numerics.moments.levels import without
+from skmixed._numerics.moments.columns import drop_columns
 from skmixed._reports.of_fits import KENWARD_ROGER_ML, NO_INTERVALS, NO_PRECISION
 from skmixed._reports.tests import with_tests
 from skmixed._rows.labels import check_weights
@@ -327,7 +327,7 @@ class InferenceMixin:
 
     def _in_units_of_y(self, cov):
         """Covariances of random effects over sigma2, from the problem's to the user's units."""
-        back = self._criterion.problem.random_backmap
+        back = self._criterion.problem.coordinates.random_backmap
         return self.residual_variance_ * np.einsum("ac,cdj,bd->abj", back, cov, back)
 
     def _predict_with_variance(self, X, groups, sample_weight=None, *, kind="observation"):
@@ -344,13 +344,13 @@ class InferenceMixin:
         return mean, self.residual_variance_ * variance
 
     def _variance_of_means(self, X, codes):
-        problem = self._criterion.problem
-        backmap, random_backmap = problem.backmap / problem.y_scale, problem.random_backmap
+        coordinates = self._criterion.problem.coordinates
+        backmap = coordinates.backmap / coordinates.y_scale
         first = len(backmap) - X.shape[1]  # 1 if there is an intercept
         variance = np.empty(len(codes))
         for rows in gen_batches(len(codes), max(BATCH_VALUES // (1 + X.shape[1]), 1)):
             fixed = safe_sparse_dot(X[rows], backmap[first:]) + backmap[:first].sum(axis=0)
-            random = self._random_columns(X[rows]) @ random_backmap
+            random = self._random_columns(X[rows]) @ coordinates.random_backmap
             variance[rows] = self._uncertainty.of_predictions(fixed, random, codes[rows])
         return variance
 
@@ -359,7 +359,7 @@ class InferenceMixin:
         dropped = np.array([False, *(term in terms for term in self._terms), False])
         structure = dict(self._fitted_as)
         reml = structure.pop("reml")
-        problem = make_problem(without(self._moments, dropped), **structure)
+        problem = make_problem(drop_columns(self._moments, dropped), **structure)
         criterion, optimum = estimate(problem, reml=reml, tol=self.tol, max_iter=self.max_iter)
         solution = solve(criterion, optimum.Lambda)
         return solution.sigma2 * np.sum(solution.Lambda[0] ** 2)
@@ -369,7 +369,7 @@ class InferenceMixin:
         estimate = self._coefficients
         std_error, df = np.sqrt(np.diag(cov)), np.full(len(cov), np.nan)
         kept = np.isfinite(std_error)
-        contrasts = self._criterion.problem.backmap[kept]
+        contrasts = self._criterion.problem.coordinates.backmap[kept]
         if df_method == "normal":
             df[kept] = np.inf
         elif df_method == "satterthwaite":
@@ -378,6 +378,6 @@ class InferenceMixin:
             if not self._criterion.reml:
                 raise ValueError(KENWARD_ROGER_ML)
             df[kept], variances = kenward_roger(self._criterion, self._Lambda, contrasts)
-            unit = self._criterion.problem.y_scale**2
+            unit = self._criterion.problem.coordinates.y_scale**2
             std_error[kept] = np.sqrt(self.residual_variance_ / unit * variances)
         return with_tests(estimate, std_error, df, level, self.coef_cov_.index)

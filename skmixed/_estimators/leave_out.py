@@ -89,7 +89,7 @@ class LeaveOutMixin:
         rows = self._check_rows_of_fit(rows)
         fit = LeaveOut.from_criterion(self._criterion, self._Lambda)
         without = self._without_each_row if leave == "row" else self._without_each_group
-        return rows.y - fit.problem.y_scale * without(fit, rows)
+        return rows.y - fit.problem.coordinates.y_scale * without(fit, rows)
 
     def _check_rows_of_fit(self, rows):
         """Compare with the moments of the fit; number groups as there, with -1 if not there."""
@@ -113,14 +113,14 @@ class LeaveOutMixin:
 
     def _without_each_row(self, fit, rows):
         residual = np.empty(len(rows.y))
-        told = np.empty(len(rows.y), dtype=bool)
+        determined = np.empty(len(rows.y), dtype=bool)
         size = max(BATCH_VALUES // (fit.b.shape[0] * len(self._moments.shift)), 1)
         for batch in gen_batches(len(rows.y), size):
-            D = self._shifted(rows, batch)
-            residual[batch], told[batch] = fit.without_each_row(
+            D = self._shifted(fit, rows, batch)
+            residual[batch], determined[batch] = fit.without_each_row(
                 D, rows.codes[batch], rows.sample_weight[batch]
             )
-        for row in np.flatnonzero(~told):  # one for each coefficient at most
+        for row in np.flatnonzero(~determined):  # one for each coefficient at most
             residual[row] = self._refit_without(fit, rows, np.array([row]))[0]
         return residual
 
@@ -129,21 +129,23 @@ class LeaveOutMixin:
         if len(labels) == 1:
             raise ValueError(ONE_GROUP_TO_LEAVE_OUT.format(label=labels.tolist()[0]))
         residual = np.empty(len(rows.y))
-        told = np.empty(len(labels), dtype=bool)
+        determined = np.empty(len(labels), dtype=bool)
         outside = rows.codes < 0
-        residual[outside] = fit.residuals(self._shifted(rows, outside), rows.codes[outside])
+        residual[outside] = fit.residuals(
+            self._shifted(fit, rows, outside), rows.codes[outside]
+        )
         for groups, some, D, products in cross_products_by_group(
             rows.X,
             rows.y,
             rows.codes,
             len(labels),
-            shift=self._moments.shift,
+            shift=fit.problem.coordinates.shift,
             sample_weight=rows.sample_weight,
         ):
-            residual[some], told[groups] = fit.without_each_group(
+            residual[some], determined[groups] = fit.without_each_group(
                 D, rows.codes[some] - groups[0], products, groups
             )
-        for group in np.flatnonzero(~told):  # likewise
+        for group in np.flatnonzero(~determined):  # likewise
             some = np.flatnonzero(rows.codes == group)
             residual[some] = self._refit_without(fit, rows, some)
         return residual
@@ -164,8 +166,9 @@ class LeaveOutMixin:
         )
         position = np.full(len(labels), -1)
         position[moments.labels] = np.arange(len(moments.labels))
-        rest = fit.refitted(self._criterion, moments)
-        return rest.residuals(self._shifted(rows, left_out), position[codes[left_out]])
+        rest = fit.refit(self._criterion, moments)
+        return rest.residuals(self._shifted(fit, rows, left_out), position[codes[left_out]])
 
-    def _shifted(self, rows, some):
-        return shifted_columns(rows.X[some], rows.y[some], self._moments.shift)
+    def _shifted(self, fit, rows, some):
+        shift = fit.problem.coordinates.shift
+        return shifted_columns(rows.X[some], rows.y[some], shift)

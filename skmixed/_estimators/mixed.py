@@ -180,9 +180,10 @@ class BaseMixedRegressor(
         """Minimise the criterion; `start` is a factor of a near Psi, in the user's units."""
         problem = make_problem(moments, fit_intercept=self.fit_intercept, **self._structure())
         options = {"reml": self.method == "reml", "tol": self.tol, "max_iter": self.max_iter}
-        if start is None or not problem.random_kept.all():
+        coordinates = problem.coordinates
+        if start is None or not coordinates.random_kept.all():
             return estimate(problem, **options)
-        start = np.linalg.solve(problem.random_backmap, start)
+        start = np.linalg.solve(coordinates.random_backmap, start)
         return estimate_near(problem, start=start, **options)
 
     def _store_optimum(self, moments, criterion, optimum):

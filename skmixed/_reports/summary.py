@@ -9,7 +9,7 @@ from textwrap import fill
 import numpy as np
 import pandas as pd
 
-from skmixed._numerics.moments.levels import between_shares
+from skmixed._numerics.moments.within_between import share_between
 
 STYLE = (
     "<style>"
@@ -218,7 +218,7 @@ def _fixed_effects(model, level, df_method):
 
 def _variation(model):
     terms = pd.Index(model._terms if model.n_groups_ else [], name="term", dtype=object)
-    return shares_of_variation(between_shares(model._moments)[: len(terms)], terms)
+    return shares_of_variation(share_between(model._moments)[: len(terms)], terms)
 
 
 def shares_of_variation(between, index):
