@@ -12,8 +12,8 @@ from skmixed._describe.advice import advise
 from skmixed._describe.compare_slopes import SlopeComparison
 from skmixed._estimators.random_intercept import RandomInterceptRegressor
 from skmixed._numerics.fit.fit import Fit, Specification
-from skmixed._numerics.moments.levels import between_shares, without
-from skmixed._numerics.moments.within_between import split_columns
+from skmixed._numerics.moments.columns import drop_columns, split_columns
+from skmixed._numerics.moments.within_between import share_between
 from skmixed._reports.layout import Printed, column_as_text
 from skmixed._reports.summary import shares_of_variation
 from skmixed._rows.reader import read_training_rows, sum_up
@@ -200,13 +200,13 @@ def describe_groups(X, y, groups=None, *, group_by=None, sample_weight=None):
         raise ValueError(NO_GROUPS)
     moments, names, labels = _sum_rows(X, y, groups, group_by, sample_weight)
     variables = pd.Index([getattr(y, "name", None) or "y", *names], name="variable")
-    variation = shares_of_variation(np.roll(between_shares(moments), 1), variables)
+    variation = shares_of_variation(np.roll(share_between(moments), 1), variables)
     split = _fit(split_columns(moments))
     models = {ALONE: _fit(_without_features(moments))}
     if names:
         models[GIVEN_FEATURES] = split
     components = {name: _components(fit, moments.sizes) for name, fit in models.items()}
-    without_slope = np.flatnonzero(split.problem.dependent[1 : 1 + len(names)])
+    without_slope = np.flatnonzero(split.problem.coordinates.dependent[1 : 1 + len(names)])
     whole = np.array_equal(moments.sizes, moments.n_rows)
     sizes = moments.n_rows if whole else moments.sizes
     return GroupDescription(
@@ -233,7 +233,7 @@ def _sum_rows(X, y, groups, group_by, sample_weight):
 def _without_features(moments):
     features = np.ones(len(moments.shift), dtype=bool)
     features[[0, -1]] = False
-    return without(moments, features)
+    return drop_columns(moments, features)
 
 
 def _fit(moments):

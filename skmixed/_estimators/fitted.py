@@ -74,7 +74,7 @@ class FittedModel:
 
     def covariance_to_user(self, cov):
         """Turn covariances of random effects, over sigma2, to the user's units."""
-        back = self.criterion.problem.random_backmap
+        back = self.criterion.problem.coordinates.random_backmap
         return np.einsum("ac,cdj,bd->abj", back, cov, back)
 
     def variance_of_means(self, X, codes):
@@ -87,13 +87,13 @@ class FittedModel:
         codes : ndarray of shape (n_rows,)
             Position of each row's group among those known now, -1 for a new group.
         """
-        problem = self.criterion.problem
-        backmap, random_backmap = problem.backmap / problem.y_scale, problem.random_backmap
+        coordinates = self.criterion.problem.coordinates
+        backmap = coordinates.backmap / coordinates.y_scale
         first = len(backmap) - X.shape[1]  # 1 if there is an intercept
         variance = np.empty(len(codes))
         for rows in gen_batches(len(codes), max(BATCH_VALUES // (1 + X.shape[1]), 1)):
             fixed = safe_sparse_dot(X[rows], backmap[first:]) + backmap[:first].sum(axis=0)
-            random = self._random_columns(X[rows]) @ random_backmap
+            random = self._random_columns(X[rows]) @ coordinates.random_backmap
             variance[rows] = self.uncertainty.of_predictions(fixed, random, codes[rows])
         return variance
 

@@ -284,7 +284,7 @@ def tabulate_fixed_effects(model, level, df_method):
     cov = model.coef_cov_.to_numpy()
     std_error, df = np.sqrt(np.diag(cov)), np.full(len(cov), np.nan)
     kept = np.isfinite(std_error)
-    contrasts = criterion.problem.backmap[kept]
+    contrasts = criterion.problem.coordinates.backmap[kept]
     if df_method == "normal":
         df[kept] = np.inf
     elif df_method == "satterthwaite":
@@ -293,7 +293,7 @@ def tabulate_fixed_effects(model, level, df_method):
         if not criterion.reml:
             raise ValueError(KENWARD_ROGER_ML)
         df[kept], variances = kenward_roger(criterion, Lambda, contrasts)
-        unit = criterion.problem.y_scale**2
+        unit = criterion.problem.coordinates.y_scale**2
         std_error[kept] = np.sqrt(model.residual_variance_ / unit * variances)
     return with_tests(model._coefficients, std_error, df, level, model.coef_cov_.index)
 

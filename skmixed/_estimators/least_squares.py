@@ -327,5 +327,6 @@ class PooledRegressor(BaseLeastSquaresRegressor):
         problem = make_problem(moments, fit_intercept=self.fit_intercept)
         self._store_regression(solve_pooled(problem), moments.n)
         self._moments = moments  # to compare with models of the same rows
-        warn_about_regression(self, np.zeros_like(problem.dependent), problem.dependent)
+        dependent = problem.coordinates.dependent
+        warn_about_regression(self, np.zeros_like(dependent), dependent)
         return self

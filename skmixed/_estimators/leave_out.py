@@ -131,7 +131,7 @@ class RowsLeftOut:
             )
         for row in np.flatnonzero(~determined):  # one for each coefficient at most
             residual[row] = self._refitted_without(np.array([row]))[0]
-        return fit.problem.y_scale * residual
+        return fit.problem.coordinates.y_scale * residual
 
     def of_groups(self):
         """Leave out each group in turn."""
@@ -147,7 +147,7 @@ class RowsLeftOut:
             rows.y,
             rows.codes,
             n_groups,
-            shift=moments.shift,
+            shift=fit.problem.coordinates.shift,
             sample_weight=rows.sample_weight,
         ):
             residual[some], determined[groups] = fit.without_each_group(
@@ -156,7 +156,7 @@ class RowsLeftOut:
         for group in np.flatnonzero(~determined):  # likewise
             some = np.flatnonzero(rows.codes == group)
             residual[some] = self._refitted_without(some)
-        return fit.problem.y_scale * residual
+        return fit.problem.coordinates.y_scale * residual
 
     def _refitted_without(self, left_out):
         """Residuals of rows around a fit to the others, summed up from these."""
@@ -173,12 +173,12 @@ class RowsLeftOut:
         )
         position = np.full(len(labels), -1)
         position[moments.labels] = np.arange(len(moments.labels))
-        others = self.fit.refitted(self.fitted.criterion, moments)
+        others = self.fit.refit(self.fitted.criterion, moments)
         return others.residuals(self._shifted(left_out), position[codes[left_out]])
 
     def _shifted(self, some):
-        rows = self.rows
-        return shifted_columns(rows.X[some], rows.y[some], self.fitted.moments.shift)
+        rows, shift = self.rows, self.fit.problem.coordinates.shift
+        return shifted_columns(rows.X[some], rows.y[some], shift)
 
 
 def check_rows_of_fit(rows, fitted):

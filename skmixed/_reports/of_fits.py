@@ -112,7 +112,7 @@ def warn_about_fit(model, fit):
         What its attributes were made of.
     """
     problem, optimum, solution = fit.problem, fit.optimum, fit.solution
-    dropped = model.coef_cov_.index[problem.dependent]
+    dropped = model.coef_cov_.index[problem.coordinates.dependent]
     if len(dropped):
         message = RANK_DEFICIENT.format(columns=", ".join(dropped))
         warn(message, LinAlgWarning)
@@ -159,7 +159,8 @@ def warn_about_regression(model, absorbed, dependent):
 def _why_singular(model, problem, solution):
     """Explain why random effects do not vary, or not in all directions."""
     labels, terms = model.groups_, model.random_effects_.columns
-    unclear, constant = terms[~problem.random_kept], terms[~solution.Lambda.any(axis=1)]
+    unclear = terms[~problem.coordinates.random_kept]
+    constant = terms[~solution.Lambda.any(axis=1)]
     if len(labels) == 1:
         return ONE_GROUP.format(label=labels.tolist()[0])
     if problem.n_rows.max() == 1:

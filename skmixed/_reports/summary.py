@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from skmixed._numerics.fit.fit import Fit
-from skmixed._numerics.moments.levels import between_shares, without
+from skmixed._numerics.moments.columns import drop_columns
+from skmixed._numerics.moments.within_between import share_between
 from skmixed._reports.layout import (
     WITHOUT_GROUPS,
     Printed,
@@ -170,7 +171,7 @@ def _fixed_effects(model, level, df_method):
 
 def _variation(model):
     terms = pd.Index(model._terms if model.n_groups_ else [], name="term", dtype=object)
-    return shares_of_variation(between_shares(model._moments)[: len(terms)], terms)
+    return shares_of_variation(share_between(model._moments)[: len(terms)], terms)
 
 
 def shares_of_variation(between, index):
@@ -252,6 +253,6 @@ def _lower_triangle(correlation):
 def _variance_of_intercepts_without(model, terms):
     """Estimate the variance of the groups' levels again without some of the features."""
     dropped = np.array([False, *(term in terms for term in model._terms), False])
-    moments, specification = without(model._moments, dropped), model._fitted.specification
+    moments, specification = drop_columns(model._moments, dropped), model._fitted.specification
     fit = Fit.of(moments, specification, tol=model.tol, max_iter=model.max_iter)
     return fit.solution.sigma2 * np.sum(fit.solution.Lambda[0] ** 2)

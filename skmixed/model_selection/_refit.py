@@ -13,9 +13,11 @@ from sklearn.utils.extmath import safe_sparse_dot
 
 from skmixed._estimators.grouped import BaseGroupedRegressor
 from skmixed._estimators.mixed import BaseMixedRegressor
-from skmixed._numerics.leave_out.one_group_less import Refits as OneGroupLess
-from skmixed._numerics.leave_out.one_group_less import refit_without_each
-from skmixed._numerics.leave_out.rest import rest_of, sums_of_squares
+from skmixed._numerics.leave_out.one_group_less import (
+    EstimatesWithoutGroups,
+    refit_without_each,
+)
+from skmixed._numerics.leave_out.rest import subtract_fold, sums_of_squares
 from skmixed._numerics.moments.by_group import cross_products_by_group
 from skmixed._numerics.moments.moments import GroupedMoments, pilot_mean
 from skmixed._reports.of_fits import warn_about_fit
@@ -112,7 +114,7 @@ class Refits:
         """
         if not self._leaves_enough(n_left_out):
             return None
-        rest = rest_of(self.total, part)
+        rest = subtract_fold(self.total, part)
         if rest is None:
             return None
         model = clone(self.estimator)
@@ -173,8 +175,8 @@ class Refits:
             return None
         fit = model._estimate(self.total)
         self.seconds += time.perf_counter() - start
-        problem, optimum = fit.problem, fit.optimum
-        all_kept = problem.random_kept.all() and not problem.dependent.any()
+        coordinates, optimum = fit.problem.coordinates, fit.optimum
+        all_kept = coordinates.random_kept.all() and not coordinates.dependent.any()
         ordinary = optimum.is_only_minimum and optimum.converged and not optimum.flat
         ordinary = ordinary and optimum.Lambda.any(axis=0).all()
         return fit if all_kept and ordinary else None
@@ -189,7 +191,7 @@ class Refits:
         few = n_rows < ROWS_AN_EFFECT * n_effects or n_rows < MOST * self.total.n_rows.sum()
         if few or len(self.columns.random) == 1 or self._fit is None:
             return None
-        return self._fit.problem.random_backmap @ self._fit.optimum.Lambda
+        return self._fit.problem.coordinates.random_backmap @ self._fit.optimum.Lambda
 
     @cached_property
     def _one_group_less(self):
@@ -199,7 +201,9 @@ class Refits:
         start, total = time.perf_counter(), self.total
         criterion, optimum = self._fit.criterion, self._fit.optimum
         rows = {**self.rows, "codes": self._position[self.rows["codes"]]}
-        chunks = cross_products_by_group(**rows, n_groups=len(total.labels), shift=total.shift)
+        chunks = cross_products_by_group(
+            **rows, n_groups=len(total.labels), shift=criterion.problem.coordinates.shift
+        )
         refits = [
             refit_without_each(
                 criterion,
@@ -212,7 +216,7 @@ class Refits:
             for groups, _, _, products in chunks
         ]
         self.seconds += time.perf_counter() - start
-        return OneGroupLess(
+        return EstimatesWithoutGroups(
             *(
                 np.concatenate([getattr(one, name) for one in refits])
                 for name in ("Lambda", "beta", "found")

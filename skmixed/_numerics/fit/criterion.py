@@ -78,8 +78,9 @@ class Criterion(ABC):
     def constant(self) -> float:
         """What the criterion in the user's coordinates adds to that in scaled ones."""
         # y and each column of X are divided by their scale: r2 by its square, |M_XX| by all
-        of_y = self.dof * 2 * np.log(self.problem.y_scale)
-        return float(of_y + (self.problem.log_scale if self.reml else 0.0))
+        coordinates = self.problem.coordinates
+        of_y = self.dof * 2 * np.log(coordinates.y_scale)
+        return float(of_y + (coordinates.log_scale if self.reml else 0.0))
 
     @property
     def is_identified(self) -> bool:

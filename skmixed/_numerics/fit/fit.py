@@ -103,10 +103,11 @@ class Fit:
         Fit
         """
         problem, reml = specification.problem(moments), specification.reml
-        if start is None or not problem.random_kept.all():
+        if start is None or not problem.coordinates.random_kept.all():
             criterion, optimum = estimate(problem, reml=reml, tol=tol, max_iter=max_iter)
         else:
-            near: Array = np.linalg.solve(problem.random_backmap, start).astype(np.float64)
+            back = problem.coordinates.random_backmap
+            near = np.asarray(np.linalg.solve(back, start), dtype=np.float64)
             criterion, optimum = estimate_near(
                 problem, reml=reml, tol=tol, max_iter=max_iter, start=near
             )

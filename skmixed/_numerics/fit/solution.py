@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from skmixed._numerics.fit.criterion import Criterion
-from skmixed._numerics.fit.problem import Problem
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.triangular import triangular
 
@@ -77,17 +76,17 @@ def solve(criterion: Criterion, Lambda: Array) -> Solution:
     -------
     Solution
     """
-    problem = criterion.problem
+    problem, coordinates = criterion.problem, criterion.problem.coordinates
     log_det, M = criterion.eliminate(Lambda)
     beta, sigma2 = criterion.coefficients(M)
     b, pooling_weights = random_effects(criterion, Lambda, beta)
     # tr(Psi sum_j G_j) / n: the mean of z'Psi z over the rows
     variance = float(np.sum(Lambda * (problem.G.sum(axis=-1) @ Lambda))) / problem.n
     return Solution(
-        beta=problem.origin + problem.backmap @ beta,
-        beta_cov=sigma2 * _unscaled_covariance(problem, M),
-        sigma2=sigma2 * problem.y_scale**2,
-        Lambda=triangular(problem.random_backmap @ Lambda, diagonal=problem.diagonal),
+        beta=coordinates.to_user_coefficients(beta),
+        beta_cov=sigma2 * coordinates.to_user_covariance(M[:-1, :-1]),
+        sigma2=sigma2 * coordinates.y_scale**2,
+        Lambda=triangular(coordinates.to_user_factor(Lambda), diagonal=problem.diagonal),
         diagonal=problem.diagonal,
         rank=int(np.count_nonzero(np.any(Lambda, axis=0))),
         b=b,
@@ -116,18 +115,10 @@ def random_effects(criterion: Criterion, Lambda: Array, beta: Array) -> tuple[Ar
     pooling_weights : ndarray of shape (n_random, n_groups)
         1 - (conditional variance) / (variance); 0 where the variance is 0.
     """
-    back = criterion.problem.random_backmap
-    b = criterion.problem.y_scale * (back @ criterion.conditional_modes(Lambda, beta))
-    variances = np.sum((back @ Lambda) ** 2, axis=1, keepdims=True)
+    coordinates = criterion.problem.coordinates
+    b = coordinates.to_user_random_effects(criterion.conditional_modes(Lambda, beta))
+    variances = np.sum(coordinates.to_user_factor(Lambda) ** 2, axis=1, keepdims=True)
     # both over sigma2, and in the units of the user's random columns
-    left = criterion.conditional_variances(Lambda, back)
+    left = criterion.conditional_variances(Lambda, coordinates.random_backmap)
     share = left / np.where(variances > 0, variances, 1)
     return b, np.where(variances > 0, 1 - share, 0.0)
-
-
-def _unscaled_covariance(problem: Problem, M: Array) -> Array:
-    cov = problem.backmap @ np.linalg.solve(M[:-1, :-1], problem.backmap.T)
-    cov = (cov + cov.T) / 2  # symmetric to the last digit
-    cov[~problem.kept] = np.nan
-    cov[:, ~problem.kept] = np.nan
-    return cov

@@ -80,6 +80,7 @@ def bootstrap(
         If the weights sum to less than the number of independent columns of [Z, X].
     """
     sampler = MomentSampler.from_fit(criterion, Lambda)
+    coordinates = criterion.problem.coordinates
     beta, sigma2, cov, converged = [], [], [], []
     for seed in seeds:
         drawn = sampler.draw(np.random.default_rng(seed))
@@ -88,9 +89,9 @@ def bootstrap(
         )
         _, M = refit.eliminate(optimum.Lambda)
         scaled_beta, scaled_sigma2 = refit.coefficients(M)
-        beta.append(drawn.origin + drawn.backmap @ scaled_beta)
-        sigma2.append(scaled_sigma2 * drawn.y_scale**2)
-        factor = drawn.random_backmap @ optimum.Lambda
+        beta.append(coordinates.to_user_coefficients(scaled_beta))
+        sigma2.append(scaled_sigma2 * coordinates.y_scale**2)
+        factor = coordinates.to_user_factor(optimum.Lambda)
         cov.append(sigma2[-1] * factor @ factor.T)
         converged.append(optimum.converged)
     return Replicates(np.array(beta), np.array(sigma2), np.array(cov), np.array(converged))

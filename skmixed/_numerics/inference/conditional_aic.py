@@ -92,7 +92,7 @@ def conditional_aic(criterion: Criterion, Lambda: Array) -> ConditionalAIC:
     fixed_psi = problem.p + float(np.sum(Psi * (N - UU)))
     follow = 2 * float(np.sum(np.linalg.pinv(H, rcond=CURVATURE_ERROR, hermitian=True) * K))
     # (y - y^)'W(y - y^) / sigma2 = dof - sum_j u_j' Psi u_j
-    sigma2 = (problem.y_scale / derivatives.root[-1, -1]) ** 2
+    sigma2 = (problem.coordinates.y_scale / derivatives.root[-1, -1]) ** 2
     deviance = problem.n * np.log(2 * np.pi * sigma2) + criterion.dof - np.sum(Psi * uu)
     return ConditionalAIC(float(deviance), fixed_psi + follow, fixed_psi)
 

@@ -75,7 +75,7 @@ def explained_variance(criterion: Criterion, Lambda: Array) -> ExplainedVariance
     square = max(about_zero - problem.n * float(problem.mean @ beta) ** 2, 0.0)
     fixed = square / (problem.n - 1) if problem.n > 1 else np.nan
     random = float(np.sum(Lambda * (problem.G.sum(axis=-1) @ Lambda))) / problem.n
-    unit = problem.y_scale**2
+    unit = problem.coordinates.y_scale**2
     return ExplainedVariance(
         fixed=unit * fixed,
         random=unit * sigma2 * random,

@@ -35,4 +35,4 @@ def own_effects(criterion: Criterion, Lambda: Array) -> Array:
     sizes = np.linalg.eigvalsh(G)
     told = sizes[:, 0] > RANK_TOLERANCE * sizes[:, -1]
     own[:, told] = np.linalg.solve(G[told], residual.T[told, :, None])[..., 0].T
-    return np.asarray(problem.y_scale * (problem.random_backmap @ own))
+    return problem.coordinates.to_user_random_effects(own)

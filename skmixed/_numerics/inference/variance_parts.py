@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from skmixed._numerics.fit.estimate import estimate
 from skmixed._numerics.fit.problem import make_problem
 from skmixed._numerics.fit.solution import solve
 from skmixed._numerics.linalg.arrays import Array
-from skmixed._numerics.moments.levels import without
+from skmixed._numerics.moments.columns import drop_columns
 from skmixed._numerics.moments.moments import GroupedMoments
 
 
@@ -94,8 +92,7 @@ def null_variances(
     """Return the variances of ``y ~ 1 + (1 | group)`` within and between groups."""
     dropped = np.ones(len(moments.shift), dtype=np.bool_)
     dropped[[0, -1]] = False
-    levels = replace(moments, C=moments.C[:1], random=(0,))
-    problem = make_problem(without(levels, dropped))
+    problem = make_problem(drop_columns(moments.with_random((0,)), dropped))
     criterion, optimum = estimate(problem, reml=reml, tol=tol, max_iter=max_iter)
     solution = solve(criterion, optimum.Lambda)
     return solution.sigma2, solution.sigma2 * float(solution.Lambda[0, 0]) ** 2

@@ -11,7 +11,12 @@ from skmixed._numerics.fit.problem import Problem
 from skmixed._numerics.least_squares.group_lines import GroupLines
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.digits import PERFECT_FIT, residual_square
-from skmixed._numerics.moments.coordinates import relocate, scales, way_back
+from skmixed._numerics.moments.coordinates import (
+    Coordinates,
+    near_means,
+    scaled_random_columns,
+    scales,
+)
 from skmixed._numerics.moments.moments import GroupedMoments
 
 
@@ -76,18 +81,16 @@ class NormalEquations:
     n, dof : float
         Sum of the weights, and what r2 is divided by.
     T_yy : float
-        Total scatter of y: r2 is told from rounding by comparison.
-    y_scale, origin, backmap
-        As in `Problem`.
+        Total scatter of y: r2 is compared with it, to know it from rounding.
+    coordinates : Coordinates
+        How the columns of A were made of the user's.
     """
 
     A: Array
     n: float
     dof: float
     T_yy: float
-    y_scale: float
-    origin: Array
-    backmap: Array
+    coordinates: Coordinates
 
     @property
     def beta(self) -> Array:
@@ -102,16 +105,13 @@ class NormalEquations:
 
     def solve(self) -> Regression:
         """Return the regression in the user's coordinates."""
-        r2 = self.r2 * self.y_scale**2
+        unit = self.coordinates.y_scale**2
+        r2 = self.r2 * unit
         sigma2 = r2 / self.dof if self.dof > 0 else np.nan
-        cov = self.backmap @ np.linalg.solve(self.A[:-1, :-1], self.backmap.T)
-        cov *= sigma2 / self.y_scale**2
-        dropped = ~self.backmap.any(axis=1)
-        cov[dropped] = cov[:, dropped] = np.nan
         log_variance = np.log(r2 / self.n) if r2 > 0 else -np.inf
         return Regression(
-            beta=self.origin + self.backmap @ self.beta,
-            beta_cov=(cov + cov.T) / 2,
+            beta=self.coordinates.to_user_coefficients(self.beta),
+            beta_cov=sigma2 / unit * self.coordinates.to_user_covariance(self.A[:-1, :-1]),
             sigma2=sigma2,
             dof=self.dof,
             log_likelihood=-self.n / 2 * (1 + np.log(2 * np.pi) + log_variance),
@@ -135,9 +135,7 @@ def solve_pooled(problem: Problem) -> Regression:
         n=problem.n,
         dof=problem.n - problem.p,
         T_yy=float(problem.T[-1, -1]),
-        y_scale=problem.y_scale,
-        origin=problem.origin,
-        backmap=problem.backmap,
+        coordinates=problem.coordinates,
     ).solve()
 
 
@@ -154,30 +152,45 @@ def solve_fixed_effects(moments: GroupedMoments) -> FixedEffects:
     -------
     FixedEffects
     """
-    moments = relocate(moments, fit_intercept=True)
+    moments = near_means(moments)
     scale, varies = scales(moments)
     lines = GroupLines.from_moments(moments, scale)
     absorbed, kept = lines.identify(varies[:-1])
-    origin, backmap = way_back(moments.shift, scale, 0)
-    random = list(moments.random)
-    n_shared = np.count_nonzero(np.delete(kept, random))
+    coordinates = _coordinates(moments, scale, kept, dependent=~kept & ~absorbed)
+    n_shared = np.count_nonzero(np.delete(kept, list(moments.random)))
     equations = NormalEquations(
         A=lines.with_average_line(kept),
         n=moments.n,
         dof=moments.n - lines.rank - n_shared,
         T_yy=float(moments.T[-1, -1] / scale[-1] ** 2),
-        y_scale=float(scale[-1]),
-        origin=origin,
-        backmap=backmap[:, kept],
+        coordinates=coordinates,
     )
     beta = np.zeros(len(kept))
     beta[kept] = equations.beta
-    b = backmap[np.ix_(random, random)] @ lines.deviations(beta)
+    b = coordinates.to_user_random_effects(lines.deviations(beta))
     W_yy = float(lines.W[-1, -1])
     return FixedEffects(
         regression=equations.solve(),
         b=b[:, : len(moments.labels)],
         within_r2=1 - equations.r2 / W_yy if W_yy > lines.tolerance * lines.n else np.nan,
         absorbed=absorbed,
-        dependent=~kept & ~absorbed,
+        dependent=coordinates.dependent,
+    )
+
+
+def _coordinates(
+    moments: GroupedMoments, scale: Array, kept: NDArray[np.bool_], dependent: NDArray[np.bool_]
+) -> Coordinates:
+    """[X, y] of the columns that have a coefficient, and all random columns."""
+    used, random = np.append(np.flatnonzero(kept), len(kept)), list(moments.random)
+    Z_map, random_backmap = scaled_random_columns(moments.shift[random], scale[random])
+    return Coordinates(
+        shift=moments.shift,
+        used=used,
+        scale=scale[used],
+        constant=0,
+        dependent=dependent,
+        random=moments.random,
+        Z_map=Z_map,
+        random_backmap=random_backmap,
     )

@@ -26,7 +26,7 @@ N_NODES = 40
 
 
 @dataclass(frozen=True)
-class Refits:
+class EstimatesWithoutGroups:
     """Estimates without each of k groups.
 
     Attributes
@@ -53,7 +53,7 @@ def refit_without_each(
     sizes: Array,
     *,
     tol: float,
-) -> Refits:
+) -> EstimatesWithoutGroups:
     """Estimate anew without each of some groups, by Newton's method from the old estimate.
 
     In the coordinates of all groups the sums over groups just lack one term, so that nothing
@@ -76,15 +76,15 @@ def refit_without_each(
 
     Returns
     -------
-    Refits
+    EstimatesWithoutGroups
     """
     problem = criterion.problem
-    own = np.einsum("ac,cdk,bd->abk", problem.columns, products, problem.columns, optimize=True)
+    own = problem.coordinates.cross_products(products)
     n = problem.n - sizes
     found = _keeps_digits(problem, groups, own, n)
-    result = Refits(
+    result = EstimatesWithoutGroups(
         np.zeros((len(groups), *Lambda.shape)),
-        np.zeros((len(groups), len(problem.origin))),
+        np.zeros((len(groups), len(problem.coordinates.origin))),
         found,
     )
     which = np.flatnonzero(found)
@@ -93,8 +93,8 @@ def refit_without_each(
         result.Lambda[which], M, found[which] = _follow_ratio(criterion, Lambda, *rest)
     else:
         result.Lambda[which], M, found[which] = _follow_covariance(criterion, Lambda, *rest)
-    beta = np.linalg.solve(M[:, :-1, :-1], M[:, :-1, -1:])[..., 0]
-    result.beta[which] = problem.origin + beta @ problem.backmap.T
+    beta: Array = np.linalg.solve(M[:, :-1, :-1], M[:, :-1, -1:])[..., 0].astype(np.float64)
+    result.beta[which] = problem.coordinates.to_user_coefficients(beta)
     return result
 
 
@@ -265,13 +265,13 @@ def _keeps_digits(
     """Whether enough of all columns is left without a group, and enough rows."""
     G = problem.G.sum(axis=-1)
     keeps = _is_distinct(problem.T, own) & _is_distinct(G, problem.G[..., groups])
-    n_columns = problem.columns.shape[1]
+    n_columns = len(problem.coordinates.shift)
     n_rows = problem.n_rows.sum() - problem.n_rows[groups]
     several = problem.n_rows > 1
     keeps &= (n_rows >= n_columns) & (n >= n_columns)
     keeps &= np.count_nonzero(several) - several[groups] > 0
-    n_effects = len(problem.random_kept) * (problem.n_groups - 1)
-    keeps &= (n_effects < n_rows) | (len(problem.random_kept) == 1)
+    n_effects = len(problem.coordinates.random_kept) * (problem.n_groups - 1)
+    keeps &= (n_effects < n_rows) | (len(problem.coordinates.random_kept) == 1)
     return keeps
 
 

@@ -20,7 +20,7 @@ from skmixed._numerics.moments.moments import GroupedMoments
 FAR_OFF = 1e6
 
 
-def rest_of(total: GroupedMoments, fold: GroupedMoments) -> GroupedMoments | None:
+def subtract_fold(total: GroupedMoments, fold: GroupedMoments) -> GroupedMoments | None:
     """Return the moments of all rows but those of a fold, if no digits that count are lost.
 
     Parameters

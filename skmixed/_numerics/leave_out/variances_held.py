@@ -25,14 +25,17 @@ from skmixed._numerics.moments.moments import GroupedMoments
 class LeaveOut:
     """A fit by generalised least squares, and what changes without some of its rows.
 
+    Rows are given as D, of shape (n_columns, n_rows): the columns of [1, X, y] around
+    ``problem.coordinates.shift``, one in each row. Residuals are in the problem's units of y.
+
     Attributes
     ----------
     problem : Problem
         Moments of the model.
     M : ndarray of shape (p + 1, p + 1)
-        D' V^-1 D.
+        D' V^-1 D of all rows, D the columns [X, y] of the problem.
     root : ndarray of shape (p, p)
-        M_XX^-1/2.
+        M_XX^-1/2, lower triangular: a' M_XX^-1 a = |root a|^2.
     beta : ndarray of shape (p,)
         Fixed effects.
     b : ndarray of shape (q, n_groups + 1)
@@ -40,9 +43,10 @@ class LeaveOut:
     Lambda : ndarray of shape (q, q)
         Relative covariance factor of the random effects.
     H : ndarray of shape (q, q, n_groups + 1)
-        Conditional covariances of the random effects; the last is that of a new group.
+        Conditional covariances of the random effects, over sigma2; the last, Psi, is that of
+        a new group.
     HC : ndarray of shape (q, p, n_groups + 1)
-        H_j C_jX.
+        H_j C_jX; the last is 0.
     """
 
     problem: Problem
@@ -61,53 +65,55 @@ class LeaveOut:
         _, M = criterion.eliminate(Lambda)
         beta, _ = criterion.coefficients(M)
         b = criterion.conditional_modes(Lambda, beta)
+        # a new group comes last, so that the code -1 finds it
         b = np.append(b, np.zeros((len(b), 1)), axis=1)
         groups = np.append(np.arange(problem.n_groups), -1)
         uncertainty = Uncertainty.from_criterion(criterion, Lambda)
         H, HC = uncertainty.shrinkage(groups)
         return cls(problem, M, uncertainty.root, beta, b, Lambda, H, HC)
 
-    def refitted(self, criterion: Criterion, moments: GroupedMoments) -> LeaveOut:
+    def refit(self, criterion: Criterion, moments: GroupedMoments) -> LeaveOut:
         """Solve for other rows, in the same coordinates and with the same Psi.
 
-        A column that these rows cannot tell from those before it has the coefficient 0.
+        A column that depends linearly on those before it in these rows has no coefficient.
 
         Parameters
         ----------
         criterion : Criterion
             That of this fit.
         moments : GroupedMoments
-            Of the other rows, around the same shift.
+            Of the other rows.
 
         Returns
         -------
         LeaveOut
         """
-        columns, random = self.problem.columns, list(moments.random)
-        Z = self.problem.random_columns[:, random]
-        T = columns @ moments.T @ columns.T
+        coordinates = self.problem.coordinates
+        T = coordinates.cross_products(moments.around(coordinates.shift).T)
+        # the scales are those of all rows: other rows have a Gram matrix of another diagonal
         size = np.sqrt(np.maximum(np.diag(T)[:-1], np.finfo(np.float64).tiny))
         kept = np.append(independent(T[:-1, :-1] / np.outer(size, size)), True)
-        C = np.einsum("ac,cdk,md->amk", Z, moments.C, columns[kept])
+        C, G = coordinates.of_groups(moments)
         problem = replace(
             self.problem,
             T=T[np.ix_(kept, kept)],
-            C=C,
-            G=np.einsum("ac,cdk,bd->abk", Z, moments.C[:, random], Z),
+            C=C[:, kept],
+            G=G,
             n=moments.n,
             n_rows=moments.n_rows,
-            columns=columns[kept],
+            coordinates=replace(
+                coordinates, used=coordinates.used[kept], scale=coordinates.scale[kept]
+            ),
         )
-        rest = replace(criterion, problem=problem)
-        return LeaveOut.from_criterion(rest, self.Lambda)
+        return LeaveOut.from_criterion(replace(criterion, problem=problem), self.Lambda)
 
     def residuals(self, D: Array, codes: NDArray[np.intp]) -> Array:
-        """Return y - x'beta - z'b_j of rows, in units of y in the problem.
+        """Return y - x'beta - z'b_j of rows.
 
         Parameters
         ----------
-        D : ndarray of shape (len(shift), n_rows)
-            The rows around the shift of the moments.
+        D : ndarray of shape (n_columns, n_rows)
+            The rows.
         codes : ndarray of shape (n_rows,)
             Position of each row's group; -1 if it is not in the fit.
 
@@ -115,9 +121,8 @@ class LeaveOut:
         -------
         ndarray of shape (n_rows,)
         """
-        X, y = self._fixed_columns(D)
-        random = np.sum(self.problem.random_columns @ D * self.b[:, codes], axis=0)
-        residuals: Array = y - self.beta @ X - random
+        X, y, Z = self._columns(D)
+        residuals: Array = y - self.beta @ X - np.sum(Z * self.b[:, codes], axis=0)
         return residuals
 
     def without_each_row(
@@ -128,8 +133,7 @@ class LeaveOut:
         It is (P y)_i / P_ii, where P = V^-1 - V^-1 X M_XX^-1 X' V^-1. With e the residual
         around the fit of all rows and v the variance of the row's prediction, over sigma2,
 
-            (P y)_i = w e,  P_ii = w (1 - w v),
-            v = z' H_j z + a' M_XX^-1 a,  a = x - C_jX' H_j z.
+            (P y)_i = w e,  P_ii = w (1 - w v).
 
         Parameters
         ----------
@@ -141,18 +145,21 @@ class LeaveOut:
         Returns
         -------
         residual : ndarray of shape (n_rows,)
-            In units of y in the problem.
-        told : ndarray of shape (n_rows,), dtype bool
-            Whether the other rows tell the same coefficients. If not, the residual is wrong.
+        determined : ndarray of shape (n_rows,), dtype bool
+            Whether the other rows determine the same coefficients. If not, the residual is
+            wrong.
         """
-        X, _ = self._fixed_columns(D)
-        Z = self.problem.random_columns @ D
+        left = 1 - weight * self._variance_of_predictions(D, codes)
+        determined = left > DETERMINED
+        return self.residuals(D, codes) / np.where(determined, left, 1.0), determined
+
+    def _variance_of_predictions(self, D: Array, codes: NDArray[np.intp]) -> Array:
+        """Return z' H_j z + a' M_XX^-1 a, a = x - C_jX' H_j z, over sigma2, shape (n_rows,)."""
+        X, _, Z = self._columns(D)
+        # a gathers H_j of each row's group: a random column or two in front, the row last
         a = X - np.einsum("ak,apk->pk", Z, self.HC[..., codes])
-        variance = np.einsum("ak,abk,bk->k", Z, self.H[..., codes], Z)
-        variance += np.sum((self.root @ a) ** 2, axis=0)
-        left = 1 - weight * variance
-        told = left > DETERMINED
-        return self.residuals(D, codes) / np.where(told, left, 1.0), told
+        of_b = np.einsum("ak,abk,bk->k", Z, self.H[..., codes], Z)
+        return np.asarray(of_b + np.sum((self.root @ a) ** 2, axis=0))
 
     def without_each_group(
         self,
@@ -163,15 +170,13 @@ class LeaveOut:
     ) -> tuple[Array, NDArray[np.bool_]]:
         """Return the residual of each row around the population line without its group.
 
-        Without group j, M lacks D_j' V_j^-1 D_j = T_j - C_j' H_j C_j.
-
         Parameters
         ----------
-        D : ndarray of shape (len(shift), n_rows)
-            Rows of some groups around the shift of the moments.
+        D : ndarray of shape (n_columns, n_rows)
+            All rows of some groups.
         codes : ndarray of shape (n_rows,)
             Position of each row's group in `groups`.
-        products : ndarray of shape (len(shift), len(shift), n_some_groups)
+        products : ndarray of shape (n_columns, n_columns, n_some_groups)
             D_j' W D_j of these groups.
         groups : ndarray of shape (n_some_groups,)
             Their positions among all groups.
@@ -179,23 +184,34 @@ class LeaveOut:
         Returns
         -------
         residual : ndarray of shape (n_rows,)
-            In units of y in the problem.
-        told : ndarray of shape (n_some_groups,), dtype bool
-            Whether the other groups tell the same coefficients. If not, it is wrong.
+        determined : ndarray of shape (n_some_groups,), dtype bool
+            Whether the other groups determine the same coefficients. If not, the residuals of
+            the group are wrong.
         """
-        columns, C = self.problem.columns, self.problem.C[..., groups]
-        T = np.einsum("ac,cdk,bd->abk", columns, products, columns, optimize=True)
+        beta, determined = self._coefficients_without(products, groups)
+        X, y, _ = self._columns(D)
+        return y - np.sum(X * beta[:, codes], axis=0), determined
+
+    def _coefficients_without(
+        self, products: Array, groups: NDArray[np.intp]
+    ) -> tuple[Array, NDArray[np.bool_]]:
+        """Return beta without each group, shape (p, k), and whether the others determine it.
+
+        Without group j, M lacks D_j' V_j^-1 D_j = T_j - C_j' H_j C_j.
+        """
+        C, T = self.problem.C[..., groups], self.problem.coordinates.cross_products(products)
         HC = np.einsum("abk,bmk->amk", self.H[..., groups], C)
         M = self.M[..., None] - T + np.einsum("amk,ank->mnk", C, HC)
+        # where nothing is left of a column, the roots are of numbers about 0, or below it
         with np.errstate(invalid="ignore", divide="ignore"):
             R = cholesky(M[:-1, :-1])
-            pivots = np.einsum("aak->ak", R) ** 2
-            told = np.all(pivots > DETERMINED * np.diag(self.M)[:-1, None], axis=0)
+            pivots = np.einsum("aak->ak", R) ** 2  # what the columns before leave of each
+            determined = np.all(pivots > DETERMINED * np.diag(self.M)[:-1, None], axis=0)
             beta = solve_lower_transposed(R, solve_lower(R, M[:-1, -1:].copy()))[:, 0]
-        X, y = self._fixed_columns(D)
-        return y - np.sum(X * beta[:, codes], axis=0), np.asarray(told)
+        return beta, np.asarray(determined)
 
-    def _fixed_columns(self, D: Array) -> tuple[Array, Array]:
-        """X and y of rows, in the coordinates of the problem; X has a row for each column."""
-        columns = self.problem.columns @ D
-        return columns[:-1], columns[-1]
+    def _columns(self, D: Array) -> tuple[Array, Array, Array]:
+        """X, y and Z of rows, in the coordinates of the problem; the last axis is the row."""
+        coordinates = self.problem.coordinates
+        columns = coordinates.fixed_columns(D)
+        return columns[:-1], columns[-1], coordinates.random_columns(D)

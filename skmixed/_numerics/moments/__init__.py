@@ -3,8 +3,8 @@
 ==================  ======================================================================
 `moments`           one pass over the rows: cross-products, in total and by group
 `by_group`          cross-products of all columns, group by group
-`coordinates`       columns shifted and scaled, so that all numbers are of order one
-`levels`            where columns vary: within groups, between groups, or both
-`within_between`    how y follows a column within groups, and between them
+`coordinates`       columns shifted and scaled to order one, and the way back
+`within_between`    how much columns vary within groups, and how much between them
+`columns`           moments of some of the columns, or of columns split in two
 ==================  ======================================================================
 """

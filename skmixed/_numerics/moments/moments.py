@@ -161,7 +161,7 @@ class GroupedMoments:
         """Moments of the rows that are not in other, which holds some of the rows.
 
         Counts are exact, and a group without rows left is not there. What is small beside
-        what is taken off has few digits: see `folds.rest_of`.
+        what is taken off has few digits: see `leave_out.rest`.
         """
         other = self._aligned(other, "subtracted")
         position = np.searchsorted(self.labels, other.labels)

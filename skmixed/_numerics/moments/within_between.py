@@ -1,15 +1,15 @@
-"""What varies within groups and what between them: of rows, and of moments."""
+"""How much columns vary within groups, and how much between them: of rows, and of moments."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from skmixed._numerics.linalg.arrays import Array
-from skmixed._numerics.linalg.digits import CONSTANT_WITHIN
+from skmixed._numerics.linalg.digits import CONSTANT_WITHIN, SHARE_ERROR
+from skmixed._numerics.moments.coordinates import around_means
 from skmixed._numerics.moments.moments import GroupedMoments
 
 
@@ -81,6 +81,32 @@ def which_vary(
     return within > least, between > least
 
 
+def share_between(moments: GroupedMoments) -> Array:
+    """Return the share of each column's variation that lies between groups.
+
+    The sum of squares around the mean is that of the group means, weighted by the sizes of
+    the groups, plus that within groups.
+
+    Parameters
+    ----------
+    moments : GroupedMoments
+        Cross-products of D = [1, X, y].
+
+    Returns
+    -------
+    ndarray of shape (n_columns - 1,)
+        Of X and y; exactly 0 or 1 where the rest is rounding, NaN for constant columns.
+    """
+    sums, square = moments.T[0, 1:], np.diag(moments.T)[1:]
+    total = square - sums**2 / moments.n
+    between = np.sum(moments.C[0, 1:] ** 2 / moments.sizes, axis=1) - sums**2 / moments.n
+    noise = (8 * np.finfo(np.float64).eps * moments.shift[1:]) ** 2 * moments.n
+    constant = total <= noise + SHARE_ERROR**2 * square
+    share = np.where(constant, np.nan, between / np.where(constant, 1.0, total))
+    share = np.where(share < SHARE_ERROR, 0.0, share)  # NaN stays
+    return np.where(share > 1 - SHARE_ERROR, 1.0, share)
+
+
 def scatter(moments: GroupedMoments) -> tuple[Array, Array]:
     """Split the scatter of D = [1, X, y] into that within groups and that between them.
 
@@ -98,8 +124,8 @@ def scatter(moments: GroupedMoments) -> tuple[Array, Array]:
     within, between : ndarray of shape (n_columns, n_columns)
         Exactly 0 for a column that does not vary in that way.
     """
-    moments = _centred(moments)
-    c = moments.C[0] / np.sqrt(moments.sizes)
+    moments = around_means(moments)
+    c = moments.C[0] / np.sqrt(moments.sizes)  # a column for each group
     between = c @ c.T
     within = moments.T - between
     least = _rounding(np.diag(moments.T), moments.shift, moments.n)
@@ -108,41 +134,6 @@ def scatter(moments: GroupedMoments) -> tuple[Array, Array]:
         part[absent] = 0.0
         part[:, absent] = 0.0
     return within, between
-
-
-def split_columns(moments: GroupedMoments) -> GroupedMoments:
-    """Return the moments of [1, X_within, X_between, y], without a look at the rows.
-
-    The two parts are orthogonal, and deviations add up to 0 in each group: the within parts
-    have no share in C, nor in the cross-products with ones and with the between parts.
-
-    Parameters
-    ----------
-    moments : GroupedMoments
-        Cross-products of [1, X, y], with a random intercept alone.
-
-    Returns
-    -------
-    GroupedMoments
-        Of twice as many features.
-    """
-    n_features = len(moments.shift) - 2
-    ones, X, y = np.split(np.arange(len(moments.shift)), [1, 1 + n_features])
-    parts = np.concatenate([ones, X, X, y])
-    has_within = np.repeat([0.0, 1.0, 0.0, 1.0], [1, n_features, n_features, 1])
-    has_between = np.repeat([1.0, 0.0, 1.0, 1.0], [1, n_features, n_features, 1])
-    within, between = (part[np.ix_(parts, parts)] for part in scatter(moments))
-    T = within * np.outer(has_within, has_within) + between * np.outer(has_between, has_between)
-    moments = _centred(moments)
-    C = moments.C[:, parts] * has_between[:, None]
-    return replace(moments, shift=moments.shift[parts] * has_between, T=T, C=C)
-
-
-def _centred(moments: GroupedMoments) -> GroupedMoments:
-    """Take every column of D but the first around its mean."""
-    offset = moments.T[0] / moments.n
-    offset[0] = 0.0
-    return moments.around(moments.shift + offset)
 
 
 def _rounding(scatter: Array, offset: Array, n: float) -> Array:

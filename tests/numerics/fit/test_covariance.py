@@ -34,7 +34,7 @@ def criterion_of(rows, *, random=(0, 1, 3), reml=True, **options):
 
 
 def user_psi(criterion, Lambda):
-    factor = criterion.problem.random_backmap @ Lambda
+    factor = criterion.problem.coordinates.random_backmap @ Lambda
     return factor @ factor.T
 
 
@@ -70,7 +70,7 @@ def test_agrees_with_the_dense_covariance(rows, Lambda, reml, options):
     fixed = [1] if options.get("fixed_slopes") is False else [0, 1, 2]
     D = X[:, fixed] if options.get("fit_intercept") is False else np.hstack([ones, X[:, fixed]])
     oracle = dense_solution(D, y, Z, groups, user_psi(criterion, Lambda), reml=reml)
-    estimated = criterion.problem.kept
+    estimated = criterion.problem.coordinates.kept
     assert solution.criterion == pytest.approx(oracle["criterion"], abs=1e-7)
     assert solution.sigma2 == pytest.approx(oracle["sigma2"], rel=1e-7)
     np.testing.assert_allclose(solution.beta[estimated], oracle["beta"], rtol=1e-6, atol=1e-7)

@@ -50,7 +50,10 @@ def draws(sampler, n):
 
 def scaled_rows(problem, X, Z):
     """The columns of X, Z in the coordinates of the problem."""
-    return X @ problem.backmap / problem.y_scale, Z @ problem.random_backmap
+    return (
+        X @ problem.coordinates.backmap / problem.coordinates.y_scale,
+        Z @ problem.coordinates.random_backmap,
+    )
 
 
 BALANCED, UNEVEN, SINGLE = [5] * 4, [1, 2, 3, 1, 6], [1] * 6 + [2, 4, 5]
@@ -189,7 +192,7 @@ def test_refits_equal_fits_from_scratch(random, structure, sds, reml):
         refit, optimum = estimate(drawn, reml=reml, **OPTIONS)
         expected = solve(refit, optimum.Lambda)
         cov = expected.sigma2 * expected.Lambda @ expected.Lambda.T
-        unit = np.sqrt(expected.sigma2) * refit.problem.random_backmap
+        unit = np.sqrt(expected.sigma2) * refit.problem.coordinates.random_backmap
         assert found.sigma2[i] == pytest.approx(expected.sigma2, rel=1e-5)
         np.testing.assert_allclose(
             found.random_effects_cov[i], cov, rtol=1e-4, atol=1e-5 * np.max(unit @ unit.T)
@@ -238,7 +241,7 @@ def test_weights_may_be_fractions():
     sampler = MomentSampler.from_fit(criterion, Lambda)
     assert sampler.dof == pytest.approx(60 - 15 - 2)  # two columns vary within groups
     found = bootstrap(criterion, Lambda, seeds=spawn(200), **OPTIONS)
-    sigma2 = sampler.sigma**2 * criterion.problem.y_scale**2
+    sigma2 = sampler.sigma**2 * criterion.problem.coordinates.y_scale**2
     error = np.std(found.sigma2) / np.sqrt(200)
     assert np.mean(found.sigma2) == pytest.approx(sigma2, abs=4 * error)
 

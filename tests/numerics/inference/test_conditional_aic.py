@@ -133,7 +133,7 @@ def test_agrees_with_dense_matrices(name, reml):
     found = conditional_aic(criterion, Lambda)
     D, Z = columns(X, name)
     n = len(y)
-    factor = criterion.problem.random_backmap @ Lambda
+    factor = criterion.problem.coordinates.random_backmap @ Lambda
     V = np.eye(n) + np.equal.outer(groups, groups) * (Z @ factor @ factor.T @ Z.T)
     VD = np.linalg.solve(V, D)
     P = np.linalg.inv(V) - VD @ np.linalg.solve(D.T @ VD, VD.T)

@@ -174,9 +174,9 @@ def assert_extreme_on_the_line(problem, limits, *, level):
     )
     for side, extreme, name in ((-1, np.min, "lower"), (1, np.max, "upper")):
         sigma2 = np.exp(at.log_sigma2 + log_sigma2_step(at.slack, np.array(side)))
-        sd = np.sqrt(psi[inside, None] * sigma2) * problem.random_backmap[0, 0]
+        sd = np.sqrt(psi[inside, None] * sigma2) * problem.coordinates.random_backmap[0, 0]
         grid = np.hstack([at.beta + side * at.half_width, np.sqrt(sigma2), sd])
-        grid[:, -2:] *= problem.y_scale
+        grid[:, -2:] *= problem.coordinates.y_scale
         place = 0 if side < 0 else 1
         found = np.concatenate(
             [limits.fixed[:, place], limits.sigma[[place]], limits.sd[0, [place]]]
@@ -257,7 +257,11 @@ def test_any_data_have_limits_around_the_estimates(problem):
 def test_what_cannot_be_found_is_reported(problem):
     """Groups with no more rows than random effects may leave no residual."""
     limits = profile_limits(problem, level=0.95)
-    kept = (limits.fixed[problem.kept], limits.sigma, limits.sd[problem.random_kept])
+    kept = (
+        limits.fixed[problem.coordinates.kept],
+        limits.sigma,
+        limits.sd[problem.coordinates.random_kept],
+    )
     missing = any(np.any(np.isnan(values)) for values in kept)
     criterion, optimum = estimate(problem, reml=False, tol=1e-8, max_iter=100)
     assert missing == (not limits.converged or not criterion.is_identified)
@@ -411,7 +415,7 @@ def test_derivatives_in_the_coordinates_agree_with_finite_differences(angle, dia
     X, y, groups = simulate(0, q=3)
     problem = problem_of(X, y, groups, (0, 1, 2), diagonal=diagonal)
     criterion = CovarianceCriterion(problem, reml=False)
-    rows = problem.random_backmap[: 2 if angle else 1]
+    rows = problem.coordinates.random_backmap[: 2 if angle else 1]
     coordinates = CovarianceCoordinates.starting_with(rows, criterion, angle=angle)
     Lambda = np.random.default_rng(1).normal(size=(3, 3)) * (
         np.eye(3) if diagonal else np.tri(3)

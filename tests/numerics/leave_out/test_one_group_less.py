@@ -37,7 +37,7 @@ def fit(rows, random, kept=slice(None), *, reml=True, **structure):
 def refit(rows, moments, criterion, optimum):
     X, y, codes, weight = rows
     ((groups, _, _, products),) = cross_products_by_group(
-        X, y, codes, N_GROUPS, shift=moments.shift, sample_weight=weight
+        X, y, codes, N_GROUPS, shift=criterion.problem.coordinates.shift, sample_weight=weight
     )
     return refit_without_each(
         criterion, optimum.Lambda, groups, products, moments.sizes, tol=1e-8
@@ -46,7 +46,7 @@ def refit(rows, moments, criterion, optimum):
 
 def coefficients(criterion, optimum):
     beta, _ = criterion.coefficients(criterion.eliminate(optimum.Lambda)[1])
-    return criterion.problem.origin + criterion.problem.backmap @ beta
+    return criterion.problem.coordinates.to_user_coefficients(beta)
 
 
 @pytest.mark.parametrize("weighted", [False, True], ids=["plain", "weighted"])
@@ -68,13 +68,13 @@ def test_as_fits_from_scratch(random, structure, reml, weighted):
     whole = fit(rows, random, reml=reml, **structure)
     refits = refit(rows, *whole)
     assert refits.found.mean() > 0.9
-    back = whole[1].problem.random_backmap
+    coordinates = whole[1].problem.coordinates
     for group in np.flatnonzero(refits.found)[::7]:
         _, criterion, optimum = fit(rows, random, rows[2] != group, reml=reml, **structure)
         expected = coefficients(criterion, optimum)
         np.testing.assert_allclose(refits.beta[group], expected, atol=1e-10)
-        factor = criterion.problem.random_backmap @ optimum.Lambda
-        found = back @ refits.Lambda[group]
+        factor = criterion.problem.coordinates.to_user_factor(optimum.Lambda)
+        found = coordinates.to_user_factor(refits.Lambda[group])
         np.testing.assert_allclose(found @ found.T, factor @ factor.T, atol=1e-7)
 
 
@@ -82,16 +82,18 @@ def test_the_criteria_are_those_without_a_group():
     rows = simulate()
     _, criterion, _ = whole = fit(rows, (0,))
     ((groups, _, _, products),) = cross_products_by_group(
-        *rows[:3], N_GROUPS, shift=whole[0].shift
+        *rows[:3], N_GROUPS, shift=criterion.problem.coordinates.shift
     )
-    columns = criterion.problem.columns
-    own = np.einsum("ac,cdk,bd->abk", columns, products, columns)
+    T_groups = criterion.problem.coordinates.cross_products(products)
     n = criterion.problem.n - whole[0].sizes
     psi = np.random.default_rng(0).uniform(0.1, 2.0, N_GROUPS)
-    at = OneGroupLess.from_groups(criterion, groups, own, n)(psi)
+    at = OneGroupLess.from_groups(criterion, groups, T_groups, n)(psi)
     for group in (0, 7, 31):
         alone = fit(rows, (0,), rows[2] != group)[1]
-        scale = criterion.problem.random_backmap[0, 0] / alone.problem.random_backmap[0, 0]
+        scale = (
+            criterion.problem.coordinates.random_backmap[0, 0]
+            / alone.problem.coordinates.random_backmap[0, 0]
+        )
         expected = alone(psi[[group]] * scale**2)
         assert at.slope[group] == pytest.approx(expected.slope[0] * scale**2, rel=1e-9)
         assert at.curvature[group] == pytest.approx(expected.curvature[0] * scale**4, rel=1e-9)
@@ -102,14 +104,16 @@ def test_gradients_without_a_group_agree_with_evaluations():
     moments, criterion, optimum = fit(rows, (0, 1))
     problem = criterion.problem
     ((groups, _, _, products),) = cross_products_by_group(
-        *rows[:3], N_GROUPS, shift=moments.shift
+        *rows[:3], N_GROUPS, shift=problem.coordinates.shift
     )
-    own = np.einsum("ac,cdk,bd->abk", problem.columns, products, problem.columns)
+    T_groups = problem.coordinates.cross_products(products)
     n = problem.n - moments.sizes
-    S = module._gradients_without(criterion, optimum.Lambda, groups, own, n)
+    S = module._gradients_without(criterion, optimum.Lambda, groups, T_groups, n)
     for group in (0, 13):
         _, alone, _ = fit(rows, (0, 1), rows[2] != group)
-        change = np.linalg.solve(alone.problem.random_backmap, problem.random_backmap)
+        change = np.linalg.solve(
+            alone.problem.coordinates.random_backmap, problem.coordinates.random_backmap
+        )
         expected = change.T @ alone(change @ optimum.Lambda).S @ change
         np.testing.assert_allclose(S[group], expected, atol=1e-8)
 

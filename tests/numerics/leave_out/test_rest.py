@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from skmixed._numerics.leave_out.rest import rest_of, sums_of_squares
+from skmixed._numerics.leave_out.rest import subtract_fold, sums_of_squares
 from skmixed._numerics.moments.by_group import cross_products_by_group, shifted_columns
 from skmixed._numerics.moments.moments import GroupedMoments
 
@@ -29,7 +29,7 @@ def split(X, y, codes, left_out, weight=None):
     total = moments_of(X, y, codes, np.arange(len(y)), weight)
     fold = moments_of(X, y, codes, np.flatnonzero(left_out), weight, total.shift)
     direct = moments_of(X, y, codes, np.flatnonzero(~left_out), weight, total.shift)
-    return rest_of(total, fold), direct
+    return subtract_fold(total, fold), direct
 
 
 @pytest.mark.parametrize("weighted", [False, True], ids=["plain", "weighted"])

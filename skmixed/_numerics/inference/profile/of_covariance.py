@@ -95,7 +95,8 @@ class _Search:
     @property
     def rows(self) -> Array:
         """The user's random effects, over y_scale, from those of the problem."""
-        rows: Array = self.criterion.problem.random_backmap[self.criterion.problem.random_kept]
+        coordinates = self.region.criterion.problem.coordinates
+        rows: Array = coordinates.random_backmap[coordinates.random_kept]
         return rows
 
     def sigma2(self) -> Array:

@@ -82,8 +82,10 @@ class FixedEffect:
     def refit(self, value: float, Lambda: Array) -> Array:
         """Find the best Psi with the effect held at a value, starting from Lambda Lambda'."""
         problem = self.region.criterion.problem
-        row = problem.backmap[problem.kept][self.k]
-        held = _holding(problem, row, value - problem.origin[problem.kept][self.k])
+        coordinates = problem.coordinates
+        column = np.flatnonzero(coordinates.kept)[self.k]
+        row, origin = coordinates.backmap[column], coordinates.origin[column]
+        held = _holding(problem, row, value - origin)
         return minimize_covariance(
             CovarianceCriterion(held, reml=False),
             diagonal=problem.diagonal,

@@ -73,7 +73,8 @@ def ratio_limits(region: Region, criterion: RatioCriterion, psi: float) -> Profi
     if high == line.end:
         variance[1] = np.inf
     problem = criterion.problem
-    unit = abs(problem.random_backmap[problem.random_kept, 0])
+    coordinates = problem.coordinates
+    unit = abs(coordinates.random_backmap[coordinates.random_kept, 0])
     return ProfileLimits.from_kept(
         problem, fixed=fixed.reshape(2, -1).T, sigma2=sigma2, sd=unit * np.sqrt(variance)
     )

@@ -77,8 +77,8 @@ class Region:
 
     def section(self, log_det: float | Array, M: Array) -> Section:
         """Cut the region at the Psi, or each of those, where `eliminate` returns these."""
-        problem = self.criterion.problem
-        rows = problem.backmap[problem.kept]
+        problem, coordinates = self.criterion.problem, self.criterion.problem.coordinates
+        rows = coordinates.backmap[coordinates.kept]
         r2, M_XX = residual_square(M), M[..., :-1, :-1]
         # rows: psi or Psi first, if there are several; then fixed effects
         beta = np.linalg.solve(M_XX, M[..., :-1, -1:])[..., 0] @ rows.T
@@ -89,7 +89,7 @@ class Region:
         return Section(
             slack=(allowed - 1 - np.log(2 * np.pi) - log_sigma2)[..., None],
             log_sigma2=log_sigma2[..., None],
-            beta=problem.origin[problem.kept] + beta,
+            beta=coordinates.origin[coordinates.kept] + beta,
             log_c_r2=np.log(c * r2[..., None]),
         )
 
@@ -159,15 +159,16 @@ class ProfileLimits:
 
         `sigma2` and `sd` are in the units of y that the problem has.
         """
-        n_random, kept = len(problem.random_kept), problem.random_kept
+        coordinates = problem.coordinates
+        n_random, kept = len(coordinates.random_kept), coordinates.random_kept
         limits = cls(
-            fixed=np.full((len(problem.kept), 2), np.nan),
-            sigma=problem.y_scale * np.sqrt(np.broadcast_to(sigma2, 2)),
+            fixed=np.full((len(coordinates.kept), 2), np.nan),
+            sigma=coordinates.y_scale * np.sqrt(np.broadcast_to(sigma2, 2)),
             sd=np.full((n_random, 2), np.nan),
             correlation=np.full((n_random, n_random, 2), np.nan),
             converged=converged,
         )
-        limits.fixed[problem.kept] = fixed
-        limits.sd[kept] = problem.y_scale * np.asarray(sd)
+        limits.fixed[coordinates.kept] = fixed
+        limits.sd[kept] = coordinates.y_scale * np.asarray(sd)
         limits.correlation[np.ix_(kept, kept)] = correlation
         return limits
