@@ -11,8 +11,17 @@ from sklearn.utils.validation import check_is_fitted
 
 from skmixed._describe.compare_slopes import SlopeComparison, compare_slopes
 from skmixed._numerics.linalg.digits import LOG_LIKELIHOOD_ERROR, SAME_SUMS
+from skmixed._reports.regression_summary import RegressionSummary
+from skmixed._reports.summary import ModelSummary
 
-__all__ = ["LikelihoodRatioTest", "SlopeComparison", "compare_slopes", "likelihood_ratio_test"]
+__all__ = [
+    "LikelihoodRatioTest",
+    "ModelSummary",
+    "RegressionSummary",
+    "SlopeComparison",
+    "compare_slopes",
+    "likelihood_ratio_test",
+]
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from skmixed._estimators.mixed import BaseMixedRegressor
+from skmixed._public import public
 from skmixed._reports.layout import Printed, column_as_text
 from skmixed._rows.routing import predicting_model
 from skmixed.preprocessing import BETWEEN, WITHIN, WithinBetween
@@ -34,6 +35,7 @@ SOMETHING_BETWEEN = (
 )
 
 
+@public("skmixed.inference")
 @dataclass(frozen=True, repr=False)
 class SlopeComparison(Printed):
     """Slopes within and between groups, and whether they differ.
@@ -149,6 +151,7 @@ class SlopeComparison(Printed):
         yield "Slopes", text
 
 
+@public("skmixed.inference")
 def compare_slopes(estimator):
     """Test whether slopes within groups differ from those between groups.
 

@@ -14,6 +14,7 @@ from skmixed._estimators.random_intercept import RandomInterceptRegressor
 from skmixed._numerics.fit.fit import Fit, Specification
 from skmixed._numerics.moments.columns import drop_columns, split_columns
 from skmixed._numerics.moments.within_between import share_between
+from skmixed._public import public
 from skmixed._reports.layout import Printed, column_as_text
 from skmixed._reports.summary import shares_of_variation
 from skmixed._rows.reader import read_training_rows, sum_up
@@ -25,6 +26,7 @@ NO_GROUPS = (
 ALONE, GIVEN_FEATURES = "y alone", "y given the features"
 
 
+@public("skmixed")
 @dataclass(frozen=True, repr=False)
 class GroupDescription(Printed):
     """Sizes of groups, sources of variation, and what they say about the choice of a model.
@@ -122,6 +124,7 @@ class GroupDescription(Printed):
         return self.advice
 
 
+@public("skmixed")
 def describe_groups(X, y, groups=None, *, group_by=None, sample_weight=None):
     """Describe grouped data, and advise on how to model the groups.
 

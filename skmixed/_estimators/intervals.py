@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state, gen_batches
 from sklearn.utils.parallel import Parallel, delayed
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from skmixed._numerics.inference.bootstrap import bootstrap
 from skmixed._numerics.inference.profile.limits import profile_limits

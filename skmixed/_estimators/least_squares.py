@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from skmixed._estimators.grouped import BaseGroupedRegressor
 from skmixed._numerics.fit.problem import make_problem
 from skmixed._numerics.least_squares.fixed_effects import solve_fixed_effects, solve_pooled
+from skmixed._public import public
 from skmixed._reports.of_fits import warn_about_regression
 from skmixed._reports.regression_summary import RegressionSummary
 from skmixed._rows.columns import SLOPES, find_feature_columns
@@ -57,6 +58,7 @@ class BaseLeastSquaresRegressor(BaseGroupedRegressor):
         self._n_rows = n
 
 
+@public("skmixed")
 class FixedEffectsRegressor(BaseLeastSquaresRegressor):
     """Linear regression in which every group has an intercept of its own, or its own line.
 
@@ -222,6 +224,7 @@ class FixedEffectsRegressor(BaseLeastSquaresRegressor):
         return self
 
 
+@public("skmixed")
 class PooledRegressor(BaseLeastSquaresRegressor):
     """Linear regression that ignores the groups: complete pooling.
 

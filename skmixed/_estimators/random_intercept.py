@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from skmixed._estimators.mixed import BaseMixedRegressor
+from skmixed._public import public
 
 
+@public("skmixed")
 class RandomInterceptRegressor(BaseMixedRegressor):
     """Linear regression with a varying intercept: every group has its own level.
 

@@ -8,10 +8,12 @@ import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
 from skmixed._estimators.mixed import BaseMixedRegressor
+from skmixed._public import public
 from skmixed._rows.columns import SLOPES, find_feature_columns
 from skmixed._sklearn_private import StrOptions
 
 
+@public("skmixed")
 class RandomSlopeRegressor(BaseMixedRegressor):
     """Linear regression with varying slopes: every group has its own line.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import fields
 
 import pandas as pd
@@ -11,7 +12,10 @@ from skmixed._estimators.streaming import RowsSeen
 from skmixed._numerics.fit.fit import Specification
 from skmixed._numerics.moments.moments import GroupedMoments
 from skmixed._rows.reader import Columns
+from skmixed._saved_by_0_1 import REFUSAL
 
+# The make of the states that are stored; those of 0.1 say none.
+STATE = 2
 # What is stored as a dictionary of its fields: skops knows neither these nor pandas.
 RECORDS = {
     record.__name__: record
@@ -23,9 +27,12 @@ class PacksTables:
     """An estimator whose fitted tables and records are stored as arrays, lists and numbers."""
 
     def __getstate__(self):
-        return {name: pack(value) for name, value in super().__getstate__().items()}
+        state = {name: pack(value) for name, value in super().__getstate__().items()}
+        return {**state, "_skmixed_state": STATE}
 
     def __setstate__(self, state):
+        if state.pop("_skmixed_state", None) is None:
+            raise pickle.UnpicklingError(REFUSAL)
         super().__setstate__({name: unpack(value) for name, value in state.items()})
 
 

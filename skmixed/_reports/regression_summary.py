@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from skmixed._public import public
 from skmixed._reports.layout import (
     WITHOUT_GROUPS,
     Printed,
@@ -17,6 +18,7 @@ from skmixed._reports.layout import (
 from skmixed._reports.tests import with_tests
 
 
+@public("skmixed.inference")
 @dataclass(frozen=True, repr=False)
 class RegressionSummary(Printed):
     """Tables that describe a regression by least squares.

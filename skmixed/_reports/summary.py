@@ -10,6 +10,7 @@ import pandas as pd
 from skmixed._numerics.fit.fit import Fit
 from skmixed._numerics.moments.columns import drop_columns
 from skmixed._numerics.moments.within_between import share_between
+from skmixed._public import public
 from skmixed._reports.layout import (
     WITHOUT_GROUPS,
     Printed,
@@ -19,6 +20,7 @@ from skmixed._reports.layout import (
 )
 
 
+@public("skmixed.inference")
 @dataclass(frozen=True, repr=False)
 class ModelSummary(Printed):
     """Tables that describe a fitted mixed model.

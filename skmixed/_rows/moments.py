@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import pandas as pd
 from sklearn.base import BaseEstimator
 
 from skmixed._numerics.moments.moments import GroupedMoments as Sums
+from skmixed._public import public
 from skmixed._rows.columns import GROUP_BY, SLOPES, as_table, find_feature_columns
 from skmixed._rows.labels import check_same_kind
 from skmixed._rows.reader import read_training_rows, sum_up
 
 
+@public("skmixed")
 @dataclass(frozen=True, eq=False)
 class GroupedMoments:
     """All that a fit needs to know of some rows: their cross-products, in total and by group.
@@ -136,6 +138,14 @@ class GroupedMoments:
     def __radd__(self, other):
         """Let `sum` begin with 0."""
         return self if isinstance(other, int) and other == 0 else NotImplemented
+
+    def __getstate__(self):
+        # as plain arrays: pickles and skops then know this class alone
+        sums = {field.name: getattr(self.sums, field.name) for field in fields(self.sums)}
+        return {**vars(self), "sums": sums}
+
+    def __setstate__(self, state):
+        vars(self).update(state, sums=Sums(**state["sums"]))
 
     def __repr__(self):
         columns = list(self.column_names or range(self.n_columns))

@@ -7,11 +7,13 @@ from numbers import Integral, Real
 import numpy as np
 from sklearn.utils import Bunch, check_random_state
 
+from skmixed._public import public
 from skmixed._sklearn_private import Interval, validate_params
 
 NON_NEGATIVE = Interval(Real, 0, None, closed="left")
 
 
+@public("skmixed.datasets")
 @validate_params(
     {
         "n_samples": [Interval(Integral, 1, None, closed="left")],

@@ -7,7 +7,10 @@ from importlib.resources import files
 import pandas as pd
 from sklearn.utils import Bunch
 
+from skmixed._public import public
 
+
+@public("skmixed.datasets")
 def load_sleepstudy(*, return_X_y=False):
     """Load the sleep-deprivation study: 180 rows, 18 subjects.
 
@@ -48,6 +51,7 @@ def load_sleepstudy(*, return_X_y=False):
     return _load("sleepstudy.csv", "Reaction", "Subject", load_sleepstudy.__doc__, return_X_y)
 
 
+@public("skmixed.datasets")
 def load_hsb(*, return_X_y=False):
     """Load High School and Beyond: mathematics scores of 7,185 pupils in 160 schools.
 
@@ -90,6 +94,7 @@ def load_hsb(*, return_X_y=False):
     return _load("hsb.csv", "math", "school", load_hsb.__doc__, return_X_y)
 
 
+@public("skmixed.datasets")
 def load_mep_staff(*, return_X_y=False):
     """Load synthetic rows on staff of members of a parliament: 6,948 rows, 28 nationalities.
 

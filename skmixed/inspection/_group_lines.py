@@ -7,6 +7,7 @@ from textwrap import fill
 
 import numpy as np
 
+from skmixed._public import public
 from skmixed._rows.columns import dense_column
 from skmixed._rows.labels import match_groups
 from skmixed._rows.reader import read_rows_and_target
@@ -40,6 +41,7 @@ OPTIONS = {
 }
 
 
+@public("skmixed.inspection")
 class GroupLinesDisplay:
     """Lines of y along a feature: the population's, each group's own, and the rows.
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from skmixed._public import public
 from skmixed._reports.pooling_names import MULTILEVEL, REGIMES
 from skmixed.inspection._style import BLUE, INK, QUIET, make_axes
 
 ROW, MIN_HEIGHT = 0.34, 2.2  # inches
 
 
+@public("skmixed.inspection")
 class PoolingDisplay:
     """How far the models of a comparison are from the best, in known and in new groups.
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
+from skmixed._public import public
 from skmixed._sklearn_private import StrOptions, check_matplotlib_support, validate_params
 from skmixed.inspection._models import choose_terms, mixed_model
 from skmixed.inspection._style import (
@@ -25,6 +26,7 @@ MAX_RUG = 200
 KIND = {"kind": [StrOptions({"caterpillar", "distribution"})]}
 
 
+@public("skmixed.inspection")
 class RandomEffectsDisplay:
     """Group effects with intervals, or their distribution.
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
+from skmixed._public import public
 from skmixed._rows.reader import read_rows_and_target
 from skmixed._sklearn_private import (
     Interval,
@@ -48,6 +49,7 @@ OPTIONS = {
 N_BINS, MIN_ROWS = 20, 20
 
 
+@public("skmixed.inspection")
 class ResidualsDisplay:
     """Residuals against fitted values and by group; residuals and random effects as normal.
 

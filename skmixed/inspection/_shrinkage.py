@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from skmixed._numerics.inference.pooling import own_effects
+from skmixed._public import public
 from skmixed._sklearn_private import check_matplotlib_support
 from skmixed.inspection._models import choose_terms, mixed_model
 from skmixed.inspection._style import BLUE, INK, LIGHT_BLUE, MAX_LABELS, make_axes
@@ -18,6 +19,7 @@ MAX_TICKS = 7
 FAR = 4.0
 
 
+@public("skmixed.inspection")
 class ShrinkageDisplay:
     """No pooling, partial pooling and complete pooling, against the size of the group.
 

@@ -9,6 +9,7 @@ from skmixed._numerics.inference.variance_parts import (
     null_variances,
     random_variances,
 )
+from skmixed._public import public
 from skmixed._sklearn_private import check_matplotlib_support
 from skmixed.inspection._models import mixed_model
 from skmixed.inspection._style import INK, make_axes
@@ -26,6 +27,7 @@ DARK = ("between, explained", "within, explained")
 MIN_SHARE = 0.035
 
 
+@public("skmixed.inspection")
 class VarianceDisplay:
     """Where the variance of y lies: between groups, within groups, explained or not.
 

@@ -13,6 +13,7 @@ from sklearn.utils.validation import column_or_1d
 from skmixed._estimators.least_squares import FixedEffectsRegressor, PooledRegressor
 from skmixed._estimators.random_intercept import RandomInterceptRegressor
 from skmixed._estimators.random_slope import RandomSlopeRegressor
+from skmixed._public import public
 from skmixed._reports.pooling_names import (
     FIXED,
     FIXED_SLOPES,
@@ -35,6 +36,7 @@ NO_GROUPS = (
 )
 
 
+@public("skmixed")
 @validate_params(
     {
         "group_by": [str, Integral, None],

@@ -9,6 +9,7 @@ from textwrap import shorten
 import numpy as np
 import pandas as pd
 
+from skmixed._public import public
 from skmixed._reports.layout import Printed
 from skmixed._reports.pooling_names import KNOWN, REGIMES
 from skmixed.model_selection._pooling_findings import decimals_for, find
@@ -18,6 +19,7 @@ from skmixed.model_selection._pooling_scores import MEASURES, paired_difference
 LONGEST = 200
 
 
+@public("skmixed.model_selection")
 @dataclass(frozen=True, repr=False)
 class PoolingComparison(Printed):
     """Scores of models with complete, no and partial pooling, in known and in new groups.

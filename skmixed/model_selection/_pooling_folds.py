@@ -14,7 +14,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import Pipeline
 from sklearn.utils.parallel import Parallel, delayed
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from skmixed._estimators.intervals import DELAY
 from skmixed._reports.pooling_names import KNOWN, NEW, OURS

@@ -10,10 +10,12 @@ from sklearn.utils import indexable
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.parallel import Parallel, delayed
 
+from skmixed._public import public
 from skmixed._rows.routing import predicting_model, requested, takes_groups
 from skmixed._sklearn_private import check_method_params, num_samples, safe_indexing
 
 
+@public("skmixed.model_selection")
 def cross_val_predict(
     estimator,
     X,

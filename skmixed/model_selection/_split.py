@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils import check_random_state, indexable
 
+from skmixed._public import public
 from skmixed._rows.labels import encode_groups
 from skmixed._sklearn_private import num_samples
 
@@ -33,6 +34,7 @@ class _WithinGroupSplitter(BaseCrossValidator):
         return self.n_splits
 
 
+@public("skmixed.model_selection")
 class WithinGroupKFold(_WithinGroupSplitter):
     """K-fold cross-validation that spreads every group over the folds.
 
@@ -82,6 +84,7 @@ class WithinGroupKFold(_WithinGroupSplitter):
             yield order[fold :: self.n_splits]
 
 
+@public("skmixed.model_selection")
 class WithinGroupTimeSeriesSplit(_WithinGroupSplitter):
     """Cross-validation in which the last rows of each group are the test: forecasting.
 

@@ -14,6 +14,7 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, proces
 from skmixed._estimators.least_squares import FixedEffectsRegressor, PooledRegressor
 from skmixed._estimators.random_intercept import RandomInterceptRegressor
 from skmixed._estimators.random_slope import RandomSlopeRegressor
+from skmixed._public import public
 from skmixed._rows.routing import takes_groups
 from skmixed._sklearn_private import (
     aggregate_score_dicts,
@@ -39,6 +40,7 @@ FITTED_FROM_MOMENTS = (
 TRAIN_ON_THE_REST = (KFold, GroupKFold, WithinGroupKFold)
 
 
+@public("skmixed.model_selection")
 @validate_params(cross_validate_constraints, prefer_skip_nested_validation=False)
 def cross_validate(
     estimator,
