@@ -11,6 +11,13 @@ MODULES = (
     "skmixed._random_intercept",
     "skmixed._random_slope",
 )
+CLASSES = (
+    "FixedEffectsRegressor",
+    "GroupedMoments",
+    "PooledRegressor",
+    "RandomInterceptRegressor",
+    "RandomSlopeRegressor",
+)
 REFUSAL = (
     "This was saved by skmixed 0.1, whose models this version cannot read. Fit the model again "
     "and save it, or read it where skmixed 0.1 is installed."
@@ -18,6 +25,6 @@ REFUSAL = (
 
 
 def __getattr__(name):
-    if name.startswith("__"):  # what is looked up in any module
-        raise AttributeError(name)
-    raise pickle.UnpicklingError(REFUSAL)
+    if name in CLASSES:
+        raise pickle.UnpicklingError(REFUSAL)
+    raise AttributeError(name)

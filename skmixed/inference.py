@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -60,7 +61,7 @@ class LikelihoodRatioTest:
     __repr__ = __str__
 
 
-def likelihood_ratio_test(small, large):
+def likelihood_ratio_test(small: Any, large: Any) -> LikelihoodRatioTest:
     """Test whether a larger model explains y better than a model nested in it.
 
     Parameters

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.metrics import get_scorer, make_scorer
 from sklearn.utils.metadata_routing import UNUSED
@@ -12,7 +14,7 @@ from skmixed._rows.routing import predicting_model, requested
 __all__ = ["group_scorer"]
 
 
-def group_scorer(metric, *, greater_is_better=True, **kwargs):
+def group_scorer(metric: Any, *, greater_is_better: bool = True, **kwargs: Any) -> Any:
     """Make a scorer that passes `groups` on to `predict`.
 
     scikit-learn's own scorers call ``predict(X)`` and so ask a mixed model for predictions

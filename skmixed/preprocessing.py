@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from numbers import Integral
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -173,7 +174,7 @@ class WithinBetween(PacksTables, TransformerMixin, BaseEstimator):
         return tags
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None, groups=None, sample_weight=None):
+    def fit(self, X: Any, y: Any = None, groups: Any = None, sample_weight: Any = None) -> Self:
         """Compute the means of the groups.
 
         Parameters
@@ -210,7 +211,9 @@ class WithinBetween(PacksTables, TransformerMixin, BaseEstimator):
         _check_distinct(self.get_feature_names_out())
         return self
 
-    def fit_transform(self, X, y=None, groups=None, sample_weight=None):
+    def fit_transform(
+        self, X: Any, y: Any = None, groups: Any = None, sample_weight: Any = None
+    ) -> Any:
         """Compute the means of the groups and split the same rows.
 
         Parameters
@@ -231,7 +234,7 @@ class WithinBetween(PacksTables, TransformerMixin, BaseEstimator):
         """
         return self.fit(X, y, groups, sample_weight).transform(X, groups)
 
-    def transform(self, X, groups=None):
+    def transform(self, X: Any, groups: Any = None) -> Any:
         """Split the chosen columns into their parts.
 
         Parameters
@@ -268,7 +271,7 @@ class WithinBetween(PacksTables, TransformerMixin, BaseEstimator):
         table = dict(zip(self.get_feature_names_out(), columns, strict=True))
         return pd.DataFrame(table, X.index) if hasattr(X, "iloc") else type(X)(table)
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Name the columns that come out, such as ``ses_within`` and ``ses_between``.
 
         Parameters

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -152,7 +153,7 @@ class SlopeComparison(Printed):
 
 
 @public("skmixed.inference")
-def compare_slopes(estimator):
+def compare_slopes(estimator: Any) -> SlopeComparison:
     """Test whether slopes within groups differ from those between groups.
 
     A mixed model gives each feature one slope, an average of two. If these differ, group

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -125,7 +126,14 @@ class GroupDescription(Printed):
 
 
 @public("skmixed")
-def describe_groups(X, y, groups=None, *, group_by=None, sample_weight=None):
+def describe_groups(
+    X: Any,
+    y: Any,
+    groups: Any = None,
+    *,
+    group_by: str | int | None = None,
+    sample_weight: Any = None,
+) -> GroupDescription:
     """Describe grouped data, and advise on how to model the groups.
 
     Says how many groups there are and how large, how much of the variation of y and of each

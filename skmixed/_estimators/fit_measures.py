@@ -12,7 +12,7 @@ class FitMeasuresMixin:
     """Shares of explained variance, the conditional AIC and the design effect."""
 
     @property
-    def design_effect_(self):
+    def design_effect_(self) -> float:
         """By how much grouping inflates the variance of the mean of y: 1 + (m - 1) ICC.
 
         Kish's formula with m = sum_j n_j^2 / sum_j n_j, the size of a row's group on average.
@@ -27,7 +27,7 @@ class FitMeasuresMixin:
         return float(1 + (np.sum(sizes**2) / np.sum(sizes) - 1) * self.icc_)
 
     @property
-    def r2_marginal_(self):
+    def r2_marginal_(self) -> float:
         """Share of the variance of y that the fixed effects explain.
 
         Nakagawa and Schielzeth's (2013) marginal R2, with Johnson's (2014) extension to random
@@ -43,7 +43,7 @@ class FitMeasuresMixin:
         return explained_variance(self._fitted.criterion, self._fitted.Lambda).marginal
 
     @property
-    def r2_conditional_(self):
+    def r2_conditional_(self) -> float:
         """Share of the variance of y that fixed and random effects explain together.
 
         Nakagawa and Schielzeth's conditional R2; see `r2_marginal_`.
@@ -56,7 +56,7 @@ class FitMeasuresMixin:
         self._check_has_groups("r2_conditional_")
         return explained_variance(self._fitted.criterion, self._fitted.Lambda).conditional
 
-    def conditional_aic(self):
+    def conditional_aic(self) -> float:
         """Compute Akaike's criterion for predictions within the groups at hand.
 
         `aic_` asks how the model would do in new groups, the conditional AIC how it would do in

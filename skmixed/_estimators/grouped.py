@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Self
+
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, RegressorMixin
@@ -39,6 +41,15 @@ class BaseGroupedRegressor(PacksTables, RegressorMixin, BaseEstimator):
     __metadata_request__predict = {"groups": True}
     __metadata_request__score = {"groups": True}
 
+    coef_: np.ndarray
+    intercept_: float
+    coef_cov_: pd.DataFrame
+    log_likelihood_: float
+    aic_: float
+    bic_: float
+    n_features_in_: int
+    feature_names_in_: np.ndarray
+
     _parameter_constraints = {"group_by": GROUP_BY}
 
     def get_metadata_routing(self):
@@ -63,7 +74,7 @@ class BaseGroupedRegressor(PacksTables, RegressorMixin, BaseEstimator):
         return tags
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, groups=None, sample_weight=None):
+    def fit(self, X: Any, y: Any, groups: Any = None, sample_weight: Any = None) -> Self:
         """Estimate coefficients, variances and group effects.
 
         Parameters
@@ -94,7 +105,7 @@ class BaseGroupedRegressor(PacksTables, RegressorMixin, BaseEstimator):
         check_enough_rows(rows.X, rows.sample_weight, has_groups=rows.codes is not None)
         return self._fit_moments(sum_up(rows, columns), columns)
 
-    def predict(self, X, groups=None):
+    def predict(self, X: Any, groups: Any = None) -> np.ndarray:
         """Predict y for rows of known and of new groups.
 
         A row of a known group is predicted by that group's own line, ``x'beta + z'b_j``; a row
@@ -125,7 +136,7 @@ class BaseGroupedRegressor(PacksTables, RegressorMixin, BaseEstimator):
         X, groups = read_rows(self, X, groups)
         return self._predict_rows(X, groups)[0]
 
-    def predict_population(self, X):
+    def predict_population(self, X: Any) -> np.ndarray:
         """Predict y by the population line, ``x'beta``: that of an average group.
 
         Parameters
@@ -145,7 +156,7 @@ class BaseGroupedRegressor(PacksTables, RegressorMixin, BaseEstimator):
         X, _ = read_rows(self, X)
         return self._predict_fixed(X)
 
-    def score(self, X, y, groups=None, sample_weight=None):
+    def score(self, X: Any, y: Any, groups: Any = None, sample_weight: Any = None) -> float:
         """Coefficient of determination, R2, of the predictions.
 
         Parameters
@@ -169,7 +180,7 @@ class BaseGroupedRegressor(PacksTables, RegressorMixin, BaseEstimator):
         return r2_score(y, self.predict(X, groups=groups), sample_weight=sample_weight)
 
     @property
-    def group_coef_(self):
+    def group_coef_(self) -> pd.DataFrame:
         """Each group's own line: the population line plus the group's effects.
 
         Returns

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral, Real
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,7 @@ from skmixed._numerics.inference.degrees_of_freedom import (
     satterthwaite,
 )
 from skmixed._reports.of_fits import KENWARD_ROGER_ML, NO_PRECISION
-from skmixed._reports.tests import with_tests
+from skmixed._reports.tests import DfMethod, with_tests
 from skmixed._rows.labels import check_weights
 from skmixed._rows.reader import read_rows
 from skmixed._rows.threads import one_blas_thread
@@ -40,8 +41,14 @@ class InferenceMixin:
         prefer_skip_nested_validation=True,
     )
     def predict_interval(
-        self, X, groups=None, *, confidence_level=0.95, kind="observation", sample_weight=None
-    ):
+        self,
+        X: Any,
+        groups: Any = None,
+        *,
+        confidence_level: float = 0.95,
+        kind: Literal["observation", "mean"] = "observation",
+        sample_weight: Any = None,
+    ) -> np.ndarray:
         """Predict intervals for rows of known and of new groups.
 
         They hold the uncertainty of the fixed effects and of the group's own effects: for a
@@ -94,7 +101,9 @@ class InferenceMixin:
         },
         prefer_skip_nested_validation=True,
     )
-    def fixed_effects_frame(self, level=0.95, df_method="satterthwaite"):
+    def fixed_effects_frame(
+        self, level: float = 0.95, df_method: DfMethod = "satterthwaite"
+    ) -> pd.DataFrame:
         """Tabulate the fixed effects with tests and intervals.
 
         Parameters
@@ -130,7 +139,7 @@ class InferenceMixin:
         """
         self._check_has_groups("fixed_effects_frame")
         with one_blas_thread():
-            return tabulate_fixed_effects(self, level, df_method)
+            return _tabulate_fixed_effects(self, level, df_method)
 
     @validate_params(
         {
@@ -143,8 +152,14 @@ class InferenceMixin:
         prefer_skip_nested_validation=True,
     )
     def confint(
-        self, level=0.95, method="profile", *, n_bootstrap=1000, random_state=None, n_jobs=None
-    ):
+        self,
+        level: float = 0.95,
+        method: Literal["profile", "wald", "bootstrap"] = "profile",
+        *,
+        n_bootstrap: int = 1000,
+        random_state: Any = None,
+        n_jobs: int | None = None,
+    ) -> pd.DataFrame:
         """Confidence intervals of all parameters, as lme4's `confint` gives them.
 
         Parameters
@@ -214,7 +229,7 @@ class InferenceMixin:
         return pd.DataFrame(columns, pd.Index(parameter_names(self), name="parameter"))
 
     @validate_params({"level": [LEVEL]}, prefer_skip_nested_validation=True)
-    def random_effects_frame(self, level=0.95):
+    def random_effects_frame(self, level: float = 0.95) -> pd.DataFrame:
         """Tabulate the random effects with intervals: what a caterpillar plot shows.
 
         Parameters
@@ -254,10 +269,10 @@ class InferenceMixin:
         1    309  (Intercept)     -77.8       12.7 -104.8  -50.9
         """
         self._check_has_groups("random_effects_frame")
-        return tabulate_random_effects(self, level)
+        return _tabulate_random_effects(self, level)
 
     @property
-    def conditional_cov_(self):
+    def conditional_cov_(self) -> pd.DataFrame:
         """Covariance of each group's random effects given y and the parameters.
 
         lme4's ``postVar``. It counts the fixed effects as known.
@@ -278,7 +293,7 @@ class InferenceMixin:
         return pd.DataFrame(blocks, index.set_names(self.groups_.name, level=0), terms)
 
 
-def tabulate_fixed_effects(model, level, df_method):
+def _tabulate_fixed_effects(model, level, df_method):
     """Tabulate the fixed effects of a fitted model with tests and intervals."""
     criterion, Lambda = model._fitted.criterion, model._fitted.Lambda
     cov = model.coef_cov_.to_numpy()
@@ -298,7 +313,7 @@ def tabulate_fixed_effects(model, level, df_method):
     return with_tests(model._coefficients, std_error, df, level, model.coef_cov_.index)
 
 
-def tabulate_random_effects(model, level):
+def _tabulate_random_effects(model, level):
     """Tabulate the random effects of all groups with standard errors and intervals."""
     fitted = model._fitted
     known = fitted.uncertainty.of_random_effects()

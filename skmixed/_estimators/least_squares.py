@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from numbers import Real
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -29,7 +30,7 @@ class BaseLeastSquaresRegressor(BaseGroupedRegressor):
         {"level": [Interval(Real, 0, 1, closed="neither")], "stars": ["boolean"]},
         prefer_skip_nested_validation=True,
     )
-    def summary(self, *, level=0.95, stars=False):
+    def summary(self, *, level: float = 0.95, stars: bool = False) -> RegressionSummary:
         """Describe the fitted regression by its coefficients and their uncertainty.
 
         Parameters
@@ -46,6 +47,9 @@ class BaseLeastSquaresRegressor(BaseGroupedRegressor):
         """
         check_is_fitted(self)
         return RegressionSummary.from_estimator(self, level=level, stars=stars)
+
+    residual_variance_: float
+    residual_dof_: float
 
     def _store_regression(self, regression, n):
         self._store_fixed_effects(regression)
@@ -191,13 +195,25 @@ class FixedEffectsRegressor(BaseLeastSquaresRegressor):
     309           205.05   2.26
     """
 
+    group_effects_: pd.DataFrame
+    within_r2_: float
+    groups_: pd.Index
+    group_sizes_: pd.Series
+    n_groups_: int
+
     _parameter_constraints = {
         **BaseGroupedRegressor._parameter_constraints,
         "slopes": [*SLOPES, None],
         "new_groups": [StrOptions({"mean", "error"})],
     }
 
-    def __init__(self, slopes=None, *, group_by=None, new_groups="mean"):
+    def __init__(
+        self,
+        slopes: Any = None,
+        *,
+        group_by: str | int | None = None,
+        new_groups: Literal["mean", "error"] = "mean",
+    ) -> None:
         self.slopes = slopes
         self.group_by = group_by
         self.new_groups = new_groups
@@ -298,11 +314,13 @@ class PooledRegressor(BaseLeastSquaresRegressor):
         "fit_intercept": ["boolean"],
     }
 
-    def __init__(self, *, group_by=None, fit_intercept=True):
+    def __init__(
+        self, *, group_by: str | int | None = None, fit_intercept: bool = True
+    ) -> None:
         self.group_by = group_by
         self.fit_intercept = fit_intercept
 
-    def predict(self, X, groups=None):
+    def predict(self, X: Any, groups: Any = None) -> np.ndarray:
         """Predict y by the line that all groups share.
 
         Parameters

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -31,7 +32,15 @@ class LeaveOutMixin:
     @validate_params(
         {"leave": [StrOptions({"row", "group"})]}, prefer_skip_nested_validation=True
     )
-    def loo_predict(self, X, y, groups=None, sample_weight=None, *, leave="row"):
+    def loo_predict(
+        self,
+        X: Any,
+        y: Any,
+        groups: Any = None,
+        sample_weight: Any = None,
+        *,
+        leave: Literal["row", "group"] = "row",
+    ) -> np.ndarray:
         """Predict each training row by a fit without it, or without its group.
 
         The variance components are held at their estimates, so that nothing is searched for
@@ -86,12 +95,12 @@ class LeaveOutMixin:
             name = type(self).__name__
             raise ValueError(MISSING_IN_PREDICT.format(method="loo_predict", name=name))
         rows = read_further_rows(self, X, y, groups, sample_weight)
-        residuals = RowsLeftOut.from_rows(self._fitted, rows)
+        residuals = _RowsLeftOut.from_rows(self._fitted, rows)
         return rows.y - (residuals.of_rows() if leave == "row" else residuals.of_groups())
 
 
 @dataclass(frozen=True)
-class RowsLeftOut:
+class _RowsLeftOut:
     """Residuals of the rows of a fit around fits without them, in units of y.
 
     Attributes
@@ -115,7 +124,7 @@ class RowsLeftOut:
             rows = rows._replace(sample_weight=np.ones(len(rows.y)))
         if hasattr(rows.X, "tocsr"):
             rows = rows._replace(X=rows.X.tocsr())
-        check_rows_of_fit(rows, fitted.moments)
+        _check_rows_of_fit(rows, fitted.moments)
         fit = LeaveOut.from_criterion(fitted.criterion, fitted.Lambda)
         return cls(fitted, fit, _number_as_in_fit(rows, fitted.moments))
 
@@ -181,7 +190,7 @@ class RowsLeftOut:
         return shifted_columns(rows.X[some], rows.y[some], shift)
 
 
-def check_rows_of_fit(rows, fitted):
+def _check_rows_of_fit(rows, fitted):
     """Refuse rows whose sums are not the moments of the fit."""
     moments = GroupedMoments.from_rows(*rows, random=fitted.random, shift=fitted.shift)
     same_groups = pd.Index(moments.labels).equals(pd.Index(fitted.labels))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral, Real
+from typing import Any, Literal, overload
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from skmixed._estimators.streaming import RowsSeen, StreamingMixin
 from skmixed._numerics.fit.fit import Fit, Specification
 from skmixed._reports.of_fits import NO_INTERVALS, warn_about_fit
 from skmixed._reports.summary import ModelSummary
+from skmixed._reports.tests import DfMethod
 from skmixed._rows.dask import predict_partitions
 from skmixed._rows.dask_partitions import is_dask
 from skmixed._rows.reader import INTERCEPT, read_rows
@@ -38,6 +40,20 @@ class BaseMixedRegressor(
     functions of `_fitted`, the record of the fit. It stores nothing; `_store` does, once.
     """
 
+    random_effects_: pd.DataFrame
+    random_effects_cov_: pd.DataFrame
+    residual_variance_: float
+    theta_: np.ndarray
+    icc_: float
+    pooling_weights_: pd.DataFrame
+    criterion_: float
+    groups_: pd.Index
+    group_sizes_: pd.Series
+    n_groups_: int
+    converged_: bool
+    singular_: bool
+    n_iter_: int
+
     _parameter_constraints = {
         **BaseGroupedRegressor._parameter_constraints,
         "method": [StrOptions({"reml", "ml"})],
@@ -50,13 +66,13 @@ class BaseMixedRegressor(
     def __init__(
         self,
         *,
-        group_by=None,
-        method="reml",
-        fit_intercept=True,
-        new_groups="population",
-        max_iter=100,
-        tol=1e-8,
-    ):
+        group_by: str | int | None = None,
+        method: Literal["reml", "ml"] = "reml",
+        fit_intercept: bool = True,
+        new_groups: Literal["population", "error"] = "population",
+        max_iter: int = 100,
+        tol: float = 1e-08,
+    ) -> None:
         self.group_by = group_by
         self.method = method
         self.fit_intercept = fit_intercept
@@ -64,7 +80,17 @@ class BaseMixedRegressor(
         self.max_iter = max_iter
         self.tol = tol
 
-    def predict(self, X, groups=None, *, return_std=False):
+    @overload
+    def predict(
+        self, X: Any, groups: Any = None, *, return_std: Literal[False] = False
+    ) -> np.ndarray: ...
+    @overload
+    def predict(
+        self, X: Any, groups: Any = None, *, return_std: Literal[True]
+    ) -> tuple[np.ndarray, np.ndarray]: ...
+    def predict(
+        self, X: Any, groups: Any = None, *, return_std: bool = False
+    ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
         """Predict y for rows of known and of new groups.
 
         A row of a known group is predicted by that group's own line, ``x'beta + z'b_j``; a row
@@ -103,7 +129,17 @@ class BaseMixedRegressor(
         y, codes = self._predict_rows(X, groups)
         return y, self._std_of_new_y(X, codes)
 
-    def predict_population(self, X, *, return_std=False):
+    @overload
+    def predict_population(
+        self, X: Any, *, return_std: Literal[False] = False
+    ) -> np.ndarray: ...
+    @overload
+    def predict_population(
+        self, X: Any, *, return_std: Literal[True]
+    ) -> tuple[np.ndarray, np.ndarray]: ...
+    def predict_population(
+        self, X: Any, *, return_std: bool = False
+    ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
         """Predict y by the population line, ``x'beta``: that of an average group.
 
         Parameters
@@ -129,7 +165,9 @@ class BaseMixedRegressor(
         y = self._predict_fixed(X)
         return y, self._std_of_new_y(X, np.full(len(y), -1))
 
-    def summary(self, *, level=0.95, df_method="satterthwaite", stars=False):
+    def summary(
+        self, *, level: float = 0.95, df_method: DfMethod = "satterthwaite", stars: bool = False
+    ) -> ModelSummary:
         """Describe the fitted model as lme4's `summary` does.
 
         Parameters

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any, Literal
 
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
@@ -178,18 +179,18 @@ class RandomSlopeRegressor(BaseMixedRegressor):
 
     def __init__(
         self,
-        slopes="all",
+        slopes: Any = "all",
         *,
-        group_by=None,
-        covariance="full",
-        random_intercept=True,
-        fixed_slopes=True,
-        method="reml",
-        fit_intercept=True,
-        new_groups="population",
-        max_iter=100,
-        tol=1e-8,
-    ):
+        group_by: str | int | None = None,
+        covariance: Literal["full", "diag"] = "full",
+        random_intercept: bool = True,
+        fixed_slopes: bool = True,
+        method: Literal["reml", "ml"] = "reml",
+        fit_intercept: bool = True,
+        new_groups: Literal["population", "error"] = "population",
+        max_iter: int = 100,
+        tol: float = 1e-08,
+    ) -> None:
         super().__init__(
             group_by=group_by,
             method=method,
@@ -203,7 +204,9 @@ class RandomSlopeRegressor(BaseMixedRegressor):
         self.random_intercept = random_intercept
         self.fixed_slopes = fixed_slopes
 
-    def marginal_effects(self, column, start=0.0, stop=1.0):
+    def marginal_effects(
+        self, column: str, start: float = 0.0, stop: float = 1.0
+    ) -> pd.DataFrame:
         """Compute how much y changes in each group when a column goes from start to stop.
 
         Parameters

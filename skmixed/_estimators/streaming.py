@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from threading import RLock
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
@@ -48,7 +49,9 @@ class StreamingMixin:
     __metadata_request__partial_fit = {"groups": True}
 
     @fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, groups=None, sample_weight=None):
+    def partial_fit(
+        self, X: Any, y: Any, groups: Any = None, sample_weight: Any = None
+    ) -> Self:
         """Add a batch of rows to those the model is fitted to.
 
         Batches of any size in any order give the fit of all their rows, and new groups may
@@ -98,7 +101,7 @@ class StreamingMixin:
         return self
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit_moments(self, moments):
+    def fit_moments(self, moments: Any) -> Self:
         """Fit the model to sums over rows, without the rows.
 
         Parameters
@@ -137,7 +140,9 @@ class StreamingMixin:
             check_enough_moments(sums)
             return self._fit_moments(sums, columns)
 
-    def update_groups(self, X, y, groups=None, sample_weight=None):
+    def update_groups(
+        self, X: Any, y: Any, groups: Any = None, sample_weight: Any = None
+    ) -> Self:
         """Learn new groups, or more of known ones, without fitting anew.
 
         Coefficients and variance components stay as they are; each group in `groups` gets the
@@ -194,15 +199,17 @@ class StreamingMixin:
     def __sklearn_is_fitted__(self):
         return "_seen" in vars(self)
 
-    def __getattr__(self, name):
-        # Only asked for what is not there: after `partial_fit`, what follows from solving.
-        if "_seen" in vars(self) and _follows_from_solving(name):
-            self._solve()
-            if name in vars(self):
-                return vars(self)[name]
-        if hasattr(type(self), name):  # a property failed: its own error says why
-            return getattr(type(self), name).__get__(self)
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+    if not TYPE_CHECKING:  # checkers shall know which attributes there are
+
+        def __getattr__(self, name):
+            # Only asked for what is not there: after `partial_fit`, what follows from solving.
+            if "_seen" in vars(self) and _follows_from_solving(name):
+                self._solve()
+                if name in vars(self):
+                    return vars(self)[name]
+            if hasattr(type(self), name):  # a property failed: its own error says why
+                return getattr(type(self), name).__get__(self)
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __getstate__(self):
         with SOLVING:  # a copy of what is half solved would stay so

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pandas as pd
 from scipy.stats import t
+
+DfMethod = Literal["satterthwaite", "kenward-roger", "normal"]
 
 
 def with_tests(estimate, std_error, df, level, terms):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from typing import Any, Self
 
 import pandas as pd
 from sklearn.base import BaseEstimator
@@ -71,7 +72,16 @@ class GroupedMoments:
     dtypes: tuple | None = None
 
     @classmethod
-    def from_rows(cls, X, y, groups=None, *, slopes=(), group_by=None, sample_weight=None):
+    def from_rows(
+        cls,
+        X: Any,
+        y: Any,
+        groups: Any = None,
+        *,
+        slopes: Any = (),
+        group_by: str | int | None = None,
+        sample_weight: Any = None,
+    ) -> Self:
         """Sum up rows.
 
         Parameters
@@ -121,7 +131,7 @@ class GroupedMoments:
             dtypes=tuple(map(_name, X.dtypes)) if isinstance(X, pd.DataFrame) else None,
         )
 
-    def __add__(self, other):
+    def __add__(self, other: GroupedMoments) -> GroupedMoments:
         """Add up the rows of both, groups aligned on their labels."""
         if not isinstance(other, GroupedMoments):
             return NotImplemented
@@ -155,7 +165,7 @@ class GroupedMoments:
         )
 
     @property
-    def n_rows(self):
+    def n_rows(self) -> int:
         """Number of rows of positive weight.
 
         Returns
@@ -165,7 +175,7 @@ class GroupedMoments:
         """
         return int(self.sums.n_rows.sum())
 
-    def empty_table(self):
+    def empty_table(self) -> pd.DataFrame:
         """Make a table without rows that has the columns, to find columns in.
 
         Returns

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from importlib.resources import files
+from typing import Literal, overload
 
 import pandas as pd
 from sklearn.utils import Bunch
 
 from skmixed._public import public
 
+Data = tuple[pd.DataFrame, pd.Series, pd.Series]
 
+
+@overload
+def load_sleepstudy(*, return_X_y: Literal[False] = False) -> Bunch: ...
+@overload
+def load_sleepstudy(*, return_X_y: Literal[True]) -> Data: ...
 @public("skmixed.datasets")
-def load_sleepstudy(*, return_X_y=False):
+def load_sleepstudy(*, return_X_y: bool = False) -> Bunch | Data:
     """Load the sleep-deprivation study: 180 rows, 18 subjects.
 
     Average reaction time of each subject on each day of a study in which sleep was
@@ -51,8 +58,12 @@ def load_sleepstudy(*, return_X_y=False):
     return _load("sleepstudy.csv", "Reaction", "Subject", load_sleepstudy.__doc__, return_X_y)
 
 
+@overload
+def load_hsb(*, return_X_y: Literal[False] = False) -> Bunch: ...
+@overload
+def load_hsb(*, return_X_y: Literal[True]) -> Data: ...
 @public("skmixed.datasets")
-def load_hsb(*, return_X_y=False):
+def load_hsb(*, return_X_y: bool = False) -> Bunch | Data:
     """Load High School and Beyond: mathematics scores of 7,185 pupils in 160 schools.
 
     A subsample of the 1982 survey, the standard example of multilevel textbooks.
@@ -94,8 +105,12 @@ def load_hsb(*, return_X_y=False):
     return _load("hsb.csv", "math", "school", load_hsb.__doc__, return_X_y)
 
 
+@overload
+def load_mep_staff(*, return_X_y: Literal[False] = False) -> Bunch: ...
+@overload
+def load_mep_staff(*, return_X_y: Literal[True]) -> Data: ...
 @public("skmixed.datasets")
-def load_mep_staff(*, return_X_y=False):
+def load_mep_staff(*, return_X_y: bool = False) -> Bunch | Data:
     """Load synthetic rows on staff of members of a parliament: 6,948 rows, 28 nationalities.
 
     These data are synthetic. They were constructed so that three models give, to the printed

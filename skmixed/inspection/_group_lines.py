@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from numbers import Integral
 from textwrap import fill
+from typing import Any, Self
 
 import numpy as np
 
@@ -121,17 +122,17 @@ class GroupLinesDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator,
-        X,
-        y,
-        groups=None,
+        estimator: Any,
+        X: Any,
+        y: Any,
+        groups: Any = None,
         *,
-        column,
-        kind="lines",
-        highlight=None,
-        max_points=5_000,
-        ax=None,
-    ):
+        column: str,
+        kind: str = "lines",
+        highlight: Any = None,
+        max_points: int | None = 5000,
+        ax: Any = None,
+    ) -> Self:
         """Draw the lines of a fitted model.
 
         Parameters
@@ -192,7 +193,14 @@ class GroupLinesDisplay:
         return display.plot(ax, kind=kind, highlight=highlight, max_points=max_points)
 
     @validate_params(OPTIONS, prefer_skip_nested_validation=True)
-    def plot(self, ax=None, *, kind="lines", highlight=None, max_points=5_000):
+    def plot(
+        self,
+        ax: Any = None,
+        *,
+        kind: str = "lines",
+        highlight: Any = None,
+        max_points: int | None = 5000,
+    ) -> Self:
         """Draw the lines and the rows.
 
         Parameters

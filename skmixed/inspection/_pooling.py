@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Self
+
 from skmixed._public import public
 from skmixed._reports.pooling_names import MULTILEVEL, REGIMES
 from skmixed.inspection._style import BLUE, INK, QUIET, make_axes
@@ -37,7 +39,7 @@ class PoolingDisplay:
     def __init__(self, *, summary):
         self.summary = summary
 
-    def plot(self, ax=None):
+    def plot(self, ax: Any = None) -> Self:
         """Draw both panels.
 
         Parameters

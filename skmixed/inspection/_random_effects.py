@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Self
+
 import numpy as np
 import pandas as pd
 from scipy.stats import norm
@@ -88,7 +90,15 @@ class RandomEffectsDisplay:
         self.group_name = group_name
 
     @classmethod
-    def from_estimator(cls, estimator, *, terms=None, level=0.95, kind="caterpillar", ax=None):
+    def from_estimator(
+        cls,
+        estimator: Any,
+        *,
+        terms: Any = None,
+        level: float = 0.95,
+        kind: str = "caterpillar",
+        ax: Any = None,
+    ) -> Self:
         """Draw the random effects of a fitted model.
 
         Parameters
@@ -129,7 +139,7 @@ class RandomEffectsDisplay:
         return display.plot(ax, kind=kind)
 
     @validate_params(KIND, prefer_skip_nested_validation=True)
-    def plot(self, ax=None, *, kind="caterpillar"):
+    def plot(self, ax: Any = None, *, kind: str = "caterpillar") -> Self:
         """Draw the effects.
 
         Parameters

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from itertools import cycle
 from numbers import Integral
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -117,8 +118,16 @@ class ResidualsDisplay:
 
     @classmethod
     def from_estimator(
-        cls, estimator, X, y, groups=None, *, kind="fitted", max_points=5_000, ax=None
-    ):
+        cls,
+        estimator: Any,
+        X: Any,
+        y: Any,
+        groups: Any = None,
+        *,
+        kind: str = "fitted",
+        max_points: int | None = 5000,
+        ax: Any = None,
+    ) -> Self:
         """Draw the residuals of a fitted model.
 
         Parameters
@@ -166,8 +175,15 @@ class ResidualsDisplay:
 
     @classmethod
     def from_predictions(
-        cls, y_true, y_pred, groups=None, *, kind="fitted", max_points=5_000, ax=None
-    ):
+        cls,
+        y_true,
+        y_pred,
+        groups: Any = None,
+        *,
+        kind: str = "fitted",
+        max_points: int | None = 5000,
+        ax: Any = None,
+    ) -> Self:
         """Draw the residuals of predictions, such as those of a cross-validation.
 
         Parameters
@@ -202,7 +218,9 @@ class ResidualsDisplay:
         return display.plot(ax, kind=kind, max_points=max_points)
 
     @validate_params(OPTIONS, prefer_skip_nested_validation=True)
-    def plot(self, ax=None, *, kind="fitted", max_points=5_000):
+    def plot(
+        self, ax: Any = None, *, kind: str = "fitted", max_points: int | None = 5000
+    ) -> Self:
         """Draw the residuals.
 
         Parameters

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Self
+
 import numpy as np
 import pandas as pd
 
@@ -83,7 +85,7 @@ class ShrinkageDisplay:
         self.sizes = sizes
 
     @classmethod
-    def from_estimator(cls, estimator, *, terms=None, ax=None):
+    def from_estimator(cls, estimator: Any, *, terms: Any = None, ax: Any = None) -> Self:
         """Draw the shrinkage of a fitted model.
 
         Parameters
@@ -113,7 +115,7 @@ class ShrinkageDisplay:
         own = pd.DataFrame(own, effects.index, effects.columns)
         return cls(own=own[terms], partial=effects[terms], sizes=model.group_sizes_).plot(ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Any = None) -> Self:
         """Draw the arrows.
 
         Groups of the same size stand side by side. With more than 40 groups arrows are lines

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Self
+
 import pandas as pd
 
 from skmixed._numerics.inference.variance_parts import (
@@ -95,7 +97,7 @@ class VarianceDisplay:
         self.components = components
 
     @classmethod
-    def from_estimator(cls, estimator, *, ax=None):
+    def from_estimator(cls, estimator: Any, *, ax: Any = None) -> Self:
         """Draw the variance components of a fitted model and of that without features.
 
         Parameters
@@ -122,7 +124,7 @@ class VarianceDisplay:
         components = pd.DataFrame.from_dict(bars, orient="index", columns=list(COLORS))
         return cls(components=components).plot(ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Any = None) -> Self:
         """Draw the bars.
 
         Parameters

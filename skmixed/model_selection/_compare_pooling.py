@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -50,18 +51,18 @@ NO_GROUPS = (
     prefer_skip_nested_validation=True,
 )
 def compare_pooling(
-    X,
-    y,
-    groups=None,
+    X: Any,
+    y: Any,
+    groups: Any = None,
     *,
-    group_by=None,
-    slopes=None,
+    group_by: str | int | None = None,
+    slopes: Any = None,
     estimators=None,
-    n_splits=5,
+    n_splits: int = 5,
     n_repeats=2,
-    random_state=None,
-    n_jobs=None,
-):
+    random_state: Any = None,
+    n_jobs: int | None = None,
+) -> PoolingComparison:
     """Compare how well models predict that ignore groups, separate them, or partially pool.
 
     Cross-validates complete pooling (`PooledRegressor`), fixed effects

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from textwrap import shorten
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -180,7 +181,7 @@ class PoolingComparison(Printed):
         """Training and test rows, summed over folds; what counts is their ratio."""
         return self.scores[["n_train", "n_test"]].sum()
 
-    def plot(self, ax=None):
+    def plot(self, ax: Any = None) -> Any:
         """Draw how far each model is from the best, with standard errors.
 
         Parameters

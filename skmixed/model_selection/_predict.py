@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from sklearn import config_context, get_config
 from sklearn.base import clone, is_classifier
@@ -17,18 +19,18 @@ from skmixed._sklearn_private import check_method_params, num_samples, safe_inde
 
 @public("skmixed.model_selection")
 def cross_val_predict(
-    estimator,
-    X,
-    y=None,
+    estimator: Any,
+    X: Any,
+    y: Any = None,
     *,
-    groups=None,
-    cv=None,
-    n_jobs=None,
-    verbose=0,
-    params=None,
-    pre_dispatch="2*n_jobs",
-    method="predict",
-):
+    groups: Any = None,
+    cv: Any = None,
+    n_jobs: int | None = None,
+    verbose: int = 0,
+    params: dict[str, Any] | None = None,
+    pre_dispatch: Any = "2*n_jobs",
+    method: str = "predict",
+) -> np.ndarray:
     """Predict each row by a model fitted without it, with the groups known to both.
 
     As `sklearn.model_selection.cross_val_predict`, except that `groups` reach `predict` as well

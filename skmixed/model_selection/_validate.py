@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from sklearn import config_context, get_config
 from sklearn.base import is_classifier
@@ -43,22 +45,22 @@ TRAIN_ON_THE_REST = (KFold, GroupKFold, WithinGroupKFold)
 @public("skmixed.model_selection")
 @validate_params(cross_validate_constraints, prefer_skip_nested_validation=False)
 def cross_validate(
-    estimator,
-    X,
-    y=None,
+    estimator: Any,
+    X: Any,
+    y: Any = None,
     *,
-    groups=None,
-    scoring=None,
-    cv=None,
-    n_jobs=None,
-    verbose=0,
-    params=None,
-    pre_dispatch="2*n_jobs",
-    return_train_score=False,
-    return_estimator=False,
-    return_indices=False,
-    error_score=np.nan,
-):
+    groups: Any = None,
+    scoring: Any = None,
+    cv: Any = None,
+    n_jobs: int | None = None,
+    verbose: int = 0,
+    params: dict[str, Any] | None = None,
+    pre_dispatch: Any = "2*n_jobs",
+    return_train_score: bool = False,
+    return_estimator: bool = False,
+    return_indices: bool = False,
+    error_score: Any = np.nan,
+) -> dict[str, Any]:
     """Evaluate by cross-validation, with exact refits at the price of a few fits.
 
     As `sklearn.model_selection.cross_validate`, except that

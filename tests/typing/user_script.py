@@ -1,0 +1,58 @@
+"""What type checkers know of a user's script; lines that are wrong say so.
+
+`mypy` and `pyright` check this file and do not run it. scikit-learn has no types, so that mypy
+takes any attribute of an estimator to be there: what only pyright sees is marked for it alone.
+"""
+
+from typing import assert_type
+
+import numpy as np
+import pandas as pd
+
+import skmixed
+from skmixed import (
+    FixedEffectsRegressor,
+    GroupedMoments,
+    PooledRegressor,
+    RandomInterceptRegressor,
+    RandomSlopeRegressor,
+)
+from skmixed.datasets import load_hsb
+from skmixed.inference import ModelSummary, RegressionSummary
+
+X, y, school = load_hsb(return_X_y=True)
+assert_type(X, pd.DataFrame)
+
+model = RandomInterceptRegressor(method="ml").fit(X, y, groups=school)
+assert_type(model, RandomInterceptRegressor)
+assert_type(model.coef_, np.ndarray)
+assert_type(model.intercept_, float)
+assert_type(model.random_effects_, pd.DataFrame)
+assert_type(model.group_coef_, pd.DataFrame)
+assert_type(model.icc_, float)
+assert_type(model.predict(X, groups=school), np.ndarray)
+assert_type(model.predict(X, groups=school, return_std=True), tuple[np.ndarray, np.ndarray])
+assert_type(model.score(X, y, groups=school), float)
+assert_type(model.summary(), ModelSummary)
+assert_type(model.confint(method="wald"), pd.DataFrame)
+assert_type(model.partial_fit(X, y, groups=school), RandomInterceptRegressor)
+assert_type(model.loo_predict(X, y, groups=school, leave="group"), np.ndarray)
+
+slopes = RandomSlopeRegressor("ses", covariance="diag", group_by="school").fit(X, y)
+assert_type(slopes, RandomSlopeRegressor)
+assert_type(slopes.marginal_effects("ses"), pd.DataFrame)
+
+fixed = FixedEffectsRegressor(new_groups="mean").fit(X, y, groups=school)
+assert_type(fixed.summary(), RegressionSummary)
+assert_type(fixed.within_r2_, float)
+assert_type(PooledRegressor().fit(X, y).residual_variance_, float)
+assert_type(GroupedMoments.from_rows(X, y, school), GroupedMoments)
+
+RandomInterceptRegressor(method="REML")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+RandomInterceptRegressor(new_groups="mean")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+RandomSlopeRegressor("ses", covariance="unstructured")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+model.summary(df_method="wald")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+model.confint(method="boot")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+model.fit(X, y, group=school)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+print(model.foo_)  # pyright: ignore[reportAttributeAccessIssue]
+assert_type(skmixed.datasets.load_hsb(return_X_y=True)[0], pd.DataFrame)
