@@ -95,8 +95,8 @@ class LeaveOutMixin:
             name = type(self).__name__
             raise ValueError(MISSING_IN_PREDICT.format(method="loo_predict", name=name))
         rows = read_further_rows(self, X, y, groups, sample_weight)
-        residuals = _RowsLeftOut.from_rows(self._fitted, rows)
-        return rows.y - (residuals.of_rows() if leave == "row" else residuals.of_groups())
+        residuals = _RowsLeftOut._from_rows(self._fitted, rows)
+        return rows.y - (residuals._of_rows() if leave == "row" else residuals._of_groups())
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ class _RowsLeftOut:
     rows: TrainingRows
 
     @classmethod
-    def from_rows(cls, fitted, rows):
+    def _from_rows(cls, fitted, rows):
         """Check that the rows are those of the fit."""
         if rows.sample_weight is None:
             rows = rows._replace(sample_weight=np.ones(len(rows.y)))
@@ -128,7 +128,7 @@ class _RowsLeftOut:
         fit = LeaveOut.from_criterion(fitted.criterion, fitted.Lambda)
         return cls(fitted, fit, _number_as_in_fit(rows, fitted.moments))
 
-    def of_rows(self):
+    def _of_rows(self):
         """Leave out each row in turn."""
         rows, fit = self.rows, self.fit
         residual = np.empty(len(rows.y))
@@ -142,7 +142,7 @@ class _RowsLeftOut:
             residual[row] = self._refitted_without(np.array([row]))[0]
         return fit.problem.coordinates.y_scale * residual
 
-    def of_groups(self):
+    def _of_groups(self):
         """Leave out each group in turn."""
         rows, fit, moments = self.rows, self.fit, self.fitted.moments
         n_groups = len(moments.labels)
