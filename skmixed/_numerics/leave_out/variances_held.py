@@ -207,7 +207,7 @@ class LeaveOut:
             R = cholesky(M[:-1, :-1])
             pivots = np.einsum("aak->ak", R) ** 2  # what the columns before leave of each
             determined = np.all(pivots > DETERMINED * np.diag(self.M)[:-1, None], axis=0)
-            beta = solve_lower_transposed(R, solve_lower(R, M[:-1, -1].copy()))
+            beta = solve_lower_transposed(R, solve_lower(R, M[:-1, -1:].copy()))[:, 0]
         return beta, np.asarray(determined)
 
     def _columns(self, D: Array) -> tuple[Array, Array, Array]:
