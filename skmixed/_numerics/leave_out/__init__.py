@@ -1,7 +1,7 @@
 """Fits without some of the rows, from the moments of all of them.
 
 ==================  ======================================================================
-`rest`              what is left of the moments without a fold, and scores of its rows
+`rest`              moments without a fold, and scores of the fold's rows
 `one_group_less`    leave-one-group-out: refits without each group in turn
 `variances_held`    leave-one-out of rows and groups, variance components held fixed
 ==================  ======================================================================

@@ -17,7 +17,7 @@ from skmixed._numerics.fit.problem import Problem
 from skmixed._numerics.fit.ratio import RatioCriterion, RatioDerivatives, profile
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.digits import DISTINCT_UNCENTRED, SQUARES_LEFT
-from skmixed._numerics.linalg.small_matrices import cholesky
+from skmixed._numerics.linalg.small_matrices import cholesky, gram_by_matrix
 
 # Newton steps after which a minimum is no longer taken for the old one, moved a little.
 MAX_STEPS = 6
@@ -37,12 +37,39 @@ class EstimatesWithoutGroups:
         Fixed effects, in the user's coordinates.
     found : ndarray of shape (k,), dtype bool
         Whether these are the estimates of an ordinary fit: close to the old ones, not at the
-        boundary, all columns told apart. If not, they are 0.
+        boundary, all columns distinct. If not, they mean nothing.
     """
 
     Lambda: Array
     beta: Array
     found: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Groups that are left out one at a time, and what goes with each.
+
+    Attributes
+    ----------
+    groups : ndarray of shape (k,)
+        Their positions among all groups.
+    T : ndarray of shape (p + 1, p + 1, k)
+        [X_j, y_j]' W [X_j, y_j], in the coordinates of the problem of all groups.
+    n : ndarray of shape (k,)
+        Sum of the weights of the other groups.
+    """
+
+    groups: NDArray[np.intp]
+    T: Array
+    n: Array
+
+    def __getitem__(self, which: NDArray[np.intp]) -> LeftOut:
+        """Take some of the groups."""
+        return LeftOut(self.groups[which], self.T[..., which], self.n[which])
+
+    def dof(self, criterion: RatioCriterion | CovarianceCriterion) -> Array:
+        """Return what r2 is divided by without each group, shape (k,)."""
+        return self.n - (criterion.problem.p if criterion.reml else 0)
 
 
 def refit_without_each(
@@ -67,8 +94,8 @@ def refit_without_each(
         Where its only minimum is.
     groups : ndarray of shape (k,)
         Positions of the groups to leave out, one at a time.
-    products : ndarray of shape (len(shift), len(shift), k)
-        D_j' W D_j of these groups, around the shift of the moments.
+    products : ndarray of shape (n_columns, n_columns, k)
+        D_j' W D_j of these groups, D around ``criterion.problem.coordinates.shift``.
     sizes : ndarray of shape (k,)
         Their weights.
     tol : float
@@ -78,28 +105,24 @@ def refit_without_each(
     -------
     EstimatesWithoutGroups
     """
-    problem = criterion.problem
-    own = problem.coordinates.cross_products(products)
-    n = problem.n - sizes
-    found = _keeps_digits(problem, groups, own, n)
-    result = EstimatesWithoutGroups(
-        np.zeros((len(groups), *Lambda.shape)),
-        np.zeros((len(groups), len(problem.coordinates.origin))),
-        found,
-    )
+    problem, coordinates = criterion.problem, criterion.problem.coordinates
+    left_out = LeftOut(groups, coordinates.cross_products(products), problem.n - sizes)
+    found = _keeps_digits(problem, left_out)
+    factors = np.zeros((len(groups), *Lambda.shape))
+    beta = np.zeros((len(groups), len(coordinates.origin)))
     which = np.flatnonzero(found)
-    rest = groups[which], own[..., which], n[which], tol
     if isinstance(criterion, RatioCriterion):
-        result.Lambda[which], M, found[which] = _follow_ratio(criterion, Lambda, *rest)
+        refits = _follow_ratio(criterion, Lambda, left_out[which], tol)
     else:
-        result.Lambda[which], M, found[which] = _follow_covariance(criterion, Lambda, *rest)
-    beta: Array = np.linalg.solve(M[:, :-1, :-1], M[:, :-1, -1:])[..., 0].astype(np.float64)
-    result.beta[which] = problem.coordinates.to_user_coefficients(beta)
-    return result
+        refits = _follow_covariance(criterion, Lambda, left_out[which], tol)
+    factors[which], M, found[which] = refits
+    scaled_beta = np.asarray(np.linalg.solve(M[:, :-1, :-1], M[:, :-1, -1:])[..., 0])
+    beta[which] = coordinates.to_user_coefficients(scaled_beta)
+    return EstimatesWithoutGroups(factors, beta, found)
 
 
 @dataclass(frozen=True)
-class OneGroupLess:
+class RatioCriteriaWithoutGroups:
     """The criteria without each of k groups, each at a psi of its own.
 
     Attributes
@@ -124,16 +147,16 @@ class OneGroupLess:
 
     @classmethod
     def from_groups(
-        cls, criterion: RatioCriterion, groups: NDArray[np.intp], own: Array, n: Array
-    ) -> OneGroupLess:
+        cls, criterion: RatioCriterion, left_out: LeftOut
+    ) -> RatioCriteriaWithoutGroups:
         """Take what the groups add to the sums."""
-        problem = criterion.problem
+        problem, groups = criterion.problem, left_out.groups
+        # the group goes first, as the psi of each does in `RatioCriterion.sums`
         u, c = problem.G[0, 0, groups], problem.C[0][:, groups].T
         root = c / np.sqrt(np.where(u > 0, u, 1.0))[:, None]
         between = root[:, :, None] * root[:, None, :]
-        within = np.moveaxis(own, -1, 0) - between
-        dof = n - (problem.p if criterion.reml else 0)
-        return cls(criterion, dof, u, between, within)
+        within = np.moveaxis(left_out.T, -1, 0) - between
+        return cls(criterion, left_out.dof(criterion), u, between, within)
 
     def __call__(self, psi: Array) -> RatioDerivatives:
         """Evaluate up to a constant, at one psi for each group."""
@@ -144,10 +167,11 @@ class OneGroupLess:
         log_det, M = _interpolated(self.criterion.sums, psi)
         a = 1 + psi * self.u
         v = self.u / a
+        # the group's log(1 + psi u) and 1 / (1 + psi u), with first and second derivatives
         log_det -= [np.log(a), v, -(v**2)]
         weight = np.stack([1 / a, -v / a, 2 * v**2 / a])
         M -= weight[..., None, None] * self.between
-        M[0] -= self.within
+        M[0] -= self.within  # which does not depend on psi
         return log_det, M
 
 
@@ -173,113 +197,115 @@ def _interpolated(
 
 
 def _follow_ratio(
-    criterion: RatioCriterion,
-    Lambda: Array,
-    groups: NDArray[np.intp],
-    own: Array,
-    n: Array,
-    tol: float,
+    criterion: RatioCriterion, Lambda: Array, left_out: LeftOut, tol: float
 ) -> tuple[Array, Array, NDArray[np.bool_]]:
     """Newton steps for all groups at once; returns Lambda, M and whether they were near."""
-    less = OneGroupLess.from_groups(criterion, groups, own, n)
-    psi = np.full(len(groups), Lambda[0, 0] ** 2)
-    near = less(np.zeros(len(groups))).slope < 0
+    criteria = RatioCriteriaWithoutGroups.from_groups(criterion, left_out)
+    psi = np.full(len(left_out.groups), Lambda[0, 0] ** 2)
+    # a criterion that falls from psi = 0 has its minimum away from the boundary
+    near = criteria(np.zeros_like(psi)).slope < 0
     for n_iter in range(MAX_STEPS):
-        at = less(psi)
-        near &= at.curvature > 0
-        step = np.where(near, -at.slope / np.where(near, at.curvature, 1.0), 0.0)
-        predicted_decrease = -at.slope * step / 2
+        here = criteria(psi)
+        near &= here.curvature > 0
+        step = np.where(near, -here.slope / np.where(near, here.curvature, 1.0), 0.0)
+        predicted_decrease = -here.slope * step / 2
         near &= (psi + step > 0) & (predicted_decrease <= NEAR if n_iter == 0 else True)
         psi = np.where(near, psi + step, psi)
         if np.all(predicted_decrease[near] <= tol**2):
             break
     near &= predicted_decrease <= tol**2
-    return np.sqrt(psi)[:, None, None], less.sums(psi)[1][0], near
+    return np.sqrt(psi)[:, None, None], criteria.sums(psi)[1][0], near
 
 
 def _follow_covariance(
-    criterion: CovarianceCriterion,
-    Lambda: Array,
-    groups: NDArray[np.intp],
-    own: Array,
-    n: Array,
-    tol: float,
+    criterion: CovarianceCriterion, Lambda: Array, left_out: LeftOut, tol: float
 ) -> tuple[Array, Array, NDArray[np.bool_]]:
     """Search among covariance matrices for one group after another, from close by."""
-    problem = criterion.problem
-    S = _gradients_without(criterion, Lambda, groups, own, n)
-    factors, predicted_decrease = first_steps(criterion, Lambda, S, diagonal=problem.diagonal)
-    M = np.empty((len(groups), *problem.T.shape))
+    diagonal = criterion.problem.diagonal
+    S = _gradients_without(criterion, Lambda, left_out)
+    factors, predicted_decrease = first_steps(criterion, Lambda, S, diagonal=diagonal)
+    M = np.empty((len(factors), *criterion.problem.T.shape))
     near = predicted_decrease <= NEAR
-    for k, group in enumerate(groups):
-        C, G = problem.C.copy(), problem.G.copy()
-        C[..., group] = G[..., group] = 0.0
-        part = replace(problem, T=problem.T - own[..., k], C=C, G=G, n=float(n[k]))
-        less = CovarianceCriterion(part, criterion.reml)
+    for k in range(len(factors)):
+        without = replace(criterion, problem=_problem_without(criterion.problem, left_out, k))
         optimum = descend_close_by(
-            less, factors[k], diagonal=problem.diagonal, tol=tol, max_iter=MAX_STEPS
+            without, factors[k], diagonal=diagonal, tol=tol, max_iter=MAX_STEPS
         )
-        factors[k], M[k] = optimum.Lambda, less.eliminate(optimum.Lambda)[1]
+        factors[k], M[k] = optimum.Lambda, without.eliminate(optimum.Lambda)[1]
         near[k] &= optimum.converged
-    variances = np.sum(factors**2, axis=1)
+    variances = np.sum(factors**2, axis=1)  # of each column of Lambda
     near &= variances.min(axis=1) > NEGLIGIBLE * np.maximum(variances.max(axis=1), 1)
     return factors, M, near
 
 
+def _problem_without(problem: Problem, left_out: LeftOut, k: int) -> Problem:
+    """Take the k-th group off the sums; among the groups it stays, as one without rows."""
+    C, G, group = problem.C.copy(), problem.G.copy(), left_out.groups[k]
+    C[..., group] = G[..., group] = 0.0
+    return replace(problem, T=problem.T - left_out.T[..., k], C=C, G=G, n=float(left_out.n[k]))
+
+
 def _gradients_without(
-    criterion: CovarianceCriterion,
-    Lambda: Array,
-    groups: NDArray[np.intp],
-    own: Array,
-    n: Array,
+    criterion: CovarianceCriterion, Lambda: Array, left_out: LeftOut
 ) -> Array:
     """S without each group at the Lambda of all groups, shape (k, q, q).
 
-    S = sum_j N_j - Delta_j A Delta_j', where A = (dof / r2) w w' with w = (-beta, 1), and for
-    REML M_XX^-1 is added to its block for X.
+    The criterion of all groups gives S = sum_j N_j - Q_j with Q_j = U_j A U_j' (here U_j stands
+    for [U, u]_j), where A is the identity for what counts. Without group k, A is another one,
+    and two terms are not there:
+
+        S_k = S - sum_j U_j (A_k - A) U_j' - (N_k - U_k A_k U_k').
     """
-    _, _, N, Delta = criterion.project(Lambda, slice(None))
-    _, B, own_N, own_Delta = criterion.project(Lambda, groups)
-    M = criterion.eliminate(Lambda)[1][..., None] - own + np.einsum("amk,ank->mnk", B, B)
-    M = np.moveaxis(M, -1, 0)
-    inverse = np.linalg.inv(M[:, :-1, :-1])
-    beta = inverse @ M[:, :-1, -1:]
-    w = np.concatenate([-beta[..., 0], np.ones((len(M), 1))], axis=1)
-    r2 = np.einsum("km,kmn,kn->k", w, M, w)
-    dof = n - (criterion.problem.p if criterion.reml else 0)
-    A = (dof / r2)[:, None, None] * w[:, :, None] * w[:, None, :]
-    if criterion.reml:
-        A[:, :-1, :-1] += inverse
-    products = np.einsum("amj,bnj->abmn", Delta, Delta, optimize=True)
-    S = N.sum(axis=-1) - np.einsum("kmn,abmn->kab", A, products)
-    own_S = np.moveaxis(own_N, -1, 0) - np.einsum(
-        "amk,kmn,bnk->kab", own_Delta, A, own_Delta, optimize=True
-    )
-    gradients: Array = S - own_S
+    at_all = criterion(Lambda)
+    _, B, N, Delta = criterion.project(Lambda, left_out.groups)
+    U = np.einsum("mn,ank->kam", at_all.root, Delta)
+    # M of all groups is diag(1, ..., 1, dof) in the coordinates of [U, u]
+    M_all = np.diag(np.append(np.ones(criterion.problem.p), criterion.dof))
+    M_group = np.moveaxis(left_out.T - gram_by_matrix(B), -1, 0)
+    M = M_all - at_all.root @ M_group @ at_all.root.T
+    A = _weights_of_products(M, left_out.dof(criterion), reml=criterion.reml)
+    A_all = _weights_of_products(M_all, np.array(criterion.dof), reml=criterion.reml)
+    others = np.einsum("abmn,kmn->kab", at_all.UU, A - A_all)
+    gradients: Array = at_all.S - others - (np.moveaxis(N, -1, 0) - U @ A @ U.swapaxes(1, 2))
     return gradients
 
 
-def _keeps_digits(
-    problem: Problem, groups: NDArray[np.intp], own: Array, n: Array
-) -> NDArray[np.bool_]:
-    """Whether enough of all columns is left without a group, and enough rows."""
-    G = problem.G.sum(axis=-1)
-    keeps = _is_distinct(problem.T, own) & _is_distinct(G, problem.G[..., groups])
+def _weights_of_products(M: Array, dof: Array, *, reml: bool) -> Array:
+    """Return A of Q_j = Delta_j A Delta_j', given M of shape (..., p + 1, p + 1).
+
+    A is (dof / r2) w w' with w = (-beta, 1), and for REML M_XX^-1 is added to its block for X.
+    Both are parts of M^-1, which is w w' / r2 with M_XX^-1 added likewise.
+    """
+    inverse = np.linalg.inv(M)
+    of_y = inverse[..., :, -1:] * inverse[..., -1:, :] / inverse[..., -1:, -1:]  # w w' / r2
+    A: Array = dof[..., None, None] * of_y
+    return A + (inverse - of_y) if reml else A
+
+
+def _keeps_digits(problem: Problem, left_out: LeftOut) -> NDArray[np.bool_]:
+    """Whether enough of all columns is left without a group, and enough rows, shape (k,)."""
+    groups, G = left_out.groups, problem.G.sum(axis=-1)
+    keeps = _is_distinct(problem.T, left_out.T) & _is_distinct(G, problem.G[..., groups])
     n_columns = len(problem.coordinates.shift)
     n_rows = problem.n_rows.sum() - problem.n_rows[groups]
+    keeps &= (n_rows >= n_columns) & (left_out.n >= n_columns)
+    # some other group must have several rows, to know residuals from differences of groups
     several = problem.n_rows > 1
-    keeps &= (n_rows >= n_columns) & (n >= n_columns)
     keeps &= np.count_nonzero(several) - several[groups] > 0
-    n_effects = len(problem.coordinates.random_kept) * (problem.n_groups - 1)
-    keeps &= (n_effects < n_rows) | (len(problem.coordinates.random_kept) == 1)
+    n_random = len(problem.coordinates.random_kept)
+    n_effects = n_random * (problem.n_groups - 1)
+    keeps &= (n_effects < n_rows) | (n_random == 1)
     return keeps
 
 
-def _is_distinct(total: Array, own: Array) -> NDArray[np.bool_]:
-    """Whether the columns of total - own differ from 0 and from one another, shape (k,)."""
+def _is_distinct(total: Array, parts: Array) -> NDArray[np.bool_]:
+    """Whether the columns of total - part differ from 0 and from one another, shape (k,).
+
+    The parts have the shape (p, p, k): cross-products that are left out, one at a time.
+    """
     scale = np.sqrt(np.diag(total))
-    R = (total[..., None] - own) / np.outer(scale, scale)[..., None]
-    square = np.einsum("aak->ak", R)
+    R = (total[..., None] - parts) / np.outer(scale, scale)[..., None]
+    square = np.einsum("aak->ak", R)  # left of each column, as a share of the whole
     with np.errstate(invalid="ignore", divide="ignore"):
         pivots = np.einsum("aak->ak", cholesky(R)) ** 2
         enough = (square >= SQUARES_LEFT) & (pivots >= DISTINCT_UNCENTRED)

@@ -1,4 +1,4 @@
-"""What is left of the moments when rows are left out, and when that can be trusted."""
+"""Moments without a fold, where they keep their digits, and scores of the fold's rows."""
 
 from __future__ import annotations
 
@@ -38,18 +38,29 @@ def subtract_fold(total: GroupedMoments, fold: GroupedMoments) -> GroupedMoments
         large beside it.
     """
     rest = total - fold
+    if not _leaves_rows(total, rest) or not _leaves_columns(total, rest):
+        return None
+    return rest
+
+
+def _leaves_rows(total: GroupedMoments, rest: GroupedMoments) -> bool:
+    """Whether there are rows for all columns, and a share of each group that is still there."""
     n_rows = rest.n_rows.sum() if len(total.labels) else rest.n
     if min(n_rows, rest.n) < len(rest.shift):
-        return None
+        return False
     before = total.sizes[np.searchsorted(total.labels, rest.labels)]
-    if np.any(rest.sizes < SQUARES_LEFT * before):
-        return None
+    return bool(np.all(rest.sizes >= SQUARES_LEFT * before))
+
+
+def _leaves_columns(total: GroupedMoments, rest: GroupedMoments) -> bool:
+    """Whether a share of the variation of each column is left, and which ones are distinct."""
     noise = 8 * np.finfo(np.float64).eps * np.abs(total.shift)
     varies = np.diag(_centred(total)) > total.n * noise**2
     R = _centred(rest)[np.ix_(varies, varies)]
+    # the error of the rest is a share of all squares around the shift, not of those left
     enough = np.diag(R) >= SQUARES_LEFT * np.diag(total.T)[varies]
     enough &= FAR_OFF**2 * np.diag(R) > rest.n * total.shift[varies] ** 2
-    return rest if np.all(enough) and _is_clear(R) else None
+    return bool(np.all(enough)) and _is_clear(R)
 
 
 def sums_of_squares(
@@ -76,11 +87,12 @@ def sums_of_squares(
         The two sums; None if digits are scarce in a difference of sums.
     """
     w, b, random = np.append(-line, 1.0), effects.copy(), list(moments.random)
+    # the intercepts take up the shift: D_i and z_i are D - shift and z - shift here
     w[0] += moments.shift @ w
     b[0] += moments.shift[random] @ effects
-    of_groups = np.einsum("rj,rcj->cj", b, moments.C)
-    squares = np.sum(of_groups[random] * b)
-    errors = float(w @ moments.T @ w - 2 * np.sum(w @ of_groups) + squares)
+    bC = np.einsum("rj,rcj->cj", b, moments.C)  # b_j' C_j: a row for each column of D
+    squares = np.sum(bC[random] * b)  # G_j is a slice of C_j
+    errors = float(w @ moments.T @ w - 2 * np.sum(w @ bC) + squares)
     total = float(moments.T[-1, -1] - moments.T[0, -1] ** 2 / max(moments.n, 1.0))
     least = SUM_LEFT * (np.abs(w) @ np.abs(moments.T) @ np.abs(w) + squares)
     if moments.n < 2 or errors < least or total <= SUM_LEFT * moments.T[-1, -1]:
@@ -105,6 +117,7 @@ def _is_clear(R: Array) -> bool:
     L, failed = lapack.dpotrf(R, lower=1)
     if not failed and np.all(np.diag(L) ** 2 >= DISTINCT):
         return True
+    # columns one by one: what the columns before leave of each stands on the diagonal
     for i in range(len(R)):
         share = R[i, i]
         if NOT_DISTINCT < share < DISTINCT or (share < DISTINCT and i == len(R) - 1):

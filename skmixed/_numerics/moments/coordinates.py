@@ -154,7 +154,7 @@ class Coordinates:
         """Which of the user's fixed columns have a coefficient, shape (n_fixed,)."""
         kept = np.zeros(len(self.shift) - 1)
         kept[self.used[:-1]] = 1.0
-        return np.asarray(self._for_user(kept) != 0, dtype=np.bool_)
+        return np.asarray(self._for_user(kept) != 0)
 
     @cached_property
     def random_kept(self) -> NDArray[np.bool_]:

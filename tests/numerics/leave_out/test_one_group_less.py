@@ -8,7 +8,11 @@ from skmixed._numerics.fit.covariance import CovarianceCriterion
 from skmixed._numerics.fit.estimate import estimate
 from skmixed._numerics.fit.problem import make_problem
 from skmixed._numerics.leave_out import one_group_less as module
-from skmixed._numerics.leave_out.one_group_less import OneGroupLess, refit_without_each
+from skmixed._numerics.leave_out.one_group_less import (
+    LeftOut,
+    RatioCriteriaWithoutGroups,
+    refit_without_each,
+)
 from skmixed._numerics.moments.by_group import cross_products_by_group
 from skmixed._numerics.moments.moments import GroupedMoments
 
@@ -87,7 +91,7 @@ def test_the_criteria_are_those_without_a_group():
     T_groups = criterion.problem.coordinates.cross_products(products)
     n = criterion.problem.n - whole[0].sizes
     psi = np.random.default_rng(0).uniform(0.1, 2.0, N_GROUPS)
-    at = OneGroupLess.from_groups(criterion, groups, T_groups, n)(psi)
+    at = RatioCriteriaWithoutGroups.from_groups(criterion, LeftOut(groups, T_groups, n))(psi)
     for group in (0, 7, 31):
         alone = fit(rows, (0,), rows[2] != group)[1]
         scale = (
@@ -99,18 +103,19 @@ def test_the_criteria_are_those_without_a_group():
         assert at.curvature[group] == pytest.approx(expected.curvature[0] * scale**4, rel=1e-9)
 
 
-def test_gradients_without_a_group_agree_with_evaluations():
+@pytest.mark.parametrize("reml", [True, False], ids=["reml", "ml"])
+def test_gradients_without_a_group_agree_with_evaluations(reml):
     rows = simulate()
-    moments, criterion, optimum = fit(rows, (0, 1))
+    moments, criterion, optimum = fit(rows, (0, 1), reml=reml)
     problem = criterion.problem
     ((groups, _, _, products),) = cross_products_by_group(
         *rows[:3], N_GROUPS, shift=problem.coordinates.shift
     )
     T_groups = problem.coordinates.cross_products(products)
     n = problem.n - moments.sizes
-    S = module._gradients_without(criterion, optimum.Lambda, groups, T_groups, n)
+    S = module._gradients_without(criterion, optimum.Lambda, LeftOut(groups, T_groups, n))
     for group in (0, 13):
-        _, alone, _ = fit(rows, (0, 1), rows[2] != group)
+        _, alone, _ = fit(rows, (0, 1), rows[2] != group, reml=reml)
         change = np.linalg.solve(
             alone.problem.coordinates.random_backmap, problem.coordinates.random_backmap
         )
