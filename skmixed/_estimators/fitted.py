@@ -13,6 +13,7 @@ from skmixed._numerics.fit.fit import Specification
 from skmixed._numerics.fit.solution import random_effects
 from skmixed._numerics.inference.prediction import Uncertainty
 from skmixed._numerics.moments.moments import GroupedMoments
+from skmixed._numerics.moments.own_lines import OwnLines
 from skmixed._rows.columns import dense_column
 
 # Numbers that are expanded at a time.
@@ -52,7 +53,7 @@ class FittedModel:
         """The criterion with the groups that are known now."""
         if self.known is None:
             return self.criterion
-        problem = self.criterion.problem.with_groups(self.known)
+        problem = self.criterion.problem.with_groups(OwnLines.of(self.known))
         return replace(self.criterion, problem=problem)
 
     @cached_property

@@ -32,7 +32,6 @@ from skmixed._numerics.linalg.small_matrices import (
     multiply_transposed,
     solve_lower,
     solve_lower_transposed,
-    subtract_product,
     sum_of_outer,
 )
 
@@ -97,37 +96,43 @@ class DerivativesGivenSigma2(CovarianceDerivatives):
 class CovarianceCriterion(Criterion):
     """REML or ML criterion of a model with q random columns, profiled to Psi.
 
-    Psi enters as any factor, Psi = Lambda Lambda'. For each group, with R the Cholesky factor
-    of I + Lambda' G Lambda,
+    Psi enters as any factor, Psi = Lambda Lambda'. For each group, with Z = Q L' and own
+    columns Q'D in an orthonormal basis, and with R the Cholesky factor of I + L' Psi L,
 
-        B = R^-1 Lambda' C,  F = R^-1 Lambda' G,
-        N = Z'V^-1 Z = G - F'F,  Delta = Z'V^-1 D = C - F'B,  M = T - sum_j B'B.
+        F = R^-1 L',  B = R^-1 Q'D,
+        N = Z'V^-1 Z = F'F,  Delta = Z'V^-1 D = F'B,  M = within + sum_j B'B.
+
+    Nothing is subtracted, so that no digits are lost however large Psi, and however far the
+    groups lie apart.
     """
 
     def eliminate(self, Lambda: Array) -> tuple[float, Array]:
         """Return sum_j log|I + Lambda' G_j Lambda| and M = D' V^-1 D, up to sigma2."""
-        log_det, M = 0.0, self.problem.T.copy()
+        log_det, M = 0.0, self.problem.within.copy()
         for chunk in self._chunks():
-            R = self._root(Lambda, chunk)
+            R = _roots(multiply(Lambda.T, self.problem.root[..., chunk]))
             log_det += float(_log_det(R))
-            M -= gram(solve_lower(R, multiply(Lambda.T, self.problem.C[..., chunk])))
+            M += gram(solve_lower(R, self.problem.own[..., chunk].copy()))
         return log_det, M
 
     def conditional_modes(self, Lambda: Array, beta: Array) -> Array:
         """Return b_j = Lambda (I + Lambda' G_j Lambda)^-1 Lambda' (C_jy - C_jX beta)."""
-        C = self.problem.C
-        b = C[:, -1] - beta @ C[:, :-1]  # axes a k
+        own, b = self.problem.own, np.empty(self.problem.root.shape[::2])
         for chunk in self._chunks():
-            R = self._root(Lambda, chunk)
-            part = solve_lower(R, (Lambda.T @ b[:, chunk])[:, None])  # a column for each group
-            b[:, chunk] = Lambda @ solve_lower_transposed(R, part)[:, 0]
+            left = own[:, -1, chunk] - beta @ own[:, :-1, chunk]  # axes r k
+            A = multiply(Lambda.T, self.problem.root[..., chunk])
+            part = solve_lower(R := _roots(A), left[:, None])  # a column for each group
+            b[:, chunk] = Lambda @ np.einsum(
+                "ark,rk->ak", A, solve_lower_transposed(R, part)[:, 0]
+            )
         return b
 
     def conditional_variances(self, Lambda: Array, rows: Array) -> Array:
         """Return the diagonals of rows H_j rows', over sigma2, shape (len(rows), n_groups)."""
         variances = np.empty((len(rows), self.problem.n_groups))
         for chunk in self._chunks():
-            R = self._root(Lambda, chunk)
+            A = multiply(Lambda.T, self.problem.root[..., chunk])
+            R = _roots(A.swapaxes(0, 1))  # of I + Lambda' G_j Lambda
             # the same columns Lambda' rows' for all groups
             F = np.repeat((rows @ Lambda).T[..., None], R.shape[-1], axis=-1)
             variances[:, chunk] = np.sum(solve_lower(R, F) ** 2, axis=0)
@@ -185,18 +190,18 @@ class CovarianceCriterion(Criterion):
     @property
     def at_once(self) -> int:
         """Number of Lambda that are worth evaluating in one call."""
-        q, m, _ = self.problem.C.shape
+        q, m = self.problem.q, 1 + self.problem.p
         return max(LARGE_SUMS // int(1 + q * m) ** 2, 1)
 
     def _reduce(self, Lambda: Array) -> tuple[Array, Array, list[tuple[Array, Array]]]:
         """Return sum_j log|I + Lambda' G_j Lambda|, M, and chunks of N_j and Delta_j."""
         log_det, parts = np.zeros(len(Lambda)), []
-        M = np.repeat(self.problem.T[None], len(Lambda), axis=0)
+        M = np.repeat(self.problem.within[None], len(Lambda), axis=0)
         for chunk in self._chunks(len(Lambda)):
             R, B, N, Delta = self.project(Lambda, chunk)
             parts.append((N, Delta))
             log_det += _log_det(R)
-            M -= gram(B)
+            M += gram(B)
         return log_det, M, parts
 
     def _sums_of_products(
@@ -206,7 +211,7 @@ class CovarianceCriterion(Criterion):
 
         Shapes are (s, a, b), (s, a, b, c, d) and (s, a, b, m, n).
         """
-        s, (q, m, _) = len(root), self.problem.C.shape
+        s, q, m = len(root), self.problem.q, 1 + self.problem.p
         S, P, UU = np.zeros((s, q, q)), np.zeros((s, q, q, q, q)), np.zeros((s, q, m, q, m))
         counted = slice(None) if self.reml else slice(-1, None)
         for N, Delta in parts:
@@ -233,23 +238,20 @@ class CovarianceCriterion(Criterion):
     def sampled(self, step: int) -> CovarianceCriterion:
         """Keep every step-th group, with its share of the rows: close enough to start with.
 
-        The scatter within groups, M as Psi -> infinity, is shared out by numbers of rows.
+        The scatter within groups is shared out by numbers of rows.
         """
         problem = self.problem
         some = slice(None, None, step)
         share = problem.n_rows[some].sum() / problem.n_rows.sum()
         sample = replace(
             problem,
-            C=problem.C[..., some],
-            G=problem.G[..., some],
+            within=share * problem.within,
+            own=problem.own[..., some],
+            root=problem.root[..., some],
             n_rows=problem.n_rows[some],
             n=share * problem.n,
         )
-        large = 1e4 * np.eye(len(problem.G))
-        _, within = self.eliminate(large)
-        _, M = replace(self, problem=sample).eliminate(large)
-        T = share * within + (problem.T - M)
-        return replace(self, problem=replace(sample, T=T))
+        return replace(self, problem=sample)
 
     def projections(self, Lambda: Array) -> Iterator[tuple[Array, Array]]:
         """Yield N and Delta of all groups, a chunk of groups at a time."""
@@ -261,17 +263,13 @@ class CovarianceCriterion(Criterion):
         self, Lambda: Array, chunk: slice | NDArray[np.intp]
     ) -> tuple[Array, Array, Array, Array]:
         """Return R, B, N and Delta of some groups, at one Lambda or several."""
-        q, transposed = len(self.problem.G), Lambda.swapaxes(-1, -2)
-        # G and C side by side: axes a (b, m) k
-        GC = np.concatenate([self.problem.G[..., chunk], self.problem.C[..., chunk]], axis=1)
-        FB = multiply(transposed, GC)
-        R = _roots(transposed, FB[..., :q, :])
-        FB = solve_lower(R, FB)
-        ND = subtract_product(GC, FB[..., :q, :], FB)  # G - F'F and C - F'B
+        q, root = self.problem.q, self.problem.root[..., chunk]
+        R = _roots(multiply(Lambda.swapaxes(-1, -2), root))
+        # L' and Q'D side by side: axes r (b, m) k, and the same for all Psi
+        FB = np.concatenate([root.swapaxes(0, 1), self.problem.own[..., chunk]], axis=1)
+        FB = solve_lower(R, np.broadcast_to(FB, (*Lambda.shape[:-2], *FB.shape)).copy())
+        ND = np.einsum("...rak,...rmk->...amk", FB[..., :q, :], FB)  # F'F and F'B
         return R, FB[..., q:, :], ND[..., :q, :], ND[..., q:, :]
-
-    def _root(self, Lambda: Array, chunk: slice) -> Array:
-        return _roots(Lambda.T, multiply(Lambda.T, self.problem.G[..., chunk]))
 
     def _chunks(self, n_lambda: int = 1) -> Iterator[slice]:
         size = max(CHUNK_GROUPS // n_lambda, 1)
@@ -279,11 +277,11 @@ class CovarianceCriterion(Criterion):
             yield slice(start, start + size)
 
 
-def _roots(transposed: Array, LG: Array) -> Array:
-    """Cholesky factors of I + Lambda' G_j Lambda, given Lambda' and Lambda' G_j."""
-    A = multiply_transposed(LG, transposed)
-    A += np.eye(A.shape[-2])[..., None]
-    return cholesky(A)
+def _roots(A: Array) -> Array:
+    """Cholesky factors of I + A_k'A_k."""
+    products = gram_by_matrix(A)
+    products += np.eye(products.shape[-2])[..., None]
+    return cholesky(products)
 
 
 def _inverse_root(M: Array) -> tuple[Array, float, float]:

@@ -63,7 +63,7 @@ def minimize_covariance(
     Optimum
     """
     if not criterion.is_identified:
-        return Optimum(np.zeros((len(criterion.problem.G),) * 2), 1, converged=True)
+        return Optimum(np.zeros((criterion.problem.q,) * 2), 1, converged=True)
     search = Search(diagonal, tol, max_iter, criterion.problem.n_groups < MANY_GROUPS)
     if start is None:
         best, is_only = _descend_from_several(criterion, search)
@@ -81,7 +81,7 @@ def _descend_from_several(criterion: CovarianceCriterion, search: Search) -> tup
     Returns it, and whether all others ended there, too.
     """
     chain = _ever_smaller_samples(criterion)
-    few, q = len(chain) == 1, len(criterion.problem.G)
+    few, q = len(chain) == 1, criterion.problem.q
     rough = replace(search, tol=search.tol if few else max(search.tol, ROUGH), polish=False)
     starts = [ratio * np.eye(q) for ratio in (STARTS if few else STARTS_IN_SAMPLES)]
     found = rough.descend_side_by_side(chain[-1], starts, merge=not few)

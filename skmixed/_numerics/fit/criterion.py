@@ -88,7 +88,7 @@ class Criterion(ABC):
         problem = self.problem
         # one group, or one row in each, and the two variances are only seen as a sum
         several = problem.n_groups > 1 and bool(np.any(problem.n_rows > 1))
-        return several and len(problem.C) > 0 and not self.is_perfect
+        return several and problem.q > 0 and not self.is_perfect
 
     @property
     def is_perfect(self) -> bool:

@@ -41,7 +41,7 @@ def estimate(
     optimum : Optimum
         Where.
     """
-    if len(problem.C) == 1:
+    if problem.q == 1:
         ratio = RatioCriterion.from_problem(problem, reml=reml)
         return ratio, minimize_ratio(ratio, tol=tol, max_iter=max_iter)
     criterion = CovarianceCriterion(problem, reml)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.digits import RANK_TOLERANCE
+from skmixed._numerics.linalg.small_matrices import gram, gram_by_matrix
 from skmixed._numerics.moments.coordinates import (
     Coordinates,
     independent,
@@ -17,6 +19,7 @@ from skmixed._numerics.moments.coordinates import (
     scales,
 )
 from skmixed._numerics.moments.moments import GroupedMoments
+from skmixed._numerics.moments.own_lines import OwnLines
 
 
 @dataclass(frozen=True)
@@ -28,12 +31,12 @@ class Problem:
 
     Attributes
     ----------
-    T : ndarray of shape (p + 1, p + 1)
-        [X, y]' W [X, y].
-    C : ndarray of shape (q, p + 1, n_groups)
-        Z_j' W [X_j, y_j].
-    G : ndarray of shape (q, q, n_groups)
-        Z_j' W Z_j.
+    within : ndarray of shape (p + 1, p + 1)
+        What is left of [X, y]' W [X, y] when the groups' own lines are taken off.
+    own : ndarray of shape (r, p + 1, n_groups)
+        Q_j' W [X_j, y_j], with an orthonormal basis Q_j of the group's lines.
+    root : ndarray of shape (q, r, n_groups)
+        How Z_j is made of that basis, Z_j = Q_j root_j'.
     n : float
         Sum of the weights.
     mean : ndarray of shape (p,)
@@ -46,9 +49,9 @@ class Problem:
         How the columns were made of the user's, and what estimates are in the user's units.
     """
 
-    T: Array
-    C: Array
-    G: Array
+    within: Array
+    own: Array
+    root: Array
     n: float
     mean: Array
     n_rows: NDArray[np.intp]
@@ -58,21 +61,41 @@ class Problem:
     @property
     def p(self) -> int:
         """Number of fixed effects estimated."""
-        return len(self.T) - 1
+        return len(self.within) - 1
+
+    @property
+    def q(self) -> int:
+        """Number of random columns."""
+        return len(self.root)
+
+    @cached_property
+    def T(self) -> Array:
+        """[X, y]' W [X, y], shape (p + 1, p + 1)."""
+        return np.asarray(self.within + gram(self.own))
+
+    @cached_property
+    def C(self) -> Array:
+        """Z_j' W [X_j, y_j], shape (q, p + 1, n_groups)."""
+        return np.asarray(np.einsum("ark,rmk->amk", self.root, self.own))
+
+    @cached_property
+    def G(self) -> Array:
+        """Z_j' W Z_j, shape (q, q, n_groups)."""
+        return gram_by_matrix(self.root.swapaxes(0, 1))
 
     @property
     def n_groups(self) -> int:
         """Number of groups."""
         return len(self.n_rows)
 
-    def with_groups(self, moments: GroupedMoments) -> Problem:
-        """Exchange the groups for those of other moments; all else stays as it is."""
-        C, G = self.coordinates.of_groups(moments)
-        return replace(self, C=C, G=G, n_rows=moments.n_rows)
+    def with_groups(self, lines: OwnLines) -> Problem:
+        """Exchange the groups for others; all else stays as it is."""
+        own, root = self.coordinates.of_lines(lines)
+        return replace(self, own=own, root=root, n_rows=lines.n_rows)
 
 
 def make_problem(
-    moments: GroupedMoments,
+    moments: GroupedMoments | OwnLines,
     *,
     fit_intercept: bool = True,
     random_intercept: bool = True,
@@ -83,7 +106,7 @@ def make_problem(
 
     Parameters
     ----------
-    moments : GroupedMoments
+    moments : GroupedMoments or OwnLines
         Cross-products of the rows; their random columns are those of the model.
     fit_intercept : bool, default=True
         Whether the column of ones is a fixed effect.
@@ -107,11 +130,12 @@ def make_problem(
         fixed_slopes=fixed_slopes,
     )
     columns = coordinates.used[:-1]
-    C, G = coordinates.of_groups(moments)
+    lines = moments if isinstance(moments, OwnLines) else OwnLines.of(moments)
+    own, root = coordinates.of_lines(lines)
     return Problem(
-        T=coordinates.cross_products(moments.T),
-        C=C,
-        G=G,
+        within=coordinates.cross_products(lines.within),
+        own=own,
+        root=root,
         n=moments.n,
         mean=moments.T[0, columns] / coordinates.scale[:-1] / moments.n,
         n_rows=moments.n_rows,
@@ -121,13 +145,13 @@ def make_problem(
 
 
 def _choose_columns(
-    moments: GroupedMoments,
+    moments: GroupedMoments | OwnLines,
     *,
     constant: int | None,
     random_intercept: bool,
     diagonal: bool,
     fixed_slopes: bool,
-) -> tuple[Coordinates, GroupedMoments]:
+) -> tuple[Coordinates, GroupedMoments | OwnLines]:
     """Choose coordinates, and return the moments around their shift, too.
 
     With a constant column, y and X may be taken around their means, and keep their digits. If
@@ -158,7 +182,7 @@ def _choose_columns(
     return coordinates, moments
 
 
-def _constant_column(moments: GroupedMoments, *, fixed_slopes: bool) -> int | None:
+def _constant_column(moments: GroupedMoments | OwnLines, *, fixed_slopes: bool) -> int | None:
     """Position of a fixed effect that is a constant, not 0: an intercept given as data."""
     centred = near_means(moments)
     _, varies = scales(centred)
@@ -170,7 +194,7 @@ def _constant_column(moments: GroupedMoments, *, fixed_slopes: bool) -> int | No
 
 
 def _fixed_columns(
-    moments: GroupedMoments,
+    moments: GroupedMoments | OwnLines,
     scale: Array,
     varies: NDArray[np.bool_],
     *,
@@ -190,7 +214,7 @@ def _fixed_columns(
 
 
 def _random_columns(
-    moments: GroupedMoments, scale: Array, *, random_intercept: bool, diagonal: bool
+    moments: GroupedMoments | OwnLines, scale: Array, *, random_intercept: bool, diagonal: bool
 ) -> tuple[Array, Array]:
     """`Z_map` and `random_backmap` of `Coordinates`.
 

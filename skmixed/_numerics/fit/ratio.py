@@ -10,6 +10,7 @@ from skmixed._numerics.fit.criterion import Criterion
 from skmixed._numerics.fit.problem import Problem
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.digits import CONSTANT_WITHIN, residual_square
+from skmixed._numerics.linalg.small_matrices import gram
 
 # Different sizes that a coarsened criterion keeps, for each doubling of the size.
 SIZES_PER_OCTAVE = 8
@@ -59,12 +60,13 @@ class RatioCriterion(Criterion):
     @classmethod
     def from_problem(cls, problem: Problem, *, reml: bool) -> RatioCriterion:
         """Add up groups of equal size."""
-        order = np.argsort(problem.G[0, 0], kind="stable")
-        order = order[np.searchsorted(problem.G[0, 0], 0.0, "right", sorter=order) :]
-        u = problem.G[0, 0, order]  # without groups of size 0, where z is 0
-        root = np.take(problem.C[0], order, axis=1)
-        root /= np.sqrt(u)
-        within = _scatter_within(problem.T, root @ root.T)
+        problem = one_column(problem)
+        sizes = problem.root[0, 0] ** 2
+        order = np.argsort(sizes, kind="stable")
+        order = order[np.searchsorted(sizes, 0.0, "right", sorter=order) :]
+        u = sizes[order]  # without groups of size 0, where z is 0
+        root = np.take(problem.own[0], order, axis=1)
+        within = _without_rounding(problem.within, problem.T)
         if (1 + np.count_nonzero(np.diff(u))) * len(root) < len(u):
             return cls(problem, reml, *_add_up(root, u, u), within)
         return cls(problem, reml, u, np.ones_like(u), root, within)
@@ -169,9 +171,25 @@ def profile(log_det: Array, M: Array, *, dof: float | Array, reml: bool) -> Rati
     return RatioDerivatives(value, slope, curvature)
 
 
-def _scatter_within(total: Array, between: Array) -> Array:
-    """Total less between; exactly zero for columns that are constant within groups."""
-    within = total - between
+def one_column(problem: Problem) -> Problem:
+    """Reduce the bases of a problem with one random column to that column."""
+    if problem.root.shape[1] == 1:
+        return problem
+    # turn the basis so that its first vector is the column, and the others count as within
+    turn = np.linalg.qr(problem.root.transpose(2, 1, 0), mode="complete")[0]  # axes k r r
+    turn *= np.where(np.einsum("ark,kr->k", problem.root, turn[..., 0]) < 0, -1.0, 1.0)[
+        :, None, None
+    ]
+    own = np.einsum("krs,rmk->smk", turn, problem.own)
+    root = np.einsum("ark,kr->ak", problem.root, turn[..., 0])[:, None]
+    return replace(
+        problem, within=problem.within + gram(own[1:]), own=own[:1].copy(), root=root
+    )
+
+
+def _without_rounding(within: Array, total: Array) -> Array:
+    """Scatter within groups, exactly zero for columns that are constant there."""
+    within = within.copy()
     constant = np.diag(within) <= CONSTANT_WITHIN * np.diag(total)
     within[constant] = 0.0
     within[:, constant] = 0.0

@@ -16,8 +16,6 @@ from skmixed._numerics.linalg.digits import DOF_ERROR, NULL_SQUARE
 from skmixed._numerics.linalg.small_matrices import (
     cholesky,
     cholesky_semidefinite,
-    gram,
-    solve_lower,
 )
 
 
@@ -149,14 +147,12 @@ class MomentSampler:
         problem = criterion.problem
         _, M = criterion.eliminate(Lambda)
         beta, sigma2 = criterion.coefficients(M)
-        identity = np.eye(len(problem.G))[..., None]
-        S = cholesky_semidefinite(problem.G, NULL_SQUARE * np.einsum("aak->ak", problem.G))
-        there = np.einsum("aak->ak", S) > 0
+        S, B = problem.root, problem.own[:, :-1]
+        there = S.any(axis=0)
         LS = np.einsum("ba,bck->ack", Lambda, S)
+        identity = np.eye(S.shape[1])[..., None]
         R = cholesky(np.einsum("abk,ack->bck", LS, LS) + identity) * there
-        # a null direction has nothing below its diagonal: any number will do on it
-        B = solve_lower(S + identity * ~there, problem.C[:, :-1].copy()) * there[:, None]
-        root_within = _root(problem.T[:-1, :-1], gram(B))
+        root_within = _root(problem.within[:-1, :-1], np.diag(problem.T)[:-1])
         ranks = np.count_nonzero(there) + root_within.shape[1]
         dof = _degrees_of_freedom(problem, ranks)
         return cls(problem, beta, np.sqrt(sigma2), S, R, B, root_within, dof)
@@ -167,20 +163,18 @@ class MomentSampler:
         f = self.sigma * np.einsum("abk,bk->ak", self.R, v)
         t = self.sigma * rng.standard_normal(self.root_within.shape[1])
         s = self.sigma**2 * 2 * rng.standard_gamma(self.dof / 2)  # chi2; dof may be 0
-        Xr = np.einsum("apk,ak->p", self.B, f) + self.root_within @ t
-        T, C = self.problem.T.copy(), self.problem.C.copy()
-        fitted: Array = T[:-1, :-1] @ self.beta
-        T[-1, :-1] = T[:-1, -1] = fitted + Xr
-        T[-1, -1] = self.beta @ fitted + 2 * self.beta @ Xr + np.sum(f**2) + np.sum(t**2) + s
-        C[:, -1] = np.tensordot(self.beta, C[:, :-1], axes=(0, 1))
-        C[:, -1] += np.einsum("abk,bk->ak", self.S, f)
-        return replace(self.problem, T=T, C=C)
+        Xr = self.root_within @ t
+        within, own = self.problem.within.copy(), self.problem.own.copy()
+        fitted: Array = within[:-1, :-1] @ self.beta
+        within[-1, :-1] = within[:-1, -1] = fitted + Xr
+        within[-1, -1] = self.beta @ fitted + 2 * self.beta @ Xr + np.sum(t**2) + s
+        own[:, -1] = np.tensordot(self.beta, own[:, :-1], axes=(0, 1)) + f
+        return replace(self.problem, within=within, own=own)
 
 
-def _root(total: Array, between: Array) -> Array:
-    """Return the columns, not zero, of the Cholesky factor of total - between."""
-    null = NULL_SQUARE * np.diag(total)[:, None]
-    root = cholesky_semidefinite((total - between)[..., None], null)[..., 0]
+def _root(within: Array, total: Array) -> Array:
+    """Return the columns, not zero, of the Cholesky factor of the scatter within groups."""
+    root = cholesky_semidefinite(within[..., None], NULL_SQUARE * total[:, None])[..., 0]
     independent: Array = root[:, np.diag(root) > 0]
     return independent
 

@@ -14,10 +14,10 @@ from skmixed._numerics.fit.covariance import CovarianceCriterion
 from skmixed._numerics.fit.covariance_search import NEGLIGIBLE
 from skmixed._numerics.fit.estimate import NEAR
 from skmixed._numerics.fit.problem import Problem
-from skmixed._numerics.fit.ratio import RatioCriterion, RatioDerivatives, profile
+from skmixed._numerics.fit.ratio import RatioCriterion, RatioDerivatives, one_column, profile
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.digits import DISTINCT_UNCENTRED, SQUARES_LEFT
-from skmixed._numerics.linalg.small_matrices import cholesky, gram_by_matrix
+from skmixed._numerics.linalg.small_matrices import cholesky, gram, gram_by_matrix
 
 # Newton steps after which a minimum is no longer taken for the old one, moved a little.
 MAX_STEPS = 6
@@ -150,10 +150,9 @@ class RatioCriteriaWithoutGroups:
         cls, criterion: RatioCriterion, left_out: LeftOut
     ) -> RatioCriteriaWithoutGroups:
         """Take what the groups add to the sums."""
-        problem, groups = criterion.problem, left_out.groups
+        problem, groups = one_column(criterion.problem), left_out.groups
         # the group goes first, as the psi of each does in `RatioCriterion.sums`
-        u, c = problem.G[0, 0, groups], problem.C[0][:, groups].T
-        root = c / np.sqrt(np.where(u > 0, u, 1.0))[:, None]
+        u, root = problem.root[0, 0, groups] ** 2, problem.own[0][:, groups].T
         between = root[:, :, None] * root[:, None, :]
         within = np.moveaxis(left_out.T, -1, 0) - between
         return cls(criterion, left_out.dof(criterion), u, between, within)
@@ -240,9 +239,11 @@ def _follow_covariance(
 
 def _problem_without(problem: Problem, left_out: LeftOut, k: int) -> Problem:
     """Take the k-th group off the sums; among the groups it stays, as one without rows."""
-    C, G, group = problem.C.copy(), problem.G.copy(), left_out.groups[k]
-    C[..., group] = G[..., group] = 0.0
-    return replace(problem, T=problem.T - left_out.T[..., k], C=C, G=G, n=float(left_out.n[k]))
+    own, root, group = problem.own.copy(), problem.root.copy(), left_out.groups[k]
+    around_line = left_out.T[..., k] - gram(own[..., [group]])
+    own[..., group] = root[..., group] = 0.0
+    within, n = problem.within - around_line, float(left_out.n[k])
+    return replace(problem, within=within, own=own, root=root, n=n)
 
 
 def _gradients_without(
@@ -261,7 +262,8 @@ def _gradients_without(
     U = np.einsum("mn,ank->kam", at_all.root, Delta)
     # M of all groups is diag(1, ..., 1, dof) in the coordinates of [U, u]
     M_all = np.diag(np.append(np.ones(criterion.problem.p), criterion.dof))
-    M_group = np.moveaxis(left_out.T - gram_by_matrix(B), -1, 0)
+    own = criterion.problem.own[..., left_out.groups]
+    M_group = np.moveaxis(left_out.T - gram_by_matrix(own) + gram_by_matrix(B), -1, 0)
     M = M_all - at_all.root @ M_group @ at_all.root.T
     A = _weights_of_products(M, left_out.dof(criterion), reml=criterion.reml)
     A_all = _weights_of_products(M_all, np.array(criterion.dof), reml=criterion.reml)

@@ -19,6 +19,7 @@ from skmixed._numerics.linalg.small_matrices import (
 )
 from skmixed._numerics.moments.coordinates import independent
 from skmixed._numerics.moments.moments import GroupedMoments
+from skmixed._numerics.moments.own_lines import OwnLines
 
 
 @dataclass(frozen=True)
@@ -89,16 +90,17 @@ class LeaveOut:
         LeaveOut
         """
         coordinates = self.problem.coordinates
-        T = coordinates.cross_products(moments.around(coordinates.shift).T)
+        lines = OwnLines.of(moments.around(coordinates.shift))
+        T = coordinates.cross_products(lines.T)
         # the scales are those of all rows: other rows have a Gram matrix of another diagonal
         size = np.sqrt(np.maximum(np.diag(T)[:-1], np.finfo(np.float64).tiny))
         kept = np.append(independent(T[:-1, :-1] / np.outer(size, size)), True)
-        C, G = coordinates.of_groups(moments)
+        own, root = coordinates.of_lines(lines)
         problem = replace(
             self.problem,
-            T=T[np.ix_(kept, kept)],
-            C=C[:, kept],
-            G=G,
+            within=coordinates.cross_products(lines.within)[np.ix_(kept, kept)],
+            own=own[:, kept],
+            root=root,
             n=moments.n,
             n_rows=moments.n_rows,
             coordinates=replace(

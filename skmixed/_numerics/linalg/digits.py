@@ -42,6 +42,8 @@ CURVATURE_ERROR = 1e-12
 # groups for several random columns keep fewer digits than those for a single one.
 LARGEST_SD_RATIO = 1e6
 LARGEST_SD_RATIO_OF_SEVERAL = 1e5
+# Rises of the deviance, for each row, that a profile's interpolants do not tell from 0.
+SLACK_ERROR = 1e-12
 # Degrees of freedom that the sum of fractional weights may miss, for each row.
 DOF_ERROR = 1e-9
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,9 @@ from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.digits import GRAM_ERROR, RANK_TOLERANCE
 from skmixed._numerics.linalg.small_matrices import multiply
 from skmixed._numerics.moments.moments import GroupedMoments
+from skmixed._numerics.moments.own_lines import OwnLines
+
+M = TypeVar("M", bound=GroupedMoments | OwnLines)
 
 # A shift is near a column's mean if no more than this share of its squares is due to that.
 NEAR = 0.1
@@ -83,14 +87,12 @@ class Coordinates:
         products /= scale.reshape(*scale.shape, *(1,) * (T.ndim - 2))
         return products
 
-    def of_groups(self, moments: GroupedMoments) -> tuple[Array, Array]:
-        """Return C and G of the groups of any moments of the same columns."""
-        sums = moments.around(self.shift).C  # Z is the first axis, D the second
-        C = multiply(self.Z_map, sums[:, self.used])
-        C /= self.scale[:, None]
-        # G = Z_map (Z'WZ) Z_map': the second product needs the other index of Z in front
-        ZZ = multiply(self.Z_map, sums[:, list(self.random)])
-        return C, multiply(self.Z_map, np.ascontiguousarray(np.swapaxes(ZZ, 0, 1)))
+    def of_lines(self, lines: OwnLines) -> tuple[Array, Array]:
+        """Return `own` and `root` of the groups of any moments of the same columns."""
+        lines = lines.around(self.shift)
+        own = lines.B[:, self.used]  # the basis is the first axis
+        own /= self.scale[:, None]
+        return own, multiply(self.Z_map, lines.R)
 
     # ------------------------------------------------------- estimates -> the user's columns
 
@@ -172,21 +174,21 @@ class Coordinates:
         return rows[1:]
 
 
-def around_means(moments: GroupedMoments) -> GroupedMoments:
+def around_means(moments: M) -> M:
     """Take every column of D but the first around its mean."""
     offset = moments.T[0] / moments.n
     offset[0] = 0.0
-    return moments.around(moments.shift + offset)
+    return cast(M, moments.around(moments.shift + offset))
 
 
-def near_means(moments: GroupedMoments) -> GroupedMoments:
+def near_means(moments: M) -> M:
     """Bring the moments near the means of all columns, if they are not near already."""
     offset = moments.T[0, 1:] / moments.n
     near = offset**2 <= NEAR * np.diag(moments.T)[1:] / moments.n
     return moments if near.all() else around_means(moments)  # a pilot mean is near
 
 
-def scales(moments: GroupedMoments) -> tuple[Array, NDArray[np.bool_]]:
+def scales(moments: GroupedMoments | OwnLines) -> tuple[Array, NDArray[np.bool_]]:
     """Root mean square of each column, and whether it is more than rounding error."""
     square = np.clip(np.diag(moments.T) / moments.n, 0.0, None)
     noise = 8 * np.finfo(np.float64).eps * np.abs(moments.shift)

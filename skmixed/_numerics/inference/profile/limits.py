@@ -36,7 +36,7 @@ def profile_limits(problem: Problem, *, level: float) -> ProfileLimits:
     ProfileLimits
     """
     criterion, optimum = estimate(problem, reml=False, tol=TOL, max_iter=MAX_ITER)
-    pooled = problem.C.size == 0
+    pooled = problem.root.size == 0
     identified = not criterion.is_perfect and (pooled or criterion.is_identified)
     if not identified or not optimum.converged:
         return ProfileLimits.from_kept(problem, converged=optimum.converged)

@@ -116,9 +116,7 @@ class _Search:
     def may_lack(self, i: int) -> bool:
         """Whether the model without the i-th random effect is within the region."""
         problem, N = self.criterion.problem, orthogonal(self.rows[i])
-        # N' G N = N' (N' G)', since G is symmetric
-        G = multiply(N.T, np.swapaxes(multiply(N.T, problem.G), 0, 1).copy())
-        reduced = replace(problem, G=G, C=multiply(N.T, problem.C))
+        reduced = replace(problem, root=multiply(N.T, problem.root))
         criterion, optimum = estimate(reduced, reml=False, tol=TOL, max_iter=MAX_ITER)
         deviance = criterion.profile(*criterion.eliminate(optimum.Lambda))
         return deviance <= self.region.bound

@@ -108,4 +108,4 @@ def _holding(problem: Problem, row: Array, value: float) -> Problem:
     A[:-1, :-1] = orthogonal(row)
     A[:-1, -1] = -row * (value / (row @ row))
     A[-1, -1] = 1.0
-    return replace(problem, T=A.T @ problem.T @ A, C=np.matmul(A.T, problem.C))
+    return replace(problem, within=A.T @ problem.within @ A, own=np.matmul(A.T, problem.own))

@@ -30,7 +30,7 @@ from skmixed._numerics.inference.profile.region import (
     log_sigma2_step,
 )
 from skmixed._numerics.linalg.arrays import Array
-from skmixed._numerics.linalg.digits import residual_square
+from skmixed._numerics.linalg.digits import SLACK_ERROR, residual_square
 
 # Error of the interpolants, relative to the functions' size in the strip.
 ACCURACY = 1e-14
@@ -187,7 +187,8 @@ class _Curve:
         sigma2 = np.exp(log_sigma2[variances] + step)
         sigma2[:, -2:] *= self.unit * np.expm1(x[:, -2:])
         value = np.hstack([self.side[:-4] * beta + section.half_width, self.side[-4:] * sigma2])
-        return np.where(slack < 0, value.min(axis=0), value)  # between two parts of the region
+        # between two parts of the region nothing is reached; at its border slack is rounding
+        return np.where(slack < -SLACK_ERROR, value.min(axis=0), value)
 
     def _relative(self, x: Array | float) -> Array | float:
         return (2 * x - self.low - self.high) / (self.high - self.low)

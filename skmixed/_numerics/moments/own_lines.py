@@ -1,0 +1,102 @@
+"""Moments in an orthonormal basis of each group's random columns: what a fit works on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skmixed._numerics.linalg.arrays import Array
+from skmixed._numerics.linalg.digits import RANK_TOLERANCE
+from skmixed._numerics.linalg.small_matrices import gram
+from skmixed._numerics.moments.moments import GroupedMoments
+
+# Sums over the rows of a group, taken one by one, may lose this share with each row.
+LOSS_PER_ROW = np.finfo(np.float64).eps / 16
+
+
+@dataclass(frozen=True)
+class OwnLines:
+    """The groups' own lines, and what is left of the moments when they are taken off.
+
+    With an orthonormal basis Q_j of Z_j, Z_j = Q_j R_j' with R_j lower triangular, the rows of
+    group j are D_j = Q_j B_j + E_j, where E_j is orthogonal to Q_j, and
+
+        G_j = R_j R_j',  C_j = R_j B_j,  T = within + sum_j B_j'B_j,  within = sum_j E_j'W E_j.
+
+    A row of B_j is zero if the group's rows cannot tell that column of Z from those before it.
+
+    Attributes
+    ----------
+    labels, n_rows, shift, random
+        As in `GroupedMoments`.
+    n : float
+        Sum of the weights.
+    T : ndarray of shape (n_columns, n_columns)
+        D' W D over all rows.
+    B : ndarray of shape (n_random, n_columns, n_groups)
+        Holds R_j, too: Z_j is a part of D_j.
+    within : ndarray of shape (n_columns, n_columns)
+        Scatter of D around the groups' lines.
+    """
+
+    labels: NDArray[Any]
+    n_rows: NDArray[np.intp]
+    shift: Array
+    random: tuple[int, ...]
+    n: float
+    T: Array
+    B: Array
+    within: Array
+
+    @classmethod
+    def of(cls, moments: GroupedMoments) -> OwnLines:
+        """Take the lines off the moments, by algebra."""
+        random = list(moments.random)
+        tolerance = max(RANK_TOLERANCE, LOSS_PER_ROW * int(moments.n_rows.max(initial=1)))
+        B = _triangular(moments.C.copy(), random, tolerance)
+        within = moments.T - gram(B)
+        if len(moments.labels):
+            within[random] = within[:, random] = 0.0  # Z lies in its own span
+        return cls(
+            labels=moments.labels,
+            n_rows=moments.n_rows,
+            shift=moments.shift,
+            random=moments.random,
+            n=moments.n,
+            T=moments.T,
+            B=B,
+            within=within,
+        )
+
+    @property
+    def R(self) -> Array:
+        """Factors of Z_j'W Z_j, lower triangular, shape (n_random, n_random, n_groups)."""
+        R = self.B[:, list(self.random)].swapaxes(0, 1).copy()
+        R[np.triu_indices(len(R), 1)] = 0.0  # rounding
+        return R
+
+    def around(self, shift: Array) -> OwnLines:
+        """Express the moments around another shift: what is within lines does not change."""
+        if np.array_equal(shift, self.shift):
+            return self
+        # D_new = D + delta 1', and Q'1 is the first column of B
+        delta = self.shift - shift
+        B = self.B + delta[:, None] * self.B[:, :1]
+        return replace(self, shift=shift, B=B, T=self.within + gram(B))
+
+
+def _triangular(C: Array, random: list[int], tolerance: float) -> Array:
+    """Return B_j = R_j^-1 C_j with G_j = R_j R_j', a slice of C_j; C is overwritten."""
+    noise = tolerance * C[range(len(C)), random]
+    for i, column in enumerate(random):
+        told = C[i, column] > noise[i]
+        pivot = np.where(told, C[i, column], 1.0)
+        C[i] *= np.where(told, 1 / np.sqrt(pivot), 0.0)
+        for k in range(i + 1, len(C)):
+            R = C[i, random[k]]
+            noise[k] += R**2 * noise[i] / pivot  # a small pivot magnifies rounding errors
+            C[k] -= R * C[i]
+    return C
