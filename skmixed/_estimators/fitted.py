@@ -34,6 +34,8 @@ class FittedModel:
         The model.
     Lambda : ndarray of shape (q, q)
         Any factor of Psi at the optimum, in the coordinates of the problem.
+    lines : OwnLines or None
+        Of the same rows, with the digits of a second pass; None if there was none.
     known : GroupedMoments or None
         Of all rows that the groups are known by; None if these are the rows of the fit.
     """
@@ -41,12 +43,13 @@ class FittedModel:
     moments: GroupedMoments
     specification: Specification
     Lambda: np.ndarray
+    lines: OwnLines | None = None
     known: GroupedMoments | None = None
 
     @cached_property
     def criterion(self):
         """The criterion, as a function of Psi."""
-        return self.specification.criterion(self.moments)
+        return self.specification.criterion(self.lines or self.moments)
 
     @cached_property
     def criterion_now(self):

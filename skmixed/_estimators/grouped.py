@@ -25,7 +25,7 @@ from skmixed._rows.labels import (
 from skmixed._rows.messages import (
     MISSING_IN_PREDICT,
 )
-from skmixed._rows.reader import INTERCEPT, read_rows, read_training_rows, sum_up
+from skmixed._rows.reader import INTERCEPT, RowsAgain, read_rows, read_training_rows, sum_up
 from skmixed._rows.routing import without_groups
 from skmixed._sklearn_private import fit_context
 
@@ -34,7 +34,7 @@ class BaseGroupedRegressor(PacksTables, RegressorMixin, BaseEstimator):
     """Linear model of rows in groups: everything from the rows to their moments, and back.
 
     Subclasses give the constructor, with `group_by` and `new_groups`, and
-    `_fit_moments(moments, columns)`, which solves and stores.
+    `_fit_moments(moments, columns, again)`, which solves and stores.
     """
 
     __metadata_request__fit = {"groups": True}
@@ -103,7 +103,7 @@ class BaseGroupedRegressor(PacksTables, RegressorMixin, BaseEstimator):
             return self._fit_moments(*sum_up_partitions(self, X, y, groups, sample_weight))
         rows, columns = read_training_rows(self, X, y, groups, sample_weight)
         check_enough_rows(rows.X, rows.sample_weight, has_groups=rows.codes is not None)
-        return self._fit_moments(sum_up(rows, columns), columns)
+        return self._fit_moments(sum_up(rows, columns), columns, RowsAgain(rows))
 
     def predict(self, X: Any, groups: Any = None) -> np.ndarray:
         """Predict y for rows of known and of new groups.

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
+from skmixed._estimators.digits import solve_with_digits
 from skmixed._estimators.grouped import BaseGroupedRegressor
 from skmixed._numerics.fit.problem import make_problem
 from skmixed._numerics.least_squares.fixed_effects import solve_fixed_effects, solve_pooled
@@ -227,16 +228,17 @@ class FixedEffectsRegressor(BaseLeastSquaresRegressor):
     def _group_effects(self):
         return self.group_effects_
 
-    def _fit_moments(self, moments, columns):
+    def _fit_moments(self, moments, columns, again=None):
         with one_blas_thread():
-            solution = solve_fixed_effects(moments)
+            solution, _ = solve_with_digits(solve_fixed_effects, moments, again)
         self._columns = columns
         self._store_groups(moments)
         self._store_regression(solution.regression, moments.n)
         terms = [INTERCEPT, *columns.slope_terms]
         self.group_effects_ = pd.DataFrame(solution.b.T, index=self.groups_, columns=terms)
         self.within_r2_ = solution.within_r2
-        warn_about_regression(self, solution.absorbed, solution.dependent)
+        digits = solution.digits_left if again is None else None
+        warn_about_regression(self, solution.absorbed, solution.dependent, digits)
         return self
 
 
@@ -343,11 +345,16 @@ class PooledRegressor(BaseLeastSquaresRegressor):
 
     _uses_groups = False
 
-    def _fit_moments(self, moments, columns):
+    def _fit_moments(self, moments, columns, again=None):
+        with one_blas_thread():
+            regression, _ = solve_with_digits(self._solve_pooled, moments, again)
         self._columns = columns
-        problem = make_problem(moments, fit_intercept=self.fit_intercept)
-        self._store_regression(solve_pooled(problem), moments.n)
+        self._store_regression(regression, moments.n)
         self._moments = moments  # to compare with models of the same rows
-        dependent = problem.coordinates.dependent
-        warn_about_regression(self, np.zeros_like(dependent), dependent)
+        digits = regression.digits_left if again is None else None
+        absorbed = np.zeros_like(regression.dependent)
+        warn_about_regression(self, absorbed, regression.dependent, digits)
         return self
+
+    def _solve_pooled(self, lines):
+        return solve_pooled(make_problem(lines, fit_intercept=self.fit_intercept))

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from sklearn.utils import gen_batches
+from sklearn.utils.extmath import safe_sparse_dot
 
 from skmixed._estimators.fitted import FittedModel
 from skmixed._numerics.leave_out.variances_held import LeaveOut
@@ -126,6 +127,9 @@ class _RowsLeftOut:
             rows = rows._replace(X=rows.X.tocsr())
         _check_rows_of_fit(rows, fitted.moments)
         fit = LeaveOut.from_criterion(fitted.criterion, fitted.Lambda)
+        # residuals are those of y less what the coordinates take off it
+        taken = safe_sparse_dot(rows.X, fit.problem.coordinates.taken)
+        rows = rows._replace(y=rows.y - taken)
         return cls(fitted, fit, _number_as_in_fit(rows, fitted.moments))
 
     def _of_rows(self):
@@ -178,7 +182,7 @@ class _RowsLeftOut:
             np.arange(len(labels)),
             weight[kept],
             random=self.fitted.moments.random,
-            shift=self.fitted.moments.shift,
+            shift=self.fit.problem.coordinates.shift,
         )
         position = np.full(len(labels), -1)
         position[moments.labels] = np.arange(len(moments.labels))

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
+from skmixed._estimators.digits import solve_with_digits
 from skmixed._estimators.fit_measures import FitMeasuresMixin
 from skmixed._estimators.fitted import FittedModel
 from skmixed._estimators.grouped import BaseGroupedRegressor
@@ -211,11 +212,11 @@ class BaseMixedRegressor(
 
     # ------------------------------------------------------- moments -> solution -> attributes
 
-    def _fit_moments(self, moments, columns):
+    def _fit_moments(self, moments, columns, again=None):
         with one_blas_thread():
-            fit = self._estimate(moments)
-        self._store(fit, moments, columns)
-        warn_about_fit(self, fit)
+            fit, lines = solve_with_digits(self._estimate, moments, again)
+        self._store(fit, moments, columns, lines)
+        warn_about_fit(self, fit, may_lack_digits=again is None)
         return self
 
     def _estimate(self, moments, start=None):
@@ -223,13 +224,13 @@ class BaseMixedRegressor(
         options = {"tol": self.tol, "max_iter": self.max_iter, "start": start}
         return Fit.of(moments, self._specification, **options)
 
-    def _store(self, fit, moments, columns):
+    def _store(self, fit, moments, columns, lines=None):
         self._columns = columns
         self._store_groups(moments)
         self._store_fixed_effects(fit.solution)
         self._store_random_effects(fit.solution)
         self._store_criterion(fit)
-        self._fitted = FittedModel(moments, self._specification, fit.optimum.Lambda)
+        self._fitted = FittedModel(moments, self._specification, fit.optimum.Lambda, lines)
         self._seen = RowsSeen(moments, self._model_parameters())
         vars(self).pop("_unsolved", None)
 

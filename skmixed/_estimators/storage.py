@@ -11,6 +11,7 @@ from skmixed._estimators.fitted import FittedModel
 from skmixed._estimators.streaming import RowsSeen
 from skmixed._numerics.fit.fit import Specification
 from skmixed._numerics.moments.moments import GroupedMoments
+from skmixed._numerics.moments.own_lines import OwnLines
 from skmixed._rows.reader import Columns
 from skmixed._saved_by_0_1 import REFUSAL
 
@@ -19,7 +20,7 @@ STATE = 2
 # What is stored as a dictionary of its fields: skops knows neither these nor pandas.
 RECORDS = {
     record.__name__: record
-    for record in (Columns, FittedModel, GroupedMoments, RowsSeen, Specification)
+    for record in (Columns, FittedModel, GroupedMoments, OwnLines, RowsSeen, Specification)
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from scipy.linalg import LinAlgWarning
 from sklearn.exceptions import ConvergenceWarning
 
+from skmixed._numerics.linalg.digits import DIGITS_TRUSTED
 from skmixed._warn import warn
 from skmixed.exceptions import SingularFitWarning
 
@@ -25,6 +26,12 @@ ABSORBED = (
     "{beyond}, so the groups' own effects contain theirs. The coefficients are set to 0, "
     "without standard errors. Leave the columns out to silence this warning, or use "
     "RandomInterceptRegressor, which estimates effects of features that vary between groups."
+)
+FEW_DIGITS = (
+    "The sums leave about {digits:.0f} digits of what this fit needs: residuals are small "
+    "beside y, or groups lie far apart beside how their rows differ. Estimates may be wrong. "
+    "`fit` with all rows at once reads them a second time for more digits; otherwise take an "
+    "offset off y, or group means off the columns that lie far apart, before summing up."
 )
 EXPLAINED_EXACTLY = (
     "The model explains y exactly, or to all but a share of 1e-13 of its variance, which is "
@@ -101,7 +108,7 @@ TOO_MANY_EFFECTS = (
 )
 
 
-def warn_about_fit(model, fit):
+def warn_about_fit(model, fit, *, may_lack_digits=False):
     """Warn of what a user must know of a fit before reading its numbers.
 
     Parameters
@@ -110,8 +117,12 @@ def warn_about_fit(model, fit):
         The fitted model.
     fit : Fit
         What its attributes were made of.
+    may_lack_digits : bool, default=False
+        Whether the rows could not be read again.
     """
     problem, optimum, solution = fit.problem, fit.optimum, fit.solution
+    if may_lack_digits and fit.digits_left < DIGITS_TRUSTED:
+        warn(FEW_DIGITS.format(digits=fit.digits_left), LinAlgWarning)
     dropped = model.coef_cov_.index[problem.coordinates.dependent]
     if len(dropped):
         message = RANK_DEFICIENT.format(columns=", ".join(dropped))
@@ -130,7 +141,7 @@ def warn_about_fit(model, fit):
         warn(message, SingularFitWarning)
 
 
-def warn_about_regression(model, absorbed, dependent):
+def warn_about_regression(model, absorbed, dependent, digits_left=None):
     """Warn of what a user must know of a fit by least squares.
 
     Parameters
@@ -139,9 +150,13 @@ def warn_about_regression(model, absorbed, dependent):
         The fitted model.
     absorbed, dependent : ndarray of bool
         Which terms have no coefficient, as in `FixedEffects`.
+    digits_left : float, default=None
+        How many digits there are of what the fit needs, if the rows could not be read again.
     """
     terms = model.coef_cov_.index
     messages = []
+    if digits_left is not None and digits_left < DIGITS_TRUSTED:
+        messages.append(FEW_DIGITS.format(digits=digits_left))
     if absorbed.any():
         beyond = " that the groups' slopes do not explain" if model._columns.slopes else ""
         messages.append(ABSORBED.format(columns=", ".join(terms[absorbed]), beyond=beyond))

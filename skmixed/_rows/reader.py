@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.utils.validation import assert_all_finite, check_array, check_X_y, validate_data
 
 from skmixed._numerics.moments.moments import GroupedMoments
+from skmixed._numerics.moments.second_pass import sum_up_what_is_left, varies_within
 from skmixed._rows.columns import split_group_column
 from skmixed._rows.dask_partitions import refuse_dask
 from skmixed._rows.labels import (
@@ -154,6 +155,32 @@ def sum_up(rows, columns):
         moments = GroupedMoments.from_rows(*rows, random=columns.random)
     check_finite_moments(moments)
     return moments
+
+
+class RowsAgain:
+    """Checked rows that can be passed over a second time."""
+
+    def __init__(self, rows):
+        self.rows = rows
+
+    def vary_within(self, lines):
+        """Whether a column varies within groups where the lines can hardly see it."""
+        if self.rows.codes is None:
+            return False
+        return varies_within(lines, *self._kept(lines)[:3])
+
+    def sum_up_what_is_left(self, lines):
+        """Lines -> lines with more digits."""
+        return sum_up_what_is_left(lines, *self._kept(lines))
+
+    def _kept(self, lines):
+        """Rows that have a weight, with codes that are positions in the lines' labels."""
+        X, y, codes, labels, weight = self.rows
+        if codes is None or len(labels) == len(lines.labels):
+            return X, y, codes, weight
+        kept = weight > 0
+        codes = np.searchsorted(lines.labels, labels[codes[kept]])
+        return X[kept], y[kept], codes, weight[kept]
 
 
 def _read_with_target(model, X, y, groups, sample_weight, *, reset):

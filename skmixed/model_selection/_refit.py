@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from scipy.linalg import LinAlgWarning
 from sklearn.base import clone
 from sklearn.utils.extmath import safe_sparse_dot
 
@@ -18,11 +19,14 @@ from skmixed._numerics.leave_out.one_group_less import (
     refit_without_each,
 )
 from skmixed._numerics.leave_out.rest import subtract_fold, sums_of_squares
+from skmixed._numerics.linalg.digits import DIGITS_NEEDED
 from skmixed._numerics.moments.by_group import cross_products_by_group
+from skmixed._numerics.moments.coordinates import near_means
 from skmixed._numerics.moments.moments import GroupedMoments, pilot_mean
+from skmixed._numerics.moments.own_lines import OwnLines
 from skmixed._reports.of_fits import warn_about_fit
 from skmixed._rows.labels import check_enough_rows, check_finite_moments
-from skmixed._rows.reader import INTERCEPT, read_training_rows
+from skmixed._rows.reader import INTERCEPT, RowsAgain, read_training_rows
 
 # With fewer groups than this, a fold may move the estimates to another minimum.
 MANY_GROUPS = 100
@@ -83,6 +87,9 @@ class Refits:
             self.parts = [self.sum_up(self.take(part)) for part in parts]
             self.total = sum(self.parts[1:], start=self.parts[0])
         check_finite_moments(self.total)
+        rows = rows._replace(labels=np.arange(len(rows.labels)))  # as in the moments
+        if RowsAgain(rows).vary_within(OwnLines.of(near_means(self.total))):
+            raise ValueError("some columns lie so far apart between groups that fits need rows")
         self.seconds = time.perf_counter() - start
 
     def take(self, rows):
@@ -122,12 +129,16 @@ class Refits:
         moments = replace(rest, labels=self.labels[rest.labels])
         if isinstance(model, BaseMixedRegressor):
             fit = model._estimate(moments, self._start_for(rest))
-            if not fit.optimum.converged or fit.optimum.flat:
+            if not fit.optimum.converged or fit.optimum.flat or _lacks_digits(fit.digits_left):
                 return None
             model._store(fit, moments, self.columns)
             warn_about_fit(model, fit)
         else:
-            model._fit_moments(moments, self.columns)
+            with warnings.catch_warnings():
+                warnings.filterwarnings(
+                    "error", ".*digits of what this fit needs", LinAlgWarning
+                )
+                model._fit_moments(moments, self.columns)
         position = np.full(len(self.labels), -1)
         position[rest.labels] = np.arange(len(rest.labels))
         return Fit(model, position)
@@ -177,7 +188,12 @@ class Refits:
         self.seconds += time.perf_counter() - start
         coordinates, optimum = fit.problem.coordinates, fit.optimum
         all_kept = coordinates.random_kept.all() and not coordinates.dependent.any()
-        ordinary = optimum.is_only_minimum and optimum.converged and not optimum.flat
+        ordinary = (
+            not _lacks_digits(fit.digits_left)
+            and optimum.is_only_minimum
+            and optimum.converged
+            and not optimum.flat
+        )
         ordinary = ordinary and optimum.Lambda.any(axis=0).all()
         return fit if all_kept and ordinary else None
 
@@ -270,6 +286,10 @@ class NewGroup:
         """Predict rows from `Refits.take`."""
         first = len(self.beta) - rows["X"].shape[1]  # 1 with an intercept, else 0
         return safe_sparse_dot(rows["X"], self.beta[first:]) + self.beta[:first].sum()
+
+
+def _lacks_digits(digits):
+    return digits < DIGITS_NEEDED
 
 
 def _take(values, rows):

@@ -19,9 +19,11 @@ def descend_close_by(
     A step that promises tol is the last: the error that it leaves is a small constant times
     tol, in standard errors. Parameters are those of `minimize_covariance`.
     """
-    search = Search(diagonal, tol, max_iter, polish=False)
+    search = Search(
+        diagonal, tol, max_iter, polish=False, largest_ratio=criterion.problem.largest_ratio
+    )
     state = search.descend(criterion, start @ start.T)
-    diverged = state.factor.diverged
+    diverged = state.factor.diverged(criterion.problem.largest_ratio)
     converged = state.converged and not diverged
     return Optimum(state.factor.Lambda, state.n_iter, converged, diverged)
 

@@ -10,6 +10,8 @@ from skmixed._numerics.fit.covariance import CovarianceCriterion
 from skmixed._numerics.fit.criterion import Optimum
 from skmixed._numerics.fit.descent import Search, State
 from skmixed._numerics.fit.factor import Factor
+from skmixed._numerics.fit.ratio import RatioCriterion
+from skmixed._numerics.fit.ratio_search import minimize_ratio
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.digits import PERFECT_FIT, residual_square
 
@@ -64,12 +66,13 @@ def minimize_covariance(
     """
     if not criterion.is_identified:
         return Optimum(np.zeros((criterion.problem.q,) * 2), 1, converged=True)
-    search = Search(diagonal, tol, max_iter, criterion.problem.n_groups < MANY_GROUPS)
+    verify, largest = criterion.problem.n_groups < MANY_GROUPS, criterion.problem.largest_ratio
+    search = Search(diagonal, tol, max_iter, verify, largest_ratio=largest)
     if start is None:
         best, is_only = _descend_from_several(criterion, search)
     else:
         best, is_only = search.descend(criterion, start @ start.T), False
-    diverged = best.factor.diverged or _explains_all(criterion, best.factor)
+    diverged = best.factor.diverged(largest) or _explains_all(criterion, best.factor)
     Lambda = _without_negligible(criterion, best)
     converged = best.converged and not diverged
     return Optimum(Lambda, best.n_iter, converged, diverged, is_only, best.flat)
@@ -84,6 +87,7 @@ def _descend_from_several(criterion: CovarianceCriterion, search: Search) -> tup
     few, q = len(chain) == 1, criterion.problem.q
     rough = replace(search, tol=search.tol if few else max(search.tol, ROUGH), polish=False)
     starts = [ratio * np.eye(q) for ratio in (STARTS if few else STARTS_IN_SAMPLES)]
+    starts += _minima_along_axes(chain[-1], search)
     found = rough.descend_side_by_side(chain[-1], starts, merge=not few)
     best = min(found, key=lambda state: state.value)
     is_only = all(best.is_near(state.factor) for state in found)
@@ -93,6 +97,27 @@ def _descend_from_several(criterion: CovarianceCriterion, search: Search) -> tup
         # for few groups, too: which of equal minima was the lowest must not show
         best = search.descend(criterion, best.factor.Psi).after(best)
     return best, is_only
+
+
+def _minima_along_axes(criterion: CovarianceCriterion, search: Search) -> list[Array]:
+    """Minima of the models with one of the random columns: no fit shall be worse than these.
+
+    The half-line of one variance ratio is scanned as a whole.
+    """
+    problem, minima = criterion.problem, []
+    for a in range(problem.q):
+        alone = RatioCriterion.from_problem(
+            replace(problem, root=problem.root[[a]]), reml=criterion.reml
+        )
+        try:
+            optimum = minimize_ratio(alone, tol=search.tol, max_iter=search.max_iter)
+        except np.linalg.LinAlgError:  # far out a column of X is lost in this one
+            continue
+        if optimum.Lambda.any():
+            Psi = np.zeros((problem.q, problem.q))
+            Psi[a, a] = optimum.Lambda[0, 0] ** 2
+            minima.append(Psi)
+    return minima
 
 
 def _ever_smaller_samples(criterion: CovarianceCriterion) -> list[CovarianceCriterion]:

@@ -9,7 +9,11 @@ import numpy as np
 
 from skmixed._numerics.fit.problem import Problem
 from skmixed._numerics.linalg.arrays import Array
-from skmixed._numerics.linalg.digits import PERFECT_FIT, residual_square
+from skmixed._numerics.linalg.digits import (
+    ROUNDING_UP_TO,
+    digits_left,
+    residual_square,
+)
 
 
 @dataclass(frozen=True)
@@ -96,7 +100,11 @@ class Criterion(ABC):
         T = self.problem.T
         if self.dof <= 0:
             return True
-        return float(residual_square(T)) <= 10 * PERFECT_FIT * max(float(T[-1, -1]), 0.0)
+        return float(residual_square(T)) <= ROUNDING_UP_TO * float(self.problem.noise[-1])
+
+    def digits_left(self, Lambda: Array) -> float:
+        """Return how many digits are right of what the columns before leave of a column."""
+        return digits_left(self.eliminate(Lambda)[1], self.problem.noise)
 
     def coefficients(self, M: Array) -> tuple[Array, float]:
         """Return beta = M_XX^-1 M_Xy and sigma2 = r2 / dof, which is 0 for a perfect fit."""

@@ -13,6 +13,8 @@ from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.quadratic import QuadraticModel
 
 MAX_HALVINGS = 40
+# Deviations from which on entries of a factor are measured in units of their own.
+LARGE_UNIT = 1e3
 # Relative distance in Psi at which a known minimum is recognised.
 NEAR = 0.1
 # A predicted decrease from which on Newton steps converge quadratically.
@@ -70,6 +72,8 @@ class Search:
         Whether to go on until the last step promises tol^2. A predicted decrease is the square
         of a distance in standard errors, so the end is then the same wherever the search
         began.
+    largest_ratio : float
+        Of the problem: from where on a ratio of variances is beyond measure.
     """
 
     diagonal: bool
@@ -77,6 +81,7 @@ class Search:
     max_iter: int
     verify: bool = True
     polish: bool = True
+    largest_ratio: float = 1.0
 
     def descend(self, criterion: CovarianceCriterion, Psi: Array) -> State:
         """Newton steps with backtracking from Psi to a local minimum."""
@@ -118,7 +123,9 @@ class Search:
         directions, H = factors.carry_over(derivatives, entries)
         # <E, S> for the direction E of each entry
         gradient = np.einsum("srab,sab->sr", directions, derivatives.S)
-        models = QuadraticModel.of_each(gradient, H)
+        # entries in rows of very large deviations are measured in units of these
+        units = np.maximum(1.0, factors.scale / LARGE_UNIT)[:, entries[0]]
+        models = QuadraticModel.of_each(gradient, H, units)
         return [
             Point(factors[i], float(value), model)
             for i, (value, model) in enumerate(zip(derivatives.value, models, strict=True))
@@ -222,13 +229,20 @@ class Descent:
         self.step: Step | None = None
         self.n_iter = 0
 
+    def has_diverged(self, point: Point) -> bool:
+        """Whether a standard deviation is beyond measure."""
+        return point.factor.diverged(self.search.largest_ratio)
+
     def advance(self, point: Point) -> None:
         """Go on, given the point at `wanted`."""
         if self.step is None:
             self.begin_step(point, before=np.inf)
         elif not self.step.is_good(point):
             self.try_out(self.step.halved())
-        elif point.factor.diverged or self.n_iter == self.search.max_iter:
+        elif (
+            point.factor.diverged(self.search.largest_ratio)
+            or self.n_iter == self.search.max_iter
+        ):
             self.end = State(point.factor, point.value, self.n_iter, converged=False)
         else:
             self.begin_step(point, before=self.step.start.model.predicted_decrease)

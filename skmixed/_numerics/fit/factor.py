@@ -64,10 +64,9 @@ class Factor:
     def Psi(self) -> Array:
         return self.Lambda @ np.swapaxes(self.Lambda, -1, -2)
 
-    @property
-    def diverged(self) -> bool:
+    def diverged(self, beyond: float = 1.0) -> bool:
         """Whether a standard deviation is beyond measure."""
-        return bool(self.scale.max() >= LARGEST_SD_RATIO_OF_SEVERAL)
+        return bool(self.scale.max() >= LARGEST_SD_RATIO_OF_SEVERAL * np.sqrt(beyond))
 
     def moved(self, entries: Entries, step: Array) -> Array:
         """Psi after a step in entries of L."""

@@ -13,6 +13,7 @@ from skmixed._numerics.fit.problem import Problem, make_problem
 from skmixed._numerics.fit.solution import Solution, solve
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.moments.moments import GroupedMoments
+from skmixed._numerics.moments.own_lines import OwnLines
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Specification:
     diagonal: bool = False
     fixed_slopes: bool = True
 
-    def problem(self, moments: GroupedMoments) -> Problem:
+    def problem(self, moments: GroupedMoments | OwnLines) -> Problem:
         """Choose and scale the columns of the model."""
         return make_problem(
             moments,
@@ -47,7 +48,7 @@ class Specification:
             fixed_slopes=self.fixed_slopes,
         )
 
-    def criterion(self, moments: GroupedMoments) -> CovarianceCriterion:
+    def criterion(self, moments: GroupedMoments | OwnLines) -> CovarianceCriterion:
         """Return the criterion as a function of Psi, for one random column, too."""
         return CovarianceCriterion(self.problem(moments), self.reml)
 
@@ -76,7 +77,7 @@ class Fit:
     @classmethod
     def of(
         cls,
-        moments: GroupedMoments,
+        moments: GroupedMoments | OwnLines,
         specification: Specification,
         *,
         tol: float,
@@ -112,3 +113,13 @@ class Fit:
                 problem, reml=reml, tol=tol, max_iter=max_iter, start=near
             )
         return cls(problem, criterion, optimum, solve(criterion, optimum.Lambda))
+
+    @property
+    def digits_left(self) -> float:
+        """How many digits the moments carry of what this fit needs, at least."""
+        return self.criterion.digits_left(self.optimum.Lambda)
+
+    @property
+    def beta(self) -> Array:
+        """Fixed effects of the user's columns."""
+        return self.solution.beta

@@ -32,7 +32,7 @@ class HalfLine:
     @cached_property
     def end(self) -> float:
         """The x from which on a standard deviation is beyond measure."""
-        return self.x(LARGEST_SD_RATIO**2)
+        return self.x(LARGEST_SD_RATIO**2 * self.criterion.problem.largest_ratio)
 
     def x(self, psi: float) -> float:
         return float(np.log1p(psi / self.unit))

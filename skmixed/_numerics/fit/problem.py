@@ -9,7 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skmixed._numerics.linalg.arrays import Array
-from skmixed._numerics.linalg.digits import RANK_TOLERANCE
+from skmixed._numerics.linalg.digits import (
+    GRAM_ERROR,
+    MOST_BEYOND,
+    RANK_TOLERANCE,
+    ROUNDING_UP_TO,
+)
 from skmixed._numerics.linalg.small_matrices import gram, gram_by_matrix
 from skmixed._numerics.moments.coordinates import (
     Coordinates,
@@ -37,6 +42,8 @@ class Problem:
         Q_j' W [X_j, y_j], with an orthonormal basis Q_j of the group's lines.
     root : ndarray of shape (q, r, n_groups)
         How Z_j is made of that basis, Z_j = Q_j root_j'.
+    noise : ndarray of shape (p + 1,)
+        Error of the diagonal of `within`.
     n : float
         Sum of the weights.
     mean : ndarray of shape (p,)
@@ -52,6 +59,7 @@ class Problem:
     within: Array
     own: Array
     root: Array
+    noise: Array
     n: float
     mean: Array
     n_rows: NDArray[np.intp]
@@ -67,6 +75,15 @@ class Problem:
     def q(self) -> int:
         """Number of random columns."""
         return len(self.root)
+
+    @property
+    def largest_ratio(self) -> float:
+        """Ratio of variances that is beyond measure, in units of what rounding hides."""
+        hidden = float(self.noise[-1])
+        if self.within[-1, -1] <= ROUNDING_UP_TO * hidden:  # nothing is left within groups
+            return 1.0
+        # where a second pass has seen more, groups may lie further apart
+        return float(np.clip(GRAM_ERROR * self.T[-1, -1] / hidden, 1.0, MOST_BEYOND))
 
     @cached_property
     def T(self) -> Array:
@@ -136,6 +153,7 @@ def make_problem(
         within=coordinates.cross_products(lines.within),
         own=own,
         root=root,
+        noise=lines.noise[coordinates.used] / coordinates.scale**2,
         n=moments.n,
         mean=moments.T[0, columns] / coordinates.scale[:-1] / moments.n,
         n_rows=moments.n_rows,
@@ -178,6 +196,7 @@ def _choose_columns(
         random=moments.random,
         Z_map=Z_map,
         random_backmap=random_backmap,
+        taken=moments.taken if isinstance(moments, OwnLines) else np.zeros(len(scale) - 2),
     )
     return coordinates, moments
 

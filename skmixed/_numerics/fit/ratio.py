@@ -9,7 +9,7 @@ import numpy as np
 from skmixed._numerics.fit.criterion import Criterion
 from skmixed._numerics.fit.problem import Problem
 from skmixed._numerics.linalg.arrays import Array
-from skmixed._numerics.linalg.digits import CONSTANT_WITHIN, residual_square
+from skmixed._numerics.linalg.digits import CONSTANT_UP_TO, residual_square
 from skmixed._numerics.linalg.small_matrices import gram
 
 # Different sizes that a coarsened criterion keeps, for each doubling of the size.
@@ -66,7 +66,7 @@ class RatioCriterion(Criterion):
         order = order[np.searchsorted(sizes, 0.0, "right", sorter=order) :]
         u = sizes[order]  # without groups of size 0, where z is 0
         root = np.take(problem.own[0], order, axis=1)
-        within = _without_rounding(problem.within, problem.T)
+        within = _without_rounding(problem.within, problem.noise)
         if (1 + np.count_nonzero(np.diff(u))) * len(root) < len(u):
             return cls(problem, reml, *_add_up(root, u, u), within)
         return cls(problem, reml, u, np.ones_like(u), root, within)
@@ -187,10 +187,10 @@ def one_column(problem: Problem) -> Problem:
     )
 
 
-def _without_rounding(within: Array, total: Array) -> Array:
+def _without_rounding(within: Array, noise: Array) -> Array:
     """Scatter within groups, exactly zero for columns that are constant there."""
     within = within.copy()
-    constant = np.diag(within) <= CONSTANT_WITHIN * np.diag(total)
+    constant = np.diag(within) <= CONSTANT_UP_TO * noise
     within[constant] = 0.0
     within[:, constant] = 0.0
     return within

@@ -53,7 +53,7 @@ def minimize_ratio(criterion: RatioCriterion, *, tol: float, max_iter: int) -> O
         reached = float(line.derivatives(np.array([x]))[0][0])
         if reached < lowest:
             best, lowest = _optimum(float(line.psi(x)), n_iter, converged=converged), reached
-    if scan.slope_at_end < RUNNING_AWAY:
+    if scan.slope_at_end < RUNNING_AWAY and scan.at_end < lowest:
         return _optimum(float(line.psi(line.end)), 1, converged=False, diverged=True)
     return replace(best, is_only_minimum=scan.slope[0] < 0 and len(brackets) == 1)
 
@@ -73,6 +73,7 @@ class _Scan:
     grid: Array
     slope: Array
     at_zero: float
+    at_end: float
     slope_at_end: float
 
     @classmethod
@@ -87,7 +88,8 @@ class _Scan:
             slope = coarse.derivatives(grid)[1]
             value, slope_at_ends, _ = line.derivatives(ends)
             slope[0] = slope_at_ends[0]  # its sign decides whether there is a minimum at 0
-        return cls(coarse, grid, slope, float(value[-2]), float(slope_at_ends[1]))
+        at_zero, at_end = map(float, value[-2:])
+        return cls(coarse, grid, slope, at_zero, at_end, float(slope_at_ends[1]))
 
     def brackets(
         self, line: HalfLine, *, tol: float, max_iter: int

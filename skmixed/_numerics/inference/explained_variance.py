@@ -71,6 +71,8 @@ def explained_variance(criterion: Criterion, Lambda: Array) -> ExplainedVariance
     problem = criterion.problem
     _, M = criterion.eliminate(Lambda)
     beta, sigma2 = criterion.coefficients(M)
+    # what was taken off y is explained by the fixed effects, too
+    beta = beta + problem.coordinates.scaled_taken
     about_zero = float(beta @ problem.T[:-1, :-1] @ beta)
     square = max(about_zero - problem.n * float(problem.mean @ beta) ** 2, 0.0)
     fixed = square / (problem.n - 1) if problem.n > 1 else np.nan

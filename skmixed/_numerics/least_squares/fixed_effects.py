@@ -10,7 +10,12 @@ from numpy.typing import NDArray
 from skmixed._numerics.fit.problem import Problem
 from skmixed._numerics.least_squares.group_lines import GroupLines
 from skmixed._numerics.linalg.arrays import Array
-from skmixed._numerics.linalg.digits import PERFECT_FIT, residual_square
+from skmixed._numerics.linalg.digits import (
+    CONSTANT_UP_TO,
+    ROUNDING_UP_TO,
+    digits_left,
+    residual_square,
+)
 from skmixed._numerics.moments.coordinates import (
     Coordinates,
     near_means,
@@ -18,6 +23,10 @@ from skmixed._numerics.moments.coordinates import (
     scales,
 )
 from skmixed._numerics.moments.moments import GroupedMoments
+from skmixed._numerics.moments.own_lines import OwnLines
+
+# Groups lie far apart if a smaller share of a column's squares is within them.
+FAR_APART = 1e-6
 
 
 @dataclass(frozen=True)
@@ -36,6 +45,10 @@ class Regression:
         Sum of the weights less the number of coefficients, those of the groups included.
     log_likelihood : float
         That of normal errors of variance r2 / n; inf for a perfect fit.
+    digits_left : float
+        How many digits the moments carry of what this fit needs, at least.
+    dependent : ndarray of shape (n_columns,), dtype bool
+        Columns without a coefficient because they depend linearly on those before them.
     """
 
     beta: Array
@@ -43,6 +56,8 @@ class Regression:
     sigma2: float
     dof: float
     log_likelihood: float
+    digits_left: float
+    dependent: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -69,6 +84,16 @@ class FixedEffects:
     absorbed: NDArray[np.bool_]
     dependent: NDArray[np.bool_]
 
+    @property
+    def beta(self) -> Array:
+        """Coefficients of the line of the average group."""
+        return self.regression.beta
+
+    @property
+    def digits_left(self) -> float:
+        """How many digits the moments carry of what this fit needs, at least."""
+        return self.regression.digits_left
+
 
 @dataclass(frozen=True)
 class NormalEquations:
@@ -80,8 +105,8 @@ class NormalEquations:
         For those columns of [X, y] that are kept; r2 = A_yy - A_yX beta.
     n, dof : float
         Sum of the weights, and what r2 is divided by.
-    T_yy : float
-        Total scatter of y: r2 is compared with it, to know it from rounding.
+    noise : ndarray of shape (p + 1,)
+        Error of the diagonal of A.
     coordinates : Coordinates
         How the columns of A were made of the user's.
     """
@@ -89,7 +114,7 @@ class NormalEquations:
     A: Array
     n: float
     dof: float
-    T_yy: float
+    noise: Array
     coordinates: Coordinates
 
     @property
@@ -101,7 +126,7 @@ class NormalEquations:
     def r2(self) -> float:
         """Residual sum of squares; exactly 0 if nothing but rounding is left."""
         r2 = float(residual_square(self.A))
-        return r2 if r2 > 10 * PERFECT_FIT * self.T_yy else 0.0
+        return r2 if r2 > ROUNDING_UP_TO * self.noise[-1] else 0.0
 
     def solve(self) -> Regression:
         """Return the regression in the user's coordinates."""
@@ -115,6 +140,8 @@ class NormalEquations:
             sigma2=sigma2,
             dof=self.dof,
             log_likelihood=-self.n / 2 * (1 + np.log(2 * np.pi) + log_variance),
+            digits_left=digits_left(self.A, self.noise),
+            dependent=self.coordinates.dependent,
         )
 
 
@@ -134,17 +161,17 @@ def solve_pooled(problem: Problem) -> Regression:
         A=problem.T,
         n=problem.n,
         dof=problem.n - problem.p,
-        T_yy=float(problem.T[-1, -1]),
+        noise=problem.noise,
         coordinates=problem.coordinates,
     ).solve()
 
 
-def solve_fixed_effects(moments: GroupedMoments) -> FixedEffects:
+def solve_fixed_effects(moments: GroupedMoments | OwnLines) -> FixedEffects:
     """Regress y on X and on the groups' own lines, without expanding them.
 
     Parameters
     ----------
-    moments : GroupedMoments
+    moments : GroupedMoments or OwnLines
         Cross-products of the rows; the random columns are those of the groups' lines.
         Without groups the fit is a pooled one.
 
@@ -152,9 +179,11 @@ def solve_fixed_effects(moments: GroupedMoments) -> FixedEffects:
     -------
     FixedEffects
     """
-    moments = near_means(moments)
-    scale, varies = scales(moments)
-    lines = GroupLines.from_moments(moments, scale)
+    own = moments if isinstance(moments, OwnLines) else OwnLines.of(near_means(moments))
+    moments = own.around_average_group()
+    scale, varies = scales(own)
+    scale = _scales_within(moments, scale)
+    lines = GroupLines.from_lines(moments, scale)
     absorbed, kept = lines.identify(varies[:-1])
     coordinates = _coordinates(moments, scale, kept, dependent=~kept & ~absorbed)
     n_shared = np.count_nonzero(np.delete(kept, list(moments.random)))
@@ -162,24 +191,34 @@ def solve_fixed_effects(moments: GroupedMoments) -> FixedEffects:
         A=lines.with_average_line(kept),
         n=moments.n,
         dof=moments.n - lines.rank - n_shared,
-        T_yy=float(moments.T[-1, -1] / scale[-1] ** 2),
+        noise=lines.noise[np.append(kept, True)],
         coordinates=coordinates,
     )
     beta = np.zeros(len(kept))
     beta[kept] = equations.beta
     b = coordinates.to_user_random_effects(lines.deviations(beta))
-    W_yy = float(lines.W[-1, -1])
+    given = GroupLines.from_lines(moments.with_taken(np.zeros_like(moments.taken)), scale)
+    W_yy = float(given.W[-1, -1])
     return FixedEffects(
         regression=equations.solve(),
         b=b[:, : len(moments.labels)],
-        within_r2=1 - equations.r2 / W_yy if W_yy > lines.tolerance * lines.n else np.nan,
+        within_r2=(
+            1 - equations.r2 / W_yy if W_yy > CONSTANT_UP_TO * lines.noise[-1] else np.nan
+        ),
         absorbed=absorbed,
         dependent=coordinates.dependent,
     )
 
 
+def _scales_within(lines: OwnLines, scale: Array) -> Array:
+    """Scale a column by what is within groups where that is far less than between them."""
+    within = np.diag(lines.within)
+    far = (within > CONSTANT_UP_TO * lines.noise) & (within < FAR_APART * np.diag(lines.T))
+    return np.where(far, np.sqrt(np.maximum(within, 0.0) / lines.n), scale)
+
+
 def _coordinates(
-    moments: GroupedMoments, scale: Array, kept: NDArray[np.bool_], dependent: NDArray[np.bool_]
+    moments: OwnLines, scale: Array, kept: NDArray[np.bool_], dependent: NDArray[np.bool_]
 ) -> Coordinates:
     """[X, y] of the columns that have a coefficient, and all random columns."""
     used, random = np.append(np.flatnonzero(kept), len(kept)), list(moments.random)
@@ -193,4 +232,5 @@ def _coordinates(
         random=moments.random,
         Z_map=Z_map,
         random_backmap=random_backmap,
+        taken=moments.taken,
     )

@@ -8,13 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skmixed._numerics.linalg.arrays import Array
-from skmixed._numerics.linalg.digits import RANK_TOLERANCE
+from skmixed._numerics.linalg.digits import CONSTANT_UP_TO, RANK_TOLERANCE
 from skmixed._numerics.linalg.small_matrices import gram
 from skmixed._numerics.moments.coordinates import independent
-from skmixed._numerics.moments.moments import GroupedMoments
-
-# Sums over the rows of a group, taken one by one, may lose this share with each row.
-LOSS_PER_ROW = np.finfo(np.float64).eps / 16
+from skmixed._numerics.moments.own_lines import OwnLines, triangular_sums
 
 
 @dataclass(frozen=True)
@@ -37,8 +34,8 @@ class GroupLines:
         Sum of the weights.
     W, M : ndarray of shape (n_columns, n_columns)
         Scatter of D around the groups' means, and around their lines.
-    tolerance : float
-        Shares of a sum of squares up to this are rounding.
+    noise : ndarray of shape (n_columns,)
+        Error of their diagonals.
     """
 
     B: Array
@@ -46,16 +43,16 @@ class GroupLines:
     n: float
     W: Array
     M: Array
-    tolerance: float
+    noise: Array
 
     @classmethod
-    def from_moments(cls, moments: GroupedMoments, scale: Array) -> GroupLines:
+    def from_lines(cls, lines: OwnLines, scale: Array) -> GroupLines:
         """Absorb the line of each group; of all rows, if there are no groups.
 
         Parameters
         ----------
-        moments : GroupedMoments
-            Cross-products around the mean.
+        lines : OwnLines
+            The groups' own lines.
         scale : ndarray of shape (n_columns,)
             What the columns of D are divided by.
 
@@ -63,12 +60,12 @@ class GroupLines:
         -------
         GroupLines
         """
-        random = list(moments.random)
-        C = moments.C if len(moments.labels) else moments.T[random][..., None]
-        tolerance = max(RANK_TOLERANCE, LOSS_PER_ROW * int(moments.n_rows.max(initial=1)))
-        B = _triangular(C / np.outer(scale[random], scale)[..., None], random, tolerance)
-        W = moments.T / np.outer(scale, scale) - gram(B[:1])
-        return cls(B, random, moments.n, W, W - gram(B[1:]), tolerance)
+        random, B, M = list(lines.random), lines.B, lines.within
+        if not len(lines.labels):
+            B = triangular_sums(lines.T[random][..., None].copy(), random, RANK_TOLERANCE)
+            M = lines.T - gram(B)
+        B, M = B / scale[:, None], M / np.outer(scale, scale)
+        return cls(B, random, lines.n, M + gram(B[1:]), M, lines.noise / scale**2)
 
     @property
     def rank(self) -> int:
@@ -94,12 +91,13 @@ class GroupLines:
         """
         is_slope = np.isin(np.arange(len(varies)), self.random[1:])
         left = np.where(is_slope, np.diag(self.W)[:-1], np.diag(self.M)[:-1])
-        absorbed = ~varies | (left <= self.tolerance * self.n)
+        absorbed = ~varies | (left <= CONSTANT_UP_TO * self.noise[:-1])
         absorbed[0] = False
         kept = ~absorbed
         for S, chosen in ((self.W, kept & is_slope), (self.M, kept & ~is_slope)):
             columns = np.flatnonzero(chosen[1:]) + 1
-            kept[columns] = independent(S[np.ix_(columns, columns)] / self.n)
+            size = np.sqrt(np.diag(S)[columns])
+            kept[columns] = independent(S[np.ix_(columns, columns)] / np.outer(size, size))
         return absorbed, kept
 
     def with_average_line(self, kept: NDArray[np.bool_]) -> Array:
@@ -143,17 +141,3 @@ class GroupLines:
                 b[i] -= R[k] * b[k]
             b[i] = np.divide(b[i], R[i], out=np.zeros_like(b[i]), where=R[i] > 0)
         return b
-
-
-def _triangular(C: Array, random: list[int], tolerance: float) -> Array:
-    """Return B_j = R_j'^-1 C_j with G_j = R_j' R_j, a slice of C_j; C is overwritten."""
-    noise = tolerance * C[range(len(C)), random]
-    for i, column in enumerate(random):
-        told = C[i, column] > noise[i]
-        pivot = np.where(told, C[i, column], 1.0)
-        C[i] *= np.where(told, 1 / np.sqrt(pivot), 0.0)
-        for k in range(i + 1, len(C)):
-            R = C[i, random[k]]
-            noise[k] += R**2 * noise[i] / pivot  # a small pivot magnifies rounding errors
-            C[k] -= R * C[i]
-    return C

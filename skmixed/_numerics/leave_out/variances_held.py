@@ -91,6 +91,7 @@ class LeaveOut:
         """
         coordinates = self.problem.coordinates
         lines = OwnLines.of(moments.around(coordinates.shift))
+        lines = replace(lines, taken=coordinates.taken)  # y is what is left of it
         T = coordinates.cross_products(lines.T)
         # the scales are those of all rows: other rows have a Gram matrix of another diagonal
         size = np.sqrt(np.maximum(np.diag(T)[:-1], np.finfo(np.float64).tiny))
@@ -101,6 +102,7 @@ class LeaveOut:
             within=coordinates.cross_products(lines.within)[np.ix_(kept, kept)],
             own=own[:, kept],
             root=root,
+            noise=self.problem.noise[kept],
             n=moments.n,
             n_rows=moments.n_rows,
             coordinates=replace(

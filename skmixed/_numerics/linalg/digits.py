@@ -8,6 +8,7 @@ goes on and when it ends is said where it is made.
 from __future__ import annotations
 
 import numpy as np
+from scipy.linalg import lapack
 
 from skmixed._numerics.linalg.arrays import Array
 
@@ -15,10 +16,23 @@ from skmixed._numerics.linalg.arrays import Array
 
 # Error of an entry of cross-products whose diagonal is 1.
 GRAM_ERROR = 1e-15
+# Where fewer digits are left of what a column adds, a fit reads the rows again.
+DIGITS_NEEDED = 7
+# Where it cannot, and fewer are left than these, it warns.
+DIGITS_TRUSTED = 5
+# What is within groups has fewer if it is a smaller share of a column's squares.
+FEW_LEFT = 1e-8
+# Error of a number as it was given, or of a difference of such.
+RELATIVE_ERROR = 8 * np.finfo(np.float64).eps
+# Sums of squares are rounding up to so many times their error, where that decides what is said.
+ROUNDING_UP_TO = 100
 # A column is dropped if less than this share of its variance is left when the columns before
 # it are known: three digits above the error of the cross-products.
 RANK_TOLERANCE = 1e-12
-# A column whose scatter within groups is a smaller share of the total is constant there.
+# A column whose scatter within groups is no more than so many times its error is constant
+# there.
+CONSTANT_UP_TO = 1000
+# The same, as a share of the total.
 CONSTANT_WITHIN = 1e-12
 # Draws of the moments treat a column as dependent from here on, in one group or within all.
 # Little hangs on it: the variance of every moment stays what it is, and a correlation is lost.
@@ -44,6 +58,8 @@ LARGEST_SD_RATIO = 1e6
 LARGEST_SD_RATIO_OF_SEVERAL = 1e5
 # Rises of the deviance, for each row, that a profile's interpolants do not tell from 0.
 SLACK_ERROR = 1e-12
+# By how much the squares of these may be larger where a second pass has seen more digits.
+MOST_BEYOND = 1e8
 # Degrees of freedom that the sum of fractional weights may miss, for each row.
 DOF_ERROR = 1e-9
 
@@ -70,6 +86,24 @@ DETERMINED = 1e-7
 SAME_SUMS = 1e-9
 # A log-likelihood may be below that of a submodel by this share: what two searches may leave.
 LOG_LIKELIHOOD_ERROR = 1e-5
+
+
+def digits_left(M: Array, noise: Array) -> float:
+    """Return how many digits are right of what the columns before leave of each, at least.
+
+    Parameters
+    ----------
+    M : ndarray of shape (p, p)
+        Cross-products.
+    noise : ndarray of shape (p,)
+        Errors of their diagonal.
+    """
+    size = np.sqrt(np.maximum(np.diag(M), np.finfo(np.float64).tiny))
+    L, failed = lapack.dpotrf(M / np.outer(size, size), lower=1)
+    if failed:
+        return 0.0
+    share = noise / np.maximum((np.diag(L) * size) ** 2, np.finfo(np.float64).tiny)
+    return float(-np.log10(np.clip(share.max(initial=0.0), 1e-16, 1.0)))
 
 
 def residual_square(M: Array) -> Array:

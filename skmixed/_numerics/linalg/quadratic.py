@@ -29,9 +29,18 @@ class QuadraticModel:
         return cls.of_each(gradient[None], hessian[None])[0]
 
     @classmethod
-    def of_each(cls, gradient: Array, hessian: Array) -> list[QuadraticModel]:
-        """Return the models of several criteria, the index of which is the first."""
-        curvature, basis = np.linalg.eigh(hessian)
+    def of_each(
+        cls, gradient: Array, hessian: Array, units: Array | float = 1.0
+    ) -> list[QuadraticModel]:
+        """Return the models of several criteria, the index of which is the first.
+
+        The eigenvectors are those of coordinates in the units given, by default those of the
+        derivatives; the basis leads back to these.
+        """
+        units = np.broadcast_to(units, gradient.shape)
+        outer = units[:, :, None] * units[:, None, :]
+        curvature, basis = np.linalg.eigh(hessian * outer)
+        basis = units[:, :, None] * basis
         # basis' gradient, axes: criterion, eigenvector
         turned = np.matmul(gradient[:, None], basis)[:, 0]
         return [cls(*one) for one in zip(turned, curvature, basis, strict=True)]

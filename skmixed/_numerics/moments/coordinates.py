@@ -53,6 +53,8 @@ class Coordinates:
         The random columns of the moments, those of D that Z is made of, the ones first.
     Z_map : ndarray of shape (q, len(random))
         How Z is made of them.
+    taken : ndarray of shape (n_features,)
+        Coefficients that are taken off the user's y, to be added to the estimates.
     random_backmap : ndarray of shape (n_random, q)
         The user's random effects, over the scale of y, from the scaled ones: the map Z_map,
         transposed, for columns that are not shifted.
@@ -66,6 +68,7 @@ class Coordinates:
     random: tuple[int, ...]
     Z_map: Array
     random_backmap: Array
+    taken: Array
 
     # ------------------------------------------------------- the user's columns -> the problem
 
@@ -89,7 +92,8 @@ class Coordinates:
 
     def of_lines(self, lines: OwnLines) -> tuple[Array, Array]:
         """Return `own` and `root` of the groups of any moments of the same columns."""
-        lines = lines.around(self.shift)
+        taken = lines.with_taken(self.taken)
+        lines = taken.around(self.shift)
         own = lines.B[:, self.used]  # the basis is the first axis
         own /= self.scale[:, None]
         return own, multiply(self.Z_map, lines.R)
@@ -131,12 +135,20 @@ class Coordinates:
             log_scale += 2 * float(np.log(abs(self.shift[self.constant])))
         return log_scale
 
+    @property
+    def scaled_taken(self) -> Array:
+        """`taken` in the coordinates of beta_scaled, shape (p,)."""
+        columns, scale = self.used[:-1], self.scale[:-1] / self.scale[-1]
+        return np.asarray(np.append(0.0, self.taken)[columns] * scale)
+
     @cached_property
     def origin(self) -> Array:
         """The user's coefficients where beta_scaled is 0, shape (n_fixed,)."""
         origin = np.zeros(len(self.shift) - 1)
         origin[0] = self.shift[-1]
-        return self._for_user(origin)
+        origin = self._for_user(origin)
+        origin[len(origin) - len(self.taken) :] += self.taken
+        return origin
 
     @cached_property
     def backmap(self) -> Array:

@@ -104,7 +104,7 @@ class GroupedMoments:
                 WD = D if sample_weight is None else D * sample_weight[chunk, None]
                 T += D.T @ WD
                 if codes is not None:
-                    _add_by_group(sums, D, WD[:, random], codes[chunk])
+                    add_by_group(sums, D, WD[:, random], codes[chunk])
         C = np.ascontiguousarray(np.swapaxes(sums, 1, 2))
         counts = _count_rows(codes, sample_weight, C)
         there = counts > 0
@@ -236,7 +236,7 @@ def _common_dtype(one: NDArray[Any], other: NDArray[Any]) -> np.dtype[Any]:
     return np.dtype(object)
 
 
-def _dense(X: Any) -> NDArray[Any]:
+def dense(X: Any) -> NDArray[Any]:
     dense: NDArray[Any] = X.toarray() if hasattr(X, "toarray") else X
     return dense
 
@@ -249,19 +249,19 @@ def pilot_mean(X: Any, y: NDArray[Any], sample_weight: Array | None) -> Array:
         rows = np.flatnonzero(sample_weight)[rows]
     if len(y[rows]) == 0:
         return np.zeros(X.shape[1] + 2)
-    X_mean = _dense(X[rows]).mean(axis=0, dtype=np.float64)
+    X_mean = dense(X[rows]).mean(axis=0, dtype=np.float64)
     return np.concatenate([[0.0], X_mean, [y[rows].mean(dtype=np.float64)]])
 
 
 def _fill(buffer: Array, X: Any, y: NDArray[Any], shift: Array) -> Array:
     """Write the shifted columns of D beside the column of ones."""
     D = buffer[: len(y)]
-    np.subtract(_dense(X), shift[1:-1], out=D[:, 1:-1])
+    np.subtract(dense(X), shift[1:-1], out=D[:, 1:-1])
     np.subtract(y, shift[-1], out=D[:, -1])
     return D
 
 
-def _add_by_group(sums: Array, D: Array, WZ: Array, codes: NDArray[np.integer[Any]]) -> None:
+def add_by_group(sums: Array, D: Array, WZ: Array, codes: NDArray[np.integer[Any]]) -> None:
     """Add Z_j' W D_j of a chunk of rows to the sums, shape (n_random, n_groups, n_columns).
 
     Row i of D, times z_i, goes to the contiguous row codes[i] of the sums: the product of a
