@@ -24,7 +24,8 @@ from skmixed._sklearn_private import (
     validate_params,
     warn_or_raise_about_fit_failures,
 )
-from skmixed.model_selection._fold import Evaluation, Fold
+from skmixed.model_selection._cross_validation import CrossValidation
+from skmixed.model_selection._fold import Fold
 from skmixed.model_selection._scoring import Metrics, with_groups
 from skmixed.model_selection._split import WithinGroupKFold
 
@@ -170,8 +171,8 @@ def _fit_from_moments(
     splits = _split(cv, X, y, split_params, whole=return_indices)
     if return_indices:
         splits = list(splits)
-    folds = (Fold.of(train, test, num_samples(X)) for train, test in splits)
-    evaluation = Evaluation(
+    folds = (Fold.from_split(train, test, num_samples(X)) for train, test in splits)
+    cross_validation = CrossValidation(
         estimator,
         X,
         y,
@@ -182,7 +183,7 @@ def _fit_from_moments(
         error_score=error_score,
         **returned,
     )
-    results = evaluation.of_all(folds)
+    results = cross_validation.evaluate(folds)
     warn_or_raise_about_fit_failures(results, error_score)
     if callable(scoring):
         insert_error_scores(results, error_score)
