@@ -23,7 +23,7 @@ NO_GROUPS = (
     "The groups must be given to describe_groups, but got None. Pass them as `groups`, one "
     "label for each row of X, or name the column of X that holds them: group_by='column'."
 )
-ALONE, GIVEN_FEATURES = "y alone", "y given the features"
+WITHOUT_FEATURES, GIVEN_FEATURES = "y alone", "y given the features"
 
 
 @dataclass(frozen=True, repr=False)
@@ -203,7 +203,7 @@ def describe_groups(X, y, groups=None, *, group_by=None, sample_weight=None):
     variables = pd.Index([getattr(y, "name", None) or "y", *names], name="variable")
     variation = shares_of_variation(np.roll(between_shares(moments), 1), variables)
     split = make_problem(split_columns(moments))
-    models = {ALONE: _fit(make_problem(_without_features(moments)))}
+    models = {WITHOUT_FEATURES: _fit(make_problem(_without_features(moments)))}
     if names:
         models[GIVEN_FEATURES] = _fit(split)
     components = {name: _components(fit, moments.sizes) for name, fit in models.items()}

@@ -155,8 +155,8 @@ def cross_validate(
     }
     if type(estimator) in FITTED_FROM_MOMENTS:
         return _fit_from_moments(estimator, X, y, metadata, **wanted)
-    of_the_loop = {"n_jobs": n_jobs, "verbose": verbose, "pre_dispatch": pre_dispatch}
-    return _leave_to_sklearn(estimator, X, y, metadata, **wanted, **of_the_loop)
+    loop_options = {"n_jobs": n_jobs, "verbose": verbose, "pre_dispatch": pre_dispatch}
+    return _leave_to_sklearn(estimator, X, y, metadata, **wanted, **loop_options)
 
 
 def _fit_from_moments(
@@ -241,8 +241,8 @@ def _route(estimator, cv, scorer, metadata):
 def _leave_to_sklearn(estimator, X, y, metadata, *, scoring, **options):
     """Run scikit-learn's loop, with routing if that is how groups reach the estimator."""
     routing = get_config()["enable_metadata_routing"]
-    says = hasattr(estimator, "get_metadata_routing")
-    if "groups" in metadata and says and takes_groups(estimator, "fit"):
+    can_route = hasattr(estimator, "get_metadata_routing")
+    if "groups" in metadata and can_route and takes_groups(estimator, "fit"):
         routing = True
         if scoring is not None:
             scorer = check_scoring(
