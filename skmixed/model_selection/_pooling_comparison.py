@@ -132,8 +132,8 @@ class PoolingComparison(Printed):
         singletons = int(np.count_nonzero(self.group_sizes == 1))
         if singletons:
             remarks.append(
-                f"{singletons} of {self.group_sizes.sum()} rows are alone in their group. They are "
-                "predicted as new groups in both regimes."
+                f"{singletons} of {self.group_sizes.sum()} rows are alone in their group. They "
+                "are predicted as new groups in both regimes."
             )
         return tuple(remarks)
 
