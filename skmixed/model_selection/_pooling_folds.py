@@ -84,7 +84,7 @@ def _fit_and_predict(estimator, X, y, groups, split, caught):
 
 
 def _fit(estimator, X, y, groups):
-    """Fit, and tell how long it took."""
+    """Fit, and return the seconds that it took."""
     params = requested(estimator, "fit", {"groups": groups})
     # routing only where it has something to bring: TargetEncoder, for one, fails without
     with config_context(enable_metadata_routing=bool(params)):

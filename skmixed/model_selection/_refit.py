@@ -35,7 +35,7 @@ MANY_PRODUCTS = 2**21
 FEW_ROWS = 100
 
 
-class Refits:
+class RefitsFromMoments:
     """The rows of a cross-validation, checked and summed up once.
 
     Parameters
@@ -232,7 +232,7 @@ class Fit:
     position: np.ndarray
 
     def predict(self, rows):
-        """Predict rows from `Refits.take`; None if new groups are an error."""
+        """Predict rows from `RefitsFromMoments.take`; None if new groups are an error."""
         y = self.model._predict_fixed(rows["X"])
         if rows["codes"] is None:
             return y
@@ -247,7 +247,7 @@ class Fit:
         Parameters
         ----------
         part : GroupedMoments
-            Of these rows, from `Refits.sum_up`, without weights.
+            Of these rows, from `RefitsFromMoments.sum_up`, without weights.
         """
         model, codes = self.model, self.position[part.labels]
         effects = np.zeros((len(part.random), len(codes)))
@@ -267,7 +267,7 @@ class NewGroup:
     beta: np.ndarray
 
     def predict(self, rows):
-        """Predict rows from `Refits.take`."""
+        """Predict rows from `RefitsFromMoments.take`."""
         first = len(self.beta) - rows["X"].shape[1]  # 1 with an intercept, else 0
         return safe_sparse_dot(rows["X"], self.beta[first:]) + self.beta[:first].sum()
 
