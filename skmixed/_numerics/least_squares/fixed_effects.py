@@ -108,6 +108,7 @@ class NormalEquations:
         unit = self.coordinates.y_scale**2
         r2 = self.r2 * unit
         sigma2 = r2 / self.dof if self.dof > 0 else np.nan
+        # M_XX^-1 in the user's units holds a factor y_scale^2, and so does sigma2
         log_variance = np.log(r2 / self.n) if r2 > 0 else -np.inf
         return Regression(
             beta=self.coordinates.to_user_coefficients(self.beta),
@@ -165,13 +166,13 @@ def solve_fixed_effects(moments: GroupedMoments) -> FixedEffects:
         T_yy=float(moments.T[-1, -1] / scale[-1] ** 2),
         coordinates=coordinates,
     )
-    beta = np.zeros(len(kept))
+    beta = np.zeros(len(kept))  # of all columns of [1, X], scaled
     beta[kept] = equations.beta
     b = coordinates.to_user_random_effects(lines.deviations(beta))
     W_yy = float(lines.W[-1, -1])
     return FixedEffects(
         regression=equations.solve(),
-        b=b[:, : len(moments.labels)],
+        b=b[:, : len(moments.labels)],  # without groups, all rows had one line
         within_r2=1 - equations.r2 / W_yy if W_yy > lines.tolerance * lines.n else np.nan,
         absorbed=absorbed,
         dependent=coordinates.dependent,

@@ -57,7 +57,7 @@ def which_vary(
     means: Array,
     sample_weight: Array | None = None,
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Tell for every column whether it varies within groups, and whether between them.
+    """Find out of every column whether it varies within groups, and whether between them.
 
     Parameters
     ----------
