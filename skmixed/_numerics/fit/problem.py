@@ -106,7 +106,7 @@ def make_problem(
         diagonal=diagonal,
         fixed_slopes=fixed_slopes,
     )
-    columns = coordinates.used[:-1]
+    columns = coordinates.used[:-1]  # without y
     C, G = coordinates.of_groups(moments)
     return Problem(
         T=coordinates.cross_products(moments.T),
@@ -139,7 +139,7 @@ def _choose_columns(
     kept, dependent = _fixed_columns(
         moments, scale, varies, has_ones=has_ones, fixed_slopes=fixed_slopes
     )
-    if constant:
+    if constant:  # not the ones, which are at 0
         dependent[constant] = False
     used = np.append(np.flatnonzero(kept), len(scale) - 1)
     Z_map, random_backmap = _random_columns(
@@ -150,6 +150,7 @@ def _choose_columns(
         used=used,
         scale=scale[used],
         constant=constant,
+        # rows for [1, X] lose the ones, unless these are an intercept
         dependent=dependent[0 if constant == 0 else 1 :],
         random=moments.random,
         Z_map=Z_map,

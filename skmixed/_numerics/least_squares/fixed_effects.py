@@ -158,6 +158,7 @@ def solve_fixed_effects(moments: GroupedMoments) -> FixedEffects:
     lines = GroupLines.from_moments(moments, scale)
     absorbed, kept = lines.identify(varies[:-1])
     coordinates = _coordinates(moments, scale, kept, dependent=~kept & ~absorbed)
+    # slopes of the lines are among `lines.rank` already
     n_shared = np.count_nonzero(np.delete(kept, list(moments.random)))
     equations = NormalEquations(
         A=lines.with_average_line(kept),
@@ -183,6 +184,7 @@ def _coordinates(
     moments: GroupedMoments, scale: Array, kept: NDArray[np.bool_], dependent: NDArray[np.bool_]
 ) -> Coordinates:
     """[X, y] of the columns that have a coefficient, and all random columns."""
+    # y is the last column of D, after those of [1, X] that kept stands for
     used, random = np.append(np.flatnonzero(kept), len(kept)), list(moments.random)
     Z_map, random_backmap = scaled_random_columns(moments.shift[random], scale[random])
     return Coordinates(

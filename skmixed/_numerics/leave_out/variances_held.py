@@ -156,7 +156,7 @@ class LeaveOut:
     def _variance_of_predictions(self, D: Array, codes: NDArray[np.intp]) -> Array:
         """Return z' H_j z + a' M_XX^-1 a, a = x - C_jX' H_j z, over sigma2, shape (n_rows,)."""
         X, _, Z = self._columns(D)
-        # a gathers H_j of each row's group: a random column or two in front, the row last
+        # random columns a b, fixed ones p, and the row k last, with what belongs to its group
         a = X - np.einsum("ak,apk->pk", Z, self.HC[..., codes])
         of_b = np.einsum("ak,abk,bk->k", Z, self.H[..., codes], Z)
         return np.asarray(of_b + np.sum((self.root @ a) ** 2, axis=0))
@@ -200,6 +200,7 @@ class LeaveOut:
         Without group j, M lacks D_j' V_j^-1 D_j = T_j - C_j' H_j C_j.
         """
         C, T = self.problem.C[..., groups], self.problem.coordinates.cross_products(products)
+        # random columns a b, those of [X, y] m n, and the group k last
         HC = np.einsum("abk,bmk->amk", self.H[..., groups], C)
         M = self.M[..., None] - T + np.einsum("amk,ank->mnk", C, HC)
         # where nothing is left of a column, the roots are of numbers about 0, or below it
