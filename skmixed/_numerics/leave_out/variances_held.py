@@ -121,8 +121,11 @@ class LeaveOut:
         -------
         ndarray of shape (n_rows,)
         """
-        X, y, Z = self._columns(D)
-        residuals: Array = y - self.beta @ X - np.sum(Z * self.b[:, codes], axis=0)
+        return self._residuals(*self._columns(D), codes)
+
+    def _residuals(self, X: Array, y: Array, Z: Array, codes: NDArray[np.intp]) -> Array:
+        random = np.einsum("ak,ak->k", Z, self.b[:, codes])
+        residuals: Array = y - self.beta @ X - random
         return residuals
 
     def without_each_row(
@@ -149,13 +152,14 @@ class LeaveOut:
             Whether the other rows determine the same coefficients. If not, the residual is
             wrong.
         """
-        left = 1 - weight * self._variance_of_predictions(D, codes)
+        X, y, Z = self._columns(D)
+        left = 1 - weight * self._variance_of_predictions(X, Z, codes)
         determined = left > DETERMINED
-        return self.residuals(D, codes) / np.where(determined, left, 1.0), determined
+        residuals = self._residuals(X, y, Z, codes)
+        return residuals / np.where(determined, left, 1.0), determined
 
-    def _variance_of_predictions(self, D: Array, codes: NDArray[np.intp]) -> Array:
+    def _variance_of_predictions(self, X: Array, Z: Array, codes: NDArray[np.intp]) -> Array:
         """Return z' H_j z + a' M_XX^-1 a, a = x - C_jX' H_j z, over sigma2, shape (n_rows,)."""
-        X, _, Z = self._columns(D)
         # random columns a b, fixed ones p, and the row k last, with what belongs to its group
         a = X - np.einsum("ak,apk->pk", Z, self.HC[..., codes])
         of_b = np.einsum("ak,abk,bk->k", Z, self.H[..., codes], Z)

@@ -67,7 +67,9 @@ class Coordinates:
 
     def fixed_columns(self, D: Array) -> Array:
         """Return [X, y]' of rows D' around the shift: from (n_columns, n) to (p + 1, n)."""
-        return np.asarray(D[self.used] / self.scale[:, None])
+        columns = D[self.used]
+        columns /= self.scale[:, None]
+        return columns
 
     def random_columns(self, D: Array) -> Array:
         """Return Z' of rows D' around the shift: from (n_columns, n) to (q, n)."""
