@@ -161,6 +161,16 @@ def test_leave_one_of_many_groups_out(many_groups, model, folds_in_the_loop, mon
     assert len(single) <= 3
 
 
+@pytest.mark.parametrize("model", ["no intercept", "slope"])
+def test_columns_far_from_zero_without_an_intercept(many_groups, model, folds_in_the_loop):
+    """The sums are not taken around the pilot mean of the pass then."""
+    X, y, groups = many_groups
+    model = clone(MODELS[model]).set_params(fit_intercept=False)
+    cv = list(LeaveOneGroupOut().split(X, y, groups))[::15]
+    assert_same(model, X + 5.0, y + 3.0, groups, cv=cv)
+    assert not folds_in_the_loop
+
+
 @pytest.mark.parametrize("model", ["slope", "diagonal"])
 @pytest.mark.parametrize("splitter", ["kfold", "groups", "shuffle"])
 def test_folds_of_many_groups(many_groups, model, splitter, folds_in_the_loop):

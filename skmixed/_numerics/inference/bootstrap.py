@@ -151,7 +151,8 @@ class MomentSampler:
         beta, sigma2 = criterion.coefficients(M)
         identity = np.eye(len(problem.G))[..., None]
         S = cholesky_semidefinite(problem.G, NULL_SQUARE * np.einsum("aak->ak", problem.G))
-        there = np.einsum("aak->ak", S) > 0
+        there = np.einsum("aak->ak", S) > 0  # shape (q, n_groups)
+        # Lambda' S_j, so that S_j' Psi S_j = (Lambda' S_j)' (Lambda' S_j)
         LS = np.einsum("ba,bck->ack", Lambda, S)
         R = cholesky(np.einsum("abk,ack->bck", LS, LS) + identity) * there
         # a null direction has nothing below its diagonal: any number will do on it
@@ -163,10 +164,11 @@ class MomentSampler:
 
     def draw(self, rng: np.random.Generator) -> Problem:
         """Draw the moments of y; those of X stay."""
-        v = rng.standard_normal(self.B.shape[::2])
+        v = rng.standard_normal(self.B.shape[::2])  # (q, n_groups)
         f = self.sigma * np.einsum("abk,bk->ak", self.R, v)
         t = self.sigma * rng.standard_normal(self.root_within.shape[1])
         s = self.sigma**2 * 2 * rng.standard_gamma(self.dof / 2)  # chi2; dof may be 0
+        # X'W r; then y = X beta + r in all products of y
         Xr = np.einsum("apk,ak->p", self.B, f) + self.root_within @ t
         T, C = self.problem.T.copy(), self.problem.C.copy()
         fitted: Array = T[:-1, :-1] @ self.beta
