@@ -12,7 +12,7 @@ from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
-from skmixed._estimators.storage import PacksTables
+from skmixed._estimators.pickles import PacksTables
 from skmixed._numerics.moments.within_between import group_means, which_vary
 from skmixed._rows.columns import as_table, find_feature_columns, find_group_column
 from skmixed._rows.labels import (

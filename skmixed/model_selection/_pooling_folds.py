@@ -16,7 +16,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.parallel import Parallel, delayed
 from tqdm import tqdm
 
-from skmixed._estimators.intervals import DELAY
+from skmixed._estimators.confidence_intervals import DELAY
 from skmixed._reports.pooling_names import KNOWN, NEW, OURS
 from skmixed._rows.routing import predicting_model, requested
 from skmixed._sklearn_private import safe_indexing

@@ -13,14 +13,14 @@ from sklearn.utils.extmath import safe_sparse_dot
 
 from skmixed._estimators.grouped import BaseGroupedRegressor
 from skmixed._estimators.mixed import BaseMixedRegressor
-from skmixed._numerics.leave_out.one_group_less import (
+from skmixed._numerics.leave_out.folds import subtract_fold, sums_of_squares
+from skmixed._numerics.leave_out.refits_without_groups import (
     EstimatesWithoutGroups,
     refit_without_each,
 )
-from skmixed._numerics.leave_out.rest import subtract_fold, sums_of_squares
 from skmixed._numerics.moments.by_group import cross_products_by_group
 from skmixed._numerics.moments.moments import GroupedMoments, pilot_mean
-from skmixed._reports.of_fits import warn_about_fit
+from skmixed._reports.messages import warn_about_fit
 from skmixed._rows.labels import check_enough_rows, check_finite_moments
 from skmixed._rows.reader import INTERCEPT, read_training_rows
 

@@ -10,7 +10,7 @@ from numpy.polynomial.chebyshev import chebpts1, chebvander
 from numpy.typing import NDArray
 
 from skmixed._numerics.fit.criterion import Criterion
-from skmixed._numerics.fit.ratio import RatioCriterion, RatioDerivatives, profile
+from skmixed._numerics.fit.criterion_one_column import RatioCriterion, RatioDerivatives, profile
 from skmixed._numerics.linalg.arrays import Array
 
 # Points between which sums over groups are interpolated.

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skmixed._numerics.fit.close_by import descend_close_by, first_steps
-from skmixed._numerics.fit.covariance import CovarianceCriterion
-from skmixed._numerics.fit.covariance_search import NEGLIGIBLE
+from skmixed._numerics.fit.criterion_one_column import RatioCriterion
+from skmixed._numerics.fit.criterion_several_columns import CovarianceCriterion
 from skmixed._numerics.fit.estimate import NEAR
 from skmixed._numerics.fit.problem import Problem
-from skmixed._numerics.fit.ratio import RatioCriterion
+from skmixed._numerics.fit.search_several_columns import NEGLIGIBLE
 from skmixed._numerics.leave_out.criteria_without_groups import (
     LeftOut,
     RatioCriteriaWithoutGroups,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from skmixed._numerics.fit.close_by import first_steps
-from skmixed._numerics.fit.covariance import CovarianceCriterion
+from skmixed._numerics.fit.criterion_several_columns import CovarianceCriterion
 from skmixed._numerics.fit.estimate import estimate
 from skmixed._numerics.fit.problem import make_problem
 from skmixed._numerics.leave_out import criteria_without_groups
@@ -12,7 +12,10 @@ from skmixed._numerics.leave_out.criteria_without_groups import (
     LeftOut,
     RatioCriteriaWithoutGroups,
 )
-from skmixed._numerics.leave_out.one_group_less import _gradients_without, refit_without_each
+from skmixed._numerics.leave_out.refits_without_groups import (
+    _gradients_without,
+    refit_without_each,
+)
 from skmixed._numerics.moments.by_group import cross_products_by_group
 from skmixed._numerics.moments.moments import GroupedMoments
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from skmixed._numerics.fit.covariance import CovarianceCriterion
 from skmixed._numerics.fit.criterion import Optimum
+from skmixed._numerics.fit.criterion_several_columns import CovarianceCriterion
 from skmixed._numerics.fit.descent import Search, State
 from skmixed._numerics.fit.factor import Factor
 from skmixed._numerics.linalg.arrays import Array
