@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 import warnings
 
-OURS = ("skmixed", "sklearn")
+OURS = ("skmixed", "sklearn", "joblib")
 
 
 def warn(message, category):
-    """Warn of what was done at the first line outside skmixed and scikit-learn."""
+    """Warn of what was done at the first line outside skmixed, scikit-learn and joblib."""
     frame, stacklevel = sys._getframe(1), 2
     while frame.f_back is not None and _package(frame) in OURS:
         frame, stacklevel = frame.f_back, stacklevel + 1

@@ -12,7 +12,7 @@ from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
-from skmixed._estimators.storage import PacksTables
+from skmixed._estimators.pickles import PacksTables
 from skmixed._numerics.moments.within_between import group_means, which_vary
 from skmixed._rows.columns import as_table, find_feature_columns, find_group_column
 from skmixed._rows.labels import (
@@ -201,9 +201,9 @@ class WithinBetween(PacksTables, TransformerMixin, BaseEstimator):
         weight = check_weights(sample_weight, values)
         codes, labels = self._encode(groups, len(values))
         if weight is not None:
-            there = weight > 0
-            kept, codes = np.unique(codes[there], return_inverse=True)
-            values, weight, labels = values[there], weight[there], labels[kept]
+            counts = weight > 0
+            kept, codes = np.unique(codes[counts], return_inverse=True)
+            values, weight, labels = values[counts], weight[counts], labels[kept]
         sizes, means = group_means(values, codes, len(labels), weight)
         self._layout = self._lay_out(*which_vary(values, codes, sizes, means, weight))
         names = check_feature_names_in(self)[self._chosen]

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -48,6 +49,9 @@ WARN = {
     ),
     "in a pipeline": lambda X, y, g: (
         lambda: make_pipeline(StandardScaler(), RandomInterceptRegressor()).fit(X, y)
+    ),
+    "cross-validation": lambda X, y, g: (
+        lambda: cross_val_score(RandomInterceptRegressor(), X, y, cv=2)
     ),
     "fixed effects": lambda X, y, g: (
         lambda: FixedEffectsRegressor().fit(np.c_[X, X], y, groups=g)

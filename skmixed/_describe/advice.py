@@ -70,15 +70,16 @@ def _why_not(d):
 
 def _pooling(d):
     components, n_rows = d.variance_components, d.sizes["rows"]
-    alone, given = components.iloc[0], components.iloc[-1]
+    of_y, given_features = components.iloc[0], components.iloc[-1]
     yield (
-        f"{alone['icc']:.1%} of the variance of {d.variation.index[0]} lies between groups "
-        f"(intraclass correlation {alone['icc']:.3f}; test that it is 0: "
-        f"{_p(alone['p_value'])})."
+        f"{of_y['icc']:.1%} of the variance of {d.variation.index[0]} lies between groups "
+        f"(intraclass correlation {of_y['icc']:.3f}; test that it is 0: "
+        f"{_p(of_y['p_value'])})."
     )
     if len(components) > 1:
-        yield f"Given the features it is {given['icc']:.1%} ({_p(given['p_value'])})."
-    effect = alone["design_effect"]
+        icc, p_value = given_features[["icc", "p_value"]]
+        yield f"Given the features it is {icc:.1%} ({_p(p_value)})."
+    effect = of_y["design_effect"]
     yield (
         f"About the mean, and about features of groups, the rows tell as much as "
         f"{n_rows / effect:.0f} independent ones (design effect {effect:.2f}). Standard errors "
@@ -88,15 +89,15 @@ def _pooling(d):
 
 def _fixed_effects(d):
     sizes, level_2 = d.sizes, _level_2(d)
-    n_groups, alone = int(sizes["groups"]), int(sizes["singletons"])
+    n_groups, singletons = int(sizes["groups"]), int(sizes["singletons"])
     yield (
         f"{n_groups} levels are estimated from {sizes['rows']:.10g} rows, "
         f"{sizes['mean']:.1f} a group."
     )
-    if alone:
+    if singletons:
         yield (
-            f"{_count(alone, 'group')} of 1 row, which its own level uses up: "
-            f"{alone / sizes['rows']:.1%} of the rows say nothing about slopes."
+            f"{_count(singletons, 'group')} of 1 row, which its own level uses up: "
+            f"{singletons / sizes['rows']:.1%} of the rows say nothing about slopes."
         )
     if level_2:
         yield (

@@ -87,11 +87,12 @@ class SlopeComparison(Printed):
         """
         difference, cov = between - within, _cov_of_difference(cov)
         std_error = np.sqrt(np.diag(cov))
-        known = std_error > 0
+        tested = std_error > 0  # False for NaN
         z = np.full(len(names), np.nan)
-        z[known] = difference[known] / std_error[known]
-        correlation = cov[np.ix_(known, known)] / np.outer(std_error[known], std_error[known])
-        statistic, df = z[known] @ np.linalg.solve(correlation, z[known]), int(known.sum())
+        z[tested] = difference[tested] / std_error[tested]
+        scale = np.outer(std_error[tested], std_error[tested])
+        correlation = cov[np.ix_(tested, tested)] / scale
+        statistic, df = z[tested] @ np.linalg.solve(correlation, z[tested]), int(tested.sum())
         slopes = {"within": within, "between": between, "difference": difference}
         slopes |= {"std_error": std_error, "z": z, "p_value": 2 * norm.sf(np.abs(z))}
         return cls(

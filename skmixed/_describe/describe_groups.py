@@ -24,7 +24,7 @@ NO_GROUPS = (
     "The groups must be given to describe_groups, but got None. Pass them as `groups`, one "
     "label for each row of X, or name the column of X that holds them: group_by='column'."
 )
-ALONE, GIVEN_FEATURES = "y alone", "y given the features"
+WITHOUT_FEATURES, GIVEN_FEATURES = "y alone", "y given the features"
 
 
 @public("skmixed")
@@ -213,7 +213,7 @@ def describe_groups(
     variables = pd.Index([getattr(y, "name", None) or "y", *names], name="variable")
     variation = shares_of_variation(np.roll(share_between(moments), 1), variables)
     split = _fit(split_columns(moments))
-    models = {ALONE: _fit(_without_features(moments))}
+    models = {WITHOUT_FEATURES: _fit(_without_features(moments))}
     if names:
         models[GIVEN_FEATURES] = split
     components = {name: _components(fit, moments.sizes) for name, fit in models.items()}

@@ -1,16 +1,17 @@
 """The classes: rows -> moments -> solution -> attributes.
 
-====================  ====================================================================
-`grouped`             the shell that all share: fit, predict, score
-`mixed`               the shell of the mixed models
-`random_intercept`    `RandomInterceptRegressor`
-`random_slope`        `RandomSlopeRegressor`
-`least_squares`       `FixedEffectsRegressor` and `PooledRegressor`
-`streaming`           `partial_fit`, `fit_moments`, `update_groups`
-`inference`           intervals, tables of fixed and random effects
-`intervals`           confidence intervals of all parameters
-`leave_out`           `loo_predict`
-`fit_measures`        explained variance, conditional AIC, design effect
-`storage`             what pickles and skops are given
-====================  ====================================================================
+========================  ================================================================
+`random_intercept`        `RandomInterceptRegressor`
+`random_slope`            `RandomSlopeRegressor`, with `marginal_effects`
+`mixed`                   what both share: the fitted attributes, and `summary`
+`grouped`                 what all estimators share: `fit`, `predict`, `score`
+`streaming`               `partial_fit`, `fit_moments`, `update_groups`
+`inference`               `predict_interval`, `confint`, tables of fixed and random effects
+`confidence_intervals`    the three methods of `confint`
+`leave_out`               `loo_predict`
+`fit_measures`            explained variance, conditional AIC, design effect
+`fitted`                  what a mixed model keeps of its fit, to answer questions from
+`least_squares`           `FixedEffectsRegressor` and `PooledRegressor`
+`pickles`                 what pickles and skops are given
+========================  ================================================================
 """

@@ -13,7 +13,7 @@ from sklearn.utils.validation import (
     check_is_fitted,
 )
 
-from skmixed._estimators.storage import PacksTables
+from skmixed._estimators.pickles import PacksTables
 from skmixed._rows.columns import GROUP_BY, dense_column
 from skmixed._rows.dask import predict_partitions, score_partitions, sum_up_partitions
 from skmixed._rows.dask_partitions import is_dask

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm, t
 
-from skmixed._estimators.intervals import (
+from skmixed._estimators.confidence_intervals import (
     bootstrap_limits,
     estimates,
     parameter_names,
@@ -21,7 +21,7 @@ from skmixed._numerics.inference.degrees_of_freedom import (
     kenward_roger,
     satterthwaite,
 )
-from skmixed._reports.of_fits import KENWARD_ROGER_ML, NO_PRECISION
+from skmixed._reports.messages import KENWARD_ROGER_ML, NO_PRECISION
 from skmixed._reports.tests import DfMethod, with_tests
 from skmixed._rows.labels import check_weights
 from skmixed._rows.reader import read_rows

@@ -14,7 +14,7 @@ from skmixed._estimators.grouped import BaseGroupedRegressor
 from skmixed._numerics.fit.problem import make_problem
 from skmixed._numerics.least_squares.fixed_effects import solve_fixed_effects, solve_pooled
 from skmixed._public import public
-from skmixed._reports.of_fits import warn_about_regression
+from skmixed._reports.messages import warn_about_regression
 from skmixed._reports.regression_summary import RegressionSummary
 from skmixed._rows.columns import SLOPES, find_feature_columns
 from skmixed._rows.dask import predict_partitions

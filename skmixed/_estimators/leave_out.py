@@ -11,7 +11,7 @@ from sklearn.utils import gen_batches
 from sklearn.utils.extmath import safe_sparse_dot
 
 from skmixed._estimators.fitted import FittedModel
-from skmixed._numerics.leave_out.variances_held import LeaveOut
+from skmixed._numerics.leave_out.leave_one_out import LeaveOut
 from skmixed._numerics.linalg.digits import SAME_SUMS
 from skmixed._numerics.moments.by_group import cross_products_by_group, shifted_columns
 from skmixed._numerics.moments.moments import GroupedMoments

@@ -17,7 +17,7 @@ from skmixed._estimators.inference import InferenceMixin
 from skmixed._estimators.leave_out import LeaveOutMixin
 from skmixed._estimators.streaming import RowsSeen, StreamingMixin
 from skmixed._numerics.fit.fit import Fit, Specification
-from skmixed._reports.of_fits import NO_INTERVALS, warn_about_fit
+from skmixed._reports.messages import NO_INTERVALS, warn_about_fit
 from skmixed._reports.summary import ModelSummary
 from skmixed._reports.tests import DfMethod
 from skmixed._rows.dask import predict_partitions

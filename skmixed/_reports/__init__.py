@@ -6,6 +6,6 @@
 `regression_summary`    those of a regression by least squares
 `tests`                 tables of tests and intervals
 `pooling_names`         names of the models and questions that `compare_pooling` compares
-`of_fits`               warnings and errors about what a fit can and cannot say
+`messages`              warnings and errors about what a fit can and cannot say
 ======================  ==================================================================
 """

@@ -1,14 +1,15 @@
 """What a user hands in: rows -> moments.
 
 ====================  ====================================================================
+`reader`              rows checked, their columns learned, their groups numbered, summed up
 `columns`             which columns of X hold the groups, and which a parameter names
-`labels`              group labels coded as numbers; checks of weights and sizes
-`moments`             the public `GroupedMoments`, and how rows are summed up
+`labels`              group labels coded as numbers; checks of weights and numbers of rows
+`moments`             the public `GroupedMoments`
 `dask`                fits, predictions and scores of dask collections
 `dask_partitions`     partitions that hold the same rows
-`routing`             which metadata a method asks for
-`restore`             a model as it was, after an error
+`routing`             which methods take groups, for scikit-learn's metadata routing
+`restore`             a model put back as it was, after an error
 `threads`             how many threads BLAS may use
-`messages`            wording of the errors about all these
+`messages`            wording of errors that several of these share
 ====================  ====================================================================
 """

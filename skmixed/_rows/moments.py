@@ -209,6 +209,9 @@ class _Rows(BaseEstimator):
         return find_feature_columns(X, self.slopes, self.group_by, parameter="slopes")
 
 
+_Rows.__name__ = "GroupedMoments"  # what errors of scikit-learn call it
+
+
 def _name(dtype):
     """Name a type so that pandas finds it again; "object" if it would not."""
     try:

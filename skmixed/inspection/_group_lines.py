@@ -9,21 +9,14 @@ from typing import Any, Self
 import numpy as np
 
 from skmixed._public import public
-from skmixed._rows.columns import dense_column
-from skmixed._rows.labels import match_groups
-from skmixed._rows.reader import read_rows_and_target
-from skmixed._sklearn_private import (
-    Interval,
-    StrOptions,
-    check_matplotlib_support,
-    validate_params,
-)
-from skmixed.inspection._line_data import lines_and_points
-from skmixed.inspection._models import mixed_model
+from skmixed._sklearn_private import Interval, StrOptions, validate_params
+from skmixed.inspection._line_data import choose_groups, lines_and_points
+from skmixed.inspection._models import model_to_draw, predict_rows
 from skmixed.inspection._style import (
     BLUE,
     FAINT,
     INK,
+    MAX_POINTS,
     PALETTE,
     QUIET,
     alpha_for,
@@ -32,13 +25,14 @@ from skmixed.inspection._style import (
     write_note,
 )
 
-MAX_PANELS = 30
+# Groups to highlight: the fewest, the most, and how many by default.
+N_HIGHLIGHTS = {"lines": (0, len(PALETTE), 3), "panels": (1, 30, 12)}
 # Longer labels are broken into lines, so that small panels have room for them.
 LABEL_WIDTH = 20
 OPTIONS = {
-    "kind": [StrOptions({"lines", "panels"})],
+    "kind": [StrOptions(set(N_HIGHLIGHTS))],
     "highlight": ["array-like", Interval(Integral, 0, None, closed="left"), None],
-    "max_points": [Interval(Integral, 1, None, closed="left"), None],
+    "max_points": MAX_POINTS,
 }
 
 
@@ -170,25 +164,18 @@ class GroupLinesDisplay:
             If the model was fitted without groups, `column` is not one of its features, or
             groups to highlight have no rows in X.
         """
-        check_matplotlib_support(f"{cls.__name__}.from_estimator")
-        model, X = mixed_model(estimator, cls.__name__, X)
+        model, X = model_to_draw(cls, estimator, X)
         if column not in model._terms:
             raise ValueError(
                 f"column={column!r} must be a feature of the fitted model, but these are "
                 f"{model._terms}."
             )
-        target = str(getattr(y, "name", None) or "y")
-        residual = -model.predict(X, groups)
-        X, y, groups = read_rows_and_target(model, X, y, groups)
-        residual += y
-        codes, _ = match_groups(groups, model.groups_, len(y))
-        x = dense_column(X, model._terms.index(column)).astype(float)
-        mean = np.asarray(X.mean(axis=0)).ravel()
+        rows = predict_rows(model, X, y, groups)
         display = cls(
-            **lines_and_points(model, column, mean, x, residual, codes),
+            **lines_and_points(model, column, rows),
             column=column,
-            target=target,
-            n_held=len(mean) - 1,
+            target=str(getattr(y, "name", None) or "y"),
+            n_held=len(model._terms) - 1,
         )
         return display.plot(ax, kind=kind, highlight=highlight, max_points=max_points)
 
@@ -223,44 +210,12 @@ class GroupLinesDisplay:
         GroupLinesDisplay
             The display itself.
         """
+        least, most, default = N_HIGHLIGHTS[kind]
+        highlight = default if highlight is None else highlight
+        shown = choose_groups(self.lines, self.points, highlight, least, most)
         if kind == "panels":
-            limits = 1, MAX_PANELS
-            shown = self._choose_groups(12 if highlight is None else highlight, *limits)
             return self._plot_panels(ax, shown)
-        limits = 0, len(PALETTE)
-        shown = self._choose_groups(3 if highlight is None else highlight, *limits)
         return self._plot_lines(ax, shown, max_points)
-
-    def _choose_groups(self, highlight, least, most):
-        """Positions of the groups to highlight."""
-        if isinstance(highlight, Integral):
-            chosen = self._spread_evenly(highlight)
-        else:
-            chosen = self.lines.index.get_indexer(list(highlight))
-            drawn = np.isin(chosen, self.points["group"]) & (chosen >= 0)
-            if not drawn.all():
-                unknown = [
-                    label for label, is_in in zip(highlight, drawn, strict=True) if not is_in
-                ]
-                raise ValueError(
-                    f"highlight={unknown} must be labels of groups that were seen in fit and "
-                    "have rows in X."
-                )
-        if not least <= len(chosen) <= most:
-            raise ValueError(
-                f"`highlight` must be {least} to {most} groups, but got {len(chosen)}."
-            )
-        return chosen
-
-    def _spread_evenly(self, n_shown):
-        """Positions of groups between the lowest and the highest line, the small ones apart."""
-        lines, sizes = self.lines, self.points["group"].value_counts()
-        sizes = sizes.reindex(np.arange(len(lines)), fill_value=0).to_numpy()
-        level = lines["intercept"] + self.points["x"].mean() * lines["slope"]
-        order = np.lexsort((level, lines["slope"]))
-        order = order[sizes[order] >= (np.median(sizes[sizes > 0]) if sizes.any() else 1)]
-        places = np.linspace(0, len(order) - 1, min(n_shown, len(order)))
-        return order[places.round().astype(int)]
 
     def _plot_lines(self, ax, shown, max_points):
         (ax,) = make_axes(self, ax, size=(6.4, 4.2))
@@ -331,9 +286,9 @@ class GroupLinesDisplay:
         )
 
     def _draw_rows(self, ax, group, color):
-        own = self.points[self.points["group"] == group]
+        rows = self.points[self.points["group"] == group]
         return ax.scatter(
-            own["x"], own["y"], s=12, color=color, alpha=alpha_for(len(own)), linewidths=0
+            rows["x"], rows["y"], s=12, color=color, alpha=alpha_for(len(rows)), linewidths=0
         )
 
     def _draw_line(self, ax, line, color, label, **options):

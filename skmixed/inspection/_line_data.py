@@ -1,14 +1,18 @@
-"""The lines of a fitted model along one feature, and the rows around them."""
+"""The lines of a fitted model along one feature, the rows around them, and groups to show."""
 
 from __future__ import annotations
+
+from numbers import Integral
 
 import numpy as np
 import pandas as pd
 
+from skmixed._rows.columns import dense_column
+from skmixed._rows.labels import match_groups
 from skmixed._rows.reader import INTERCEPT
 
 
-def lines_and_points(model, column, mean, x, residual, codes):
+def lines_and_points(model, column, rows):
     """Set the other features to their mean, and the rows around the lines.
 
     Parameters
@@ -17,38 +21,82 @@ def lines_and_points(model, column, mean, x, residual, codes):
         A fitted mixed model.
     column : str
         The feature along which the lines run.
-    mean : ndarray of shape (n_features,)
-        Mean of each feature.
-    x, residual, codes : ndarray of shape (n_rows,)
-        The feature, y less its prediction, and the position of the group, -1 if it is new.
+    rows : PredictedRows
+        The rows to show.
 
     Returns
     -------
     dict
         lines, population and points, as `GroupLinesDisplay` takes them.
     """
-    center = pd.Series(mean, model._terms).drop(column)
-    lines = model.group_coef_
-    population = pd.Series([model.intercept_, *model.coef_], lines.columns)
+    x = dense_column(rows.X, model._terms.index(column)).astype(float)
+    mean = pd.Series(np.asarray(rows.X.mean(axis=0)).ravel(), model._terms)
+    codes, _ = match_groups(rows.groups, model.groups_, len(x))
+    coef = model.group_coef_
+    population_coef = pd.Series([model.intercept_, *model.coef_], coef.columns)
     x_by_group = pd.Series(x).groupby(codes)
     ranges = pd.DataFrame({"low": x_by_group.min(), "high": x_by_group.max()})
-    ranges = ranges.reindex(np.arange(len(lines))).set_axis(lines.index)
-    of_groups = pd.DataFrame(
-        {
-            "intercept": lines[INTERCEPT] + lines[center.index] @ center,
-            "slope": lines[column],
-            **ranges,
-        }
+    ranges = ranges.reindex(np.arange(len(coef))).set_axis(coef.index)
+    lines = pd.DataFrame({**_line(coef, column, mean), **ranges})
+    population = pd.Series(
+        {**_line(population_coef, column, mean), "low": x.min(), "high": x.max()}
     )
-    of_population = pd.Series(
-        {
-            "intercept": population[INTERCEPT] + population[center.index] @ center,
-            "slope": population[column],
-            "low": x.min(),
-            "high": x.max(),
-        }
-    )
-    own = np.vstack([of_groups[["intercept", "slope"]], of_population[["intercept", "slope"]]])
-    y = own[codes, 0] + own[codes, 1] * x + residual
+    columns = ["intercept", "slope"]
+    of_code = np.vstack([lines[columns], population[columns]])  # the last is that of code -1
+    y = of_code[codes, 0] + of_code[codes, 1] * x + rows.residuals
     points = pd.DataFrame({"x": x, "y": y, "group": codes})
-    return {"lines": of_groups, "population": of_population, "points": points}
+    return {"lines": lines, "population": population, "points": points}
+
+
+def _line(coef, column, mean):
+    """Intercept and slope along a column: of the population, or of all groups in a table."""
+    others = mean.drop(column)
+    return {"intercept": coef[INTERCEPT] + coef[others.index] @ others, "slope": coef[column]}
+
+
+def choose_groups(lines, points, highlight, least, most):
+    """Positions of the groups to highlight.
+
+    Parameters
+    ----------
+    lines, points : DataFrame
+        As `GroupLinesDisplay` has them.
+    highlight : int or list of labels
+        Number of groups, or the groups.
+    least, most : int
+        How many there may be.
+
+    Returns
+    -------
+    ndarray of int
+        Positions in `lines`.
+    """
+    if isinstance(highlight, Integral):
+        chosen = _spread_evenly(lines, points, highlight)
+    else:
+        chosen = lines.index.get_indexer(list(highlight))
+        has_rows = np.isin(chosen, points["group"]) & (chosen >= 0)
+        if not has_rows.all():
+            unknown = [
+                label for label, known in zip(highlight, has_rows, strict=True) if not known
+            ]
+            raise ValueError(
+                f"highlight={unknown} must be labels of groups that were seen in fit and "
+                "have rows in X."
+            )
+    if not least <= len(chosen) <= most:
+        raise ValueError(
+            f"`highlight` must be {least} to {most} groups, but got {len(chosen)}."
+        )
+    return chosen
+
+
+def _spread_evenly(lines, points, n_shown):
+    """Positions of groups between the lowest and the highest line, the small ones apart."""
+    sizes = points["group"].value_counts()
+    sizes = sizes.reindex(np.arange(len(lines)), fill_value=0).to_numpy()
+    level = lines["intercept"] + points["x"].mean() * lines["slope"]
+    order = np.lexsort((level, lines["slope"]))
+    order = order[sizes[order] >= (np.median(sizes[sizes > 0]) if sizes.any() else 1)]
+    places = np.linspace(0, len(order) - 1, min(n_shown, len(order)))
+    return order[places.round().astype(int)]

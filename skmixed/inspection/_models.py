@@ -1,23 +1,42 @@
-"""Which fitted model is to be shown, and the rows as it takes them."""
+"""Which fitted model is to be drawn, and its rows and terms: where every display begins."""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from skmixed._estimators.mixed import BaseMixedRegressor
+from skmixed._rows.reader import read_rows_and_target
 from skmixed._rows.routing import predicting_model
+from skmixed._sklearn_private import check_matplotlib_support
 
 
-def mixed_model(estimator, name, X=None):
-    """Step through searches and pipelines to the mixed model at their end.
+class PredictedRows(NamedTuple):
+    """Rows as a model takes them, and its predictions, which know the groups."""
+
+    X: object
+    y: np.ndarray
+    groups: object
+    fitted: np.ndarray
+
+    @property
+    def residuals(self):
+        """Differences of y and its predictions."""
+        return self.y - self.fitted
+
+
+def model_to_draw(display, estimator, X=None):
+    """Find the mixed model that a display is to draw, and X as that model takes it.
 
     Parameters
     ----------
+    display : type
+        The class of the display, for errors.
     estimator : estimator
-        A fitted mixed model, or a search or pipeline that ends in one.
-    name : str
-        Who asks, for errors.
+        What the user gave.
     X : array-like, default=None
         Rows as the estimator takes them.
 
@@ -28,12 +47,25 @@ def mixed_model(estimator, name, X=None):
     X : array-like
         Rows as the model takes them.
     """
+    check_matplotlib_support(f"{display.__name__}.from_estimator")
+    return _mixed_model(estimator, display.__name__, X)
+
+
+def predict_rows(model, X, y, groups):
+    """Predict the rows to draw, of X as the model takes it."""
+    fitted = model.predict(X, groups)
+    X, y, groups = read_rows_and_target(model, X, y, groups)
+    return PredictedRows(X, y, groups, fitted)
+
+
+def _mixed_model(estimator, name, X):
+    """Step through searches and pipelines to the mixed model at their end."""
     estimator = predicting_model(estimator)
     if isinstance(estimator, Pipeline):
         check_is_fitted(estimator)
         if X is not None and len(estimator) > 1:
             X = estimator[:-1].transform(X)
-        return mixed_model(estimator[-1], name, X)
+        return _mixed_model(estimator[-1], name, X)
     if not isinstance(estimator, BaseMixedRegressor):
         raise TypeError(
             f"{name} needs a mixed model of skmixed, or a fitted search or pipeline that ends "

@@ -69,38 +69,38 @@ class PoolingDisplay:
     def _draw(self, ax, regime):
         ax.axvline(0, color=QUIET, linewidth=1, zorder=0)
         for row, (model, scores) in enumerate(self.summary.loc[regime].iterrows()):
-            color = BLUE if model in MULTILEVEL else INK
             if scores.isna()["rmse"]:
-                self._draw_missing(ax, row)
-                continue
-            self.bars_[regime, model] = ax.errorbar(
-                scores["difference"],
-                row,
-                xerr=scores["std_error"],
-                fmt="o",
-                color=color,
-                capsize=2,
-            )
-            if scores["difference"] == 0:
-                ax.annotate(
-                    f"RMSE {scores['rmse']:.4g}",
-                    (0, row),
-                    xytext=(8, 0),
-                    textcoords="offset points",
-                    va="center",
-                    fontsize="small",
-                    color=color,
-                )
+                _say_that_it_failed(ax, row)
+            else:
+                color = BLUE if model in MULTILEVEL else INK
+                self.bars_[regime, model] = _draw_scores(ax, row, scores, color)
 
-    def _draw_missing(self, ax, row):
-        """Say in the middle of the row that there is no score."""
-        ax.text(
-            0.5,
-            row,
-            "cannot predict",
-            color=QUIET,
+
+def _draw_scores(ax, row, scores, color):
+    """Draw the difference to the best model; of the best one, say its error."""
+    difference, std_error = scores["difference"], scores["std_error"]
+    bar = ax.errorbar(difference, row, xerr=std_error, fmt="o", color=color, capsize=2)
+    if difference == 0:
+        ax.annotate(
+            f"RMSE {scores['rmse']:.4g}",
+            (0, row),
+            xytext=(8, 0),
+            textcoords="offset points",
             va="center",
-            ha="center",
             fontsize="small",
-            transform=ax.get_yaxis_transform(),
+            color=color,
         )
+    return bar
+
+
+def _say_that_it_failed(ax, row):
+    ax.text(
+        0.5,  # of the width
+        row,
+        "cannot predict",
+        transform=ax.get_yaxis_transform(),
+        ha="center",
+        va="center",
+        fontsize="small",
+        color=QUIET,
+    )

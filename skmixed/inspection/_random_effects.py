@@ -9,8 +9,8 @@ import pandas as pd
 from scipy.stats import norm
 
 from skmixed._public import public
-from skmixed._sklearn_private import StrOptions, check_matplotlib_support, validate_params
-from skmixed.inspection._models import choose_terms, mixed_model
+from skmixed._sklearn_private import StrOptions, validate_params
+from skmixed.inspection._models import choose_terms, model_to_draw
 from skmixed.inspection._style import (
     BLUE,
     FAINT,
@@ -69,7 +69,7 @@ class RandomEffectsDisplay:
     Notes
     -----
     Group effects are shrunk, so their histogram is narrower than the estimated normal density,
-    the more so the less the rows tell of the groups: this is no sign of a bad fit.
+    the more so the fewer rows the groups have: this is no sign of a bad fit.
 
     Examples
     --------
@@ -125,8 +125,7 @@ class RandomEffectsDisplay:
         ValueError
             If the model was fitted without groups, or has no such terms.
         """
-        check_matplotlib_support(f"{cls.__name__}.from_estimator")
-        model, _ = mixed_model(estimator, cls.__name__)
+        model, _ = model_to_draw(cls, estimator)
         terms = choose_terms(model, terms)
         effects = model.random_effects_frame(level)
         variances = np.diag(model.random_effects_cov_.loc[terms, terms])

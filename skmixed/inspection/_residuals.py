@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 from itertools import cycle
-from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
@@ -12,14 +11,8 @@ import pandas as pd
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
 from skmixed._public import public
-from skmixed._rows.reader import read_rows_and_target
-from skmixed._sklearn_private import (
-    Interval,
-    StrOptions,
-    check_matplotlib_support,
-    validate_params,
-)
-from skmixed.inspection._models import mixed_model
+from skmixed._sklearn_private import StrOptions, check_matplotlib_support, validate_params
+from skmixed.inspection._models import model_to_draw, predict_rows
 from skmixed.inspection._quantiles import draw_normal, draw_quantiles
 from skmixed.inspection._style import (
     BLUE,
@@ -27,6 +20,7 @@ from skmixed.inspection._style import (
     INK,
     LIGHT_BLUE,
     MAX_LABELS,
+    MAX_POINTS,
     ORANGE,
     PALETTE,
     alpha_for,
@@ -42,10 +36,7 @@ NEEDS = {
     "random_effects": "a fitted model whose groups differ: use from_estimator",
 }
 KINDS = ("fitted", "groups", "qq", "random_effects")
-OPTIONS = {
-    "kind": [StrOptions({*KINDS, "panels"})],
-    "max_points": [Interval(Integral, 1, None, closed="left"), None],
-}
+OPTIONS = {"kind": [StrOptions({*KINDS, "panels"})], "max_points": MAX_POINTS}
 # Bins of fitted values whose mean residual is drawn.
 N_BINS, MIN_ROWS = 20, 20
 
@@ -158,17 +149,13 @@ class ResidualsDisplay:
         ValueError
             If the model was fitted without groups.
         """
-        check_matplotlib_support(f"{cls.__name__}.from_estimator")
-        model, X = mixed_model(estimator, cls.__name__, X)
-        fitted = model.predict(X, groups)
-        _, y, groups = read_rows_and_target(model, X, y, groups)
-        variances = np.diag(model.random_effects_cov_) * model.pooling_weights_
-        effects = model.random_effects_ / np.sqrt(variances.where(variances > 0))
+        model, X = model_to_draw(cls, estimator, X)
+        rows = predict_rows(model, X, y, groups)
         display = cls(
-            residuals=y - fitted,
-            fitted=fitted,
-            groups=np.asarray(groups),
-            effects=effects.dropna(axis=1, how="all"),
+            residuals=rows.residuals,
+            fitted=rows.fitted,
+            groups=np.asarray(rows.groups),
+            effects=_standardized_effects(model),
             group_name=model.groups_.name,
         )
         return display.plot(ax, kind=kind, max_points=max_points)
@@ -244,9 +231,9 @@ class ResidualsDisplay:
         ResidualsDisplay
             The display itself.
         """
-        there = self._available()
-        kinds = there if kind == "panels" else [kind]
-        if kinds[0] not in there:
+        available = self._available()
+        kinds = available if kind == "panels" else [kind]
+        if kinds[0] not in available:
             raise ValueError(f"kind={kind!r} needs {NEEDS[kind]}.")
         size = (4.4, 3.4) if kind == "panels" else (5.0, self._height(kind))
         axes = make_axes(self, ax, len(kinds), size=size, n_columns=min(len(kinds), 2))
@@ -323,6 +310,13 @@ class ResidualsDisplay:
         ]
         ax.set(xlabel="normal quantile", ylabel="random effect / its std. dev.")
         ax.legend(handles=self.points_[name], frameon=False, handletextpad=0.1)
+
+
+def _standardized_effects(model):
+    """Random effects over their standard deviation, without terms that do not vary."""
+    variances = np.diag(model.random_effects_cov_) * model.pooling_weights_
+    effects = model.random_effects_ / np.sqrt(variances.where(variances > 0))
+    return effects.dropna(axis=1, how="all")
 
 
 def _means_in_bins(x, y):

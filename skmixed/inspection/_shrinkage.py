@@ -9,8 +9,7 @@ import pandas as pd
 
 from skmixed._numerics.inference.pooling import own_effects
 from skmixed._public import public
-from skmixed._sklearn_private import check_matplotlib_support
-from skmixed.inspection._models import choose_terms, mixed_model
+from skmixed.inspection._models import choose_terms, model_to_draw
 from skmixed.inspection._style import BLUE, INK, LIGHT_BLUE, MAX_LABELS, make_axes
 
 # Groups of the same size stand side by side, at most this far apart (powers of ten).
@@ -32,7 +31,7 @@ class ShrinkageDisplay:
     Parameters
     ----------
     own : DataFrame of shape (n_groups, n_terms)
-        Group effects without pooling; NaN where a group's rows do not tell.
+        Group effects without pooling; NaN where a group's rows do not determine them.
     partial : DataFrame of shape (n_groups, n_terms)
         Group effects of the model, as in `random_effects_`.
     sizes : Series of shape (n_groups,)
@@ -108,8 +107,7 @@ class ShrinkageDisplay:
         ValueError
             If the model was fitted without groups, or has no such terms.
         """
-        check_matplotlib_support(f"{cls.__name__}.from_estimator")
-        model, _ = mixed_model(estimator, cls.__name__)
+        model, _ = model_to_draw(cls, estimator)
         terms, effects = choose_terms(model, terms), model.random_effects_
         own = own_effects(model._fitted.criterion, model._fitted.Lambda).T
         own = pd.DataFrame(own, effects.index, effects.columns)
@@ -119,7 +117,7 @@ class ShrinkageDisplay:
         """Draw the arrows.
 
         Groups of the same size stand side by side. With more than 40 groups arrows are lines
-        that end in a dot, and a dot without a line is a group whose rows do not tell. Own
+        that end in a dot, and a dot without a line is a group without an own estimate. Own
         estimates so far off that they would leave no room for the others are cut by the axis,
         which says how many.
 
@@ -140,24 +138,31 @@ class ShrinkageDisplay:
             own, partial = self.own[term].to_numpy(), self.partial[term].to_numpy()
             self._draw_arrows(panel, own, partial)
             panel.set_title(term, loc="left")
-            name, note = self.own.index.name or "group", _left_out(panel, own)
+            name, note = self.own.index.name or "group", _count_missing(panel, own)
             panel.set_xlabel(_label_sizes(panel, self.sizes, name) + note)
         axes[0].set_ylabel("effect: from own estimate to partial pooling")
-        place = {"xytext": (4, 0), "textcoords": "offset points", "va": "center"}
-        at = {"xy": (1, 0), "xycoords": ("axes fraction", "data")}
-        axes[-1].annotate("complete\npooling", **at, **place, fontsize="small", color=INK)
+        axes[-1].annotate(
+            "complete\npooling",
+            (1, 0),
+            xycoords=("axes fraction", "data"),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize="small",
+            color=INK,
+        )
         return self
 
     def _draw_arrows(self, ax, own, partial):
         x = _side_by_side(self.sizes.to_numpy(dtype=float), own)
-        told, thin = np.isfinite(own), len(own) > MAX_LABELS
+        has_own, thin = np.isfinite(own), len(own) > MAX_LABELS
         ax.set_xscale("log")
         self.lines_.append(ax.axhline(0, color=INK, linewidth=0.8, zorder=0))
         arrows = ax.quiver(
-            x[told],
-            own[told],
-            np.zeros(told.sum()),
-            (partial - own)[told],
+            x[has_own],
+            own[has_own],
+            np.zeros(has_own.sum()),
+            (partial - own)[has_own],
             angles="xy",
             scale_units="xy",
             scale=1,
@@ -167,13 +172,13 @@ class ShrinkageDisplay:
             minlength=1 if thin else 3,
             color=LIGHT_BLUE if thin else BLUE,
         )
-        ends = np.full(len(x), True) if thin else ~told
+        dotted = np.full(len(x), True) if thin else ~has_own
         points = ax.scatter(
-            x[ends], partial[ends], s=3 if thin else 12, color=BLUE, linewidths=0, zorder=3
+            x[dotted], partial[dotted], s=3 if thin else 12, color=BLUE, linewidths=0, zorder=3
         )
         self.arrows_.append(arrows)
         self.points_.append(points)
-        ax.set_ylim(_limits(own[told], partial))
+        ax.set_ylim(_limits(own[has_own], partial))
 
 
 def _side_by_side(sizes, own):
@@ -197,11 +202,13 @@ def _limits(own, partial):
     return min(partial.min(), 0.0) - margin, max(partial.max(), 0.0) + margin
 
 
-def _left_out(ax, own):
+def _count_missing(ax, own):
     """Say how many own estimates the axis cuts, and how many groups have none."""
     low, high = ax.get_ylim()
-    beyond, without = np.sum((own < low) | (own > high)), np.sum(np.isnan(own))
-    counts = {"off the axis": beyond, "undetermined": without}
+    counts = {
+        "off the axis": np.sum((own < low) | (own > high)),
+        "undetermined": np.sum(np.isnan(own)),
+    }
     parts = [f"{count:,} {what}" for what, count in counts.items() if count]
     return f"\nown estimates: {', '.join(parts)}" if parts else ""
 

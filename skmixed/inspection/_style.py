@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from numbers import Integral
+
 import numpy as np
 
-from skmixed._sklearn_private import check_matplotlib_support
+from skmixed._sklearn_private import Interval, check_matplotlib_support
 
 INK, QUIET, FAINT = "0.15", "0.55", "0.8"
 # Okabe and Ito's colours, told apart by colour-blind readers.
@@ -17,6 +19,8 @@ BLUE, ORANGE, GREEN, PINK, YELLOW, SKY = PALETTE = (
     "#56B4E9",
 )
 LIGHT_BLUE = "#9CCBE8"
+# What `max_points` may be, for validate_params.
+MAX_POINTS = [Interval(Integral, 1, None, closed="left"), None]
 MAX_LABELS = 40
 LABEL_HEIGHT, MIN_LABEL_HEIGHT = 0.2, 0.11  # inches
 

@@ -12,15 +12,14 @@ from skmixed._numerics.inference.variance_parts import (
     random_variances,
 )
 from skmixed._public import public
-from skmixed._sklearn_private import check_matplotlib_support
-from skmixed.inspection._models import mixed_model
-from skmixed.inspection._style import INK, make_axes
+from skmixed.inspection._models import model_to_draw
+from skmixed.inspection._style import BLUE, INK, ORANGE, make_axes
 
 # Blue between groups, orange within; the darker, the better explained.
 COLORS = {
-    "between, explained": "#0072B2",
+    "between, explained": BLUE,
     "between, unexplained": "#A9CDE5",
-    "within, explained": "#D55E00",
+    "within, explained": ORANGE,
     "within, groups' own slopes": "#EE9B5F",
     "within, unexplained": "#F9DBC3",
 }
@@ -118,8 +117,7 @@ class VarianceDisplay:
         ValueError
             If the model was fitted without groups.
         """
-        check_matplotlib_support(f"{cls.__name__}.from_estimator")
-        model, _ = mixed_model(estimator, cls.__name__)
+        model, _ = model_to_draw(cls, estimator)
         bars = {"without features": _of_null(model), "model": _of_model(model)}
         components = pd.DataFrame.from_dict(bars, orient="index", columns=list(COLORS))
         return cls(components=components).plot(ax)
@@ -139,10 +137,10 @@ class VarianceDisplay:
         """
         size = (7.0, 1.5 + 0.5 * len(self.components))
         (ax,) = make_axes(self, ax, size=size)
-        there = self.components.loc[:, (self.components > 0).any()]
-        starts = there.cumsum(axis=1) - there
-        self.bars_ = [self._draw_segments(ax, there[name], starts[name]) for name in there]
-        ax.set_yticks(range(len(there)), there.index)
+        widths = self.components.loc[:, (self.components > 0).any()]
+        starts = widths.cumsum(axis=1) - widths
+        self.bars_ = [self._draw_segments(ax, widths[name], starts[name]) for name in widths]
+        ax.set_yticks(range(len(widths)), widths.index)
         ax.tick_params(axis="y", length=0)
         ax.spines["left"].set_visible(False)
         ax.invert_yaxis()

@@ -132,11 +132,11 @@ class PoolingComparison(Printed):
             "to the best model, `std_error` its paired standard error, corrected for "
             "overlapping training sets (Nadeau and Bengio 2003)."
         ]
-        alone = int(np.count_nonzero(self.group_sizes == 1))
-        if alone:
+        singletons = int(np.count_nonzero(self.group_sizes == 1))
+        if singletons:
             remarks.append(
-                f"{alone} of {self.group_sizes.sum()} rows are alone in their group. They are "
-                "predicted as new groups in both regimes."
+                f"{singletons} of {self.group_sizes.sum()} rows are alone in their group. They "
+                "are predicted as new groups in both regimes."
             )
         return tuple(remarks)
 

@@ -53,8 +53,8 @@ def _find_in(comparison, regime):
 
 
 def _best(rmse, names):
-    there = rmse[rmse.index.isin(names)]
-    return there.idxmin() if len(there) else None
+    candidates = rmse[rmse.index.isin(names)]
+    return candidates.idxmin() if len(candidates) else None
 
 
 def _verdict(comparison, regime, model, rival):

@@ -16,7 +16,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.parallel import Parallel, delayed
 from tqdm import tqdm
 
-from skmixed._estimators.intervals import DELAY
+from skmixed._estimators.confidence_intervals import DELAY
 from skmixed._reports.pooling_names import KNOWN, NEW, OURS
 from skmixed._rows.routing import predicting_model, requested
 from skmixed._sklearn_private import safe_indexing
@@ -84,7 +84,7 @@ def _fit_and_predict(estimator, X, y, groups, split, caught):
 
 
 def _fit(estimator, X, y, groups):
-    """Fit, and tell how long it took."""
+    """Fit, and return the seconds that it took."""
     params = requested(estimator, "fit", {"groups": groups})
     # routing only where it has something to bring: TargetEncoder, for one, fails without
     with config_context(enable_metadata_routing=bool(params)):

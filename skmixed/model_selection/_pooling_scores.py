@@ -119,6 +119,7 @@ def _score_bins(bins, labels, y, mean):
     n_test = np.bincount(bins, minlength=len(labels))
     squares = (y - (np.nan if mean is None else mean)) ** 2
     sums = np.bincount(bins, squares, minlength=len(labels))
-    there = n_test > 0
-    rmse = np.sqrt(sums[there] / n_test[there])
-    return pd.DataFrame({"training_rows": labels[there], "n_test": n_test[there], "rmse": rmse})
+    filled = n_test > 0
+    rmse = np.sqrt(sums[filled] / n_test[filled])
+    table = {"training_rows": labels[filled], "n_test": n_test[filled], "rmse": rmse}
+    return pd.DataFrame(table)

@@ -14,17 +14,17 @@ from sklearn.utils.extmath import safe_sparse_dot
 
 from skmixed._estimators.grouped import BaseGroupedRegressor
 from skmixed._estimators.mixed import BaseMixedRegressor
-from skmixed._numerics.leave_out.one_group_less import (
+from skmixed._numerics.leave_out.folds import subtract_fold, sums_of_squares
+from skmixed._numerics.leave_out.refits_without_groups import (
     EstimatesWithoutGroups,
     refit_without_each,
 )
-from skmixed._numerics.leave_out.rest import subtract_fold, sums_of_squares
 from skmixed._numerics.linalg.digits import DIGITS_NEEDED
 from skmixed._numerics.moments.by_group import cross_products_by_group
 from skmixed._numerics.moments.coordinates import near_means
 from skmixed._numerics.moments.moments import GroupedMoments, pilot_mean
 from skmixed._numerics.moments.own_lines import OwnLines
-from skmixed._reports.of_fits import warn_about_fit
+from skmixed._reports.messages import warn_about_fit
 from skmixed._rows.labels import check_enough_rows, check_finite_moments
 from skmixed._rows.reader import INTERCEPT, RowsAgain, read_training_rows
 
@@ -39,7 +39,7 @@ MANY_PRODUCTS = 2**21
 FEW_ROWS = 100
 
 
-class Refits:
+class RefitsFromMoments:
     """The rows of a cross-validation, checked and summed up once.
 
     Parameters
@@ -248,7 +248,7 @@ class Fit:
     position: np.ndarray
 
     def predict(self, rows):
-        """Predict rows from `Refits.take`; None if new groups are an error."""
+        """Predict rows from `RefitsFromMoments.take`; None if new groups are an error."""
         y = self.model._predict_fixed(rows["X"])
         if rows["codes"] is None:
             return y
@@ -263,7 +263,7 @@ class Fit:
         Parameters
         ----------
         part : GroupedMoments
-            Of these rows, from `Refits.sum_up`, without weights.
+            Of these rows, from `RefitsFromMoments.sum_up`, without weights.
         """
         model, codes = self.model, self.position[part.labels]
         effects = np.zeros((len(part.random), len(codes)))
@@ -283,7 +283,7 @@ class NewGroup:
     beta: np.ndarray
 
     def predict(self, rows):
-        """Predict rows from `Refits.take`."""
+        """Predict rows from `RefitsFromMoments.take`."""
         first = len(self.beta) - rows["X"].shape[1]  # 1 with an intercept, else 0
         return safe_sparse_dot(rows["X"], self.beta[first:]) + self.beta[:first].sum()
 

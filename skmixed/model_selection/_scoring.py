@@ -40,9 +40,9 @@ def with_groups(scorer, estimator):
     if isinstance(scorer, MultimetricScorer):
         scorers = {k: with_groups(one, estimator) for k, one in scorer._scorers.items()}
         return MultimetricScorer(scorers=scorers, raise_exc=scorer._raise_exc)
-    asks = hasattr(scorer, "get_metadata_routing") and not isinstance(scorer, BaseScorer)
+    asks_itself = hasattr(scorer, "get_metadata_routing") and not isinstance(scorer, BaseScorer)
     request = _request_of(estimator, "predict", "groups")
-    if asks or request in (None, False):
+    if asks_itself or request in (None, False):
         return scorer
     weight = _request_of(scorer, "score", "sample_weight")
     with config_context(enable_metadata_routing=True):
@@ -117,7 +117,7 @@ class Metrics:
 
     @cached_property
     def are_of_sums(self):
-        """Whether sums of squares tell all scores."""
+        """Whether sums of squares determine all scores."""
         return not any(self.params.values()) and all(
             isinstance(metric.function, Hashable)
             and metric.function in OF_SUMS

@@ -27,7 +27,8 @@ from skmixed._sklearn_private import (
     validate_params,
     warn_or_raise_about_fit_failures,
 )
-from skmixed.model_selection._fold import Evaluation, Fold
+from skmixed.model_selection._cross_validation import CrossValidation
+from skmixed.model_selection._fold import Fold
 from skmixed.model_selection._scoring import Metrics, with_groups
 from skmixed.model_selection._split import WithinGroupKFold
 
@@ -158,8 +159,8 @@ def cross_validate(
     }
     if type(estimator) in FITTED_FROM_MOMENTS:
         return _fit_from_moments(estimator, X, y, metadata, **wanted)
-    of_the_loop = {"n_jobs": n_jobs, "verbose": verbose, "pre_dispatch": pre_dispatch}
-    return _leave_to_sklearn(estimator, X, y, metadata, **wanted, **of_the_loop)
+    loop_options = {"n_jobs": n_jobs, "verbose": verbose, "pre_dispatch": pre_dispatch}
+    return _leave_to_sklearn(estimator, X, y, metadata, **wanted, **loop_options)
 
 
 def _fit_from_moments(
@@ -174,8 +175,8 @@ def _fit_from_moments(
     splits = _split(cv, X, y, split_params, whole=return_indices)
     if return_indices:
         splits = list(splits)
-    folds = (Fold.of(train, test, num_samples(X)) for train, test in splits)
-    evaluation = Evaluation(
+    folds = (Fold.from_split(train, test, num_samples(X)) for train, test in splits)
+    cross_validation = CrossValidation(
         estimator,
         X,
         y,
@@ -186,7 +187,7 @@ def _fit_from_moments(
         error_score=error_score,
         **returned,
     )
-    results = evaluation.of_all(folds)
+    results = cross_validation.evaluate(folds)
     warn_or_raise_about_fit_failures(results, error_score)
     if callable(scoring):
         insert_error_scores(results, error_score)
@@ -244,8 +245,8 @@ def _route(estimator, cv, scorer, metadata):
 def _leave_to_sklearn(estimator, X, y, metadata, *, scoring, **options):
     """Run scikit-learn's loop, with routing if that is how groups reach the estimator."""
     routing = get_config()["enable_metadata_routing"]
-    says = hasattr(estimator, "get_metadata_routing")
-    if "groups" in metadata and says and takes_groups(estimator, "fit"):
+    can_route = hasattr(estimator, "get_metadata_routing")
+    if "groups" in metadata and can_route and takes_groups(estimator, "fit"):
         routing = True
         if scoring is not None:
             scorer = check_scoring(

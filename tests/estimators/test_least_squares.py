@@ -18,9 +18,9 @@ from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import KFold, cross_val_score, cross_validate
 
 from skmixed import FixedEffectsRegressor, PooledRegressor
-from skmixed._numerics.fit.covariance import CovarianceCriterion
+from skmixed._numerics.fit.criterion_one_column import RatioCriterion
+from skmixed._numerics.fit.criterion_several_columns import CovarianceCriterion
 from skmixed._numerics.fit.problem import make_problem
-from skmixed._numerics.fit.ratio import RatioCriterion
 from skmixed._numerics.fit.solution import solve
 from skmixed._numerics.moments.moments import GroupedMoments
 from skmixed.datasets import load_hsb, make_mixed_regression

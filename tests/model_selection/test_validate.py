@@ -36,8 +36,8 @@ from skmixed import (
 from skmixed.datasets import make_mixed_regression
 from skmixed.metrics import group_scorer
 from skmixed.model_selection import WithinGroupKFold, WithinGroupTimeSeriesSplit, cross_validate
-from skmixed.model_selection import _fold as module
-from skmixed.model_selection._refit import Fit, Refits
+from skmixed.model_selection import _cross_validation as module
+from skmixed.model_selection._refit import Fit, RefitsFromMoments
 
 SPLITTERS = {
     "kfold": KFold(5, shuffle=True, random_state=0),
@@ -147,9 +147,11 @@ def test_leave_one_of_many_groups_out(many_groups, model, folds_in_the_loop, mon
     """No fold is fitted one by one here, but those that are not ordinary."""
     X, y, groups = many_groups
     single = []
-    original = Refits.without
+    original = RefitsFromMoments.without
     monkeypatch.setattr(
-        Refits, "without", lambda *args, **kw: single.append(1) or original(*args, **kw)
+        RefitsFromMoments,
+        "without",
+        lambda *args, **kw: single.append(1) or original(*args, **kw),
     )
     cv = LeaveOneGroupOut()
     if model != "intercept":  # the loop takes its time
@@ -157,6 +159,16 @@ def test_leave_one_of_many_groups_out(many_groups, model, folds_in_the_loop, mon
     assert_same(MODELS[model], X, y, groups, cv=cv)
     assert not folds_in_the_loop
     assert len(single) <= 3
+
+
+@pytest.mark.parametrize("model", ["no intercept", "slope"])
+def test_columns_far_from_zero_without_an_intercept(many_groups, model, folds_in_the_loop):
+    """The sums are not taken around the pilot mean of the pass then."""
+    X, y, groups = many_groups
+    model = clone(MODELS[model]).set_params(fit_intercept=False)
+    cv = list(LeaveOneGroupOut().split(X, y, groups))[::15]
+    assert_same(model, X + 5.0, y + 3.0, groups, cv=cv)
+    assert not folds_in_the_loop
 
 
 @pytest.mark.parametrize("model", ["slope", "diagonal"])

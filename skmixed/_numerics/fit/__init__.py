@@ -1,17 +1,24 @@
 """The estimate: moments -> problem -> criterion -> optimum -> solution.
 
-=====================  ===================================================================
-`problem`              the moments of one model: columns chosen, scaled and of full rank
-`criterion`            REML and ML, profiled to the relative covariance of random effects
-`ratio`                the criterion for one random column
-`half_line`            a coordinate that suits all of its half-line
-`ratio_search`         its minimum: the whole half-line is scanned
-`covariance`           the criterion for several random columns
-`factor`               the entries of a factor of their covariance, in which it moves
-`descent`              Newton's method in a factor of their covariance
-`covariance_search`    its minimum: descents from several starts
-`close_by`             minima close to a known one
-`estimate`             the choice between the two
-`solution`             what follows: coefficients, variances, random effects
-=====================  ===================================================================
+==============================  ==========================================================
+`fit`                           the whole way, in one call
+`problem`                       the moments of one model: columns chosen, of order one, and
+                                linearly independent
+`criterion`                     REML and ML of normal errors: what all criteria share
+`criterion_one_column`          the criterion of one random column: a function of one ratio of
+                                variances
+`half_line`                     the ratios from 0 on, in a coordinate that suits small and
+                                large ones
+`search_one_column`             the least value of that criterion, over the whole half-line
+`criterion_several_columns`     the criterion of several random columns: a function of their
+                                relative covariance Psi
+`factor`                        Psi as the square of a triangular factor
+`descent`                       Newton's method in the entries of such a factor
+`search_several_columns`        the least value of that criterion, by descents from several
+                                starts
+`close_by`                      the least value of a criterion that hardly differs from one
+                                whose least value is known
+`estimate`                      the search that a problem needs: for one column, or several
+`solution`                      coefficients, variances and random effects at the optimum
+==============================  ==========================================================
 """

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from skmixed._numerics.fit.covariance import CovarianceCriterion
 from skmixed._numerics.fit.criterion import Optimum
+from skmixed._numerics.fit.criterion_several_columns import CovarianceCriterion
 from skmixed._numerics.fit.descent import Search
 from skmixed._numerics.fit.factor import Factor, free_entries
 from skmixed._numerics.linalg.arrays import Array

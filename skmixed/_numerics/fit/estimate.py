@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from skmixed._numerics.fit.covariance import CovarianceCriterion
-from skmixed._numerics.fit.covariance_search import minimize_covariance
 from skmixed._numerics.fit.criterion import Criterion, Optimum
+from skmixed._numerics.fit.criterion_one_column import RatioCriterion
+from skmixed._numerics.fit.criterion_several_columns import CovarianceCriterion
 from skmixed._numerics.fit.problem import Problem
-from skmixed._numerics.fit.ratio import RatioCriterion
-from skmixed._numerics.fit.ratio_search import minimize_ratio
+from skmixed._numerics.fit.search_one_column import minimize_ratio
+from skmixed._numerics.fit.search_several_columns import minimize_covariance
 from skmixed._numerics.linalg.arrays import Array
 
 # A minimum that lies lower than the start by more than this, which is the square of a

@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from skmixed._numerics.fit.covariance import CovarianceDerivatives
+from skmixed._numerics.fit.criterion_several_columns import CovarianceDerivatives
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.digits import LARGEST_SD_RATIO_OF_SEVERAL
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skmixed._numerics.fit.covariance import CovarianceCriterion
 from skmixed._numerics.fit.criterion import Criterion, Optimum
+from skmixed._numerics.fit.criterion_several_columns import CovarianceCriterion
 from skmixed._numerics.fit.estimate import estimate, estimate_near
 from skmixed._numerics.fit.problem import Problem, make_problem
 from skmixed._numerics.fit.solution import Solution, solve

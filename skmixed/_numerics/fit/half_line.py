@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from skmixed._numerics.fit.ratio import RatioCriterion
+from skmixed._numerics.fit.criterion_one_column import RatioCriterion
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.digits import LARGEST_SD_RATIO
 

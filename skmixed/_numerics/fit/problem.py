@@ -181,7 +181,7 @@ def _choose_columns(
     kept, dependent = _fixed_columns(
         moments, scale, varies, has_ones=has_ones, fixed_slopes=fixed_slopes
     )
-    if constant:
+    if constant:  # not the ones, which are at 0
         dependent[constant] = False
     used = np.append(np.flatnonzero(kept), len(scale) - 1)
     Z_map, random_backmap = _random_columns(
@@ -192,6 +192,7 @@ def _choose_columns(
         used=used,
         scale=scale[used],
         constant=constant,
+        # rows for [1, X] lose the ones, unless these are an intercept
         dependent=dependent[0 if constant == 0 else 1 :],
         random=moments.random,
         Z_map=Z_map,
@@ -227,6 +228,7 @@ def _fixed_columns(
         chosen[list(moments.random[1:])] = False
     kept = chosen & varies[:-1]
     used = np.flatnonzero(kept)
+    # the diagonal of R / n is 1, as `independent` expects it
     R = moments.T[np.ix_(used, used)] / np.outer(scale[used], scale[used])
     kept[used] = independent(R / moments.n)
     return kept, chosen & ~kept
@@ -237,7 +239,7 @@ def _random_columns(
 ) -> tuple[Array, Array]:
     """`Z_map` and `random_backmap` of `Coordinates`.
 
-    Columns that the rows do not tell from those before them are left out.
+    Columns whose effects are not distinct from those of the columns before are left out.
     """
     random = list(moments.random)
     ZZ = moments.T[np.ix_(random, random)]
@@ -247,6 +249,7 @@ def _random_columns(
     else:
         first = 0 if random_intercept else 1
         Z_map, backmap = _unshifted_random_columns(ZZ / moments.n, moments.shift[random], first)
+    # Gram matrix of Z, on the scale of one row
     kept = _distinct(Z_map @ ZZ @ Z_map.T / moments.n, diagonal=diagonal)
     return Z_map[kept], backmap[:, kept]
 
@@ -273,6 +276,7 @@ def _distinct(R: Array, *, diagonal: bool) -> NDArray[np.bool_]:
     if not diagonal:
         return independent(R)
     size = np.diag(R)
+    # by Cauchy and Schwarz R_ab^2 <= R_aa R_bb, and is equal for a multiple of a column
     proportional = (1 - RANK_TOLERANCE) * np.outer(size, size) <= R**2
     before = np.tri(len(R), k=-1, dtype=np.bool_)
     distinct: NDArray[np.bool_] = (size > 0) & ~np.any(proportional & before, axis=1)

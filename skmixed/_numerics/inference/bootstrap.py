@@ -159,7 +159,7 @@ class MomentSampler:
 
     def draw(self, rng: np.random.Generator) -> Problem:
         """Draw the moments of y; those of X stay."""
-        v = rng.standard_normal(self.B.shape[::2])
+        v = rng.standard_normal(self.B.shape[::2])  # (q, n_groups)
         f = self.sigma * np.einsum("abk,bk->ak", self.R, v)
         t = self.sigma * rng.standard_normal(self.root_within.shape[1])
         s = self.sigma**2 * 2 * rng.standard_gamma(self.dof / 2)  # chi2; dof may be 0

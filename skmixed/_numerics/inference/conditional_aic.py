@@ -6,8 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skmixed._numerics.fit.covariance import CovarianceCriterion, CovarianceDerivatives
 from skmixed._numerics.fit.criterion import Criterion
+from skmixed._numerics.fit.criterion_several_columns import (
+    CovarianceCriterion,
+    CovarianceDerivatives,
+)
 from skmixed._numerics.inference.degrees_of_freedom import tangent
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.digits import CURVATURE_ERROR

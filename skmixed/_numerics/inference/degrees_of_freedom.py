@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skmixed._numerics.fit.covariance import CovarianceCriterion, CovarianceDerivatives
+from skmixed._numerics.fit.criterion_several_columns import (
+    CovarianceCriterion,
+    CovarianceDerivatives,
+)
 from skmixed._numerics.fit.factor import Factor, free_entries
 from skmixed._numerics.linalg.arrays import Array
 

@@ -76,6 +76,7 @@ def explained_variance(criterion: Criterion, Lambda: Array) -> ExplainedVariance
     about_zero = float(beta @ problem.T[:-1, :-1] @ beta)
     square = max(about_zero - problem.n * float(problem.mean @ beta) ** 2, 0.0)
     fixed = square / (problem.n - 1) if problem.n > 1 else np.nan
+    # sum_i z_i' Psi z_i = tr(Psi Z'WZ)
     random = float(np.sum(Lambda * (problem.G.sum(axis=-1) @ Lambda))) / problem.n
     unit = problem.coordinates.y_scale**2
     return ExplainedVariance(

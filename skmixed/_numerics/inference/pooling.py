@@ -25,14 +25,17 @@ def own_effects(criterion: Criterion, Lambda: Array) -> Array:
     Returns
     -------
     ndarray of shape (n_random, n_groups)
-        In the user's coordinates; NaN for groups whose rows do not tell the q effects apart.
+        In the user's coordinates; NaN for groups whose rows do not determine the q effects.
     """
     problem = criterion.problem
     _, M = criterion.eliminate(Lambda)
     beta, _ = criterion.coefficients(M)
+    # Z_j'W (y - X beta): a row for each random column, a column for each group
     residual = problem.C[:, -1] - np.tensordot(problem.C[:, :-1], beta, axes=(1, 0))
-    G, own = np.moveaxis(problem.G, -1, 0), np.full_like(residual, np.nan)
-    sizes = np.linalg.eigvalsh(G)
-    told = sizes[:, 0] > RANK_TOLERANCE * sizes[:, -1]
-    own[:, told] = np.linalg.solve(G[told], residual.T[told, :, None])[..., 0].T
-    return problem.coordinates.to_user_random_effects(own)
+    # LAPACK has the group first, and moments have it last
+    G, effects = np.moveaxis(problem.G, -1, 0), np.full_like(residual, np.nan)
+    sizes = np.linalg.eigvalsh(G)  # ascending
+    determined = sizes[:, 0] > RANK_TOLERANCE * sizes[:, -1]
+    of_determined = np.linalg.solve(G[determined], residual.T[determined, :, None])
+    effects[:, determined] = of_determined[..., 0].T
+    return problem.coordinates.to_user_random_effects(effects)

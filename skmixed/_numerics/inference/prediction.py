@@ -66,10 +66,11 @@ class Uncertainty:
         -------
         ndarray of shape (n_rows,)
         """
-        groups, at = np.unique(codes, return_inverse=True)
+        groups, position = np.unique(codes, return_inverse=True)
         H, HC = self.shrinkage(groups)
-        a = X.T - np.einsum("ak,apk->pk", Z.T, HC[..., at])
-        of_b = np.einsum("ak,abk,bk->k", Z.T, H[..., at], Z.T)
+        # random columns a and b, fixed ones p, and the rows k last
+        a = X.T - np.einsum("ak,apk->pk", Z.T, HC[..., position])
+        of_b = np.einsum("ak,abk,bk->k", Z.T, H[..., position], Z.T)
         return np.asarray(of_b + np.sum((self.root @ a) ** 2, axis=0))
 
     def of_random_effects(self) -> Array:
@@ -78,6 +79,7 @@ class Uncertainty:
         Unlike the conditional covariance it holds the uncertainty of the fixed effects.
         """
         H, HC = self.shrinkage(np.arange(self.problem.n_groups))
+        # root C_jX' H_j for each group: axes p a k, so that the Gram matrices are (a, b, k)
         return H + gram_by_matrix(np.swapaxes(np.matmul(self.root, HC), 0, 1))
 
     def given_parameters(self) -> Array:
@@ -89,8 +91,9 @@ class Uncertainty:
         known = groups >= 0
         G = self.problem.G[..., groups] * known
         C = self.problem.C[:, :-1, groups] * known
-        GL = multiply(self.Lambda.T, G)
-        A = multiply(self.Lambda.T, np.swapaxes(GL, 0, 1))
+        LG = multiply(self.Lambda.T, G)
+        # I + Lambda' G_j Lambda = R R', and H_j = F'F with F = R^-1 Lambda'
+        A = multiply(self.Lambda.T, np.swapaxes(LG, 0, 1))
         A[np.diag_indices(len(A))] += 1
         F = np.repeat(self.Lambda.T[..., None], len(groups), axis=-1)
         H = gram_by_matrix(solve_lower(cholesky(A), F))

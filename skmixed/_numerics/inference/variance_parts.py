@@ -32,6 +32,7 @@ def variances_by_level(moments: GroupedMoments, contrasts: Array) -> tuple[Array
         Variances.
     """
     n, sizes, n_groups = moments.n, moments.sizes, len(moments.labels)
+    # squares of the combinations around the shift: in total, of their mean, of group means
     square = np.einsum("ka,ab,kb->k", contrasts, moments.T, contrasts)
     of_mean = (contrasts @ moments.T[0]) ** 2 / n
     of_groups = np.sum((contrasts @ moments.C[0]) ** 2 / sizes, axis=1)
@@ -77,10 +78,10 @@ def random_variances(
         Variances.
     """
     columns = list(moments.random) if random_intercept else list(moments.random[1:])
-    size, V = np.linalg.eigh(cov)
+    size, V = np.linalg.eigh(cov)  # F = V sqrt(size), also where cov is singular
     contrasts = np.zeros((len(cov), len(moments.shift)))
     contrasts[:, columns] = (V * np.sqrt(np.maximum(size, 0.0))).T
-    contrasts[:, 0] += contrasts @ moments.shift
+    contrasts[:, 0] += contrasts @ moments.shift  # z is z - shift plus so many ones
     within, between = variances_by_level(moments, contrasts)
     mean = contrasts @ moments.T[0] / moments.n
     return float(within.sum()), max(float(np.sum(between + mean**2)), 0.0)

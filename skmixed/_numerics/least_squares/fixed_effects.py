@@ -133,6 +133,7 @@ class NormalEquations:
         unit = self.coordinates.y_scale**2
         r2 = self.r2 * unit
         sigma2 = r2 / self.dof if self.dof > 0 else np.nan
+        # M_XX^-1 in the user's units holds a factor y_scale^2, and so does sigma2
         log_variance = np.log(r2 / self.n) if r2 > 0 else -np.inf
         return Regression(
             beta=self.coordinates.to_user_coefficients(self.beta),
@@ -186,6 +187,7 @@ def solve_fixed_effects(moments: GroupedMoments | OwnLines) -> FixedEffects:
     lines = GroupLines.from_lines(moments, scale)
     absorbed, kept = lines.identify(varies[:-1])
     coordinates = _coordinates(moments, scale, kept, dependent=~kept & ~absorbed)
+    # slopes of the lines are among `lines.rank` already
     n_shared = np.count_nonzero(np.delete(kept, list(moments.random)))
     equations = NormalEquations(
         A=lines.with_average_line(kept),
@@ -194,7 +196,7 @@ def solve_fixed_effects(moments: GroupedMoments | OwnLines) -> FixedEffects:
         noise=lines.noise[np.append(kept, True)],
         coordinates=coordinates,
     )
-    beta = np.zeros(len(kept))
+    beta = np.zeros(len(kept))  # of all columns of [1, X], scaled
     beta[kept] = equations.beta
     b = coordinates.to_user_random_effects(lines.deviations(beta))
     given = GroupLines.from_lines(moments.with_taken(np.zeros_like(moments.taken)), scale)
@@ -221,6 +223,7 @@ def _coordinates(
     moments: OwnLines, scale: Array, kept: NDArray[np.bool_], dependent: NDArray[np.bool_]
 ) -> Coordinates:
     """[X, y] of the columns that have a coefficient, and all random columns."""
+    # y is the last column of D, after those of [1, X] that kept stands for
     used, random = np.append(np.flatnonzero(kept), len(kept)), list(moments.random)
     Z_map, random_backmap = scaled_random_columns(moments.shift[random], scale[random])
     return Coordinates(

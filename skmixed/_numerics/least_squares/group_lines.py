@@ -22,7 +22,8 @@ class GroupLines:
 
         M = T - sum_j C_j' G_j^- C_j = T - sum_j B_j' B_j.
 
-    A row of B_j is zero if the group's rows cannot tell that column of Z from those before it.
+    A row of B_j is zero if the group's rows do not determine the coefficient of that column of
+    Z beside those of the columns before it.
 
     Attributes
     ----------
@@ -69,13 +70,14 @@ class GroupLines:
 
     @property
     def rank(self) -> int:
-        """Number of coefficients in the lines of all groups that their rows can tell."""
+        """Number of coefficients in the lines of all groups that their rows determine."""
+        # B[i, random[i]] is the diagonal of R_j: 0 if nothing determines the coefficient
         return int(np.count_nonzero(self.B[range(len(self.B)), self.random]))
 
     def identify(
         self, varies: NDArray[np.bool_]
     ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Tell columns of [1, X] that the lines contain from those that have a coefficient.
+        """Separate columns of [1, X] that the lines contain from those with a coefficient.
 
         A slope column must vary around the groups' means, the others around their lines.
 
@@ -113,7 +115,7 @@ class GroupLines:
         So A_XX^-1 is the covariance of the coefficients, over sigma2.
         """
         z = [column for column in self.random[1:] if kept[column]]
-        root_n = self.B[0, 0]
+        root_n = self.B[0, 0]  # sqrt(n_j), and B[0] / sqrt(n_j) are the group's means
         m = (self.B[0] / root_n).mean(axis=-1)
         u = np.mean(root_n**-2) / len(root_n)
         W_z = self.W[z]
@@ -127,7 +129,8 @@ class GroupLines:
         Parameters
         ----------
         beta : ndarray of shape (n_columns - 1,)
-            Coefficients of [1, X]; a group takes over those slopes that it cannot tell.
+            Coefficients of [1, X]; a group takes over those slopes that its rows do not
+            determine.
 
         Returns
         -------
@@ -135,8 +138,9 @@ class GroupLines:
             How far the groups' lines are from beta.
         """
         b = self.B[:, -1] - beta @ self.B[:, :-1]
+        # back substitution with the upper triangular R_j, a row for each random column
         for i in reversed(range(len(b))):
-            R = self.B[i, self.random]
+            R = self.B[i, self.random]  # row i of all R_j, (q, n_groups)
             for k in range(i + 1, len(b)):
                 b[i] -= R[k] * b[k]
             b[i] = np.divide(b[i], R[i], out=np.zeros_like(b[i]), where=R[i] > 0)

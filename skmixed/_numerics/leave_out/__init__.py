@@ -1,8 +1,9 @@
 """Fits without some of the rows, from the moments of all of them.
 
-==================  ======================================================================
-`rest`              moments without a fold, and scores of the fold's rows
-`one_group_less`    leave-one-group-out: refits without each group in turn
-`variances_held`    leave-one-out of rows and groups, variance components held fixed
-==================  ======================================================================
+=========================  ===============================================================
+`leave_one_out`            leave-one-out of rows and of groups, variance components held
+`folds`                    moments without a fold, and scores of the fold's rows
+`criteria_without_groups`  the criteria of one random column without each group in turn
+`refits_without_groups`    refits without each group in turn, variances estimated anew
+=========================  ===============================================================
 """

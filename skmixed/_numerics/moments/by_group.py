@@ -51,6 +51,7 @@ def cross_products_by_group(
     if hasattr(X, "tocsr"):
         X = X.tocsr()
     order = np.argsort(codes, kind="stable")
+    # rows of group j are order[starts[j] : starts[j + 1]]; negative codes come before all
     starts = np.searchsorted(codes, np.arange(n_groups + 1), sorter=order)
     per_group = len(shift) * max(len(shift), len(y) // n_groups)
     size = max(chunk // per_group, 1)
@@ -61,6 +62,7 @@ def cross_products_by_group(
         D = shifted_columns(X[rows], y[rows], shift)
         WD = D if sample_weight is None else D * sample_weight[rows]
         products = np.empty((len(D), len(D), len(groups)))
+        # column i with those from i on, summed up over each group's run of rows
         for i, d in enumerate(D):
             products[i, i:] = np.add.reduceat(WD[i:] * d, begin - begin[0], axis=1)
             products[i:, i] = products[i, i:]

@@ -74,7 +74,9 @@ class Coordinates:
 
     def fixed_columns(self, D: Array) -> Array:
         """Return [X, y]' of rows D' around the shift: from (n_columns, n) to (p + 1, n)."""
-        return np.asarray(D[self.used] / self.scale[:, None])
+        columns = D[self.used]
+        columns /= self.scale[:, None]
+        return columns
 
     def random_columns(self, D: Array) -> Array:
         """Return Z' of rows D' around the shift: from (n_columns, n) to (q, n)."""
@@ -157,6 +159,7 @@ class Coordinates:
         (y - t) / s = sum_i beta_i (x_i - t_i) / s_i is solved for y: the slopes are
         s beta_i / s_i, and the intercept loses t_i times each.
         """
+        # rows are the coefficients of [1, X], dropped columns included
         columns, slopes = self.used[:-1], self.scale[-1] / self.scale[:-1]
         backmap = np.zeros((len(self.shift) - 1, len(columns)))
         backmap[columns, np.arange(len(columns))] = slopes
@@ -172,7 +175,7 @@ class Coordinates:
 
     @cached_property
     def random_kept(self) -> NDArray[np.bool_]:
-        """Which random columns the rows tell from those before them, shape (n_random,)."""
+        """Which random columns have effects of their own, shape (n_random,)."""
         return np.asarray(self.random_backmap.any(axis=1))
 
     def _for_user(self, rows: Array) -> Array:

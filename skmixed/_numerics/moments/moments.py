@@ -105,6 +105,7 @@ class GroupedMoments:
                 T += D.T @ WD
                 if codes is not None:
                     add_by_group(sums, D, WD[:, random], codes[chunk])
+        # a group's sums lie together while rows are added, and groups do in what is solved
         C = np.ascontiguousarray(np.swapaxes(sums, 1, 2))
         counts = _count_rows(codes, sample_weight, C)
         there = counts > 0
@@ -129,10 +130,11 @@ class GroupedMoments:
             return self
         # D_new = D + delta 1', and Z is made of rows of D.
         delta = (self.shift - shift)[:, None]
+        # Row 0 of T, and C[0], are sums of D, since its first column is 1.
         T = self.T + delta * self.T[:1]
         T = T + delta.T * T[:, :1]
-        C = self.C + delta * self.C[:, :1]
-        C = C + delta[list(self.random), None] * C[:1]
+        C = self.C + delta * self.C[:, :1]  # D is the second axis of C
+        C = C + delta[list(self.random), None] * C[:1]  # and Z the first
         return replace(self, shift=shift, T=T, C=C)
 
     def with_random(self, random: tuple[int, ...]) -> GroupedMoments:
@@ -161,10 +163,11 @@ class GroupedMoments:
         """Moments of the rows that are not in other, which holds some of the rows.
 
         Counts are exact, and a group without rows left is not there. What is small beside
-        what is taken off has few digits: see `leave_out.rest`.
+        what is taken off has few digits: see `leave_out.folds`.
         """
         other = self._aligned(other, "subtracted")
         position = np.searchsorted(self.labels, other.labels)
+        # the last label, in place of a position beyond it, is not the same
         known = self.labels.take(position, mode="clip") == other.labels
         counts, C = self.n_rows.copy(), self.C.copy()
         counts[position[known]] -= other.n_rows[known]
@@ -215,10 +218,10 @@ def _merge(
     """
     dtype = _common_dtype(one, other)
     one, other = one.astype(dtype, copy=False), other.astype(dtype, copy=False)
-    before = np.searchsorted(one, other)
+    before = np.searchsorted(one, other)  # how many of one come before each other label
     new = before == len(one)
     new[~new] = one[before[~new]] != other[~new]
-    position = before + np.cumsum(new) - new
+    position = before + np.cumsum(new) - new  # new labels before it come before it, too
     from_one = np.ones(len(one) + np.count_nonzero(new), dtype=bool)
     from_one[position[new]] = False
     return np.insert(one, before[new], other[new]), np.flatnonzero(from_one), position

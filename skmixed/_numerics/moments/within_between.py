@@ -42,7 +42,7 @@ def group_means(
     sizes = np.bincount(codes, sample_weight, n_groups).astype(np.float64)
     shift = X.mean(axis=0, dtype=np.float64)
     means = np.empty((n_groups, X.shape[1]))
-    for i, x in enumerate(X.T):
+    for i, x in enumerate(X.T):  # a column at a time, so that X is never copied whole
         d = x - shift[i]
         if sample_weight is not None:
             d *= sample_weight
@@ -57,7 +57,7 @@ def which_vary(
     means: Array,
     sample_weight: Array | None = None,
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Tell for every column whether it varies within groups, and whether between them.
+    """Find out of every column whether it varies within groups, and whether between them.
 
     Parameters
     ----------
@@ -97,6 +97,7 @@ def share_between(moments: GroupedMoments) -> Array:
     ndarray of shape (n_columns - 1,)
         Of X and y; exactly 0 or 1 where the rest is rounding, NaN for constant columns.
     """
+    # row 0 of T, and C[0], are sums of the columns: D has the ones first
     sums, square = moments.T[0, 1:], np.diag(moments.T)[1:]
     total = square - sums**2 / moments.n
     between = np.sum(moments.C[0, 1:] ** 2 / moments.sizes, axis=1) - sums**2 / moments.n

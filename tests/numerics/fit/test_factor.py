@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from skmixed._numerics.fit.covariance import CovarianceDerivatives
+from skmixed._numerics.fit.criterion_several_columns import CovarianceDerivatives
 from skmixed._numerics.fit.factor import Factor, free_entries
 
 LAMBDAS = {

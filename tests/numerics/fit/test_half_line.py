@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from skmixed._numerics.fit.criterion_one_column import RatioCriterion
 from skmixed._numerics.fit.half_line import HalfLine
 from skmixed._numerics.fit.problem import make_problem
-from skmixed._numerics.fit.ratio import RatioCriterion
 from skmixed._numerics.linalg.digits import LARGEST_SD_RATIO
 from skmixed._numerics.moments.moments import GroupedMoments
 

@@ -12,10 +12,10 @@ from reference_cases import INTERCEPT, load_cases
 from scipy.stats import chi2
 from two_minima import rows_of_two_minima
 
-from skmixed._numerics.fit.covariance import CovarianceCriterion
+from skmixed._numerics.fit.criterion_one_column import RatioCriterion
+from skmixed._numerics.fit.criterion_several_columns import CovarianceCriterion
 from skmixed._numerics.fit.estimate import estimate
 from skmixed._numerics.fit.problem import make_problem
-from skmixed._numerics.fit.ratio import RatioCriterion
 from skmixed._numerics.fit.solution import solve
 from skmixed._numerics.inference.profile.coordinates import CovarianceCoordinates
 from skmixed._numerics.inference.profile.limits import profile_limits

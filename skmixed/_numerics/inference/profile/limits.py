@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from skmixed._numerics.fit.criterion_one_column import RatioCriterion
 from skmixed._numerics.fit.estimate import estimate
 from skmixed._numerics.fit.problem import Problem
-from skmixed._numerics.fit.ratio import RatioCriterion
 from skmixed._numerics.inference.profile.of_covariance import covariance_limits
 from skmixed._numerics.inference.profile.of_ratio import ratio_limits
 from skmixed._numerics.inference.profile.region import ProfileLimits, Region, log_sigma2_step

@@ -14,9 +14,9 @@ from itertools import combinations
 
 import numpy as np
 
-from skmixed._numerics.fit.covariance import CovarianceCriterion
-from skmixed._numerics.fit.covariance_search import MANY_GROUPS
+from skmixed._numerics.fit.criterion_several_columns import CovarianceCriterion
 from skmixed._numerics.fit.estimate import estimate
+from skmixed._numerics.fit.search_several_columns import MANY_GROUPS
 from skmixed._numerics.inference.profile.coordinates import CovarianceCoordinates
 from skmixed._numerics.inference.profile.of_fixed_effect import FixedEffect, orthogonal
 from skmixed._numerics.inference.profile.region import ProfileLimits, Region

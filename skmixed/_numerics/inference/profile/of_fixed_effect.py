@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from skmixed._numerics.fit.covariance import CovarianceCriterion
-from skmixed._numerics.fit.covariance_search import minimize_covariance
+from skmixed._numerics.fit.criterion_several_columns import CovarianceCriterion
 from skmixed._numerics.fit.problem import Problem
+from skmixed._numerics.fit.search_several_columns import minimize_covariance
 from skmixed._numerics.inference.profile.region import Region
 from skmixed._numerics.linalg.arrays import Array
 

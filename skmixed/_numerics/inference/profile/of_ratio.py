@@ -21,8 +21,8 @@ import numpy as np
 from numpy.polynomial.chebyshev import chebpts1, chebval, chebvander
 from scipy.optimize import brentq
 
+from skmixed._numerics.fit.criterion_one_column import RatioCriterion
 from skmixed._numerics.fit.half_line import HalfLine
-from skmixed._numerics.fit.ratio import RatioCriterion
 from skmixed._numerics.inference.profile.region import (
     ProfileLimits,
     Region,

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from skmixed._numerics.fit.criterion import Optimum
+from skmixed._numerics.fit.criterion_one_column import RatioCriterion
 from skmixed._numerics.fit.half_line import HalfLine
-from skmixed._numerics.fit.ratio import RatioCriterion
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.digits import CRITERION_ERROR
 

@@ -5,9 +5,9 @@ import pytest
 from dense_oracle import dense_solution
 from two_minima import rows_of_two_minima
 
+from skmixed._numerics.fit.criterion_one_column import RatioCriterion
 from skmixed._numerics.fit.problem import make_problem
-from skmixed._numerics.fit.ratio import RatioCriterion
-from skmixed._numerics.fit.ratio_search import minimize_ratio
+from skmixed._numerics.fit.search_one_column import minimize_ratio
 from skmixed._numerics.fit.solution import solve
 from skmixed._numerics.linalg.digits import LARGEST_SD_RATIO
 from skmixed._numerics.moments.moments import GroupedMoments

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from skmixed._numerics.fit.covariance import CovarianceCriterion
 from skmixed._numerics.fit.criterion import Optimum
+from skmixed._numerics.fit.criterion_one_column import RatioCriterion
+from skmixed._numerics.fit.criterion_several_columns import CovarianceCriterion
 from skmixed._numerics.fit.descent import Search, State
 from skmixed._numerics.fit.factor import Factor
-from skmixed._numerics.fit.ratio import RatioCriterion
-from skmixed._numerics.fit.ratio_search import minimize_ratio
+from skmixed._numerics.fit.search_one_column import minimize_ratio
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.digits import PERFECT_FIT, residual_square
 

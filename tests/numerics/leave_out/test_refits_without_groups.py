@@ -4,13 +4,16 @@ import numpy as np
 import pytest
 
 from skmixed._numerics.fit.close_by import first_steps
-from skmixed._numerics.fit.covariance import CovarianceCriterion
+from skmixed._numerics.fit.criterion_several_columns import CovarianceCriterion
 from skmixed._numerics.fit.estimate import estimate
 from skmixed._numerics.fit.problem import make_problem
-from skmixed._numerics.leave_out import one_group_less as module
-from skmixed._numerics.leave_out.one_group_less import (
+from skmixed._numerics.leave_out import criteria_without_groups
+from skmixed._numerics.leave_out.criteria_without_groups import (
     LeftOut,
     RatioCriteriaWithoutGroups,
+)
+from skmixed._numerics.leave_out.refits_without_groups import (
+    _gradients_without,
     refit_without_each,
 )
 from skmixed._numerics.moments.by_group import cross_products_by_group
@@ -113,7 +116,7 @@ def test_gradients_without_a_group_agree_with_evaluations(reml):
     )
     T_groups = problem.coordinates.cross_products(products)
     n = problem.n - moments.sizes
-    S = module._gradients_without(criterion, optimum.Lambda, LeftOut(groups, T_groups, n))
+    S = _gradients_without(criterion, optimum.Lambda, LeftOut(groups, T_groups, n))
     for group in (0, 13):
         _, alone, _ = fit(rows, (0, 1), rows[2] != group, reml=reml)
         change = np.linalg.solve(
@@ -137,9 +140,8 @@ def test_interpolated_sums_have_all_digits():
     _, criterion, _ = fit(simulate(weighted=True), (0,))
     assert criterion.between.ndim == 2
     psi = np.random.default_rng(0).uniform(0.3, 1.1, 200)
-    for found, expected in zip(
-        module._interpolated(criterion.sums, psi), criterion.sums(psi), strict=True
-    ):
+    interpolated = criteria_without_groups._interpolated(criterion.sums, psi)
+    for found, expected in zip(interpolated, criterion.sums(psi), strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
 
 

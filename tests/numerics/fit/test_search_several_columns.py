@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from skmixed._numerics.fit import covariance, covariance_search
-from skmixed._numerics.fit.covariance import CovarianceCriterion
-from skmixed._numerics.fit.covariance_search import minimize_covariance
+from skmixed._numerics.fit import criterion_several_columns as covariance
+from skmixed._numerics.fit import search_several_columns as covariance_search
+from skmixed._numerics.fit.criterion_several_columns import CovarianceCriterion
 from skmixed._numerics.fit.descent import Search
 from skmixed._numerics.fit.problem import make_problem
+from skmixed._numerics.fit.search_several_columns import minimize_covariance
 from skmixed._numerics.moments.moments import GroupedMoments
 
 

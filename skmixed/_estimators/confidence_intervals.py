@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from skmixed._numerics.inference.bootstrap import bootstrap
 from skmixed._numerics.inference.profile.limits import profile_limits
-from skmixed._reports.of_fits import ONE_SIDED, REFITS_NOT_CONVERGED, UNCERTAIN_LIMITS
+from skmixed._reports.messages import ONE_SIDED, REFITS_NOT_CONVERGED, UNCERTAIN_LIMITS
 from skmixed._warn import warn
 from skmixed.exceptions import SingularFitWarning
 

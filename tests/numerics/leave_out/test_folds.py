@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from skmixed._numerics.leave_out.rest import subtract_fold, sums_of_squares
+from skmixed._numerics.leave_out.folds import subtract_fold, sums_of_squares
 from skmixed._numerics.moments.by_group import cross_products_by_group, shifted_columns
 from skmixed._numerics.moments.moments import GroupedMoments
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from dense_oracle import dense_solution
 
-from skmixed._numerics.fit import covariance as module
-from skmixed._numerics.fit.covariance import CovarianceCriterion
-from skmixed._numerics.fit.covariance_search import minimize_covariance
+from skmixed._numerics.fit import criterion_several_columns as module
+from skmixed._numerics.fit.criterion_several_columns import CovarianceCriterion
 from skmixed._numerics.fit.problem import make_problem
+from skmixed._numerics.fit.search_several_columns import minimize_covariance
 from skmixed._numerics.fit.solution import solve
 from skmixed._numerics.moments.moments import GroupedMoments
 

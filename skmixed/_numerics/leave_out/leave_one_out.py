@@ -125,8 +125,11 @@ class LeaveOut:
         -------
         ndarray of shape (n_rows,)
         """
-        X, y, Z = self._columns(D)
-        residuals: Array = y - self.beta @ X - np.sum(Z * self.b[:, codes], axis=0)
+        return self._residuals(*self._columns(D), codes)
+
+    def _residuals(self, X: Array, y: Array, Z: Array, codes: NDArray[np.intp]) -> Array:
+        random = np.einsum("ak,ak->k", Z, self.b[:, codes])
+        residuals: Array = y - self.beta @ X - random
         return residuals
 
     def without_each_row(
@@ -153,14 +156,15 @@ class LeaveOut:
             Whether the other rows determine the same coefficients. If not, the residual is
             wrong.
         """
-        left = 1 - weight * self._variance_of_predictions(D, codes)
+        X, y, Z = self._columns(D)
+        left = 1 - weight * self._variance_of_predictions(X, Z, codes)
         determined = left > DETERMINED
-        return self.residuals(D, codes) / np.where(determined, left, 1.0), determined
+        residuals = self._residuals(X, y, Z, codes)
+        return residuals / np.where(determined, left, 1.0), determined
 
-    def _variance_of_predictions(self, D: Array, codes: NDArray[np.intp]) -> Array:
+    def _variance_of_predictions(self, X: Array, Z: Array, codes: NDArray[np.intp]) -> Array:
         """Return z' H_j z + a' M_XX^-1 a, a = x - C_jX' H_j z, over sigma2, shape (n_rows,)."""
-        X, _, Z = self._columns(D)
-        # a gathers H_j of each row's group: a random column or two in front, the row last
+        # random columns a b, fixed ones p, and the row k last, with what belongs to its group
         a = X - np.einsum("ak,apk->pk", Z, self.HC[..., codes])
         of_b = np.einsum("ak,abk,bk->k", Z, self.H[..., codes], Z)
         return np.asarray(of_b + np.sum((self.root @ a) ** 2, axis=0))
@@ -204,6 +208,7 @@ class LeaveOut:
         Without group j, M lacks D_j' V_j^-1 D_j = T_j - C_j' H_j C_j.
         """
         C, T = self.problem.C[..., groups], self.problem.coordinates.cross_products(products)
+        # random columns a b, those of [X, y] m n, and the group k last
         HC = np.einsum("abk,bmk->amk", self.H[..., groups], C)
         M = self.M[..., None] - T + np.einsum("amk,ank->mnk", C, HC)
         # where nothing is left of a column, the roots are of numbers about 0, or below it
