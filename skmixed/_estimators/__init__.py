@@ -10,6 +10,7 @@
 `confidence_intervals`    the three methods of `confint`
 `leave_out`               `loo_predict`
 `fit_measures`            explained variance, conditional AIC, design effect
+`digits`                  fits that read the rows again where digits lack
 `fitted`                  what a mixed model keeps of its fit, to answer questions from
 `least_squares`           `FixedEffectsRegressor` and `PooledRegressor`
 `pickles`                 what pickles and skops are given

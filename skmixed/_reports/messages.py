@@ -123,6 +123,7 @@ def warn_about_fit(model, fit, *, may_lack_digits=False):
     problem, optimum, solution = fit.problem, fit.optimum, fit.solution
     if may_lack_digits and fit.digits_left < DIGITS_TRUSTED:
         warn(FEW_DIGITS.format(digits=fit.digits_left), LinAlgWarning)
+        return  # what more there is to say cannot be seen
     dropped = model.coef_cov_.index[problem.coordinates.dependent]
     if len(dropped):
         message = RANK_DEFICIENT.format(columns=", ".join(dropped))

@@ -2,9 +2,11 @@
 
 ==================  ======================================================================
 `moments`           one pass over the rows: cross-products, in total and by group
+`own_lines`         the same in a basis of each group's lines, where nothing cancels
+`second_pass`       the rows once more, for digits that the first pass cannot see
+`columns`           moments of fewer columns, or of their within and between parts
+`coordinates`       columns shifted and scaled, so that all numbers are of order one
 `by_group`          cross-products of all columns, group by group
-`coordinates`       columns shifted and scaled to order one, and the way back
-`within_between`    how much columns vary within groups, and how much between them
-`columns`           moments of some of the columns, or of columns split in two
+`within_between`    where columns vary, and how much of that is within groups
 ==================  ======================================================================
 """

@@ -1,0 +1,204 @@
+"""Digits that one pass over the rows cannot see; values are from nlme, lme4 and lm."""
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.linalg import LinAlgWarning
+from sklearn.model_selection import GroupKFold, LeaveOneGroupOut
+from sklearn.model_selection import cross_validate as in_a_loop
+
+from skmixed import (
+    FixedEffectsRegressor,
+    GroupedMoments,
+    PooledRegressor,
+    RandomInterceptRegressor,
+    RandomSlopeRegressor,
+)
+from skmixed.datasets import make_mixed_regression
+from skmixed.exceptions import SingularFitWarning
+from skmixed.model_selection import cross_validate
+
+FOLDER = Path(__file__).parents[1] / "reference" / "digits"
+
+
+def load(name):
+    data = pd.read_csv(FOLDER / f"{name}.csv")
+    return data.drop(columns=["y", "g"]), data["y"], data["g"]
+
+
+def errors(model):
+    return np.sqrt(np.diag(model.coef_cov_))[-len(model.coef_) :]
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "coef", "std_error", "variance"),
+    [
+        (
+            "far_levels",
+            RandomInterceptRegressor(),
+            [0.96559373, 1.03051481],
+            [0.03244951, 0.0335328],
+            1.02744293,
+        ),
+        ("far_levels", FixedEffectsRegressor(), [0.96559, 1.03051], [0.03245, 0.03353], 1.0274),
+        ("far_groups_y", RandomInterceptRegressor(), [0.034761], [0.179240], 1.049092),
+        ("far_groups_y", FixedEffectsRegressor(), [0.034761], [0.179240], 1.049092),
+        ("far_groups_x_fixed", FixedEffectsRegressor(), [0.066222], [0.005126], None),
+        ("small_residuals", RandomInterceptRegressor(), [4999999.925773], [0.0795], 1.0395),
+    ],
+)
+def test_right_values(name, model, coef, std_error, variance):
+    X, y, groups = load(name)
+    model.fit(X, y, groups=groups)
+    assert np.all(np.abs(model.coef_ - coef) < 2e-4 * np.array(std_error))
+    np.testing.assert_allclose(errors(model), std_error, rtol=1e-3)
+    if variance is not None:
+        assert model.residual_variance_ == pytest.approx(variance, rel=1e-4)
+
+
+@pytest.fixture
+def rows():
+    return make_mixed_regression(300, 2, 20, slope_variances=[0.5, 0.0], random_state=0)
+
+
+MODELS = {
+    "intercept": RandomInterceptRegressor(),
+    "ml": RandomInterceptRegressor(method="ml"),
+    "slope": RandomSlopeRegressor([0]),
+    "diagonal": RandomSlopeRegressor([0], covariance="diag"),
+    "fixed": FixedEffectsRegressor(),
+    "lines": FixedEffectsRegressor([0]),
+    "pooled": PooledRegressor(),
+}
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("size", [1e5, 1e6, 3e7])
+def test_residuals_small_beside_y(rows, model, size):
+    """y + size x has the same residuals, and coefficients that are larger by that."""
+    X, y, groups = rows
+    X = np.round(X * 2**10) / 2**10  # the products are exact, and so is the sum
+    y = np.round(y * 2**10) / 2**10
+    size = np.round(size)
+    one = MODELS[model].__sklearn_clone__().fit(X, y, groups=groups)
+    other = MODELS[model].__sklearn_clone__().fit(X, y + size * X[:, 1], groups=groups)
+    rounding = 1e-5 * errors(one).max() + size * 1e-15
+    np.testing.assert_allclose(other.coef_ - [0.0, size], one.coef_, rtol=0, atol=rounding)
+    np.testing.assert_allclose(errors(other), errors(one), rtol=1e-5)
+    assert other.residual_variance_ == pytest.approx(one.residual_variance_, rel=1e-5)
+    assert other.log_likelihood_ == pytest.approx(one.log_likelihood_, abs=1e-4)
+
+
+@pytest.mark.parametrize("model", ["fixed", "lines"])
+@pytest.mark.parametrize("size", [1e5, 1e8])
+def test_levels_far_apart(rows, model, size):
+    """Fixed effects take any levels off."""
+    X, y, groups = rows
+    y = np.round(y * 2**10) / 2**10
+    one = MODELS[model].__sklearn_clone__().fit(X, y, groups=groups)
+    other = MODELS[model].__sklearn_clone__().fit(X, y + size * groups, groups=groups)
+    np.testing.assert_allclose(other.coef_, one.coef_, rtol=0, atol=1e-5 * errors(one).max())
+    np.testing.assert_allclose(errors(other), errors(one), rtol=1e-5)
+    assert other.residual_variance_ == pytest.approx(one.residual_variance_, rel=1e-5)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_levels_far_apart_are_the_limit_of_fixed_effects(rows, weighted):
+    X, y, groups = rows
+    weight = np.random.default_rng(0).integers(0, 3, len(y)) if weighted else None
+    far = y + 1e7 * np.random.default_rng(0).normal(size=20)[groups]
+    fixed = FixedEffectsRegressor().fit(X, far, groups=groups, sample_weight=weight)
+    model = RandomInterceptRegressor().fit(X, far, groups=groups, sample_weight=weight)
+    rounding = 1e-5 * errors(fixed).max()
+    np.testing.assert_allclose(model.coef_, fixed.coef_, rtol=0, atol=rounding)
+    assert model.residual_variance_ == pytest.approx(fixed.residual_variance_, rel=1e-5)
+    copy = pickle.loads(pickle.dumps(model))
+    frame = copy.fixed_effects_frame()
+    np.testing.assert_array_equal(frame, model.fixed_effects_frame())
+    np.testing.assert_allclose(frame["std_error"].iloc[1:], errors(fixed), rtol=1e-5)
+    near = RandomInterceptRegressor().fit(X, y, groups=groups, sample_weight=weight)
+    np.testing.assert_allclose(
+        model.predict(X, groups=groups) - far, near.predict(X, groups=groups) - y, atol=2.0
+    )
+
+
+def test_without_an_intercept_a_large_level_is_taken_off():
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(20), 10)
+    x = np.round(rng.uniform(1e6, 2e6, 200))
+    rest = np.round(1024 * (rng.normal(size=20)[groups] + rng.normal(size=200))) / 1024
+    model = RandomInterceptRegressor(fit_intercept=False)
+    expected = model.fit(x[:, None], rest, groups=groups)
+    coef, cov = expected.coef_, expected.random_effects_cov_
+    other = RandomInterceptRegressor(fit_intercept=False).fit(
+        x[:, None], rest + 3 * x, groups=groups
+    )
+    rounding = 1e-4 * errors(other).max()
+    np.testing.assert_allclose(other.coef_ - 3, coef, rtol=0, atol=rounding)
+    np.testing.assert_allclose(other.random_effects_cov_, cov, rtol=1e-5)
+
+
+def test_what_follows_has_the_digits_too():
+    X, y, groups = load("small_residuals")
+    model = RandomInterceptRegressor().fit(X, y, groups=groups)
+    size = np.round(model.coef_[0])
+    other = RandomInterceptRegressor().fit(X, y - size * X["x"], groups=groups)
+    frames = [m.random_effects_frame()[["estimate", "std_error"]] for m in (model, other)]
+    np.testing.assert_allclose(*frames, atol=1e-4)
+    limits = [m.confint()["lower"].iloc[:2] for m in (model, other)]
+    np.testing.assert_allclose(*limits, rtol=1e-4)
+    leave_out = model.loo_predict(X, y, groups=groups) - size * X["x"]
+    expected = other.loo_predict(X, y - size * X["x"], groups=groups)
+    np.testing.assert_allclose(leave_out, expected, atol=1e-4)
+    assert model.r2_marginal_ == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("name", ["far_levels", "small_residuals", "far_groups_y"])
+@pytest.mark.parametrize("model", [RandomInterceptRegressor(), FixedEffectsRegressor()])
+def test_cross_validation_is_that_of_the_loop(name, model):
+    X, y, groups = load(name)
+    model.set_params(group_by="g")
+    X = X.assign(g=groups)
+    cv = list(GroupKFold(3).split(X, y, groups))
+    found = cross_validate(model, X, y, cv=cv, scoring="neg_mean_squared_error")
+    expected = in_a_loop(model, X, y, cv=cv, scoring="neg_mean_squared_error")
+    np.testing.assert_allclose(found["test_score"], expected["test_score"], rtol=1e-10)
+
+
+def test_leave_one_group_out_without_an_intercept(rows):
+    X, y, groups = make_mixed_regression(1200, 2, 150, random_state=0)
+    X, y = X + 1e4, y + 1e5
+    model = RandomInterceptRegressor(fit_intercept=False, group_by=2)
+    X = np.column_stack([X, groups])
+    cv = list(LeaveOneGroupOut().split(X, y, groups))[:20]
+    found = cross_validate(model, X, y, cv=cv)["test_score"]
+    np.testing.assert_allclose(found, in_a_loop(model, X, y, cv=cv)["test_score"], rtol=1e-10)
+
+
+def test_rows_that_cannot_be_read_again():
+    X, y, groups = load("small_residuals")
+    moments = GroupedMoments.from_rows(X, y, groups)
+    with pytest.warns(LinAlgWarning, match=r"leave about \d digits of what this fit needs"):
+        RandomInterceptRegressor().fit_moments(moments)
+    with pytest.warns(LinAlgWarning, match="reads them a second time"):
+        RandomInterceptRegressor().partial_fit(X, y, groups=groups).coef_  # noqa: B018
+
+
+def test_no_minimum_of_a_submodel_is_missed():
+    X, y, groups = load("missed_minimum")
+    model = RandomSlopeRegressor(covariance="diag", method="ml")
+    with pytest.warns(SingularFitWarning):
+        model.fit(X, y, groups=groups)
+    assert model.criterion_ == pytest.approx(83.89239, abs=1e-4)
+    np.testing.assert_allclose(model.theta_, [0, 6.02, 0, 0], atol=0.01)
+
+
+def test_a_limit_just_above_zero():
+    groups = np.repeat(np.arange(10), 10)
+    errors_in_group = np.tile(np.linspace(-1, 1, 10), 10)
+    y = 0.50448 * np.linspace(-1, 1, 10)[groups] + errors_in_group
+    model = RandomInterceptRegressor().fit(np.empty((100, 0)), y, groups=groups)
+    assert model.confint()["lower"].iloc[0] == pytest.approx(0.006501, abs=1e-6)
