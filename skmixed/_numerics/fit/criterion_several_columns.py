@@ -281,7 +281,7 @@ def _roots(A: Array) -> Array:
     """Cholesky factors of I + A_k'A_k."""
     products = gram_by_matrix(A)
     products += np.eye(products.shape[-2])[..., None]
-    return cholesky(products)
+    return cholesky(products, least=1.0)
 
 
 def _inverse_root(M: Array) -> tuple[Array, float, float]:

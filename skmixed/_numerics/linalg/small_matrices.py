@@ -32,14 +32,19 @@ def multiply_transposed(B: Array, A: Array) -> Array:
     return np.asarray(np.matmul(A[..., None, :, :], B))
 
 
-def cholesky(A: Array) -> Array:
-    """Return lower Cholesky factors of positive definite A_k, shape (..., q, q, k)."""
+def cholesky(A: Array, least: float | None = None) -> Array:
+    """Return lower Cholesky factors of positive definite A_k, shape (..., q, q, k).
+
+    No square on a diagonal is below `least`, if it is known; less is rounding.
+    """
     R = np.zeros_like(A)
     for i in range(A.shape[-2]):
         for j in range(i + 1):
             left = A[..., i, j, :]
             if j:
                 left = left - _dot(R[..., i, :j, :], R[..., j, :j, :])
+            if i == j and least is not None:
+                left = np.maximum(left, least)
             R[..., i, j, :] = left / R[..., j, j, :] if j < i else np.sqrt(left)
     return R
 

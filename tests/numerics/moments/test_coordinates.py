@@ -6,6 +6,7 @@ import pytest
 from skmixed._numerics.fit.problem import make_problem
 from skmixed._numerics.moments.by_group import shifted_columns
 from skmixed._numerics.moments.moments import GroupedMoments
+from skmixed._numerics.moments.own_lines import OwnLines
 
 STRUCTURES = {
     "intercept": {},
@@ -41,14 +42,10 @@ def test_columns_of_rows_have_the_moments_of_the_problem(case):
 
 def test_moments_around_another_shift_give_the_same_groups(case):
     _, _, moments, problem, _ = case
-    for found, expected in zip(
-        problem.coordinates.of_groups(
-            moments.around(moments.shift + 2.0 * (moments.shift != 0))
-        ),
-        (problem.C, problem.G),
-        strict=True,
-    ):
-        np.testing.assert_allclose(found, expected, atol=1e-9)
+    other = OwnLines.of(moments.around(moments.shift + 2.0 * (moments.shift != 0)))
+    found = problem.coordinates.of_lines(other)
+    for one, expected in zip(found, (problem.own, problem.root), strict=True):
+        np.testing.assert_allclose(one, expected, atol=1e-9)
 
 
 def test_lines_are_the_same_in_both_coordinates(case):
