@@ -175,15 +175,12 @@ def one_column(problem: Problem) -> Problem:
     """Reduce the bases of a problem with one random column to that column."""
     if problem.root.shape[1] == 1:
         return problem
-    # turn the basis so that its first vector is the column, and the others count as within
-    turn = np.linalg.qr(problem.root.transpose(2, 1, 0), mode="complete")[0]  # axes k r r
-    turn *= np.where(np.einsum("ark,kr->k", problem.root, turn[..., 0]) < 0, -1.0, 1.0)[
-        :, None, None
-    ]
-    own = np.einsum("krs,rmk->smk", turn, problem.own)
-    root = np.einsum("ark,kr->ak", problem.root, turn[..., 0])[:, None]
+    size = np.sqrt(np.sum(problem.root**2, axis=1))  # of z in each group, shape (1, k)
+    unit = problem.root[0] / np.where(size > 0, size, 1.0)  # z in the basis, axes r k
+    own = np.einsum("rk,rmk->mk", unit, problem.own)
+    others = problem.own - unit[:, None] * own  # what is orthogonal to z counts as within
     return replace(
-        problem, within=problem.within + gram(own[1:]), own=own[:1].copy(), root=root
+        problem, within=problem.within + gram(others), own=own[None], root=size[None]
     )
 
 

@@ -21,6 +21,10 @@ STARTS = (1.0, 0.05, 30.0, 0.003, 1000.0)
 STARTS_IN_SAMPLES = STARTS[:3]
 # What a search among samples of groups may leave.
 ROUGH = 1e-3
+# With fewer groups the search starts from the minima of submodels, too; and with any number if
+# the squares of y are so many times those within groups.
+FEW_GROUPS = 100
+FAR_APART = 1e6
 # With many groups the search begins with about 250 of them, and goes on with about 5,000.
 MANY_GROUPS = 1000
 SAMPLE_GROUPS = (5000, 250)
@@ -87,7 +91,8 @@ def _descend_from_several(criterion: CovarianceCriterion, search: Search) -> tup
     few, q = len(chain) == 1, criterion.problem.q
     rough = replace(search, tol=search.tol if few else max(search.tol, ROUGH), polish=False)
     starts = [ratio * np.eye(q) for ratio in (STARTS if few else STARTS_IN_SAMPLES)]
-    starts += _minima_along_axes(chain[-1], search)
+    if _needs_submodels(criterion):
+        starts += _minima_along_axes(chain[-1], search)
     found = rough.descend_side_by_side(chain[-1], starts, merge=not few)
     best = min(found, key=lambda state: state.value)
     is_only = all(best.is_near(state.factor) for state in found)
@@ -97,6 +102,16 @@ def _descend_from_several(criterion: CovarianceCriterion, search: Search) -> tup
         # for few groups, too: which of equal minima was the lowest must not show
         best = search.descend(criterion, best.factor.Psi).after(best)
     return best, is_only
+
+
+def _needs_submodels(criterion: CovarianceCriterion) -> bool:
+    """Whether minima may lie where multiples of the identity do not lead.
+
+    Few groups may be ruled by a few rows; and groups may lie very far apart.
+    """
+    problem = criterion.problem
+    far_apart = problem.within[-1, -1] * FAR_APART < problem.T[-1, -1]
+    return problem.n_groups < FEW_GROUPS or bool(far_apart)
 
 
 def _minima_along_axes(criterion: CovarianceCriterion, search: Search) -> list[Array]:
