@@ -15,6 +15,8 @@ BAD_ROWS = {
     "None in y": (lambda X, y, g: (X, [None, *y[1:]], g), "Input y contains NaN"),
     "lists for labels": (lambda X, y, g: (X, y, pd.Series([[1]] * 60)), "cannot be hashed"),
     "ragged lists for labels": (lambda X, y, g: (X, y, [[1], [1, 2]] * 30), "cannot be hashed"),
+    "sums that underflow": (lambda X, y, g: (X, y * 1e-165, g), "its squares .* vanish"),
+    "a feature that underflows": (lambda X, y, g: (X * 1e-170, y, g), "The column x0 must be"),
     "sums that overflow": (lambda X, y, g: (X, y * 1e200, g), "the sums overflow"),
     "groups of another length": (lambda X, y, g: (X, y, g[:-1]), "59 labels for 60 rows"),
     "NaN in X": (lambda X, y, g: (replaced(X, np.nan), y, g), "Input X contains NaN"),

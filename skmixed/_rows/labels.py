@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from skmixed._rows.messages import TOO_LARGE
+from skmixed._rows.columns import dense_column
+from skmixed._rows.messages import TOO_LARGE, TOO_SMALL
 from skmixed._sklearn_private import check_sample_weight
 
 LABELS_SHOWN = 10
+# Sums of squares below this have lost digits to underflow.
+SMALLEST_SQUARE = 1e-290
 # What errors about text in an array of numbers say.
 SIGNS_OF_TEXT = ("convert", "promoted", "must be numeric", "float()")
 # The hash table grows from here; pandas would start with 34 MB for a million rows.
@@ -189,6 +192,17 @@ def check_finite_moments(moments):
     """Refuse sums that are too large for float64."""
     if not np.all(np.isfinite(moments.T)):
         raise ValueError(TOO_LARGE)
+
+
+def check_squares(rows, moments, terms):
+    """Refuse columns whose squares are too small for float64, though they differ."""
+    X, y, *_ = rows
+    for position in np.flatnonzero(np.diag(moments.T)[1:] < SMALLEST_SQUARE):
+        column = y if position == len(terms) else dense_column(X, position)
+        spread = float(column.max()) - float(column.min())
+        if spread > 0:
+            name = "y" if position == len(terms) else f"The column {terms[position]}"
+            raise ValueError(TOO_SMALL.format(name=name, spread=spread))
 
 
 def check_enough_moments(moments):

@@ -91,6 +91,10 @@ NAMED_INTERCEPT = (
     "X must not have a column named '(Intercept)', since that is the name of the model's own. "
     "Leave it out, or rename it and set fit_intercept=False."
 )
+TOO_SMALL = (
+    "{name} must be large enough for its squares to be summed, but they vanish: its values "
+    "differ by no more than {spread:.3g}. Multiply it by a power of ten."
+)
 TOO_LARGE = (
     "X and y must be small enough for their squares to be summed, but the sums overflow. "
     "Divide the largest columns by a power of ten."

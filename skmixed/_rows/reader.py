@@ -16,6 +16,7 @@ from skmixed._rows.dask_partitions import refuse_dask
 from skmixed._rows.labels import (
     check_finite_moments,
     check_real,
+    check_squares,
     check_weights,
     encode_groups,
     explain_text_columns,
@@ -154,6 +155,7 @@ def sum_up(rows, columns):
     with one_blas_thread():
         moments = GroupedMoments.from_rows(*rows, random=columns.random)
     check_finite_moments(moments)
+    check_squares(rows, moments, columns.terms)
     return moments
 
 
