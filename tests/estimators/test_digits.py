@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.linalg import LinAlgWarning
+from scipy.sparse import csr_array
 from sklearn.model_selection import GroupKFold, LeaveOneGroupOut
 from sklearn.model_selection import cross_validate as in_a_loop
 
@@ -202,3 +203,21 @@ def test_a_limit_just_above_zero():
     y = 0.50448 * np.linspace(-1, 1, 10)[groups] + errors_in_group
     model = RandomInterceptRegressor().fit(np.empty((100, 0)), y, groups=groups)
     assert model.confint()["lower"].iloc[0] == pytest.approx(0.006501, abs=1e-6)
+
+
+@pytest.mark.parametrize("model", ["intercept", "slope", "fixed", "pooled"])
+def test_sparse_rows_are_read_again_too(rows, model):
+    X, y, groups = rows
+    weight = np.random.default_rng(0).integers(0, 3, len(y))
+    y = y + 1e7 * X[:, 1]
+    options = {"groups": groups, "sample_weight": weight}
+    dense = MODELS[model].__sklearn_clone__().fit(X, y, **options)
+    kept = weight > 0
+    repeated = np.repeat(np.arange(len(y))[kept], weight[kept])
+    sparse = MODELS[model].__sklearn_clone__().fit(csr_array(X), y, **options)
+    twice = (
+        MODELS[model].__sklearn_clone__().fit(X[repeated], y[repeated], groups=groups[repeated])
+    )
+    for other in (sparse, twice):
+        np.testing.assert_allclose(other.coef_, dense.coef_, rtol=0, atol=1e-7)
+        assert other.residual_variance_ == pytest.approx(dense.residual_variance_, rel=1e-5)

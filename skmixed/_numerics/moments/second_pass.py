@@ -56,37 +56,46 @@ def sum_up_what_is_left(
     """
     if hasattr(X, "tocsr"):
         X = X.tocsr()
-    n_rows, n_columns = X.shape[0], len(lines.shift)
-    slopes = [column - 1 for column in lines.random[1:]]
-    own = lines.in_centred_basis() if codes is not None else None
-    n_groups, r = len(lines.labels), len(lines.random)
+    r, n_columns = len(lines.random), len(lines.shift)
+    own = lines.in_centred_basis() if codes is not None else np.zeros((r, n_columns, 0))
     T = np.zeros((n_columns, n_columns))
-    sums = np.zeros((r, n_groups, r + n_columns))
+    sums = np.zeros((r, len(lines.labels), r + n_columns))
     size = max(CHUNK_VALUES // (r * n_columns), MIN_CHUNK_ROWS)
-    for start in range(0, n_rows, size):
-        rows = np.arange(start, min(start + size, n_rows))
+    for start in range(0, X.shape[0], size):
+        rows = np.arange(start, min(start + size, X.shape[0]))
         if sample_weight is not None:
             rows = rows[sample_weight[rows] > 0]
-        D = np.ones((len(rows), n_columns))
-        D[:, 1:-1] = dense(X[rows]) - lines.shift[1:-1]
-        # v = y - x'b, around its own shift: every difference is taken of numbers alike
-        D[:, -1] = (y[rows] - lines.y_shift) - D[:, 1:-1] @ lines.taken
-        E = D.copy()
-        if own is not None and codes is not None:
-            at = codes[rows]
-            Z = np.ones((len(rows), r))  # (1, z - mean of the group)
-            Z[:, 1:] = D[:, 1:-1][:, slopes] - own[0][list(lines.random[1:])][:, at].T
-            for z, line in zip(Z.T, own, strict=True):
-                E -= z[:, None] * line[:, at].T
-            E[:, list(lines.random)] = 0.0  # Z is its own line
-        WE = E if sample_weight is None else E * sample_weight[rows, None]
-        T += E.T @ WE
-        if own is not None and codes is not None:
-            WZ = Z if sample_weight is None else Z * sample_weight[rows, None]
-            add_by_group(sums, np.hstack([Z, E]), WZ, codes[rows])
-    if own is None:
+        weight = 1.0 if sample_weight is None else sample_weight[rows, None]
+        E = _without_fixed_part(lines, dense(X[rows]), y[rows])
+        if codes is not None:
+            Z = _take_own_lines_off(lines, own, E, codes[rows])
+            add_by_group(sums, np.hstack([Z, E]), weight * Z, codes[rows])
+        T += E.T @ (weight * E)
+    if codes is None:
         return replace(lines, within=T, T=T, noise=_noise(lines, T))
     return _with_lines_back(lines, own, T, np.ascontiguousarray(np.swapaxes(sums, 1, 2)))
+
+
+def _without_fixed_part(lines: OwnLines, X: Array, y: Array) -> Array:
+    """Return rows D around the shift, whose last column is v = y - x'b."""
+    D = np.ones((len(y), len(lines.shift)))
+    np.subtract(X, lines.shift[1:-1], out=D[:, 1:-1])
+    # differences are taken of numbers that are alike: y and x of their shifts, then v
+    D[:, -1] = (y - lines.y_shift) - D[:, 1:-1] @ lines.taken
+    return D
+
+
+def _take_own_lines_off(
+    lines: OwnLines, own: Array, D: Array, codes: NDArray[np.integer[Any]]
+) -> Array:
+    """Take each row's own line off D, in place; return Z, (1, z - mean of the group)."""
+    random = list(lines.random)
+    Z = D[:, random]
+    Z[:, 1:] -= own[0][random[1:]][:, codes].T  # own[0] holds the groups' means
+    for z, line in zip(Z.T, own, strict=True):
+        D -= z[:, None] * line[:, codes].T
+    D[:, random] = 0.0  # Z is its own line
+    return Z
 
 
 def _with_lines_back(lines: OwnLines, own: Array, T: Array, C: Array) -> OwnLines:
