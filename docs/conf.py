@@ -51,6 +51,7 @@ html_math_renderer = "mathml"
 
 # Methods that all scikit-learn estimators have are documented there.
 autosummary_context = {"hidden": {*dir(BaseEstimator), *dir(TransformerMixin)}}
+autodoc_typehints = "none"  # parameters say their types in words
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 toc_object_entries_show_parents = "hide"

@@ -72,7 +72,7 @@ class BaseMixedRegressor(
         fit_intercept: bool = True,
         new_groups: Literal["population", "error"] = "population",
         max_iter: int = 100,
-        tol: float = 1e-08,
+        tol: float = 1e-8,
     ) -> None:
         self.group_by = group_by
         self.method = method

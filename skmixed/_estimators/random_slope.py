@@ -189,7 +189,7 @@ class RandomSlopeRegressor(BaseMixedRegressor):
         fit_intercept: bool = True,
         new_groups: Literal["population", "error"] = "population",
         max_iter: int = 100,
-        tol: float = 1e-08,
+        tol: float = 1e-8,
     ) -> None:
         super().__init__(
             group_by=group_by,

@@ -124,7 +124,7 @@ class GroupLinesDisplay:
         column: str,
         kind: str = "lines",
         highlight: Any = None,
-        max_points: int | None = 5000,
+        max_points: int | None = 5_000,
         ax: Any = None,
     ) -> Self:
         """Draw the lines of a fitted model.
@@ -186,7 +186,7 @@ class GroupLinesDisplay:
         *,
         kind: str = "lines",
         highlight: Any = None,
-        max_points: int | None = 5000,
+        max_points: int | None = 5_000,
     ) -> Self:
         """Draw the lines and the rows.
 

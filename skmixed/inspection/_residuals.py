@@ -116,7 +116,7 @@ class ResidualsDisplay:
         groups: Any = None,
         *,
         kind: str = "fitted",
-        max_points: int | None = 5000,
+        max_points: int | None = 5_000,
         ax: Any = None,
     ) -> Self:
         """Draw the residuals of a fitted model.
@@ -168,7 +168,7 @@ class ResidualsDisplay:
         groups: Any = None,
         *,
         kind: str = "fitted",
-        max_points: int | None = 5000,
+        max_points: int | None = 5_000,
         ax: Any = None,
     ) -> Self:
         """Draw the residuals of predictions, such as those of a cross-validation.
@@ -206,7 +206,7 @@ class ResidualsDisplay:
 
     @validate_params(OPTIONS, prefer_skip_nested_validation=True)
     def plot(
-        self, ax: Any = None, *, kind: str = "fitted", max_points: int | None = 5000
+        self, ax: Any = None, *, kind: str = "fitted", max_points: int | None = 5_000
     ) -> Self:
         """Draw the residuals.
 
