@@ -65,6 +65,11 @@ class FittedModel:
         fitted = Uncertainty.from_criterion(self.criterion, self.Lambda)
         return replace(fitted, problem=self.criterion_now.problem)
 
+    @property
+    def beta(self):
+        """Fixed effects, in the coordinates of the problem."""
+        return self.criterion.coefficients(self.criterion.eliminate(self.Lambda)[1])[0]
+
     def knowing(self, known):
         """Know groups by other rows; the fit, and its criterion, stay."""
         other = replace(self, known=known)
@@ -73,8 +78,7 @@ class FittedModel:
 
     def random_effects(self):
         """Conditional modes and pooling weights of the groups that are known now."""
-        beta, _ = self.criterion.coefficients(self.criterion.eliminate(self.Lambda)[1])
-        return random_effects(self.criterion_now, self.Lambda, beta)
+        return random_effects(self.criterion_now, self.Lambda, self.beta)
 
     def covariance_to_user(self, cov):
         """Turn covariances of random effects, over sigma2, to the user's units."""

@@ -109,7 +109,7 @@ class ShrinkageDisplay:
         """
         model, _ = model_to_draw(cls, estimator)
         terms, effects = choose_terms(model, terms), model.random_effects_
-        own = own_effects(model._fitted.criterion, model._fitted.Lambda).T
+        own = own_effects(model._fitted.criterion_now.problem, model._fitted.beta).T
         own = pd.DataFrame(own, effects.index, effects.columns)
         return cls(own=own[terms], partial=effects[terms], sizes=model.group_sizes_).plot(ax)
 

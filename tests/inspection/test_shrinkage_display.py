@@ -1,3 +1,5 @@
+import copy
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -83,3 +85,18 @@ def test_sizes_close_together_do_not_have_a_tick_each():
     display = ShrinkageDisplay(own=effects, partial=effects / 2, sizes=sizes).plot()
     display.figure_.canvas.draw()
     assert 101 not in display.ax_.get_xticks()
+
+
+def test_groups_that_are_learned_later_are_drawn(schools):
+    fitted, *_ = schools
+    model = copy.deepcopy(fitted)
+    X = pd.DataFrame(0.0, range(6), model.feature_names_in_)
+    y = model.intercept_ + np.array([5.0, 7.0, 6.0, -1.0, -3.0, -2.0])
+    labels = np.repeat(model.groups_.max() + np.array([1, 2]), 3)
+    model.update_groups(X, y, groups=labels)
+    display = ShrinkageDisplay.from_estimator(model)
+    assert len(display.own) == model.n_groups_ == fitted.n_groups_ + 2
+    np.testing.assert_allclose(display.own.iloc[-2:, 0], [6.0, -2.0])
+    np.testing.assert_allclose(
+        display.own * model.pooling_weights_, model.random_effects_, rtol=1e-8
+    )

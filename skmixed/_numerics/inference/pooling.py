@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from skmixed._numerics.fit.criterion import Criterion
+from skmixed._numerics.fit.problem import Problem
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.digits import RANK_TOLERANCE
 
 
-def own_effects(criterion: Criterion, Lambda: Array) -> Array:
+def own_effects(problem: Problem, beta: Array) -> Array:
     """Return group effects without pooling: least squares on the group's own residuals.
 
     The conditional mode b_j = H_j (C_jy - C_jX beta) is that estimate, G_j^-1 (C_jy - C_jX
@@ -17,19 +17,16 @@ def own_effects(criterion: Criterion, Lambda: Array) -> Array:
 
     Parameters
     ----------
-    criterion : Criterion
-        The moments and the method.
-    Lambda : ndarray of shape (q, q)
-        Any factor of Psi at the optimum, which beta belongs to.
+    problem : Problem
+        The moments of the groups.
+    beta : ndarray of shape (p,)
+        Fixed effects, in the coordinates of the problem.
 
     Returns
     -------
     ndarray of shape (n_random, n_groups)
         In the user's coordinates; NaN for groups whose rows do not determine the q effects.
     """
-    problem = criterion.problem
-    _, M = criterion.eliminate(Lambda)
-    beta, _ = criterion.coefficients(M)
     # Z_j'W (y - X beta): a row for each random column, a column for each group
     residual = problem.C[:, -1] - np.tensordot(problem.C[:, :-1], beta, axes=(1, 0))
     # LAPACK has the group first, and moments have it last

@@ -31,7 +31,7 @@ def test_least_squares_on_each_groups_residuals(name, weighted, between):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SingularFitWarning)
         model = MODELS[name].fit(X, y, groups=groups, sample_weight=weight)
-    own = own_effects(model._fitted.criterion, model._fitted.Lambda).T
+    own = own_effects(model._fitted.criterion.problem, model._fitted.beta).T
     columns = dict(zip(["(Intercept)", "x0", "x1"], [np.ones(len(y)), *X.T], strict=False))
     Z = np.column_stack([columns[term] for term in model.random_effects_])
     root = np.sqrt(np.ones(len(y)) if weight is None else weight)
@@ -53,5 +53,5 @@ def test_groups_whose_feature_is_constant_have_no_own_slope():
     y = rng.normal(size=6)[groups] * (x - 100) + (3 * rng.normal(size=6))[groups]
     y += rng.normal(size=30)
     model = RandomSlopeRegressor().fit(x[:, None], y, groups=groups)
-    own = own_effects(model._fitted.criterion, model._fitted.Lambda)
+    own = own_effects(model._fitted.criterion.problem, model._fitted.beta)
     assert np.isnan(own).all(axis=0).tolist() == [True] + [False] * 5
