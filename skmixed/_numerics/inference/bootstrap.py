@@ -99,13 +99,13 @@ def bootstrap(
 class MomentSampler:
     """The distribution of the moments of y given X, at beta, sigma2 and Psi.
 
-    Let r = y - X beta, G_j = S_j S_j' and C_jX = S_j B_j with Cholesky factors S_j, that have
-    columns of zeros, and rows of zeros in B_j, for random columns that depend on those before
-    them in group j. With W_in = T_XX - sum_j B_j' B_j, the scatter of X within groups,
+    Let r = y - X beta, and Z_j = Q_j S_j' with a basis Q_j of the group's lines, which lacks a
+    vector for each random column that depends on those before it in group j. With W_in what is
+    left of X'W X when the lines are taken off,
 
-        Z_j'W r = S_j f_j,                       f_j ~ N(0, sigma2 (I + S_j' Psi S_j)),
-        X'W r   = sum_j B_j' f_j + W_in^1/2 t,     t ~ N(0, sigma2 I),
-        r'W r   = sum_j f_j' f_j + t't + s,        s ~ sigma2 chi2(n - rank Z - rank W_in),
+        Q_j'W r = f_j,                          f_j ~ N(0, sigma2 (I + S_j' Psi S_j)),
+        X'W r   = W_in^1/2 t within groups,       t ~ N(0, sigma2 I),
+        r'W r   = t't + s likewise,               s ~ sigma2 chi2(n - rank Z - rank W_in),
 
     where f, t and s are independent: f is what Z sees of r, t what X sees beyond, and s what
     neither does. The weights count rows, so that the degrees of freedom may be fractional.
@@ -120,12 +120,8 @@ class MomentSampler:
         Fixed effects.
     sigma : float
         Residual standard deviation.
-    S : ndarray of shape (q, q, n_groups)
-        Lower Cholesky factors of G.
-    R : ndarray of shape (q, q, n_groups)
+    R : ndarray of shape (r, r, n_groups)
         Lower Cholesky factors of I + S_j' Psi S_j, 0 where the columns of S_j are.
-    B : ndarray of shape (q, p, n_groups)
-        S_j^-1 C_jX, 0 where the columns of S_j are.
     root_within : ndarray of shape (p, rank W_in)
         Lower Cholesky factor of W_in, without its columns of zeros.
     dof : float
@@ -135,9 +131,7 @@ class MomentSampler:
     problem: Problem
     beta: Array
     sigma: float
-    S: Array
     R: Array
-    B: Array
     root_within: Array
     dof: float
 
@@ -147,7 +141,7 @@ class MomentSampler:
         problem = criterion.problem
         _, M = criterion.eliminate(Lambda)
         beta, sigma2 = criterion.coefficients(M)
-        S, B = problem.root, problem.own[:, :-1]
+        S = problem.root
         there = S.any(axis=0)
         LS = np.einsum("ba,bck->ack", Lambda, S)
         identity = np.eye(S.shape[1])[..., None]
@@ -155,11 +149,11 @@ class MomentSampler:
         root_within = _root(problem.within[:-1, :-1], np.diag(problem.T)[:-1])
         ranks = np.count_nonzero(there) + root_within.shape[1]
         dof = _degrees_of_freedom(problem, ranks)
-        return cls(problem, beta, np.sqrt(sigma2), S, R, B, root_within, dof)
+        return cls(problem, beta, np.sqrt(sigma2), R, root_within, dof)
 
     def draw(self, rng: np.random.Generator) -> Problem:
         """Draw the moments of y; those of X stay."""
-        v = rng.standard_normal(self.B.shape[::2])  # (q, n_groups)
+        v = rng.standard_normal(self.R.shape[::2])  # (q, n_groups)
         f = self.sigma * np.einsum("abk,bk->ak", self.R, v)
         t = self.sigma * rng.standard_normal(self.root_within.shape[1])
         s = self.sigma**2 * 2 * rng.standard_gamma(self.dof / 2)  # chi2; dof may be 0

@@ -85,11 +85,6 @@ def solve_lower_transposed(R: Array, B: Array) -> Array:
     return B
 
 
-def subtract_product(A: Array, F: Array, B: Array) -> Array:
-    """Return A_k - F_k' B_k for A (..., q, m, k), F (..., r, q, k) and B (..., r, m, k)."""
-    return np.asarray(A - np.einsum("...rak,...rmk->...amk", F, B))
-
-
 def gram(B: Array) -> Array:
     """Return sum_k B_k' B_k for B of shape (..., r, m, k); shape (..., m, m)."""
     return np.asarray(np.matmul(B, B.swapaxes(-1, -2)).sum(axis=-3))
