@@ -57,6 +57,7 @@ class BaseLeastSquaresRegressor(BaseGroupedRegressor):
         self.residual_variance_ = regression.sigma2
         self.residual_dof_ = regression.dof
         self.log_likelihood_ = regression.log_likelihood
+        self._digits_left = regression.digits_left
         n_parameters = n - regression.dof + 1
         self.aic_ = 2 * n_parameters - 2 * regression.log_likelihood
         self.bic_ = np.log(n) * n_parameters - 2 * regression.log_likelihood

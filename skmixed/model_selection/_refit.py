@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from scipy.linalg import LinAlgWarning
 from sklearn.base import clone
 from sklearn.utils.extmath import safe_sparse_dot
 
@@ -134,11 +133,9 @@ class RefitsFromMoments:
             model._store(fit, moments, self.columns)
             warn_about_fit(model, fit)
         else:
-            with warnings.catch_warnings():
-                warnings.filterwarnings(
-                    "error", ".*digits of what this fit needs", LinAlgWarning
-                )
-                model._fit_moments(moments, self.columns)
+            model._fit_moments(moments, self.columns)
+            if _lacks_digits(model._digits_left):
+                return None
         position = np.full(len(self.labels), -1)
         position[rest.labels] = np.arange(len(rest.labels))
         return Fit(model, position)

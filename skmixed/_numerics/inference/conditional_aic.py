@@ -14,6 +14,7 @@ from skmixed._numerics.fit.criterion_several_columns import (
 from skmixed._numerics.inference.degrees_of_freedom import tangent
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.digits import CURVATURE_ERROR
+from skmixed._numerics.linalg.quadratic import inverse_where_curved
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def conditional_aic(criterion: Criterion, Lambda: Array) -> ConditionalAIC:
     # sum_j U_j U_j' and sum_j u_j u_j'
     UU, uu = np.einsum("abkk->ab", derivatives.UU[..., :-1, :-1]), derivatives.UU[..., -1, -1]
     fixed_psi = problem.p + float(np.sum(Psi * (N - UU)))
-    follow = 2 * float(np.sum(np.linalg.pinv(H, rcond=CURVATURE_ERROR, hermitian=True) * K))
+    follow = 2 * float(np.sum(inverse_where_curved(H, CURVATURE_ERROR) * K))
     # (y - y^)'W(y - y^) / sigma2 = dof - sum_j u_j' Psi u_j
     sigma2 = (problem.coordinates.y_scale / derivatives.root[-1, -1]) ** 2
     deviance = problem.n * np.log(2 * np.pi * sigma2) + criterion.dof - np.sum(Psi * uu)

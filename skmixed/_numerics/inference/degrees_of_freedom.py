@@ -12,6 +12,8 @@ from skmixed._numerics.fit.criterion_several_columns import (
 )
 from skmixed._numerics.fit.factor import Factor, free_entries
 from skmixed._numerics.linalg.arrays import Array
+from skmixed._numerics.linalg.digits import CURVATURE_ERROR, GRAM_ERROR
+from skmixed._numerics.linalg.quadratic import inverse_where_curved
 
 
 def satterthwaite(criterion: CovarianceCriterion, Lambda: Array, contrasts: Array) -> Array:
@@ -151,7 +153,7 @@ class VarianceUncertainty:
         )
         if not criterion.is_identified:  # Psi was set to 0, not estimated
             information = np.diag(np.append(np.zeros(len(E)), problem.n - problem.p))
-        A = 2 * np.linalg.pinv(information, hermitian=True)
+        A = 2 * inverse_where_curved(information, GRAM_ERROR)
         return cls(E, A, D, Q, root)
 
     def of_random_effects(self, criterion: CovarianceCriterion, Lambda: Array) -> Array:
@@ -240,4 +242,4 @@ def _unit(k: Array) -> Array:
 
 def _solve(H: Array, v: Array) -> Array:
     """H^-1 v where H is positive definite up to rounding; flat directions count for nothing."""
-    return np.asarray(np.linalg.pinv(H, rcond=1e-12, hermitian=True) @ v)
+    return np.asarray(inverse_where_curved(H, CURVATURE_ERROR) @ v)

@@ -20,6 +20,9 @@ GRAM_ERROR = 1e-15
 DIGITS_NEEDED = 7
 # Where it cannot, and fewer are left than these, it warns.
 DIGITS_TRUSTED = 5
+# A fold of a cross-validation is fitted from its rows if fewer are left in its moments, so that
+# the two ways agree to 1e-10.
+DIGITS_FOR_FOLDS = 10
 # What is within groups has fewer if it is a smaller share of a column's squares.
 FEW_LEFT = 1e-8
 # Error of a number as it was given, or of a difference of such.
@@ -56,10 +59,10 @@ CURVATURE_ERROR = 1e-12
 # groups for several random columns keep fewer digits than those for a single one.
 LARGEST_SD_RATIO = 1e6
 LARGEST_SD_RATIO_OF_SEVERAL = 1e5
+# By how much their squares may be larger where a second pass has seen more digits.
+MOST_BEYOND = 1e8
 # Rises of the deviance, for each row, that a profile's interpolants do not tell from 0.
 SLACK_ERROR = 1e-12
-# By how much the squares of these may be larger where a second pass has seen more digits.
-MOST_BEYOND = 1e8
 # Degrees of freedom that the sum of fractional weights may miss, for each row.
 DOF_ERROR = 1e-9
 

@@ -15,6 +15,18 @@ SADDLE = 1e-6
 FLAT = 1e-9
 
 
+def inverse_where_curved(H: Array, rcond: float) -> Array:
+    """Return the inverse of H without its flat directions, whatever the units are.
+
+    Rows and columns are divided by the roots of the diagonal; a direction is flat if its
+    curvature is then a smaller share of the largest than rcond.
+    """
+    size = np.sqrt(np.abs(np.diag(H)))
+    unit = np.divide(1.0, size, out=np.zeros_like(size), where=size > 0)
+    scaled = np.linalg.pinv(H * np.outer(unit, unit), rcond=rcond, hermitian=True)
+    return np.asarray(scaled * np.outer(unit, unit))
+
+
 @dataclass(frozen=True)
 class QuadraticModel:
     """Gradient and curvatures of a criterion in the eigenvectors of its Hessian, `basis`."""

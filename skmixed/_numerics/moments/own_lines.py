@@ -26,7 +26,7 @@ class OwnLines:
 
         G_j = R_j R_j',  C_j = R_j B_j,  T = within + sum_j B_j'B_j,  within = sum_j E_j'W E_j.
 
-    A row of B_j is zero if the group's rows cannot tell that column of Z from those before it.
+    A row of B_j is zero if that column of Z depends on those before it in the group's rows.
 
     Attributes
     ----------
@@ -158,9 +158,9 @@ def triangular_sums(C: Array, random: list[int], tolerance: float) -> Array:
     """Return B_j = R_j^-1 C_j with G_j = R_j R_j', a slice of C_j; C is overwritten."""
     noise = tolerance * C[range(len(C)), random]
     for i, column in enumerate(random):
-        told = C[i, column] > noise[i]
-        pivot = np.where(told, C[i, column], 1.0)
-        C[i] *= np.where(told, 1 / np.sqrt(pivot), 0.0)
+        determined = C[i, column] > noise[i]
+        pivot = np.where(determined, C[i, column], 1.0)
+        C[i] *= np.where(determined, 1 / np.sqrt(pivot), 0.0)
         for k in range(i + 1, len(C)):
             R = C[i, random[k]]
             noise[k] += R**2 * noise[i] / pivot  # a small pivot magnifies rounding errors

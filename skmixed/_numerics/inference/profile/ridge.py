@@ -221,7 +221,9 @@ class Ridge:
 
     def diverged(self, phi: Array) -> bool:
         """Whether a standard deviation is beyond measure, relative to sigma."""
-        return not self.coordinates.sd_ratio(phi) < LARGEST_SD_RATIO_OF_SEVERAL
+        problem = self.coordinates.criterion.problem
+        largest = LARGEST_SD_RATIO_OF_SEVERAL * np.sqrt(problem.largest_ratio)
+        return not self.coordinates.sd_ratio(phi) < largest
 
     def point(self, phi: Array) -> _Point:
         return _Point.of(phi, self.coordinates(phi), self.target)
