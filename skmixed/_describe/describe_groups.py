@@ -7,22 +7,35 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.linalg import LinAlgWarning
 from scipy.stats import chi2
 
 from skmixed._describe.advice import advise
 from skmixed._describe.compare_slopes import SlopeComparison
+from skmixed._estimators.digits import solve_with_digits
 from skmixed._estimators.random_intercept import RandomInterceptRegressor
 from skmixed._numerics.fit.fit import Fit, Specification
+from skmixed._numerics.linalg.digits import DIGITS_TRUSTED
 from skmixed._numerics.moments.columns import drop_columns, split_columns
+from skmixed._numerics.moments.coordinates import near_means
+from skmixed._numerics.moments.own_lines import OwnLines
 from skmixed._numerics.moments.within_between import share_between
 from skmixed._public import public
 from skmixed._reports.layout import Printed, column_as_text
 from skmixed._reports.summary import shares_of_variation
-from skmixed._rows.reader import read_training_rows, sum_up
+from skmixed._rows.reader import RowsAgain, read_training_rows, sum_up
+from skmixed._warn import warn
 
 NO_GROUPS = (
     "The groups must be given to describe_groups, but got None. Pass them as `groups`, one "
     "label for each row of X, or name the column of X that holds them: group_by='column'."
+)
+FEW_DIGITS = (
+    "describe_groups sums up the rows once, which leaves about {digits:.0f} digits of how y or "
+    "the features differ within groups: groups lie far apart, or residuals are small beside y. "
+    "Its numbers and its advice are not to be trusted. First take off y what is known of it, "
+    "and off y and the features an offset for each group; or fit and compare models, which "
+    "read the rows again."
 )
 WITHOUT_FEATURES, GIVEN_FEATURES = "y alone", "y given the features"
 
@@ -209,13 +222,14 @@ def describe_groups(
     """
     if groups is None and group_by is None:
         raise ValueError(NO_GROUPS)
-    moments, names, labels = _sum_rows(X, y, groups, group_by, sample_weight)
+    moments, names, labels, again = _sum_rows(X, y, groups, group_by, sample_weight)
     variables = pd.Index([getattr(y, "name", None) or "y", *names], name="variable")
     variation = shares_of_variation(np.roll(share_between(moments), 1), variables)
     split = _fit(split_columns(moments))
     models = {WITHOUT_FEATURES: _fit(_without_features(moments))}
     if names:
         models[GIVEN_FEATURES] = split
+    _warn_of_few_digits(moments, models.values(), again)
     components = {name: _components(fit, moments.sizes) for name, fit in models.items()}
     without_slope = np.flatnonzero(split.problem.coordinates.dependent[1 : 1 + len(names)])
     whole = np.array_equal(moments.sizes, moments.n_rows)
@@ -234,11 +248,23 @@ def _number(number):
 
 
 def _sum_rows(X, y, groups, group_by, sample_weight):
-    """Check and sum up the rows as a fit does; also names of features and labels of groups."""
+    """Check and sum up rows as a fit does; also names, labels, and the rows themselves."""
     reader = RandomInterceptRegressor(group_by=group_by)
     rows, columns = read_training_rows(reader, X, y, groups, sample_weight)
     moments = sum_up(rows, columns)
-    return moments, list(columns.terms), pd.Index(moments.labels, name=columns.group_name)
+    labels = pd.Index(moments.labels, name=columns.group_name)
+    return moments, list(columns.terms), labels, RowsAgain(rows)
+
+
+def _warn_of_few_digits(moments, fits, again):
+    """Warn if a second look at the rows shows more than their sums do."""
+    digits = min(fit.digits_left for fit in fits)
+    if again.vary_within(OwnLines.of(near_means(moments))):
+        digits = 0.0
+    if digits < DIGITS_TRUSTED:
+        fit, _ = solve_with_digits(_fit, moments, again)
+        if fit.digits_left >= DIGITS_TRUSTED and not fit.problem.is_exact_within:
+            warn(FEW_DIGITS.format(digits=digits), LinAlgWarning)
 
 
 def _without_features(moments):

@@ -17,6 +17,7 @@ from skmixed import (
     PooledRegressor,
     RandomInterceptRegressor,
     RandomSlopeRegressor,
+    describe_groups,
 )
 from skmixed.datasets import make_mixed_regression
 from skmixed.exceptions import SingularFitWarning
@@ -221,3 +222,30 @@ def test_sparse_rows_are_read_again_too(rows, model):
     for other in (sparse, twice):
         np.testing.assert_allclose(other.coef_, dense.coef_, rtol=0, atol=1e-7)
         assert other.residual_variance_ == pytest.approx(dense.residual_variance_, rel=1e-5)
+
+
+@pytest.mark.parametrize("distance", [1e3, 1e5, 1e6])
+def test_tests_and_limits_of_slopes_with_levels_far_apart(distance):
+    """Only the variance between levels, and what follows for the intercept, change."""
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(30), 40)
+    x, slopes = rng.normal(size=(1200, 1)), rng.normal(0, 0.3, 30)
+    y = (
+        (1.5 + slopes[groups]) * x[:, 0]
+        + rng.normal(0, 0.01, 1200)
+        + rng.normal(size=30)[groups]
+    )
+    levels = distance * rng.integers(-5, 5, 30)[groups]
+    near = RandomSlopeRegressor(0).fit(x, y, groups=groups)
+    far = RandomSlopeRegressor(0).fit(x, y + levels, groups=groups)
+    frames = [model.fixed_effects_frame()["df"] for model in (near, far)]
+    np.testing.assert_allclose(*frames, rtol=1e-4)
+    limits = [model.confint().loc[["sd_x0|group", "sigma", "x0"]] for model in (near, far)]
+    np.testing.assert_allclose(*limits, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["far_levels", "small_residuals", "far_groups_x_fixed"])
+def test_a_description_with_few_digits_says_so(name):
+    X, y, groups = load(name)
+    with pytest.warns(LinAlgWarning, match="describe_groups sums up the rows once"):
+        describe_groups(X, y, groups)

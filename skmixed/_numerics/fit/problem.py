@@ -77,13 +77,18 @@ class Problem:
         return len(self.root)
 
     @property
+    def is_exact_within(self) -> bool:
+        """Whether the groups' own lines leave nothing of y but rounding."""
+        return bool(self.within[-1, -1] <= ROUNDING_UP_TO * self.noise[-1])
+
+    @property
     def largest_ratio(self) -> float:
-        """Ratio of variances that is beyond measure, in units of what rounding hides."""
-        hidden = float(self.noise[-1])
-        if self.within[-1, -1] <= ROUNDING_UP_TO * hidden:  # nothing is left within groups
+        """Ratio of variances that is beyond measure, in units of that of a first pass."""
+        if self.is_exact_within:
             return 1.0
         # where a second pass has seen more, groups may lie further apart
-        return float(np.clip(GRAM_ERROR * self.T[-1, -1] / hidden, 1.0, MOST_BEYOND))
+        share = GRAM_ERROR * self.T[-1, -1] / self.noise[-1]
+        return float(np.clip(share, 1.0, MOST_BEYOND))
 
     @cached_property
     def T(self) -> Array:
