@@ -44,7 +44,7 @@ class Case:
             self.slopes,
             covariance="full" if self.random["correlated"] else "diag",
             random_intercept=INTERCEPT in self.random["columns"],
-            fixed_slopes=set(self.slopes) <= set(self.model["fixed_columns"]),
+            fixed_slopes=[name for name in self.slopes if name in self.model["fixed_columns"]],
             **options,
         )
 

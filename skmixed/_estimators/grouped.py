@@ -243,6 +243,10 @@ class BaseGroupedRegressor(PacksTables, RegressorMixin, BaseEstimator):
         """Positions of the slope columns among the features."""
         return []
 
+    def _find_random_only(self, X, terms, slopes):
+        """Those of the slopes that are not fixed effects, too; terms name the features."""
+        return []
+
     @property
     def _group_effects(self):
         """How far each group's line is from the population line."""

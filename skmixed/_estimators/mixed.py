@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from numbers import Integral, Real
 from typing import Any, Literal, overload
 
@@ -190,8 +191,7 @@ class BaseMixedRegressor(
 
     # -------------------------------------------------------------------- the model, as numbers
 
-    @property
-    def _specification(self):
+    def _specification(self, columns):
         """Which model is fitted to the moments."""
         return Specification(reml=self.method == "reml", fit_intercept=self.fit_intercept)
 
@@ -214,28 +214,30 @@ class BaseMixedRegressor(
 
     def _fit_moments(self, moments, columns, again=None):
         with one_blas_thread():
-            fit, lines = solve_with_digits(self._estimate, moments, again)
+            solve = partial(self._estimate, columns)
+            fit, lines = solve_with_digits(solve, moments, again)
         self._store(fit, moments, columns, lines)
         warn_about_fit(self, fit, may_lack_digits=again is None)
         return self
 
-    def _estimate(self, moments, start=None):
+    def _estimate(self, columns, moments, start=None):
         """Fit to moments; `start` is a factor of a near Psi, in the user's units."""
         options = {"tol": self.tol, "max_iter": self.max_iter, "start": start}
-        return Fit.of(moments, self._specification, **options)
+        return Fit.of(moments, self._specification(columns), **options)
 
     def _store(self, fit, moments, columns, lines=None):
         self._columns = columns
         self._store_groups(moments)
         self._store_fixed_effects(fit.solution)
-        self._store_random_effects(fit.solution)
+        specification = self._specification(columns)
+        self._store_random_effects(fit.solution, specification)
         self._store_criterion(fit)
-        self._fitted = FittedModel(moments, self._specification, fit.optimum.Lambda, lines)
+        self._fitted = FittedModel(moments, specification, fit.optimum.Lambda, lines)
         self._seen = RowsSeen(moments, self._model_parameters())
         vars(self).pop("_unsolved", None)
 
-    def _store_random_effects(self, solution):
-        terms = [INTERCEPT] if self._specification.random_intercept else []
+    def _store_random_effects(self, solution, specification):
+        terms = [INTERCEPT] if specification.random_intercept else []
         terms += self._columns.slope_terms
         Lambda = solution.Lambda
         self.residual_variance_ = solution.sigma2

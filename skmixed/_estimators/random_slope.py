@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
@@ -25,12 +26,14 @@ class RandomSlopeRegressor(BaseMixedRegressor):
     where z_ij holds a 1, for the group's own level, and the columns named by `slopes`. In
     lme4's words:
 
-    =========================================  ============================================
-    ``RandomSlopeRegressor("z")``              ``y ~ x + z + (z | g)``
-    ``..., covariance="diag"``                 ``y ~ x + z + (z || g)``
-    ``..., random_intercept=False``            ``y ~ x + z + (0 + z | g)``
-    ``..., fixed_slopes=False``                ``y ~ x + (z | g)``
-    =========================================  ============================================
+    ======================================================  =============================
+    ``RandomSlopeRegressor("z")``                           ``y ~ x + z + (z | g)``
+    ``..., covariance="diag"``                              ``y ~ x + z + (z || g)``
+    ``..., random_intercept=False``                         ``y ~ x + z + (0 + z | g)``
+    ``..., fixed_slopes=False``                             ``y ~ x + (z | g)``
+    ``RandomSlopeRegressor(["a", "b"])``                    ``y ~ x + a + b + (a + b | g)``
+    ``RandomSlopeRegressor(["a", "b"], fixed_slopes="a")``  ``y ~ x + a + (a + b | g)``
+    ======================================================  =============================
 
     A group's line is drawn towards the population line, the more so the less its rows tell.
     A new row of a known group is predicted by the group's own line, a row of a new group by
@@ -53,9 +56,10 @@ class RandomSlopeRegressor(BaseMixedRegressor):
         have their zero: centre them where "the level" of a group is meant.
     random_intercept : bool, default=True
         Whether the level varies between groups, too.
-    fixed_slopes : bool, default=True
-        Whether the slope columns are fixed effects, too. If not, the groups' slopes vary
-        around zero: their entries of `coef_` are 0 and have no standard error.
+    fixed_slopes : bool, str, int, list, slice, mask or callable, default=True
+        Whether the slope columns are fixed effects, too; or which of them, given as `slopes`
+        are. The groups' slopes of the others vary around zero: their entries of `coef_` are 0
+        and have no standard error.
     method : {"reml", "ml"}, default="reml"
         Restricted or ordinary maximum likelihood. REML accounts for the fixed effects that
         were estimated, so its variances are not biased downwards; ML is for comparing models
@@ -74,7 +78,7 @@ class RandomSlopeRegressor(BaseMixedRegressor):
     ----------
     coef_ : ndarray of shape (n_features,)
         Fixed effects of the feature columns; 0 for columns that depend linearly on those
-        before them, and for slope columns if ``fixed_slopes=False``.
+        before them, and for slope columns that are no fixed effects by `fixed_slopes`.
     intercept_ : float
         Fixed intercept b0; 0.0 if ``fit_intercept=False``.
     random_effects_ : DataFrame of shape (n_groups, n_random)
@@ -174,7 +178,7 @@ class RandomSlopeRegressor(BaseMixedRegressor):
         "slopes": SLOPES,
         "covariance": [StrOptions({"full", "diag"})],
         "random_intercept": ["boolean"],
-        "fixed_slopes": ["boolean"],
+        "fixed_slopes": ["boolean", *SLOPES],
     }
 
     def __init__(
@@ -184,7 +188,7 @@ class RandomSlopeRegressor(BaseMixedRegressor):
         group_by: str | int | None = None,
         covariance: Literal["full", "diag"] = "full",
         random_intercept: bool = True,
-        fixed_slopes: bool = True,
+        fixed_slopes: Any = True,
         method: Literal["reml", "ml"] = "reml",
         fit_intercept: bool = True,
         new_groups: Literal["population", "error"] = "population",
@@ -255,11 +259,26 @@ class RandomSlopeRegressor(BaseMixedRegressor):
             )
         return slopes
 
-    @property
-    def _specification(self):
+    def _find_random_only(self, X, terms, slopes):
+        if isinstance(self.fixed_slopes, bool | np.bool_):
+            return [] if self.fixed_slopes else slopes
+        fixed = find_feature_columns(
+            X, self.fixed_slopes, self.group_by, parameter="fixed_slopes"
+        )
+        others = [terms[position] for position in fixed if position not in slopes]
+        if others:
+            raise ValueError(
+                f"fixed_slopes={self.fixed_slopes!r} must name columns of `slopes`, which are "
+                f"{[terms[position] for position in slopes]}, but {others} are not among them. "
+                "Leave them out: columns of X without random slopes are fixed effects anyway."
+            )
+        return [position for position in slopes if position not in fixed]
+
+    def _specification(self, columns):
+        fixed = tuple(position not in columns.random_only for position in columns.slopes)
         return replace(
-            super()._specification,
+            super()._specification(columns),
             random_intercept=self.random_intercept,
             diagonal=self.covariance == "diag",
-            fixed_slopes=self.fixed_slopes,
+            fixed_slopes=fixed,
         )

@@ -208,6 +208,9 @@ class _Rows(BaseEstimator):
     def _find_slopes(self, X):
         return find_feature_columns(X, self.slopes, self.group_by, parameter="slopes")
 
+    def _find_random_only(self, X, terms, slopes):
+        return []
+
 
 _Rows.__name__ = "GroupedMoments"  # what errors of scikit-learn call it
 

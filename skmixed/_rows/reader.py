@@ -51,11 +51,14 @@ class Columns:
         Positions among the features of those whose slope differs between groups.
     group_name : str
         What the groups are called.
+    random_only : tuple of int
+        Those of the slopes that are not fixed effects, too.
     """
 
     terms: tuple[str, ...]
     slopes: tuple[int, ...]
     group_name: str
+    random_only: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, model, X, groups):
@@ -64,7 +67,7 @@ class Columns:
         Parameters
         ----------
         model : estimator
-            Has `group_by`, `n_features_in_`, and `_find_slopes`.
+            Has `group_by`, `n_features_in_`, `_find_slopes` and `_find_random_only`.
         X : table
             As it was handed in, or one without rows.
         groups : array-like or None
@@ -72,7 +75,8 @@ class Columns:
         """
         name = getattr(groups, "name", None)
         name = "group" if name is None else str(name) or "group"
-        return cls(_name_terms(model), tuple(model._find_slopes(X)), name)
+        terms, slopes = _name_terms(model), tuple(model._find_slopes(X))
+        return cls(terms, slopes, name, tuple(model._find_random_only(X, terms, slopes)))
 
     @property
     def slope_terms(self):

@@ -127,7 +127,7 @@ class RefitsFromMoments:
         vars(model).update(self.learned)
         moments = replace(rest, labels=self.labels[rest.labels])
         if isinstance(model, BaseMixedRegressor):
-            fit = model._estimate(moments, self._start_for(rest))
+            fit = model._estimate(self.columns, moments, self._start_for(rest))
             if not fit.optimum.converged or fit.optimum.flat or _lacks_digits(fit.digits_left):
                 return None
             model._store(fit, moments, self.columns)
@@ -181,7 +181,7 @@ class RefitsFromMoments:
         model, start = self.estimator, time.perf_counter()
         if not isinstance(model, BaseMixedRegressor) or len(self.total.labels) < MANY_GROUPS:
             return None
-        fit = model._estimate(self.total)
+        fit = model._estimate(self.columns, self.total)
         self.seconds += time.perf_counter() - start
         coordinates, optimum = fit.problem.coordinates, fit.optimum
         all_kept = coordinates.random_kept.all() and not coordinates.dependent.any()

@@ -13,9 +13,10 @@ from sklearn.compose import make_column_selector
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LinearRegression
 
-from skmixed import RandomInterceptRegressor, RandomSlopeRegressor
+from skmixed import GroupedMoments, RandomInterceptRegressor, RandomSlopeRegressor
 from skmixed.datasets import load_sleepstudy, make_mixed_regression
 from skmixed.exceptions import MissingGroupsWarning, SingularFitWarning
+from skmixed.inference import likelihood_ratio_test
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +77,41 @@ def test_agrees_with_the_dense_covariance(
     np.testing.assert_allclose(beta[estimated], oracle["beta"], atol=1e-8)
     assert not beta[~estimated].any()
     assert estimated.tolist() == [True, fixed_slopes, fixed_slopes, True]
+
+
+@pytest.mark.parametrize("method", ["reml", "ml"])
+@pytest.mark.parametrize("covariance", ["full", "diag"])
+@pytest.mark.parametrize("fixed", [[0], [1], []])
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_some_slopes_that_are_fixed_effects(rows, method, covariance, fixed, fit_intercept):
+    X, y, groups = rows
+    model = RandomSlopeRegressor(
+        [1, 0],
+        method=method,
+        covariance=covariance,
+        fixed_slopes=fixed,
+        fit_intercept=fit_intercept,
+    ).fit(X, y, groups=groups)
+    ones = np.ones(len(y))
+    D = np.column_stack([ones, X])[:, [*([0] if fit_intercept else []), *np.add(fixed, 1), 3]]
+    Z = np.column_stack([ones, X[:, 1], X[:, 0]])
+    Psi = model.random_effects_cov_.to_numpy() / model.residual_variance_
+    oracle = dense_solution(D.astype(float), y, Z, groups, Psi, reml=method == "reml")
+    assert model.criterion_ == pytest.approx(oracle["criterion"], abs=1e-8)
+    np.testing.assert_allclose(model.random_effects_, oracle["b"], atol=1e-8)
+    np.testing.assert_allclose(model.predict(X, groups=groups), oracle["fitted"], atol=1e-8)
+    estimated = model.coef_cov_.notna().to_numpy().diagonal()
+    first = [True] if fit_intercept else []
+    assert estimated.tolist() == [*first, 0 in fixed, 1 in fixed, True]
+    beta = np.array([model.intercept_, *model.coef_])[0 if fit_intercept else 1 :]
+    np.testing.assert_allclose(beta[estimated], oracle["beta"], atol=1e-8)
+    assert not beta[~estimated].any()
+    frame = model.fixed_effects_frame()
+    assert frame["std_error"].notna().tolist() == estimated.tolist()
+    # near the optimum of these models the criterion is at least as high
+    for step in (1e-3, -1e-3):
+        near = dense_solution(D, y, Z, groups, Psi * (1 + step), reml=method == "reml")
+        assert near["criterion"] >= model.criterion_ - 1e-9
 
 
 def test_attributes_agree_with_each_other(model, rows):
@@ -240,6 +276,101 @@ def test_order_of_slopes_is_kept(rows, frame, model):
 def test_slopes_that_are_not_there(rows, frame, slopes, message):
     with pytest.raises(ValueError, match=message):
         RandomSlopeRegressor(slopes, group_by="site").fit(frame, rows[1])
+
+
+@pytest.mark.parametrize(
+    "fixed_slopes",
+    [
+        "b",
+        ["b"],
+        np.array(["b"]),
+        2,
+        [-2],
+        slice("b", "b"),
+        [False, False, True, False],
+        make_column_selector("b"),
+        lambda X: [1],
+    ],
+    ids=[
+        *("name", "list", "array", "position", "negative position", "slice", "mask"),
+        *("selector", "function"),
+    ],
+)
+def test_ways_to_name_fixed_slopes(rows, frame, fixed_slopes):
+    """As with `slopes`: positions and masks count the group column, callables do not see it."""
+    X, y, groups = rows
+    expected = RandomSlopeRegressor([0, 1], fixed_slopes=[1]).fit(X, y, groups=groups)
+    options = {"group_by": "site", "fixed_slopes": fixed_slopes}
+    found = RandomSlopeRegressor(["a", "b"], **options).fit(frame, y)
+    assert found.coef_[0] == 0 != found.coef_[1]
+    np.testing.assert_allclose(found.coef_, expected.coef_, atol=1e-9)
+    np.testing.assert_allclose(found.coef_cov_.to_numpy(), expected.coef_cov_, atol=1e-9)
+
+
+def test_all_or_no_slopes_as_lists(rows):
+    X, y, groups = rows
+    for flag, listed in [(True, [1, 0]), (np.True_, [0, 1]), (False, []), (np.False_, [])]:
+        one = RandomSlopeRegressor([0, 1], fixed_slopes=flag).fit(X, y, groups=groups)
+        other = RandomSlopeRegressor([0, 1], fixed_slopes=listed).fit(X, y, groups=groups)
+        np.testing.assert_array_equal(one.coef_, other.coef_)
+        assert one.criterion_ == other.criterion_
+
+
+@pytest.mark.parametrize(
+    ("fixed_slopes", "message"),
+    [
+        (
+            ["a", "c"],
+            r"fixed_slopes=\['a', 'c'\] must name columns of `slopes`, which are "
+            r"\['b', 'a'\], but \['c'\] are not among them",
+        ),
+        ("c", r"but \['c'\] are not among them"),
+        ("all", r"but \['c'\] are not among them"),
+        (3, r"but \['c'\] are not among them"),
+        (["a", "d"], r"fixed_slopes=\['a', 'd'\] must be feature columns of X"),
+        ("site", "must be feature columns of X, .* and 'site' holds the groups"),
+        (["a", "a"], "fixed_slopes=.* must name each column once"),
+    ],
+)
+def test_fixed_slopes_that_are_no_slopes(rows, frame, fixed_slopes, message):
+    model = RandomSlopeRegressor(["b", "a"], group_by="site", fixed_slopes=fixed_slopes)
+    with pytest.raises(ValueError, match=message):
+        model.fit(frame, rows[1])
+
+
+def test_fixed_slopes_are_found_wherever_rows_come_from(rows, frame):
+    """In batches, from sums, from a pickle, and after another fit."""
+    y = rows[1]
+    model = RandomSlopeRegressor(["a", "b"], group_by="site", fixed_slopes=["b"])
+    expected = clone(model).fit(frame, y)
+    batches = clone(model).partial_fit(frame[:120], y[:120]).partial_fit(frame[120:], y[120:])
+    sums = GroupedMoments.from_rows(frame, y, slopes=["a", "b", "c"], group_by="site")
+    others = [
+        batches,
+        clone(model).fit_moments(sums),
+        pickle.loads(pickle.dumps(expected)),
+        clone(model).set_params(fixed_slopes=True).fit(frame, y).set_params(fixed_slopes="b"),
+    ]
+    others[-1].fit(frame, y)
+    for other in others:
+        np.testing.assert_allclose(other.coef_, expected.coef_, rtol=1e-7, atol=1e-12)
+        assert other.coef_[0] == 0
+        assert other.criterion_ == pytest.approx(expected.criterion_, abs=1e-8)
+        np.testing.assert_allclose(
+            other.predict_interval(frame), expected.predict_interval(frame), rtol=1e-6
+        )
+    with pytest.raises(ValueError, match="fixed_slopes"):
+        batches.set_params(fixed_slopes=["a"]).partial_fit(frame[:9], y[:9])
+
+
+def test_a_model_with_fewer_fixed_slopes_is_nested(rows):
+    X, y, groups = rows
+    options = {"slopes": [0, 1], "method": "ml"}
+    large = RandomSlopeRegressor(**options).fit(X, y, groups=groups)
+    small = RandomSlopeRegressor(fixed_slopes=[0], **options).fit(X, y, groups=groups)
+    test = likelihood_ratio_test(small, large)
+    assert test.df == 1
+    assert test.statistic == pytest.approx(small.criterion_ - large.criterion_)
 
 
 def test_names_need_a_frame(rows):

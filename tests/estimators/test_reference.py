@@ -24,7 +24,7 @@ def fitted(request):
 
 
 def test_there_are_cases():
-    assert len(CASES) == 45
+    assert len(CASES) == 47
 
 
 def test_criterion(fitted):

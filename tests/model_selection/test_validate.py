@@ -61,6 +61,7 @@ MODELS = {
     "diagonal": RandomSlopeRegressor([0, 1], covariance="diag"),
     "slope alone": RandomSlopeRegressor([0], random_intercept=False),
     "not fixed": RandomSlopeRegressor([0], fixed_slopes=False),
+    "one fixed": RandomSlopeRegressor([0, 1], covariance="diag", fixed_slopes=[1]),
     "new groups": RandomInterceptRegressor(new_groups="error"),
     "fixed effects": FixedEffectsRegressor(),
     "pooled": PooledRegressor(),
@@ -190,9 +191,9 @@ def test_when_a_start_near_the_estimate_is_trusted(n_rows, n_folds, trusted, mon
     given = []
     estimate = RandomSlopeRegressor._estimate
 
-    def spy(self, moments, start=None):
+    def spy(self, columns, moments, start=None):
         given.append(start is not None)
-        return estimate(self, moments, start)
+        return estimate(self, columns, moments, start)
 
     monkeypatch.setattr(RandomSlopeRegressor, "_estimate", spy)
     cross_validate(RandomSlopeRegressor([0]), X, y, groups=groups, cv=KFold(n_folds))

@@ -589,6 +589,17 @@ def test_predictions_are_those_of_the_fit_at_their_time(frame, distributed_rows)
     np.testing.assert_allclose(lazy.compute(), expected)
 
 
+def test_slopes_that_are_no_fixed_effects(frame, distributed_rows):
+    model = RandomSlopeRegressor(["ses", "female"], covariance="diag", fixed_slopes="female")
+    whole = fit_in_memory(model, frame)
+    X, y, groups = (distributed_rows[part] for part in (FEATURES, "math", "school"))
+    model.fit(X, y, groups=groups)
+    assert_same_fit(model, whole, rtol=1e-7)
+    assert model.coef_[0] == 0
+    with pytest.raises(ValueError, match=r"\['minority'\] are not among them"):
+        model.set_params(fixed_slopes=["minority"]).fit(X, y, groups=groups)
+
+
 @pytest.mark.parametrize("name", MIXED)
 def test_predictions_and_scores_after_partial_fit(frame, distributed_rows, name, monkeypatch):
     whole, solved = fit_in_memory(MODELS[name], frame), []
@@ -596,7 +607,7 @@ def test_predictions_and_scores_after_partial_fit(frame, distributed_rows, name,
     monkeypatch.setattr(
         BaseMixedRegressor,
         "_estimate",
-        lambda model, moments: solved.append(model) or estimate(model, moments),
+        lambda model, *given: solved.append(model) or estimate(model, *given),
     )
     X, y, groups = (distributed_rows[part] for part in (FEATURES, "math", "school"))
     known = {"groups": frame["school"]}

@@ -41,6 +41,7 @@ assert_type(model.loo_predict(X, y, groups=school, leave="group"), np.ndarray)
 slopes = RandomSlopeRegressor("ses", covariance="diag", group_by="school").fit(X, y)
 assert_type(slopes, RandomSlopeRegressor)
 assert_type(slopes.marginal_effects("ses"), pd.DataFrame)
+RandomSlopeRegressor(["ses", "female"], fixed_slopes=["ses"]).set_params(fixed_slopes=False)
 
 fixed = FixedEffectsRegressor(new_groups="mean").fit(X, y, groups=school)
 assert_type(fixed.summary(), RegressionSummary)

@@ -28,15 +28,15 @@ class Specification:
         Whether the column of ones is a fixed, and a random effect.
     diagonal : bool
         Whether random effects are uncorrelated.
-    fixed_slopes : bool
-        Whether the random columns are fixed effects, too.
+    fixed_slopes : bool or tuple of bool
+        Whether the random columns are fixed effects, too; a tuple says it of each but the ones.
     """
 
     reml: bool = True
     fit_intercept: bool = True
     random_intercept: bool = True
     diagonal: bool = False
-    fixed_slopes: bool = True
+    fixed_slopes: bool | tuple[bool, ...] = True
 
     def problem(self, moments: GroupedMoments | OwnLines) -> Problem:
         """Choose and scale the columns of the model."""

@@ -122,7 +122,7 @@ def make_problem(
     fit_intercept: bool = True,
     random_intercept: bool = True,
     diagonal: bool = False,
-    fixed_slopes: bool = True,
+    fixed_slopes: bool | tuple[bool, ...] = True,
 ) -> Problem:
     """Choose, scale and thin out the columns of a model.
 
@@ -136,20 +136,21 @@ def make_problem(
         Whether the column of ones is a random effect.
     diagonal : bool, default=False
         Whether random effects are uncorrelated.
-    fixed_slopes : bool, default=True
-        Whether the random columns are fixed effects, too.
+    fixed_slopes : bool or tuple of bool, default=True
+        Whether the random columns are fixed effects, too; a tuple says it of each but the ones.
 
     Returns
     -------
     Problem
     """
-    constant = 0 if fit_intercept else _constant_column(moments, fixed_slopes=fixed_slopes)
+    random_only = _random_only(moments, fixed_slopes)
+    constant = 0 if fit_intercept else _constant_column(moments, random_only)
     coordinates, moments = _choose_columns(
         moments,
         constant=constant,
         random_intercept=random_intercept,
         diagonal=diagonal,
-        fixed_slopes=fixed_slopes,
+        random_only=random_only,
     )
     columns = coordinates.used[:-1]
     lines = moments if isinstance(moments, OwnLines) else OwnLines.of(moments)
@@ -173,7 +174,7 @@ def _choose_columns(
     constant: int | None,
     random_intercept: bool,
     diagonal: bool,
-    fixed_slopes: bool,
+    random_only: NDArray[np.intp],
 ) -> tuple[Coordinates, GroupedMoments | OwnLines]:
     """Choose coordinates, and return the moments around their shift, too.
 
@@ -184,7 +185,7 @@ def _choose_columns(
     moments = near_means(moments) if has_ones else moments.around(np.zeros(len(moments.shift)))
     scale, varies = scales(moments)
     kept, dependent = _fixed_columns(
-        moments, scale, varies, has_ones=has_ones, fixed_slopes=fixed_slopes
+        moments, scale, varies, has_ones=has_ones, random_only=random_only
     )
     if constant:  # not the ones, which are at 0
         dependent[constant] = False
@@ -207,14 +208,24 @@ def _choose_columns(
     return coordinates, moments
 
 
-def _constant_column(moments: GroupedMoments | OwnLines, *, fixed_slopes: bool) -> int | None:
+def _random_only(
+    moments: GroupedMoments | OwnLines, fixed_slopes: bool | tuple[bool, ...]
+) -> NDArray[np.intp]:
+    """Columns of D that have random effects and no fixed one; the ones do not count."""
+    slopes = np.array(moments.random[1:], dtype=np.intp)
+    is_fixed = np.broadcast_to(np.array(fixed_slopes, dtype=np.bool_), slopes.shape)
+    return slopes[~is_fixed]
+
+
+def _constant_column(
+    moments: GroupedMoments | OwnLines, random_only: NDArray[np.intp]
+) -> int | None:
     """Position of a fixed effect that is a constant, not 0: an intercept given as data."""
     centred = near_means(moments)
     _, varies = scales(centred)
     constant = ~varies & (centred.shift != 0)
     constant[-1] = False  # y
-    if not fixed_slopes:
-        constant[list(moments.random)] = False
+    constant[random_only] = False
     return int(np.flatnonzero(constant)[0]) if constant.any() else None
 
 
@@ -224,13 +235,12 @@ def _fixed_columns(
     varies: NDArray[np.bool_],
     *,
     has_ones: bool,
-    fixed_slopes: bool,
+    random_only: NDArray[np.intp],
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Which of [1, X] have a fixed effect, and which only depend on those before them."""
     chosen = np.ones(len(scale) - 1, dtype=np.bool_)
     chosen[0] = has_ones
-    if not fixed_slopes:
-        chosen[list(moments.random[1:])] = False
+    chosen[random_only] = False
     kept = chosen & varies[:-1]
     used = np.flatnonzero(kept)
     # the diagonal of R / n is 1, as `independent` expects it

@@ -56,6 +56,8 @@ LAMBDAS = {
         {"diagonal": True},
         {"random_intercept": False},
         {"fixed_slopes": False},
+        {"fixed_slopes": (False, True)},
+        {"fixed_slopes": (True, False), "fit_intercept": False},
     ],
     ids=str,
 )
@@ -67,7 +69,9 @@ def test_agrees_with_the_dense_covariance(rows, Lambda, reml, options):
     solution = solve(criterion, Lambda)
     ones = np.ones((len(y), 1))
     Z = np.hstack([ones, X[:, [0, 2]]])[:, 3 - q :]
-    fixed = [1] if options.get("fixed_slopes") is False else [0, 1, 2]
+    is_fixed = np.ones(3, dtype=bool)
+    is_fixed[[0, 2]] = options.get("fixed_slopes", True)
+    fixed = np.flatnonzero(is_fixed)
     D = X[:, fixed] if options.get("fit_intercept") is False else np.hstack([ones, X[:, fixed]])
     oracle = dense_solution(D, y, Z, groups, user_psi(criterion, Lambda), reml=reml)
     estimated = criterion.problem.coordinates.kept
