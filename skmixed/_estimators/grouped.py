@@ -92,7 +92,8 @@ class BaseGroupedRegressor(PacksTables, RegressorMixin, BaseEstimator):
             linear regression and a `MissingGroupsWarning` says so.
         sample_weight : array-like of shape (n_rows,), optional
             A weight of 2 is the row twice, a weight of 0 is no row. lme4's precision weights
-            give the same estimates when scaled to mean 1.
+            give the same estimates when scaled to mean 1; `criterion_` is then lme4's plus
+            the sum of their logarithms.
 
         Returns
         -------

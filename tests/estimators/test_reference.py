@@ -1,10 +1,11 @@
 """Every number that lme4 gives, within the tolerance that a correct solver meets."""
 
+import json
 import warnings
 
 import numpy as np
 import pytest
-from reference_cases import load_cases
+from reference_cases import FOLDER, load_cases
 
 from skmixed.exceptions import SingularFitWarning
 
@@ -31,6 +32,40 @@ def test_criterion(fitted):
     case, model = fitted
     assert model.criterion_ == pytest.approx(case.criterion, abs=1e-6, rel=1e-9)
     assert model.converged_
+
+
+@pytest.mark.parametrize("method", ["reml", "ml"])
+@pytest.mark.parametrize("given", ["raw", "normalised"])
+def test_the_constant_of_weights(method, given):
+    """lme4 was given the weights as they are, and after scaling: its criterion is the same."""
+    (case,) = (case for case in CASES if case.name.startswith("v_weights_slope"))
+    stored = json.loads((FOLDER / "v_weights_slope" / "criteria.json").read_text())
+    theirs, weight = stored[f"{given}_{method}"], case.raw_weight
+    scaled = weight / weight.mean()
+    model = case.estimator.set_params(method=method)
+    model.fit(case.X, case.y, groups=case.groups, sample_weight=scaled)
+    constant = np.log(scaled).sum()
+    assert abs(constant) > 10
+    assert model.criterion_ - constant == pytest.approx(theirs["criterion"], abs=1e-6)
+    assert model.aic_ - constant == pytest.approx(theirs["AIC"], abs=1e-6)
+    assert model.bic_ - constant == pytest.approx(theirs["BIC"], abs=1e-6)
+    mean = weight.mean() if given == "raw" else 1.0
+    assert model.residual_variance_ * mean == pytest.approx(theirs["sigma2"], rel=1e-5)
+
+
+def test_weights_of_another_mean_are_another_model():
+    """They count as more rows, so that no constant leads to lme4's criterion."""
+    (case,) = (case for case in CASES if case.name.startswith("v_weights_slope"))
+    weight = case.raw_weight
+    raw, scaled = (
+        case.estimator.fit(case.X, case.y, groups=case.groups, sample_weight=w)
+        for w in (weight, weight / weight.mean())
+    )
+    ratio = raw.random_effects_cov_ / scaled.random_effects_cov_
+    assert raw.residual_variance_ / scaled.residual_variance_ != pytest.approx(
+        weight.mean(), rel=1e-3
+    )
+    assert ratio.iloc[0, 0] != pytest.approx(1, rel=1e-3)
 
 
 def test_information_criteria(fitted):
