@@ -7,3 +7,10 @@ class MissingGroupsWarning(UserWarning):
 
 class SingularFitWarning(UserWarning):
     """A variance component is estimated as zero, or cannot be told from the residual's."""
+
+
+class NotIdentifiedWarning(SingularFitWarning):
+    """The rows do not determine some variances or covariances of the random effects, or slopes.
+
+    Other values of these have the same likelihood, whatever y is.
+    """

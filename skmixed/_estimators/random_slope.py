@@ -131,6 +131,10 @@ class RandomSlopeRegressor(BaseMixedRegressor):
     SingularFitWarning
         If the covariance of the random effects is singular or cannot be estimated. Random
         effects of columns that are multiples or sums of other random columns are set to 0.
+    NotIdentifiedWarning
+        If the rows do not determine all variances and covariances, whatever y is: those that
+        they do not are named, and slope columns that do not vary within groups. It is a
+        `SingularFitWarning`, too.
     ConvergenceWarning
         If `max_iter` was not enough, or if the random effects explain y exactly.
     LinAlgWarning

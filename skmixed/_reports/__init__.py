@@ -6,6 +6,7 @@
 `regression_summary`    those of a regression by least squares
 `tests`                 tables of tests and intervals
 `pooling_names`         names of the models and questions that `compare_pooling` compares
+`not_identified`        what the rows do not determine of variances and covariances, in words
 `messages`              warnings and errors about what a fit can and cannot say
 ======================  ==================================================================
 """

@@ -6,8 +6,9 @@ from scipy.linalg import LinAlgWarning
 from sklearn.exceptions import ConvergenceWarning
 
 from skmixed._numerics.linalg.digits import DIGITS_TRUSTED
+from skmixed._reports.not_identified import explain_constant_slopes, explain_not_identified
 from skmixed._warn import warn
-from skmixed.exceptions import SingularFitWarning
+from skmixed.exceptions import NotIdentifiedWarning, SingularFitWarning
 
 RANK_DEFICIENT = (
     "X is rank-deficient: {columns} can be written in terms of the columns before, to all but "
@@ -128,16 +129,21 @@ def warn_about_fit(model, fit, *, may_lack_digits=False):
     if len(dropped):
         message = RANK_DEFICIENT.format(columns=", ".join(dropped))
         warn(message, LinAlgWarning)
+    terms = model.random_effects_.columns.tolist()
+    not_identified = explain_not_identified(fit.criterion, optimum.Lambda, terms)
+    constant = None if not_identified else explain_constant_slopes(fit.criterion, terms)
+    if not_identified or constant:
+        warn(not_identified or constant, NotIdentifiedWarning)
     n_effects, n_rows = solution.b.size, problem.n_rows.sum()
     crowded = len(solution.b) > 1 and n_effects >= n_rows > model.n_groups_ > 1
-    if crowded:
+    if crowded and not not_identified:
         message = TOO_MANY_EFFECTS.format(n_effects=n_effects, n_rows=n_rows)
         warn(message, SingularFitWarning)
     if not optimum.converged:
         message = NOT_CONVERGED.format(max_iter=model.max_iter)
         message = BEYOND_MEASURE if optimum.diverged else message
         warn(message, ConvergenceWarning)
-    elif model.singular_ and model.n_groups_ and not crowded:
+    elif model.singular_ and model.n_groups_ and not crowded and not not_identified:
         message = SINGULAR + _why_singular(model, problem, solution)
         warn(message, SingularFitWarning)
 

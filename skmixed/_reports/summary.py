@@ -18,6 +18,7 @@ from skmixed._reports.layout import (
     table_as_text,
     whole,
 )
+from skmixed._reports.not_identified import explain_not_identified
 
 
 @public("skmixed.inference")
@@ -215,6 +216,12 @@ def _remarks(model):
             "Singular fit: the random effects do not vary"
             + (" in every direction." if model.theta_.any() else ", their variance is 0.")
         )
+    terms = model.random_effects_cov_.columns.tolist()
+    not_identified = explain_not_identified(
+        model._fitted.criterion, model._fitted.Lambda, terms
+    )
+    if not_identified:
+        remarks.append(not_identified)
     if not model.converged_:
         remarks.append(f"Not converged after {model.n_iter_} iterations.")
     return (*remarks, *_remark_on_level_2(model))

@@ -55,6 +55,12 @@ CRITERION_ERROR = 1e-10
 # Curvatures of a profile below this share of the largest say that a direction is not
 # identified: it does not follow y.
 CURVATURE_ERROR = 1e-12
+# Expected curvatures in variances and covariances below this share of the largest are 0: those
+# of changes that no y can see come out as 1e-15, and a share of 1e-12 of a column's squares
+# that tells it from another makes one of about 1e-12.
+INFORMATION_ERROR = 1e-13
+# Entries of such a change below this share of the largest are 0.
+CHANGE_ERROR = 1e-7
 # Ratios of standard deviations, random effect over residual, that are beyond measure. Sums over
 # groups for several random columns keep fewer digits than those for a single one.
 LARGEST_SD_RATIO = 1e6

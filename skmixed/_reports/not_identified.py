@@ -1,0 +1,127 @@
+"""Wording of what the rows do not determine of the random effects' covariance."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+from skmixed._numerics.fit.identified import constant_within, flat_directions
+from skmixed._rows.reader import INTERCEPT
+
+# More numbers than this are named by their terms alone.
+MANY = 4
+
+NOT_IDENTIFIED = (
+    "The rows do not determine {numbers}: the likelihood {depends}. The estimates, and "
+    "correlations made of them, are not to be read one by one. {remedy}"
+)
+LEAVE_OUT_CONSTANT = (
+    "{columns} {vary} not vary within groups, so no group shows a slope of its own: leave "
+    "{them} out of `slopes`."
+)
+LEAVE_OUT = (
+    "The groups have too few different rows for so many random effects: leave out a slope{or_}."
+)
+CONSTANT_SLOPES = (
+    "{columns} {vary} not vary within groups, so no group shows a slope of its own: a random "
+    "slope of {them} only lets the variance of the groups' levels depend on {them}. Leave "
+    "{them} out of `slopes`, unless that is meant."
+)
+
+
+def explain_not_identified(criterion, Lambda, terms):
+    """Say which variances and covariances the rows do not determine, and what to do.
+
+    Parameters
+    ----------
+    criterion : Criterion
+        Of a model with random effects.
+    Lambda : ndarray of shape (q, q)
+        Factor of Psi at its optimum.
+    terms : list of str
+        Names of the random effects.
+
+    Returns
+    -------
+    str or None
+        None if all are determined.
+    """
+    if len(terms) < 2 or not criterion.is_identified or not Lambda.any():
+        return None
+    flat = flat_directions(criterion)
+    if not len(flat):
+        return None
+    changes, remedies = _changes(flat, terms), []
+    constant = _constant_slopes(criterion, terms)
+    if constant:
+        remedies.append(LEAVE_OUT_CONSTANT.format(**_do_not_vary(constant)))
+    if not any(term in constant for _, of in changes for term in of):
+        helps = not criterion.problem.diagonal and flat.end_without_covariances
+        remedies.append(LEAVE_OUT.format(or_=", or use covariance='diag'" if helps else ""))
+    return NOT_IDENTIFIED.format(
+        numbers=_name(changes, terms), depends=_depends(changes), remedy=" ".join(remedies)
+    )
+
+
+def explain_constant_slopes(criterion, terms):
+    """Name random slopes of columns that do not vary within groups; None without any."""
+    if INTERCEPT not in terms or not criterion.is_identified:
+        return None
+    constant = _constant_slopes(criterion, terms)
+    if not constant:
+        return None
+    return CONSTANT_SLOPES.format(**_do_not_vary(constant))
+
+
+def _constant_slopes(criterion, terms):
+    constant = zip(terms, constant_within(criterion.problem), strict=True)
+    return [term for term, is_constant in constant if is_constant and term != INTERCEPT]
+
+
+def _do_not_vary(columns):
+    several = len(columns) > 1
+    return {
+        "columns": ", ".join(columns),
+        "vary": "do" if several else "does",
+        "them": "them" if several else "it",
+    }
+
+
+def _changes(flat, terms):
+    """Numbers that are not determined, by name, with their change in each direction."""
+    D, changes = flat.of_covariance, {}
+    for i, term in enumerate(terms):
+        changes[f"the variance of {term}", (term,)] = D[:, i, i]
+    for i, j in combinations(range(len(terms)), 2):
+        pair = terms[i], terms[j]
+        changes["the covariance of {} and {}".format(*pair), pair] = D[:, i, j]
+    if flat.change_sigma2:
+        changes["the residual variance", ()] = flat.of_sigma2
+    return {name: change for name, change in changes.items() if change.any()}
+
+
+def _name(changes, terms):
+    if len(changes) <= MANY:
+        return _and([name for name, _ in changes])
+    some = [term for term in terms if any(term in of for _, of in changes)]
+    residual = [name for name, of in changes if not of]
+    return _and([f"variances and covariances of {', '.join(some)}", *residual])
+
+
+def _depends(changes):
+    """Say through which combinations the likelihood depends on some numbers."""
+    names, directions = [name for name, _ in changes], list(changes.values())
+    n_determined = len(changes) - len(directions[0])
+    if n_determined == 0:
+        return "does not depend on them"
+    if len(changes) > 2:
+        some = "one combination" if n_determined == 1 else f"{n_determined} combinations"
+        return f"depends on these {len(changes)} numbers only through {some} of them"
+    # what a change along the direction leaves as it is
+    factor = -directions[0][0] / directions[1][0]
+    times = "" if abs(abs(factor) - 1) < 1e-6 else f"{abs(factor):.4g} times "
+    return f"depends on them only through {names[0]} {'-+'[int(factor > 0)]} {times}{names[1]}"
+
+
+def _and(names):
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
