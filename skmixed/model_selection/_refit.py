@@ -133,9 +133,10 @@ class RefitsFromMoments:
             model._store(fit, moments, self.columns)
             warn_about_fit(model, fit)
         else:
-            model._fit_moments(moments, self.columns)
-            if _lacks_digits(model._digits_left):
+            solution = model._estimate(moments)
+            if _lacks_digits(solution.digits_left):
                 return None
+            model._store(solution, moments, self.columns)
         position = np.full(len(self.labels), -1)
         position[rest.labels] = np.arange(len(rest.labels))
         return Fit(model, position)

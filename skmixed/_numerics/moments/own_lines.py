@@ -103,6 +103,11 @@ class OwnLines:
         B = self.B + delta[:, None] * self.B[:, :1]
         return replace(self, shift=shift, B=B, T=self.within + gram(B))
 
+    def of_groups(self, groups: NDArray[np.intp]) -> OwnLines:
+        """Lines of some of the groups; sums over all rows stay as they are."""
+        labels, n_rows = self.labels[groups], self.n_rows[groups]
+        return replace(self, labels=labels, n_rows=n_rows, B=self.B[..., groups])
+
     def around_average_group(self) -> OwnLines:
         """Take each column around the plain mean of the groups' means."""
         if not len(self.labels):
