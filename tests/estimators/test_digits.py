@@ -20,7 +20,6 @@ from skmixed import (
     PooledRegressor,
     RandomInterceptRegressor,
     RandomSlopeRegressor,
-    describe_groups,
 )
 from skmixed.datasets import make_mixed_regression
 from skmixed.exceptions import SingularFitWarning
@@ -228,6 +227,15 @@ def test_sums_give_a_right_result_or_none(rows, kind, model, size):
     np.testing.assert_allclose(found.coef_, expected.coef_, rtol=0, atol=atol)
 
 
+def test_sums_with_few_digits_say_how_many(rows):
+    X, y, groups = beyond(rows, "small residuals", 1e6)
+    with pytest.warns(LinAlgWarning, match=FEW):
+        RandomInterceptRegressor().fit_moments(GroupedMoments.from_rows(X, y, groups))
+    model = RandomInterceptRegressor().partial_fit(X, y, groups=groups)
+    with pytest.warns(LinAlgWarning, match=FEW):
+        assert len(model.coef_) == 2
+
+
 def test_batches_may_lack_digits_until_others_come():
     rng = np.random.default_rng(0)
     X, groups = np.round(rng.normal(size=(200, 1)), 3), np.repeat(np.arange(20), 10)
@@ -319,10 +327,3 @@ def test_tests_and_limits_of_slopes_with_levels_far_apart(distance):
     np.testing.assert_allclose(*frames, rtol=1e-4)
     limits = [model.confint().loc[["sd_x0|group", "sigma", "x0"]] for model in (near, far)]
     np.testing.assert_allclose(*limits, rtol=1e-4)
-
-
-@pytest.mark.parametrize("name", ["far_levels", "small_residuals", "far_groups_x_fixed"])
-def test_a_description_with_few_digits_says_so(name):
-    X, y, groups = load(name)
-    with pytest.warns(LinAlgWarning, match="describe_groups sums up the rows once"):
-        describe_groups(X, y, groups)
