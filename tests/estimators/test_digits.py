@@ -11,7 +11,7 @@ import pytest
 from scipy.linalg import LinAlgWarning
 from scipy.sparse import csr_array
 from sklearn.exceptions import NotFittedError
-from sklearn.model_selection import GroupKFold, LeaveOneGroupOut
+from sklearn.model_selection import GroupKFold, KFold, LeaveOneGroupOut
 from sklearn.model_selection import cross_validate as in_a_loop
 
 from skmixed import (
@@ -24,6 +24,7 @@ from skmixed import (
 from skmixed.datasets import make_mixed_regression
 from skmixed.exceptions import SingularFitWarning
 from skmixed.model_selection import cross_validate
+from skmixed.model_selection._cross_validation import CrossValidation
 
 FOLDER = Path(__file__).parents[1] / "reference" / "digits"
 
@@ -170,6 +171,55 @@ def test_cross_validation_is_that_of_the_loop(name, model):
     found = cross_validate(model, X, y, cv=cv, scoring="neg_mean_squared_error")
     expected = in_a_loop(model, X, y, cv=cv, scoring="neg_mean_squared_error")
     np.testing.assert_allclose(found["test_score"], expected["test_score"], rtol=1e-10)
+
+
+@pytest.fixture(scope="module")
+def many_groups():
+    X, y, groups = make_mixed_regression(
+        480, 2, 120, slope_variances=[2.0, 0.0], random_state=0
+    )
+    folds = {
+        "groups": list(LeaveOneGroupOut().split(X, y, groups))[:4],
+        "k-fold": list(KFold(4, shuffle=True, random_state=0).split(X))[:2],
+        "group k-fold": list(GroupKFold(4).split(X, y, groups))[:2],
+    }
+    return X, y, groups, folds
+
+
+@pytest.mark.parametrize(
+    "offsets", [(0, 0), (1e3, 0), (0, 1e3), (1e3, 1e3), (1e5, 1e5), (1e8, 0)]
+)
+@pytest.mark.parametrize(
+    "model",
+    [
+        RandomInterceptRegressor(),
+        RandomInterceptRegressor(fit_intercept=False),
+        RandomSlopeRegressor([0]),
+        FixedEffectsRegressor(),
+        PooledRegressor(),
+        PooledRegressor(fit_intercept=False),
+    ],
+    ids=lambda model: repr(model).replace("Regressor", ""),
+)
+def test_cross_validation_is_the_loop_at_any_offset(many_groups, model, offsets):
+    X, y, groups, folds = many_groups
+    of_y, of_x = offsets
+    X, far = np.column_stack([X + of_x, groups]), y + of_y
+    model = model.__sklearn_clone__().set_params(group_by=2)
+    given = 4e-16 * (of_y + of_x)  # rounding of a prediction
+    for cv in folds.values():
+        options = {"cv": cv, "scoring": "neg_root_mean_squared_error"}
+        found = cross_validate(model, X, far, **options)["test_score"]
+        expected = in_a_loop(model, X, far, **options)["test_score"]
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-10 * y.std() + given)
+
+
+@pytest.mark.parametrize("model", ["intercept", "slope", "pooled"])
+def test_ordinary_rows_without_an_intercept_are_read_once(many_groups, model, monkeypatch):
+    X, y, groups, folds = many_groups
+    model = MODELS[model].__sklearn_clone__().set_params(fit_intercept=False, group_by=2)
+    monkeypatch.setattr(CrossValidation, "in_the_loop", None)  # an error if it is called
+    cross_validate(model, np.column_stack([X + 20, groups]), y + 50, cv=folds["k-fold"])
 
 
 def test_leave_one_group_out_without_an_intercept(rows):
