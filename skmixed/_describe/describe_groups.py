@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.linalg import LinAlgWarning
 from scipy.stats import chi2
 
 from skmixed._describe.advice import advise
@@ -15,27 +14,18 @@ from skmixed._describe.compare_slopes import SlopeComparison
 from skmixed._estimators.digits import solve_with_digits
 from skmixed._estimators.random_intercept import RandomInterceptRegressor
 from skmixed._numerics.fit.fit import Fit, Specification
-from skmixed._numerics.linalg.digits import DIGITS_TRUSTED
-from skmixed._numerics.moments.columns import drop_columns, split_columns
+from skmixed._numerics.moments.columns import drop_columns_of_lines, split_columns
 from skmixed._numerics.moments.coordinates import near_means
 from skmixed._numerics.moments.own_lines import OwnLines
-from skmixed._numerics.moments.within_between import share_between
+from skmixed._numerics.moments.within_between import shares
 from skmixed._public import public
 from skmixed._reports.layout import Printed, column_as_text
 from skmixed._reports.summary import shares_of_variation
 from skmixed._rows.reader import RowsAgain, read_training_rows, sum_up
-from skmixed._warn import warn
 
 NO_GROUPS = (
     "The groups must be given to describe_groups, but got None. Pass them as `groups`, one "
     "label for each row of X, or name the column of X that holds them: group_by='column'."
-)
-FEW_DIGITS = (
-    "describe_groups sums up the rows once, which leaves about {digits:.0f} digits of how y or "
-    "the features differ within groups: groups lie far apart, or residuals are small beside y. "
-    "Its numbers and its advice are not to be trusted. First take off y what is known of it, "
-    "and off y and the features an offset for each group; or fit and compare models, which "
-    "read the rows again."
 )
 WITHOUT_FEATURES, GIVEN_FEATURES = "y alone", "y given the features"
 
@@ -186,11 +176,12 @@ def describe_groups(
 
     Notes
     -----
-    All is computed from cross-products by group, in one pass over the rows. The design effect
-    is 1 + (m - 1) icc with m = sum_j n_j^2 / n, the size of the average row's group (Kish). The
-    likelihood ratio of no variance between groups is compared with an equal mixture of 0 and
-    chi-squared with one degree of freedom, since 0 is at the boundary. A variance that is
-    estimated from J groups has a relative standard error of at least sqrt(2 / (J - 1)).
+    All is computed from cross-products by group, in one pass over the rows; where groups lie so
+    far apart, or residuals are so small, that these lack digits, in two or three. The design
+    effect is 1 + (m - 1) icc with m = sum_j n_j^2 / n, the size of the average row's group
+    (Kish). The likelihood ratio of no variance between groups is compared with an equal mixture
+    of 0 and chi-squared with one degree of freedom, since 0 is at the boundary. A variance that
+    is estimated from J groups has a relative standard error of at least sqrt(2 / (J - 1)).
 
     References
     ----------
@@ -224,12 +215,12 @@ def describe_groups(
         raise ValueError(NO_GROUPS)
     moments, names, labels, again = _sum_rows(X, y, groups, group_by, sample_weight)
     variables = pd.Index([getattr(y, "name", None) or "y", *names], name="variable")
-    variation = shares_of_variation(np.roll(share_between(moments), 1), variables)
-    split = _fit(split_columns(moments))
-    models = {WITHOUT_FEATURES: _fit(_without_features(moments))}
+    fits, lines = solve_with_digits(RandomIntercepts.of, moments, again)
+    within, between = shares(lines or OwnLines.of(near_means(moments)))
+    variation = shares_of_variation(np.roll(within, 1), np.roll(between, 1), variables)
+    split, models = fits.given_features, {WITHOUT_FEATURES: fits.y_alone}
     if names:
         models[GIVEN_FEATURES] = split
-    _warn_of_few_digits(moments, models.values(), again)
     components = {name: _components(fit, moments.sizes) for name, fit in models.items()}
     without_slope = np.flatnonzero(split.problem.coordinates.dependent[1 : 1 + len(names)])
     whole = np.array_equal(moments.sizes, moments.n_rows)
@@ -256,26 +247,40 @@ def _sum_rows(X, y, groups, group_by, sample_weight):
     return moments, list(columns.terms), labels, RowsAgain(rows)
 
 
-def _warn_of_few_digits(moments, fits, again):
-    """Warn if a second look at the rows shows more than their sums do."""
-    digits = min(fit.digits_left for fit in fits)
-    if again.vary_within(OwnLines.of(near_means(moments))):
-        digits = 0.0
-    if digits < DIGITS_TRUSTED:
-        fit, _ = solve_with_digits(_fit, moments, again)
-        if fit.digits_left >= DIGITS_TRUSTED and not fit.problem.is_exact_within:
-            warn(FEW_DIGITS.format(digits=digits), LinAlgWarning)
+@dataclass(frozen=True)
+class RandomIntercepts:
+    """Fits by REML of y alone, and of y given features that are split."""
+
+    y_alone: Fit
+    given_features: Fit
+
+    @classmethod
+    def of(cls, lines):
+        """Fit both to the groups' means, and to what is within groups."""
+        features = np.ones(len(lines.shift), dtype=bool)
+        features[[0, -1]] = False
+        split = split_columns(lines)
+        first = _fit(split)
+        # what the group means of features explain is taken off those of y before squares are
+        between = first.beta[1 + len(lines.taken) :]
+        split = split.with_taken(np.concatenate([lines.taken, between]))
+        return cls(_fit(drop_columns_of_lines(lines, features)), _fit(split))
+
+    @property
+    def beta(self):
+        """Slopes that explain most of y: those within groups, or if there are none, between."""
+        within, between = self.given_features.beta[1:].reshape(2, -1)
+        kept = self.given_features.problem.coordinates.kept[1 : 1 + len(within)]
+        return np.where(kept, within, between)
+
+    @property
+    def digits_left(self):
+        """How many digits there are of what both fits need, at least."""
+        return min(self.y_alone.digits_left, self.given_features.digits_left)
 
 
-def _without_features(moments):
-    features = np.ones(len(moments.shift), dtype=bool)
-    features[[0, -1]] = False
-    return drop_columns(moments, features)
-
-
-def _fit(moments):
-    """Fit a random intercept by REML."""
-    return Fit.of(moments, Specification(), tol=1e-8, max_iter=100)
+def _fit(lines):
+    return Fit.of(lines, Specification(), tol=1e-8, max_iter=100)
 
 
 def _components(fit, sizes):

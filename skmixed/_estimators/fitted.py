@@ -12,6 +12,7 @@ from sklearn.utils.extmath import safe_sparse_dot
 from skmixed._numerics.fit.fit import Specification
 from skmixed._numerics.fit.solution import random_effects
 from skmixed._numerics.inference.prediction import Uncertainty
+from skmixed._numerics.moments.coordinates import near_means
 from skmixed._numerics.moments.moments import GroupedMoments
 from skmixed._numerics.moments.own_lines import OwnLines
 from skmixed._rows.columns import dense_column
@@ -45,6 +46,11 @@ class FittedModel:
     Lambda: np.ndarray
     lines: OwnLines | None = None
     known: GroupedMoments | None = None
+
+    @property
+    def own_lines(self):
+        """The groups' own lines in the rows of the fit, with all digits there are."""
+        return self.lines or OwnLines.of(near_means(self.moments))
 
     @cached_property
     def criterion(self):

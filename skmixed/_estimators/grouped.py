@@ -26,6 +26,7 @@ from skmixed._rows.messages import (
     MISSING_IN_PREDICT,
 )
 from skmixed._rows.reader import INTERCEPT, RowsAgain, read_rows, read_training_rows, sum_up
+from skmixed._rows.restore import restored_on_error
 from skmixed._rows.routing import without_groups
 from skmixed._sklearn_private import fit_context
 
@@ -101,7 +102,8 @@ class BaseGroupedRegressor(PacksTables, RegressorMixin, BaseEstimator):
             The fitted estimator.
         """
         if is_dask(X):
-            return self._fit_moments(*sum_up_partitions(self, X, y, groups, sample_weight))
+            with restored_on_error(self):
+                return self._fit_moments(*sum_up_partitions(self, X, y, groups, sample_weight))
         rows, columns = read_training_rows(self, X, y, groups, sample_weight)
         check_enough_rows(rows.X, rows.sample_weight, has_groups=rows.codes is not None)
         return self._fit_moments(sum_up(rows, columns), columns, RowsAgain(rows))

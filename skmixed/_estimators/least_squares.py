@@ -52,12 +52,17 @@ class BaseLeastSquaresRegressor(BaseGroupedRegressor):
     residual_variance_: float
     residual_dof_: float
 
+    def _fit_moments(self, moments, columns, again):
+        with one_blas_thread():
+            solution, _ = solve_with_digits(self._estimate, moments, again)
+        self._store(solution, moments, columns)
+        return self
+
     def _store_regression(self, regression, n):
         self._store_fixed_effects(regression)
         self.residual_variance_ = regression.sigma2
         self.residual_dof_ = regression.dof
         self.log_likelihood_ = regression.log_likelihood
-        self._digits_left = regression.digits_left
         n_parameters = n - regression.dof + 1
         self.aic_ = 2 * n_parameters - 2 * regression.log_likelihood
         self.bic_ = np.log(n) * n_parameters - 2 * regression.log_likelihood
@@ -229,18 +234,17 @@ class FixedEffectsRegressor(BaseLeastSquaresRegressor):
     def _group_effects(self):
         return self.group_effects_
 
-    def _fit_moments(self, moments, columns, again=None):
-        with one_blas_thread():
-            solution, _ = solve_with_digits(solve_fixed_effects, moments, again)
+    def _estimate(self, moments):
+        return solve_fixed_effects(moments)
+
+    def _store(self, solution, moments, columns):
         self._columns = columns
         self._store_groups(moments)
         self._store_regression(solution.regression, moments.n)
         terms = [INTERCEPT, *columns.slope_terms]
         self.group_effects_ = pd.DataFrame(solution.b.T, index=self.groups_, columns=terms)
         self.within_r2_ = solution.within_r2
-        digits = solution.digits_left if again is None else None
-        warn_about_regression(self, solution.absorbed, solution.dependent, digits)
-        return self
+        warn_about_regression(self, solution.absorbed, solution.dependent)
 
 
 @public("skmixed")
@@ -346,16 +350,12 @@ class PooledRegressor(BaseLeastSquaresRegressor):
 
     _uses_groups = False
 
-    def _fit_moments(self, moments, columns, again=None):
-        with one_blas_thread():
-            regression, _ = solve_with_digits(self._solve_pooled, moments, again)
+    def _estimate(self, moments):
+        return solve_pooled(make_problem(moments, fit_intercept=self.fit_intercept))
+
+    def _store(self, regression, moments, columns):
         self._columns = columns
         self._store_regression(regression, moments.n)
         self._moments = moments  # to compare with models of the same rows
-        digits = regression.digits_left if again is None else None
         absorbed = np.zeros_like(regression.dependent)
-        warn_about_regression(self, absorbed, regression.dependent, digits)
-        return self
-
-    def _solve_pooled(self, lines):
-        return solve_pooled(make_problem(lines, fit_intercept=self.fit_intercept))
+        warn_about_regression(self, absorbed, regression.dependent)

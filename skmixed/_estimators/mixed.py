@@ -18,7 +18,7 @@ from skmixed._estimators.inference import InferenceMixin
 from skmixed._estimators.leave_out import LeaveOutMixin
 from skmixed._estimators.streaming import RowsSeen, StreamingMixin
 from skmixed._numerics.fit.fit import Fit, Specification
-from skmixed._reports.messages import NO_INTERVALS, warn_about_fit
+from skmixed._reports.messages import NO_INTERVALS, refuse_without_digits, warn_about_fit
 from skmixed._reports.summary import ModelSummary
 from skmixed._reports.tests import DfMethod
 from skmixed._rows.dask import predict_partitions
@@ -216,6 +216,8 @@ class BaseMixedRegressor(
         with one_blas_thread():
             solve = partial(self._estimate, columns)
             fit, lines = solve_with_digits(solve, moments, again)
+        if again is None:
+            refuse_without_digits(fit)
         self._store(fit, moments, columns, lines)
         warn_about_fit(self, fit, may_lack_digits=again is None)
         return self

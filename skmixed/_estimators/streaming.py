@@ -77,8 +77,9 @@ class StreamingMixin:
 
         Notes
         -----
-        If the model cannot be solved, as with too few rows so far, what asks for it raises a
-        `sklearn.exceptions.NotFittedError` that says why; further batches may come.
+        If the model cannot be solved, as with too few rows so far, or sums that lack the
+        digits, what asks for it raises a `sklearn.exceptions.NotFittedError` that says why;
+        further batches may come.
 
         After `fit`, the rows of `fit` count as the first batch, and rows given to
         `update_groups` as further ones.
@@ -113,7 +114,13 @@ class StreamingMixin:
         Returns
         -------
         self : object
-            The fitted estimator.
+            The fitted estimator. After an error it is as it was before.
+
+        Raises
+        ------
+        ValueError
+            If the sums are of other columns, of too few rows, or do not have the digits that
+            the fit needs, where residuals are small beside y or groups lie far apart.
 
         Examples
         --------

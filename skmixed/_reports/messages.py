@@ -5,7 +5,7 @@ from __future__ import annotations
 from scipy.linalg import LinAlgWarning
 from sklearn.exceptions import ConvergenceWarning
 
-from skmixed._numerics.linalg.digits import DIGITS_TRUSTED
+from skmixed._numerics.linalg.digits import DIGITS_REFUSED, DIGITS_TRUSTED
 from skmixed._reports.not_identified import explain_constant_slopes, explain_not_identified
 from skmixed._warn import warn
 from skmixed.exceptions import NotIdentifiedWarning, SingularFitWarning
@@ -30,7 +30,14 @@ ABSORBED = (
 )
 FEW_DIGITS = (
     "The sums leave about {digits:.0f} digits of what this fit needs: residuals are small "
-    "beside y, or groups lie far apart beside how their rows differ. Estimates may be wrong. "
+    "beside y, or groups lie far apart beside how their rows differ. No estimate has more. "
+)
+NO_DIGITS = (
+    "The sums leave about {digits:.1f} digits of what this fit needs, which is not enough for "
+    "it: residuals are small beside y, or groups lie far apart beside how their rows differ. "
+    "Or the model explains y exactly, which cannot be told from that. "
+)
+MORE_DIGITS = (
     "`fit` with all rows at once reads them a second time for more digits; otherwise take an "
     "offset off y, or group means off the columns that lie far apart, before summing up."
 )
@@ -109,6 +116,13 @@ TOO_MANY_EFFECTS = (
 )
 
 
+def refuse_without_digits(fit):
+    """Refuse sums that do not determine a fit, where rows cannot be read again."""
+    least = DIGITS_TRUSTED if fit.optimum.diverged else DIGITS_REFUSED
+    if fit.digits_left < least:
+        raise ValueError(NO_DIGITS.format(digits=fit.digits_left) + MORE_DIGITS)
+
+
 def warn_about_fit(model, fit, *, may_lack_digits=False):
     """Warn of what a user must know of a fit before reading its numbers.
 
@@ -123,7 +137,7 @@ def warn_about_fit(model, fit, *, may_lack_digits=False):
     """
     problem, optimum, solution = fit.problem, fit.optimum, fit.solution
     if may_lack_digits and fit.digits_left < DIGITS_TRUSTED:
-        warn(FEW_DIGITS.format(digits=fit.digits_left), LinAlgWarning)
+        warn(FEW_DIGITS.format(digits=fit.digits_left) + MORE_DIGITS, LinAlgWarning)
         return  # what more there is to say cannot be seen
     dropped = model.coef_cov_.index[problem.coordinates.dependent]
     if len(dropped):
@@ -148,7 +162,7 @@ def warn_about_fit(model, fit, *, may_lack_digits=False):
         warn(message, SingularFitWarning)
 
 
-def warn_about_regression(model, absorbed, dependent, digits_left=None):
+def warn_about_regression(model, absorbed, dependent):
     """Warn of what a user must know of a fit by least squares.
 
     Parameters
@@ -157,13 +171,9 @@ def warn_about_regression(model, absorbed, dependent, digits_left=None):
         The fitted model.
     absorbed, dependent : ndarray of bool
         Which terms have no coefficient, as in `FixedEffects`.
-    digits_left : float, default=None
-        How many digits there are of what the fit needs, if the rows could not be read again.
     """
     terms = model.coef_cov_.index
     messages = []
-    if digits_left is not None and digits_left < DIGITS_TRUSTED:
-        messages.append(FEW_DIGITS.format(digits=digits_left))
     if absorbed.any():
         beyond = " that the groups' slopes do not explain" if model._columns.slopes else ""
         messages.append(ABSORBED.format(columns=", ".join(terms[absorbed]), beyond=beyond))

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from skmixed._numerics.fit.fit import Fit
-from skmixed._numerics.moments.columns import drop_columns
-from skmixed._numerics.moments.within_between import share_between
+from skmixed._numerics.moments.columns import drop_columns_of_lines
+from skmixed._numerics.moments.within_between import shares
 from skmixed._public import public
 from skmixed._reports.layout import (
     WITHOUT_GROUPS,
@@ -174,16 +174,18 @@ def _fixed_effects(model, level, df_method):
 
 def _variation(model):
     terms = pd.Index(model._terms if model.n_groups_ else [], name="term", dtype=object)
-    return shares_of_variation(share_between(model._moments)[: len(terms)], terms)
+    within, between = (part[: len(terms)] for part in shares(model._fitted.own_lines))
+    return shares_of_variation(within, between, terms)
 
 
-def shares_of_variation(between, index):
+def shares_of_variation(within, between, index):
     """Tabulate shares of variation, and say where each column varies.
 
     Parameters
     ----------
-    between : ndarray of shape (n_columns,)
-        Share of each column's variation that lies between groups; NaN if it has none.
+    within, between : ndarray of shape (n_columns,)
+        Shares of each column's variation that lie within groups, and between them; NaN if it
+        has none.
     index : Index of shape (n_columns,)
         Names of the columns.
 
@@ -193,11 +195,11 @@ def shares_of_variation(between, index):
         The shares ``between`` and ``within``, and ``varies`` in words.
     """
     kinds = np.select(
-        [np.isnan(between), between == 0, between == 1],
+        [np.isnan(between), between == 0, within == 0],
         ["nowhere", "within groups", "between groups"],
         "both",
     )
-    columns = {"between": between, "within": 1 - between, "varies": kinds}
+    columns = {"between": between, "within": within, "varies": kinds}
     return pd.DataFrame(columns, index=index)
 
 
@@ -262,6 +264,6 @@ def _lower_triangle(correlation):
 def _variance_of_intercepts_without(model, terms):
     """Estimate the variance of the groups' levels again without some of the features."""
     dropped = np.array([False, *(term in terms for term in model._terms), False])
-    moments, specification = drop_columns(model._moments, dropped), model._fitted.specification
-    fit = Fit.of(moments, specification, tol=model.tol, max_iter=model.max_iter)
+    lines = drop_columns_of_lines(model._fitted.own_lines, dropped)
+    fit = Fit.of(lines, model._fitted.specification, tol=model.tol, max_iter=model.max_iter)
     return fit.solution.sigma2 * np.sum(fit.solution.Lambda[0] ** 2)

@@ -7,9 +7,11 @@ Workers sum up their partitions, the sums are added up in a tree, and the model 
 from __future__ import annotations
 
 import math
-from functools import partial, reduce
+from dataclasses import dataclass
+from functools import reduce
 from itertools import repeat
-from typing import NamedTuple
+from operator import add
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,7 +20,9 @@ from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import check_array, gen_batches
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skmixed._numerics.moments.moments import GroupedMoments
+from skmixed._numerics.linalg.digits import SAME_SUMS
+from skmixed._numerics.moments.moments import GroupedMoments, merge
+from skmixed._numerics.moments.second_pass import ConstantColumns, LeftOver, hardly_vary
 from skmixed._rows.columns import split_group_column
 from skmixed._rows.dask_partitions import align, check_same_rows, empty_table, is_frame
 from skmixed._rows.labels import (
@@ -28,9 +32,22 @@ from skmixed._rows.labels import (
     check_weights,
     refuse_missing,
 )
-from skmixed._rows.messages import ALL_EMPTY, GIVEN_TWICE, MISSING_IN_PREDICT
-from skmixed._rows.reader import Columns, number_groups, read_rows_and_target, sum_up
-from skmixed._rows.restore import restored_on_error
+from skmixed._rows.messages import (
+    ALL_EMPTY,
+    GIVEN_TWICE,
+    MISSING_IN_PREDICT,
+    OTHER_GROUPS_AGAIN,
+    OTHER_ROWS_AGAIN,
+)
+from skmixed._rows.reader import (
+    Columns,
+    RowsAgain,
+    TrainingRows,
+    number_groups,
+    read_rows_and_target,
+    sum_up,
+)
+from skmixed._rows.threads import one_blas_thread
 from skmixed._warn import warn
 
 # Sums that are added up in one task.
@@ -44,27 +61,71 @@ OF_INFERENCE = ("_seen", "_fitted")
 class Part(NamedTuple):
     """What a partition, or several, add to the whole; sums are None if there are no rows."""
 
-    sums: GroupedMoments | None = None
+    sums: Any = None  # whatever can be added
     n_rows: int = 0
     n_missing: int = 0  # labels
+
+
+@dataclass(frozen=True)
+class FirstPass:
+    """Moments of some rows, and which columns are constant in all of their groups."""
+
+    moments: GroupedMoments
+    constant: ConstantColumns | None  # without groups
+
+    def __add__(self, other):
+        one, two = self.moments, other.moments
+        check_same_kind(pd.Index(two.labels), pd.Index(one.labels))
+        constant = self.constant and self.constant + other.constant
+        return FirstPass(one + two, constant)
+
+
+@dataclass(frozen=True)
+class PartitionsAgain:
+    """Rows of dask collections that the workers can pass over a second time.
+
+    Attributes
+    ----------
+    model : estimator
+        Knows how to read them.
+    X, rows : dask collections
+        As for `_add_up_partitions`.
+    constant : ConstantColumns or None
+        What the first pass has found.
+    """
+
+    model: Any
+    X: Any
+    rows: tuple
+    constant: ConstantColumns | None
+
+    def vary_within(self, lines):
+        """Whether a column varies within groups where the lines can hardly see it."""
+        return any(column not in self.constant.values for column in hardly_vary(lines))
+
+    def sum_up_what_is_left(self, lines):
+        """Lines -> lines with more digits."""
+        left = _add_up_partitions(_sum_up_what_is_left, self.model, self.X, self.rows, lines)
+        if abs(left.n - lines.n) > SAME_SUMS * lines.n:
+            raise ValueError(OTHER_ROWS_AGAIN.format(first=lines.n, second=left.n))
+        return left.as_lines(lines)
 
 
 # ---------------------------------------------------------------------------- for the methods
 
 
 def sum_up_partitions(model, X, y, groups, sample_weight):
-    """Rows -> moments, and what is learned of the columns."""
-    with restored_on_error(model):
-        columns = _learn_columns(model, X, groups)
-        if groups is None and model.group_by is None:
-            number_groups(model, None, 0)  # warns, once
-        on_workers = clone(model)
-        known = {name: vars(model)[name] for name in OF_COLUMNS if name in vars(model)}
-        vars(on_workers).update(known)
-        rows = (y, groups, sample_weight)
-        sums = _add_up_partitions(partial(_sum_up, columns=columns), on_workers, X, rows)
-        check_enough_moments(sums)
-    return sums, columns
+    """Rows -> moments; what is learned of the columns; and the rows, to be read again."""
+    columns = _learn_columns(model, X, groups)
+    if groups is None and model.group_by is None:
+        number_groups(model, None, 0)  # warns, once
+    on_workers = clone(model)
+    known = {name: vars(model)[name] for name in OF_COLUMNS if name in vars(model)}
+    vars(on_workers).update(known)
+    rows = (y, groups, sample_weight)
+    first = _add_up_partitions(_sum_up, on_workers, X, rows, columns)
+    check_enough_moments(first.moments)
+    return first.moments, columns, PartitionsAgain(on_workers, X, rows, first.constant)
 
 
 def predict_partitions(model, X, groups=None, *, method="predict", return_std=False):
@@ -140,15 +201,15 @@ def _without_inference(model):
 # ------------------------------------------------------------------------- partitions -> sums
 
 
-def _add_up_partitions(function, model, X, rows):
+def _add_up_partitions(function, model, X, rows, *more):
     """Apply a function to all partitions, and add up the parts it returns in a tree."""
     from dask import compute, delayed
 
     X, rows = align(X, dict(zip(("y", "groups", "sample_weight"), rows, strict=True)))
-    model = delayed(model)  # once, not in every task
+    more = [delayed(value) for value in (model, *more)]  # once, not in every task
     if is_frame(X):
         meta = pd.Series(dtype=object)
-        parts = X.map_partitions(function, *rows, model, meta=meta, enforce_metadata=False)
+        parts = X.map_partitions(function, *rows, *more, meta=meta, enforce_metadata=False)
         parts = parts.to_delayed()
     else:
         # not optimised one by one: what X and y are both made from is made once
@@ -156,7 +217,7 @@ def _add_up_partitions(function, model, X, rows):
             repeat(None) if v is None else v.to_delayed(optimize_graph=False).ravel()
             for v in (X, *rows)
         ]
-        parts = [delayed(function)(*block, model) for block in zip(*blocks, strict=False)]
+        parts = [delayed(function)(*block, *more) for block in zip(*blocks, strict=False)]
     while len(parts) > 1:
         batches = gen_batches(len(parts), SPLIT_EVERY)
         parts = [delayed(_add_up)(parts[batch]) for batch in batches]
@@ -172,32 +233,56 @@ def _add_up_partitions(function, model, X, rows):
 def _add_up(parts):
     sums = [part.sums for part in parts if part.sums is not None]
     return Part(
-        reduce(_add, sums) if sums else None,
+        reduce(add, sums) if sums else None,
         sum(part.n_rows for part in parts),
         sum(part.n_missing for part in parts),
     )
 
 
-def _add(one, other):
-    check_same_kind(pd.Index(other.labels), pd.Index(one.labels))
-    return one + other
-
-
 def _sum_up(X, y, groups, sample_weight, model, columns):
     """Sum up a partition: rows -> moments."""
+    rows, part = _read_partition(X, y, groups, sample_weight, model)
+    if rows is None:
+        return part
+    moments, constant = sum_up(rows, columns), None
+    if rows.codes is not None:
+        every_column = range(1, len(moments.shift))
+        constant = RowsAgain(rows).constant_among(every_column)
+    return part._replace(sums=FirstPass(moments, constant))
+
+
+def _sum_up_what_is_left(X, y, groups, sample_weight, model, lines):
+    """Sum up a partition that the lines know."""
+    rows, part = _read_partition(X, y, groups, sample_weight, model)
+    if rows is None:
+        return part
+    X, y, codes, labels, weight = RowsAgain(rows).rows
+    if codes is not None:
+        known, _, positions = merge(lines.labels, labels)
+        if len(known) > len(lines.labels):
+            n_new = len(known) - len(lines.labels)
+            raise ValueError(OTHER_GROUPS_AGAIN.format(n_new=n_new))
+        codes = positions[codes]
+    with one_blas_thread():
+        return part._replace(sums=LeftOver.from_rows(lines, X, y, codes, weight))
+
+
+def _read_partition(X, y, groups, sample_weight, model):
+    """Check the rows of a partition; None if there is none to sum up. Count them."""
     check_same_rows(X, y=y, groups=groups, sample_weight=sample_weight)
     n_rows = len(y)
     if n_rows == 0:
-        return Part()
+        return None, Part()
     X, y, groups = read_rows_and_target(model, X, y, groups)
     n_missing = 0 if groups is None else int(np.count_nonzero(pd.isna(groups)))
+    part = Part(None, n_rows, n_missing)
     if n_missing or _all_zero(sample_weight):
-        return Part(None, n_rows, n_missing)
+        return None, part
     weight = check_weights(sample_weight, X)
     codes, labels = None, np.array([])
     if groups is not None:
         codes, labels = number_groups(model, groups, n_rows)
-    return Part(sum_up((X, y, codes, labels, weight), columns), n_rows)
+    return TrainingRows(X, y, codes, labels, weight), part
 
 
 def _sum_up_residuals(X, y, groups, sample_weight, model):

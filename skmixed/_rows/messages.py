@@ -78,6 +78,17 @@ OTHER_RANGE = (
     "that of X from {expected}. Take both from one dask DataFrame, or give both the same index."
 )
 ALL_EMPTY = "X must have at least one row, but its {n_partitions} partitions are all empty."
+OTHER_ROWS_AGAIN = (
+    "A dask collection must have the same rows each time it is computed, but X had "
+    "{first:.10g} rows (sum of weights) when they were read first, and {second:.10g} when they "
+    "were read again for more digits. Keep the rows with X.persist(), or write them to a file "
+    "first."
+)
+OTHER_GROUPS_AGAIN = (
+    "A dask collection must have the same rows each time it is computed, but when X was read "
+    "again for more digits, {n_new} labels of a partition were new. Keep the rows with "
+    "X.persist(), and so the groups, or write them to a file first."
+)
 NOT_THE_ROWS_OF_THE_FIT = (
     "`loo_predict` must be given the rows of the fit, which the model does not keep, but "
     "{what}. Pass the same X, y, groups and sample_weight as to `fit`, in any order of the "

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.utils.validation import assert_all_finite, check_array, check_X_y, validate_data
 
 from skmixed._numerics.moments.moments import GroupedMoments
-from skmixed._numerics.moments.second_pass import sum_up_what_is_left, varies_within
+from skmixed._numerics.moments.second_pass import ConstantColumns, LeftOver, hardly_vary
 from skmixed._rows.columns import split_group_column
 from skmixed._rows.dask_partitions import refuse_dask
 from skmixed._rows.labels import (
@@ -167,26 +168,35 @@ class RowsAgain:
     """Checked rows that can be passed over a second time."""
 
     def __init__(self, rows):
-        self.rows = rows
+        self._given = rows
 
     def vary_within(self, lines):
         """Whether a column varies within groups where the lines can hardly see it."""
-        if self.rows.codes is None:
-            return False
-        return varies_within(lines, *self._kept(lines)[:3])
+        few = hardly_vary(lines)
+        return bool(few) and len(self.constant_among(few).values) < len(few)
+
+    def constant_among(self, columns):
+        """Which of some columns of D are constant in each group."""
+        X, y, codes, labels, _ = self.rows
+        return ConstantColumns.from_rows(X, y, codes, labels, columns)
 
     def sum_up_what_is_left(self, lines):
         """Lines -> lines with more digits."""
-        return sum_up_what_is_left(lines, *self._kept(lines))
+        X, y, codes, _, weight = self.rows
+        return LeftOver.from_rows(lines, X, y, codes, weight).as_lines(lines)
 
-    def _kept(self, lines):
-        """Rows that have a weight, with codes that are positions in the lines' labels."""
-        X, y, codes, labels, weight = self.rows
-        if codes is None or len(labels) == len(lines.labels):
-            return X, y, codes, weight
+    @cached_property
+    def rows(self):
+        """Those that have a weight, with labels that are those of the moments."""
+        X, y, codes, labels, weight = self._given
+        if weight is None or weight.all():
+            return self._given
         kept = weight > 0
-        codes = np.searchsorted(lines.labels, labels[codes[kept]])
-        return X[kept], y[kept], codes, weight[kept]
+        X, y, weight = X[kept], y[kept], weight[kept]
+        if codes is not None:
+            present, codes = np.unique(codes[kept], return_inverse=True)
+            labels = labels[present]
+        return TrainingRows(X, y, codes, labels, weight)
 
 
 def _read_with_target(model, X, y, groups, sample_weight, *, reset):

@@ -18,7 +18,7 @@ from skmixed._numerics.leave_out.refits_without_groups import (
     EstimatesWithoutGroups,
     refit_without_each,
 )
-from skmixed._numerics.linalg.digits import DIGITS_NEEDED
+from skmixed._numerics.linalg.digits import DIGITS_FOR_FOLDS
 from skmixed._numerics.moments.by_group import cross_products_by_group
 from skmixed._numerics.moments.coordinates import near_means
 from skmixed._numerics.moments.moments import GroupedMoments, pilot_mean
@@ -133,9 +133,10 @@ class RefitsFromMoments:
             model._store(fit, moments, self.columns)
             warn_about_fit(model, fit)
         else:
-            model._fit_moments(moments, self.columns)
-            if _lacks_digits(model._digits_left):
+            solution = model._estimate(moments)
+            if _lacks_digits(solution.digits_left):
                 return None
+            model._store(solution, moments, self.columns)
         position = np.full(len(self.labels), -1)
         position[rest.labels] = np.arange(len(rest.labels))
         return Fit(model, position)
@@ -286,7 +287,7 @@ class NewGroup:
 
 
 def _lacks_digits(digits):
-    return digits < DIGITS_NEEDED
+    return digits < DIGITS_FOR_FOLDS
 
 
 def _take(values, rows):

@@ -120,7 +120,8 @@ def cross_validate(
     A fold is fitted from its rows, as in the loop, where a difference of moments would cost
     digits or something is to be reported: if more rows are left out than kept, if rows are
     drawn more than once, if a column hardly varies in what is left or can hardly be told from
-    others, or if a fit fails.
+    others, if residuals are less than about 1/300 of y or of a column without an intercept, or
+    if a fit fails.
 
     A model that leaves out one of 100 or more groups is fitted by Newton's method from the
     estimate of all groups, if that is the only minimum of its criterion and the estimates move

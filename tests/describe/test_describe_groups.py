@@ -1,6 +1,8 @@
 """A description of groups: each number against another way to get it, each verdict's reason."""
 
 import warnings
+from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 from scipy.stats import chi2
 from sklearn.pipeline import make_pipeline
 
-from skmixed import RandomInterceptRegressor, describe_groups
+from skmixed import FixedEffectsRegressor, RandomInterceptRegressor, describe_groups
 from skmixed.datasets import load_hsb, load_sleepstudy, make_mixed_regression
 from skmixed.exceptions import MissingGroupsWarning
 from skmixed.inference import compare_slopes
@@ -139,6 +141,110 @@ def test_an_offset_changes_nothing():
     np.testing.assert_allclose(far.variance_components, near.variance_components, rtol=1e-5)
     assert far.variation["varies"].tolist() == near.variation["varies"].tolist()
     assert far.variation["varies"].iloc[-1] == "between groups"
+
+
+# ------------------------------------------------------- groups far apart, small residuals
+
+DIGITS = Path(__file__).parents[1] / "reference" / "digits"
+
+
+def exact_share_within(values, groups):
+    """Share within groups, by fractions."""
+    groups = [[Fraction(v) for v in part] for _, part in values.groupby(groups)]
+    everything = [v for part in groups for v in part]
+    return float(sum(map(squares, groups)) / squares(everything))
+
+
+def squares(values):
+    mean = sum(values) / len(values)
+    return sum((v - mean) ** 2 for v in values)
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in DIGITS.glob("*.csv")))
+@pytest.mark.filterwarnings("error")
+def test_shares_have_their_digits(name):
+    data = pd.read_csv(DIGITS / f"{name}.csv")
+    found = describe_groups(data.drop(columns=["y", "g"]), data["y"], data["g"]).variation
+    assert found["varies"].tolist() == ["both"] * len(found)
+    for column, within in found["within"].items():
+        expected = exact_share_within(data[column], data["g"])
+        assert within == pytest.approx(expected, rel=1e-9)
+
+
+# residual variances and slopes within groups from nlme and from lm with dummies
+@pytest.mark.parametrize(
+    ("name", "residual", "slopes"),
+    [
+        ("far_levels", 1.02744293, {"a": 0.96559373, "b": 1.03051481}),
+        ("far_groups_y", 1.049092, {"x": 0.034761}),
+        ("far_groups_x_fixed", None, {"x": 0.066222}),
+        ("small_residuals", 1.0395, {"x": 4999999.925773}),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_models_have_their_digits(name, residual, slopes):
+    data = pd.read_csv(DIGITS / f"{name}.csv")
+    X, y, groups = data.drop(columns=["y", "g"]), data["y"], data["g"]
+    found = describe_groups(X, y, groups)
+    if residual is not None:
+        given = found.variance_components.loc["y given the features", "residual"]
+        assert given == pytest.approx(residual, rel=1e-4)
+    within, std_error = found.slopes.slopes["within"], found.slopes.slopes["std_error"]
+    for column, expected in slopes.items():
+        assert within[column] == pytest.approx(expected, abs=2e-3 * std_error[column])
+    null = RandomInterceptRegressor(group_by="g").fit(data[["g"]], y)
+    alone = found.variance_components.loc["y alone"]
+    assert alone["residual"] == pytest.approx(null.residual_variance_, rel=1e-7)
+    assert alone["between"] == pytest.approx(null.random_effects_cov_.iloc[0, 0], rel=1e-7)
+
+
+@pytest.mark.parametrize("of", ["y", "feature", "both"])
+@pytest.mark.parametrize("apart", [1e5, 1e7, 1e9])
+@pytest.mark.filterwarnings("error")
+def test_distance_between_groups_does_not_change_what_is_within(of, apart):
+    X, y, groups = make_mixed_regression(400, 2, 20, random_state=1)
+    X, y = np.round(X * 2**10) / 2**10, np.round(y * 2**10) / 2**10
+    near = describe_groups(X, y, groups)
+    of_y, of_x = np.round(apart * np.random.default_rng(0).normal(size=(2, 20)))[:, groups]
+    X = np.column_stack([X[:, 0] + (of != "y") * of_x, X[:, 1]])
+    y = y + (of != "feature") * of_y
+    far = describe_groups(X, y, groups)
+    assert far.variation["varies"].tolist() == ["both"] * 3
+    a, b = (d.slopes.slopes["within"] for d in (near, far))
+    np.testing.assert_allclose(b, a, rtol=1e-6)
+    fixed = FixedEffectsRegressor().fit(X, y, groups=groups)
+    np.testing.assert_allclose(b, fixed.coef_, rtol=1e-6)
+    # levels far apart are as good as fixed effects, and near ones close to them
+    found = far.variance_components.loc["y given the features", "residual"]
+    rtol = 0.01 if of == "feature" else 1e-6
+    assert found == pytest.approx(fixed.residual_variance_, rel=rtol)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_feature_of_groups_may_explain_levels_far_apart():
+    X, y, groups = make_mixed_regression(400, 1, 20, random_state=1)
+    level_2 = np.round(1e3 * np.random.default_rng(0).normal(size=20))[groups]
+    near = describe_groups(np.column_stack([X, level_2]), y, groups)
+    far = describe_groups(np.column_stack([X, level_2]), y + 2**14 * level_2, groups)
+    assert far.without_fixed_effects_slope == ("x1",)
+    names = ["between", "residual", "icc"]
+    a, b = (d.variance_components.loc["y given the features", names] for d in (near, far))
+    np.testing.assert_allclose(b, a, rtol=1e-4)
+    slopes = [d.slopes.slopes[["within", "between", "std_error"]] for d in (near, far)]
+    np.testing.assert_allclose(*slopes, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["far_levels", "far_groups_x_fixed"])
+def test_a_pipeline_that_splits_gives_the_same_slopes(name):
+    data = pd.read_csv(DIGITS / f"{name}.csv")
+    X, y = data.drop(columns="y"), data["y"]
+    pipeline = make_pipeline(
+        WithinBetween(group_by="g"), RandomInterceptRegressor(group_by="g")
+    )
+    found = compare_slopes(pipeline.fit(X, y)).slopes
+    expected = describe_groups(X, y, group_by="g").slopes.slopes
+    np.testing.assert_allclose(found["within"], expected["within"], rtol=1e-6)
+    np.testing.assert_allclose(found["std_error"], expected["std_error"], rtol=1e-6)
 
 
 # ------------------------------------------------------------------------------- sentences

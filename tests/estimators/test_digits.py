@@ -1,6 +1,8 @@
 """Digits that one pass over the rows cannot see; values are from nlme, lme4 and lm."""
 
 import pickle
+import re
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +10,8 @@ import pandas as pd
 import pytest
 from scipy.linalg import LinAlgWarning
 from scipy.sparse import csr_array
-from sklearn.model_selection import GroupKFold, LeaveOneGroupOut
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GroupKFold, KFold, LeaveOneGroupOut
 from sklearn.model_selection import cross_validate as in_a_loop
 
 from skmixed import (
@@ -17,11 +20,11 @@ from skmixed import (
     PooledRegressor,
     RandomInterceptRegressor,
     RandomSlopeRegressor,
-    describe_groups,
 )
 from skmixed.datasets import make_mixed_regression
 from skmixed.exceptions import SingularFitWarning
 from skmixed.model_selection import cross_validate
+from skmixed.model_selection._cross_validation import CrossValidation
 
 FOLDER = Path(__file__).parents[1] / "reference" / "digits"
 
@@ -170,6 +173,55 @@ def test_cross_validation_is_that_of_the_loop(name, model):
     np.testing.assert_allclose(found["test_score"], expected["test_score"], rtol=1e-10)
 
 
+@pytest.fixture(scope="module")
+def many_groups():
+    X, y, groups = make_mixed_regression(
+        480, 2, 120, slope_variances=[2.0, 0.0], random_state=0
+    )
+    folds = {
+        "groups": list(LeaveOneGroupOut().split(X, y, groups))[:4],
+        "k-fold": list(KFold(4, shuffle=True, random_state=0).split(X))[:2],
+        "group k-fold": list(GroupKFold(4).split(X, y, groups))[:2],
+    }
+    return X, y, groups, folds
+
+
+@pytest.mark.parametrize(
+    "offsets", [(0, 0), (1e3, 0), (0, 1e3), (1e3, 1e3), (1e5, 1e5), (1e8, 0)]
+)
+@pytest.mark.parametrize(
+    "model",
+    [
+        RandomInterceptRegressor(),
+        RandomInterceptRegressor(fit_intercept=False),
+        RandomSlopeRegressor([0]),
+        FixedEffectsRegressor(),
+        PooledRegressor(),
+        PooledRegressor(fit_intercept=False),
+    ],
+    ids=lambda model: repr(model).replace("Regressor", ""),
+)
+def test_cross_validation_is_the_loop_at_any_offset(many_groups, model, offsets):
+    X, y, groups, folds = many_groups
+    of_y, of_x = offsets
+    X, far = np.column_stack([X + of_x, groups]), y + of_y
+    model = model.__sklearn_clone__().set_params(group_by=2)
+    given = 4e-16 * (of_y + of_x)  # rounding of a prediction
+    for cv in folds.values():
+        options = {"cv": cv, "scoring": "neg_root_mean_squared_error"}
+        found = cross_validate(model, X, far, **options)["test_score"]
+        expected = in_a_loop(model, X, far, **options)["test_score"]
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-10 * y.std() + given)
+
+
+@pytest.mark.parametrize("model", ["intercept", "slope", "pooled"])
+def test_ordinary_rows_without_an_intercept_are_read_once(many_groups, model, monkeypatch):
+    X, y, groups, folds = many_groups
+    model = MODELS[model].__sklearn_clone__().set_params(fit_intercept=False, group_by=2)
+    monkeypatch.setattr(CrossValidation, "in_the_loop", None)  # an error if it is called
+    cross_validate(model, np.column_stack([X + 20, groups]), y + 50, cv=folds["k-fold"])
+
+
 def test_leave_one_group_out_without_an_intercept(rows):
     X, y, groups = make_mixed_regression(1200, 2, 150, random_state=0)
     X, y = X + 1e4, y + 1e5
@@ -180,13 +232,96 @@ def test_leave_one_group_out_without_an_intercept(rows):
     np.testing.assert_allclose(found, in_a_loop(model, X, y, cv=cv)["test_score"], rtol=1e-10)
 
 
-def test_rows_that_cannot_be_read_again():
-    X, y, groups = load("small_residuals")
-    moments = GroupedMoments.from_rows(X, y, groups)
-    with pytest.warns(LinAlgWarning, match=r"leave about \d digits of what this fit needs"):
-        RandomInterceptRegressor().fit_moments(moments)
-    with pytest.warns(LinAlgWarning, match="reads them a second time"):
-        RandomInterceptRegressor().partial_fit(X, y, groups=groups).coef_  # noqa: B018
+# ------------------------------------------------------- rows that cannot be read again
+
+FEW = r"leave about \d digits of what this fit needs.* reads them a second time"
+NOT_ENOUGH = r"leave about \d\.\d digits .* not enough for it.* reads them a second time"
+
+
+def beyond(rows, kind, size):
+    """Rows whose residuals, or groups, are so small or far apart; all products are exact."""
+    X, y, groups = rows
+    X, y = np.round(X * 2**10) / 2**10, np.round(y * 2**10) / 2**10
+    levels = np.random.default_rng(1).integers(-500, 500, 20)[groups] / 2**8
+    return X, y + np.round(size) * (X[:, 1] if kind == "small residuals" else levels), groups
+
+
+@pytest.mark.parametrize("kind", ["small residuals", "far apart"])
+@pytest.mark.parametrize("model", ["intercept", "slope", "diagonal"])
+@pytest.mark.parametrize("size", [1e4, 1e5, 3e5, 1e6, 3e6, 1e7, 1e8])
+def test_sums_give_a_right_result_or_none(rows, kind, model, size):
+    """Those that warn of few digits have them; those that have none are refused."""
+    X, y, groups = beyond(rows, kind, size)
+    expected = MODELS[model].__sklearn_clone__().fit(X, y, groups=groups)
+    moments = GroupedMoments.from_rows(X, y, groups, slopes=[0])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            found = MODELS[model].__sklearn_clone__().fit_moments(moments)
+        except ValueError as error:
+            found, refusal = None, str(error)
+    if found is None:
+        assert size >= 1e5
+        assert re.search(NOT_ENOUGH, refusal)
+        return
+    assert size < 1e7
+    digits = 5
+    if caught:
+        (message,) = (str(warning.message) for warning in caught)
+        assert re.search(FEW, message)
+        digits = int(re.search(r"about (\d)", message)[1])
+    variance = expected.residual_variance_
+    share = 20 * 10.0**-digits  # "about" so many digits
+    assert found.residual_variance_ == pytest.approx(variance, rel=share)
+    atol = share * errors(expected).max()
+    np.testing.assert_allclose(found.coef_, expected.coef_, rtol=0, atol=atol)
+
+
+def test_sums_with_few_digits_say_how_many(rows):
+    X, y, groups = beyond(rows, "small residuals", 1e6)
+    with pytest.warns(LinAlgWarning, match=FEW):
+        RandomInterceptRegressor().fit_moments(GroupedMoments.from_rows(X, y, groups))
+    model = RandomInterceptRegressor().partial_fit(X, y, groups=groups)
+    with pytest.warns(LinAlgWarning, match=FEW):
+        assert len(model.coef_) == 2
+
+
+def test_batches_may_lack_digits_until_others_come():
+    rng = np.random.default_rng(0)
+    X, groups = np.round(rng.normal(size=(200, 1)), 3), np.repeat(np.arange(20), 10)
+    y = np.round(rng.normal(size=20)[groups] + rng.normal(size=200), 3)
+    size = np.where(np.arange(200) < 100, 1e-7, 1e7)  # of residuals: none to see, then all
+    y = 1000 * X[:, 0] + size * y
+    model = RandomInterceptRegressor().partial_fit(X[:100], y[:100], groups=groups[:100])
+    assert not hasattr(model, "coef_")
+    with pytest.raises(NotFittedError, match=NOT_ENOUGH):
+        model.predict(X, groups=groups)
+    model.partial_fit(X[100:], y[100:], groups=groups[100:])
+    expected = RandomInterceptRegressor().fit(X, y, groups=groups)
+    np.testing.assert_allclose(model.coef_, expected.coef_, rtol=1e-9)
+
+
+def test_sums_that_are_refused_leave_a_model_as_it_was(rows):
+    X, y, groups = rows
+    model = RandomInterceptRegressor().fit(X, y, groups=groups)
+    before = vars(model).copy()
+    far = GroupedMoments.from_rows(X[:, :1], y + 1e9 * X[:, 0], groups)
+    with pytest.raises(ValueError, match=NOT_ENOUGH):
+        model.fit_moments(far)
+    assert vars(model) == before
+
+
+def test_an_exact_fit_is_not_claimed_of_sums():
+    """Rows say that y is explained; sums cannot tell that from residuals of 1e-9."""
+    X, groups = np.arange(60.0)[:, None] % 17, np.repeat(np.arange(6), 10)
+    y = 3 * X[:, 0] + 1
+    with pytest.warns(SingularFitWarning, match="explain y exactly"):
+        RandomInterceptRegressor().fit(X, y, groups=groups)
+    with pytest.raises(ValueError, match="explains y exactly, which cannot be told"):
+        RandomInterceptRegressor().fit_moments(GroupedMoments.from_rows(X, y, groups))
+
+
+# --------------------------------------------------------------------- the least criterion
 
 
 def test_no_minimum_of_a_submodel_is_missed():
@@ -242,10 +377,3 @@ def test_tests_and_limits_of_slopes_with_levels_far_apart(distance):
     np.testing.assert_allclose(*frames, rtol=1e-4)
     limits = [model.confint().loc[["sd_x0|group", "sigma", "x0"]] for model in (near, far)]
     np.testing.assert_allclose(*limits, rtol=1e-4)
-
-
-@pytest.mark.parametrize("name", ["far_levels", "small_residuals", "far_groups_x_fixed"])
-def test_a_description_with_few_digits_says_so(name):
-    X, y, groups = load(name)
-    with pytest.warns(LinAlgWarning, match="describe_groups sums up the rows once"):
-        describe_groups(X, y, groups)

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import dask
@@ -322,6 +323,109 @@ def test_a_fit_can_be_continued_in_memory(frame, distributed_rows):
     more = frame[:100].assign(school=1)
     model.partial_fit(more[FEATURES], more["math"], groups=more["school"])
     assert_same_fit(model, fit_in_memory(RandomInterceptRegressor(), pd.concat([frame, more])))
+
+
+# ------------------------------------------------------------------------ a second pass
+
+DIGITS = Path(__file__).parents[1] / "reference" / "digits"
+SHUFFLED = {"shuffled": True, "sorted": False}
+
+
+def far_apart(name, shuffled=False):
+    data = pd.read_csv(DIGITS / f"{name}.csv").astype({"g": str})
+    return data.sample(frac=1, random_state=0, ignore_index=True) if shuffled else data
+
+
+@pytest.mark.parametrize("shuffled", SHUFFLED)
+@pytest.mark.parametrize("name", sorted(path.stem for path in DIGITS.glob("*.csv")))
+@pytest.mark.parametrize(
+    "model",
+    [
+        RandomInterceptRegressor(),
+        RandomInterceptRegressor(fit_intercept=False),
+        RandomSlopeRegressor([0]),
+        RandomSlopeRegressor([0], covariance="diag"),
+        FixedEffectsRegressor(),
+        FixedEffectsRegressor([0]),
+        PooledRegressor(),
+    ],
+    ids=lambda model: repr(model).replace("Regressor", ""),
+)
+@pytest.mark.filterwarnings("ignore::skmixed.exceptions.SingularFitWarning")
+def test_partitions_are_read_again_as_rows_in_memory_are(model, name, shuffled):
+    """To the digits that the numbers given have: y of far_groups_y has 2e-7."""
+    data = far_apart(name, SHUFFLED[shuffled])
+    X, y, groups = data.drop(columns=["y", "g"]), data["y"], data["g"]
+    parts = dd.from_pandas(data, npartitions=7)
+    expected = clone(model).fit(X, y, groups=groups)
+    found = clone(model).fit(parts[list(X)], parts["y"], groups=parts["g"])
+    std_error = np.sqrt(np.diag(expected.coef_cov_))[-X.shape[1] :]
+    given = 4e-16 * np.abs(expected.coef_) / std_error
+    error = np.abs(found.coef_ - expected.coef_) / std_error
+    assert np.all(error < 1e-8 + given)
+    variance = expected.residual_variance_
+    assert found.residual_variance_ == pytest.approx(variance, rel=1e-8)
+    assert found.log_likelihood_ == pytest.approx(expected.log_likelihood_, abs=1e-7)
+
+
+@pytest.mark.parametrize("weight", [None, "weight"])
+def test_arrays_are_read_again_too(weight):
+    data = far_apart("far_levels").assign(weight=np.arange(1000) % 3)
+    data.loc[data["g"] == "7", "weight"] = 0  # a group that is not there
+    rows = {name: data[name].to_numpy() for name in ("y", "g", "weight")}
+    chunks = [da.from_array(values, chunks=170) for values in rows.values()]
+    options = {} if weight is None else {"sample_weight": rows["weight"]}
+    X = data[["a", "b"]].to_numpy()
+    expected = RandomInterceptRegressor().fit(X, rows["y"], groups=rows["g"], **options)
+    options = {} if weight is None else {"sample_weight": chunks[2]}
+    for blocks in (da.from_array(X, chunks=(170, 1)), da.from_array(X, (170, 2))):
+        found = RandomInterceptRegressor().fit(blocks, chunks[0], groups=chunks[1], **options)
+        np.testing.assert_allclose(found.coef_, expected.coef_, rtol=0, atol=1e-8)
+
+
+def test_only_rows_that_lack_digits_are_read_again(frame):
+    """A column that is constant within groups is seen to be so in the first pass."""
+    made = []
+
+    def make(part):
+        made.append(len(part))
+        return part
+
+    def passes(data, model):
+        parts = dd.from_pandas(data, npartitions=8).map_partitions(make, meta=data[:0])
+        made.clear()
+        features = parts.drop(columns=["y", "g"])
+        model.fit(features, parts["y"], groups=parts["g"])
+        return len(made) / parts.npartitions
+
+    level_2 = frame.assign(size=1e9 * frame.groupby("school")["ses"].transform("size"))
+    level_2 = level_2.rename(columns={"math": "y", "school": "g"})
+    for rows in (level_2, level_2.sample(frac=1, random_state=0, ignore_index=True)):
+        assert passes(rows, RandomInterceptRegressor()) == 1
+    assert passes(far_apart("far_groups_y"), FixedEffectsRegressor()) > 1
+    assert passes(far_apart("far_groups_x_fixed"), RandomInterceptRegressor()) > 1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda part: part[:-1], "must have the same rows each time"),
+        (lambda part: part.assign(g=part["g"] + "*"), "labels of a partition were new"),
+    ],
+)
+def test_partitions_that_are_others_the_second_time(change, message):
+    seen, data = [], far_apart("far_levels")
+
+    def make(part):
+        seen.append(len(part))
+        return part if len(seen) <= 4 else change(part)
+
+    parts = dd.from_pandas(data, npartitions=4).map_partitions(make, meta=data[:0])
+    seen.clear()
+    model = RandomInterceptRegressor()
+    with pytest.raises(ValueError, match=message):
+        model.fit(parts[["a", "b"]], parts["y"], groups=parts["g"])
+    assert vars(model) == vars(RandomInterceptRegressor())
 
 
 # ---------------------------------------------------------------- partitions that differ

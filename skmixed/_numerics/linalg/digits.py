@@ -20,6 +20,9 @@ GRAM_ERROR = 1e-15
 DIGITS_NEEDED = 7
 # Where it cannot, and fewer are left than these, it warns.
 DIGITS_TRUSTED = 5
+# Where it cannot, and fewer are left than these, it refuses: sums of squares of up to
+# ROUNDING_UP_TO times their error look like those of an exact fit.
+DIGITS_REFUSED = 2
 # A fold of a cross-validation is fitted from its rows if fewer are left in its moments, so that
 # the two ways agree to 1e-10.
 DIGITS_FOR_FOLDS = 10
@@ -112,7 +115,7 @@ def digits_left(M: Array, noise: Array) -> float:
     if failed:
         return 0.0
     share = noise / np.maximum((np.diag(L) * size) ** 2, np.finfo(np.float64).tiny)
-    return float(-np.log10(np.clip(share.max(initial=0.0), 1e-16, 1.0)))
+    return float(np.log10(1 / np.clip(share.max(initial=0.0), 1e-16, 1.0)))
 
 
 def residual_square(M: Array) -> Array:

@@ -7,8 +7,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from skmixed._numerics.linalg.small_matrices import gram
 from skmixed._numerics.moments.coordinates import around_means
 from skmixed._numerics.moments.moments import GroupedMoments
+from skmixed._numerics.moments.own_lines import OwnLines
 from skmixed._numerics.moments.within_between import scatter
 
 
@@ -37,30 +39,59 @@ def drop_columns(moments: GroupedMoments, dropped: NDArray[np.bool_]) -> Grouped
     )
 
 
-def split_columns(moments: GroupedMoments) -> GroupedMoments:
+def drop_columns_of_lines(lines: OwnLines, dropped: NDArray[np.bool_]) -> OwnLines:
+    """Leave out columns that have no random effects, as `drop_columns` does."""
+    kept, features = ~dropped, dropped[1:-1]
+    lines = lines.with_taken(np.where(features, 0.0, lines.taken))
+    position = np.cumsum(kept) - 1
+    return replace(
+        lines,
+        shift=lines.shift[kept],
+        random=tuple(int(position[column]) for column in lines.random),
+        T=lines.T[np.ix_(kept, kept)],
+        B=lines.B[:, kept],
+        within=lines.within[np.ix_(kept, kept)],
+        taken=lines.taken[~features],
+        noise=lines.noise[kept],
+        squares=lines.squares[kept],
+    )
+
+
+def split_columns(lines: OwnLines) -> OwnLines:
     """Return the moments of [1, X_within, X_between, y].
 
     The two parts are orthogonal, and deviations add up to 0 in each group: the within parts
-    have no share in C, nor in the cross-products with ones and with the between parts.
+    have no share in the groups' means, nor the between parts in what is within groups.
 
     Parameters
     ----------
-    moments : GroupedMoments
-        Cross-products of [1, X, y], with a random intercept alone.
+    lines : OwnLines
+        Moments of [1, X, y], with a random intercept alone.
 
     Returns
     -------
-    GroupedMoments
+    OwnLines
         Of twice as many features.
     """
-    n_features = len(moments.shift) - 2
-    ones, X, y = np.split(np.arange(len(moments.shift)), [1, 1 + n_features])
+    n_features = len(lines.shift) - 2
+    ones, X, y = np.split(np.arange(len(lines.shift)), [1, 1 + n_features])
     parts = np.concatenate([ones, X, X, y])
     has_within = np.repeat([0.0, 1.0, 0.0, 1.0], [1, n_features, n_features, 1])
     has_between = np.repeat([1.0, 0.0, 1.0, 1.0], [1, n_features, n_features, 1])
-    within, between = (part[np.ix_(parts, parts)] for part in scatter(moments))
-    T = within * np.outer(has_within, has_within) + between * np.outer(has_between, has_between)
-    moments = around_means(moments)
-    C = moments.C[:, parts] * has_between[:, None]
-    # deviations from group means have the mean 0, and need no shift
-    return replace(moments, shift=moments.shift[parts] * has_between, T=T, C=C)
+    lines = around_means(lines)
+    squares_within, squares_between = scatter(lines)
+    has_within[squares_within[parts] == 0] = 0.0
+    has_between[1:-1][squares_between[parts[1:-1]] == 0] = 0.0
+    within = lines.within[np.ix_(parts, parts)] * np.outer(has_within, has_within)
+    B = lines.B[:, parts] * has_between[:, None]
+    return replace(
+        lines,
+        # deviations from group means have the mean 0, and need no shift
+        shift=lines.shift[parts] * np.repeat([1.0, 0.0, 1.0], [1, n_features, n_features + 1]),
+        T=within + gram(B),
+        B=B,
+        within=within,
+        taken=np.tile(lines.taken, 2),
+        noise=lines.noise[parts] * has_within,
+        squares=lines.squares[parts],
+    )

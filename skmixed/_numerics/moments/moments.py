@@ -150,7 +150,7 @@ class GroupedMoments:
         if np.array_equal(self.labels, other.labels):
             counts, C = self.n_rows + other.n_rows, self.C + other.C
             return replace(self, n_rows=counts, T=T, C=C)._with_shift_among_rows()
-        labels, *positions = _merge(self.labels, other.labels)
+        labels, *positions = merge(self.labels, other.labels)
         counts = np.zeros(len(labels), dtype=np.intp)
         C = np.zeros((*self.C.shape[:2], len(labels)))
         for part, position in zip((self, other), positions, strict=True):
@@ -209,7 +209,7 @@ class GroupedMoments:
         return other if same else other.around(self.shift)
 
 
-def _merge(
+def merge(
     one: NDArray[Any], other: NDArray[Any]
 ) -> tuple[NDArray[Any], NDArray[np.intp], NDArray[np.intp]]:
     """Union of sorted labels, and the positions in it of both.

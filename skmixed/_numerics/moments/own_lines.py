@@ -103,6 +103,11 @@ class OwnLines:
         B = self.B + delta[:, None] * self.B[:, :1]
         return replace(self, shift=shift, B=B, T=self.within + gram(B))
 
+    def of_groups(self, groups: NDArray[np.intp]) -> OwnLines:
+        """Lines of some of the groups; sums over all rows stay as they are."""
+        labels, n_rows = self.labels[groups], self.n_rows[groups]
+        return replace(self, labels=labels, n_rows=n_rows, B=self.B[..., groups])
+
     def around_average_group(self) -> OwnLines:
         """Take each column around the plain mean of the groups' means."""
         if not len(self.labels):
@@ -122,14 +127,10 @@ class OwnLines:
             return self
         turn = np.eye(len(self.shift))  # D turn: the last column loses x'change
         turn[1:-1, -1] = -change
-        return replace(
-            self,
-            shift=self.shift @ turn,
-            T=turn.T @ self.T @ turn,
-            B=np.einsum("rmk,mn->rnk", self.B, turn),
-            within=turn.T @ self.within @ turn,
-            taken=taken,
-        )
+        B, within = np.einsum("rmk,mn->rnk", self.B, turn), turn.T @ self.within @ turn
+        # differences are taken before squares
+        T = within + gram(B)
+        return replace(self, shift=self.shift @ turn, T=T, B=B, within=within, taken=taken)
 
     def in_centred_basis(self) -> Array:
         """Coefficients of (1, z - mean of the group) in the groups' lines, the axes of B."""

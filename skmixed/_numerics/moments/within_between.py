@@ -8,9 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skmixed._numerics.linalg.arrays import Array
-from skmixed._numerics.linalg.digits import CONSTANT_WITHIN, SHARE_ERROR
+from skmixed._numerics.linalg.digits import (
+    CONSTANT_UP_TO,
+    CONSTANT_WITHIN,
+    RELATIVE_ERROR,
+    SHARE_ERROR,
+)
 from skmixed._numerics.moments.coordinates import around_means
-from skmixed._numerics.moments.moments import GroupedMoments
+from skmixed._numerics.moments.own_lines import OwnLines
 
 
 def group_means(
@@ -71,73 +76,72 @@ def which_vary(
     Returns
     -------
     within, between : ndarray of shape (n_columns,), dtype bool
-        False where a share of at most 1e-12 of the scatter, or rounding, is of that kind.
+        False where nothing but rounding is of that kind; between groups also where a share of
+        1e-12 of the scatter is.
     """
     weight = np.ones(len(X)) if sample_weight is None else sample_weight
-    columns = zip(X.T, means.T, strict=True)
-    within = np.array([weight @ (x - mean[codes]) ** 2 for x, mean in columns])
+    within = np.empty(X.shape[1])
+    for i, (x, mean) in enumerate(zip(X.T, means.T, strict=True)):
+        d = x - mean[codes]
+        d -= (np.bincount(codes, weight * d, len(sizes)) / sizes)[codes]  # rounding of means
+        within[i] = weight @ d**2
     between = sizes @ (means - sizes @ means / sizes.sum()) ** 2
-    least = _rounding(within + between, np.abs(means).max(axis=0), sizes.sum())
-    return within > least, between > least
+    offset, n = np.abs(means).max(axis=0), sizes.sum()
+    return within > _rounding(0.0, offset, n), between > _rounding(within + between, offset, n)
 
 
-def share_between(moments: GroupedMoments) -> Array:
-    """Return the share of each column's variation that lies between groups.
-
-    The sum of squares around the mean is that of the group means, weighted by the sizes of
-    the groups, plus that within groups.
+def shares(lines: OwnLines) -> tuple[Array, Array]:
+    """Return the shares of each column's variation that lie within groups, and between them.
 
     Parameters
     ----------
-    moments : GroupedMoments
-        Cross-products of D = [1, X, y].
+    lines : OwnLines
+        Moments of D = [1, X, y].
 
     Returns
     -------
-    ndarray of shape (n_columns - 1,)
-        Of X and y; exactly 0 or 1 where the rest is rounding, NaN for constant columns.
+    within, between : ndarray of shape (n_columns - 1,)
+        Of X and y; exactly 0 where nothing but rounding is of that kind, NaN for constant
+        columns.
     """
-    # row 0 of T, and C[0], are sums of the columns: D has the ones first
-    sums, square = moments.T[0, 1:], np.diag(moments.T)[1:]
-    total = square - sums**2 / moments.n
-    between = np.sum(moments.C[0, 1:] ** 2 / moments.sizes, axis=1) - sums**2 / moments.n
-    noise = (8 * np.finfo(np.float64).eps * moments.shift[1:]) ** 2 * moments.n
-    constant = total <= noise + SHARE_ERROR**2 * square
-    share = np.where(constant, np.nan, between / np.where(constant, 1.0, total))
-    share = np.where(share < SHARE_ERROR, 0.0, share)  # NaN stays
-    return np.where(share > 1 - SHARE_ERROR, 1.0, share)
+    lines = lines.with_taken(np.zeros_like(lines.taken))
+    within, between = scatter(lines)
+    total = (within + between)[1:]
+    constant = total <= RELATIVE_ERROR**2 * lines.squares[1:]
+    total = np.where(constant, np.nan, total)
+    within, between = within[1:] / total, between[1:] / total
+    between = np.where(between < SHARE_ERROR, 0.0, between)  # NaN stays
+    # the smaller one has all its digits, and so has the rest
+    few_within = within < between
+    return np.where(few_within, within, 1 - between), np.where(few_within, 1 - within, between)
 
 
-def scatter(moments: GroupedMoments) -> tuple[Array, Array]:
-    """Split the scatter of D = [1, X, y] into that within groups and that between them.
+def scatter(lines: OwnLines) -> tuple[Array, Array]:
+    """Split the squares of the columns around their means by where they lie.
 
-    With group sizes n_j and c_j = 1_j' W D_j, D around its mean,
-
-        between = sum_j c_j c_j' / n_j,    within = T - between.
+    With group sizes n_j and means m_j, D around its mean, those between groups are
+    sum_j n_j m_j^2, and the rest is within them.
 
     Parameters
     ----------
-    moments : GroupedMoments
-        Cross-products of the rows.
+    lines : OwnLines
+        Moments of D = [1, X, y].
 
     Returns
     -------
-    within, between : ndarray of shape (n_columns, n_columns)
+    within, between : ndarray of shape (n_columns,)
         Exactly 0 for a column that does not vary in that way.
     """
-    moments = around_means(moments)
-    c = moments.C[0] / np.sqrt(moments.sizes)  # a column for each group
-    between = c @ c.T
-    within = moments.T - between
-    least = _rounding(np.diag(moments.T), moments.shift, moments.n)
-    for part in (within, between):
-        absent = np.diag(part) <= least
-        part[absent] = 0.0
-        part[:, absent] = 0.0
+    lines = around_means(lines)
+    between = np.sum(lines.B[0] ** 2, axis=-1)  # B[0] holds sqrt(n_j) m_j
+    within = np.diag(lines.within) + np.sum(lines.B[1:] ** 2, axis=(0, 2))
+    least = np.maximum(CONSTANT_UP_TO * lines.noise, RELATIVE_ERROR**2 * lines.squares)
+    within = np.where(within > least, within, 0.0)
+    between = np.where(between > _rounding(within + between, lines.shift, lines.n), between, 0)
+    within[0] = between[0] = 0.0  # the ones
     return within, between
 
 
-def _rounding(scatter: Array, offset: Array, n: float) -> Array:
+def _rounding(scatter: Array | float, offset: Array, n: float) -> Array:
     """Scatter that may be rounding: a share of the whole, or digits lost to an offset."""
-    lost = 8 * np.finfo(np.float64).eps * np.abs(offset)
-    return np.maximum(CONSTANT_WITHIN * scatter, n * lost**2)
+    return np.maximum(CONSTANT_WITHIN * scatter, n * (RELATIVE_ERROR * offset) ** 2)
