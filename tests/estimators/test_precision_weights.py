@@ -257,3 +257,18 @@ def test_all_that_follows_from_a_fit(name):
     np.testing.assert_allclose(left_out, model.loo_predict(X, y, groups, w, leave="group"))
     assert np.isfinite(left_out).all()
     assert np.isfinite(model.conditional_aic())
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_as_many_effects_and_coefficients_as_rows_without_weights(seed):
+    # the one row that there is within groups goes to the coefficient of x
+    X, y, groups, _ = draw(seed, np.array([1, 1, 1, 1, 1, 2]))
+    X, ones = X[:, :1], np.ones((len(y), 1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SingularFitWarning)
+        model = RandomInterceptRegressor().fit(X, y, groups)
+    assert model.converged_
+    w = np.ones(len(y))
+    for ratio in (0.0, 0.1, 1.0, 10.0, 1e3, 1e6):
+        other = dense_criterion(X, y, ones, groups, w, np.array([[ratio]]))
+        assert model.criterion_ <= other + 1e-6

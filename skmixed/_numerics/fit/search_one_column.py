@@ -59,7 +59,8 @@ def minimize_ratio(criterion: RatioCriterion, *, tol: float, max_iter: int) -> O
         lowest += error  # where the criterion levels off, rounding makes minima
     if scan.slope_at_end < STILL_RISING and scan.at_end < lowest:
         levels_off = scan.slope_at_end > -STILL_RISING
-        return _optimum(float(line.psi(line.end)), 1, converged=levels_off, diverged=True)
+        end = line.levelled if levels_off else line.end
+        return _optimum(float(line.psi(end)), 1, converged=levels_off, diverged=True)
     return replace(best, is_only_minimum=scan.slope[0] < 0 and len(brackets) == 1)
 
 
