@@ -340,7 +340,8 @@ def _tabulate_random_effects(model, level):
 
 def _variances(fitted, cov):
     """Variances of the random effects, group by group."""
-    return np.einsum("aaj->ja", fitted.covariance_to_user(cov)).ravel()
+    variances = np.einsum("aaj->ja", fitted.covariance_to_user(cov)).ravel()
+    return np.maximum(variances, 0.0)  # less is rounding of 0
 
 
 def _residual_variance(sample_weight, X):

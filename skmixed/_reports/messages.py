@@ -5,7 +5,14 @@ from __future__ import annotations
 from scipy.linalg import LinAlgWarning
 from sklearn.exceptions import ConvergenceWarning
 
-from skmixed._numerics.linalg.digits import DIGITS_REFUSED, DIGITS_TRUSTED
+from skmixed._numerics.fit.identifiability import (
+    Span,
+    absorbed_directions,
+    fits_all_rows,
+    in_user_columns,
+    residual_direction,
+)
+from skmixed._numerics.linalg.digits import DIGITS_REFUSED, DIGITS_TRUSTED, WEIGHT_ERROR
 from skmixed._reports.not_identified import explain_constant_slopes, explain_not_identified
 from skmixed._warn import warn
 from skmixed.exceptions import NotIdentifiedWarning, SingularFitWarning
@@ -60,8 +67,36 @@ ONE_GROUP = (
     "It is set to 0 and the fit is a pooled one."
 )
 ONE_ROW_EACH = (
-    "each of the {n_groups} groups has one row, which is too few to tell random effects from "
-    "residuals. Their variance is set to 0 and the fit is a pooled one."
+    "each of the {n_groups} groups has one row{alike}, and random effects vary there as "
+    "residuals do, so that nothing tells the two apart. Their variance is set to 0 and the fit "
+    "is a pooled one."
+)
+LIKE_RESIDUALS = (
+    "the random effects fit all rows exactly, and a part of their variance has the form of "
+    "residuals, so that nothing tells the two apart. That part counts as residual, and the {q} "
+    "random effects vary in {rank} direction(s) only. Leave out a random effect, or fit groups "
+    "of more rows."
+)
+SUM_OF_WEIGHTS = (
+    " With as many random effects as rows the estimate depends on the sum of the weights, "
+    "which is {n:.6g} for {n_rows} rows: where weights are precisions, scale them to mean 1."
+)
+NO_RESIDUAL_LEFT = (
+    "the random effects fit all rows exactly, and the likelihood is highest where they leave "
+    "no residual: neither weights nor slopes tell rows that vary more from others. The "
+    "estimates are those of the largest ratio of variances tried. Leave out random effects, or "
+    "the weights if they are no precisions."
+)
+SATURATED = (
+    "{n_between} fixed effects are constant within groups{intercept}, and fit the levels of "
+    "the {n_groups} groups exactly, so nothing is left to see how groups differ. The variance "
+    "between groups is set to 0 and the fit is a pooled one. Leave out columns that are "
+    "constant within groups, such as dummies of the groups, or use FixedEffectsRegressor."
+)
+SATURATED_IN = (
+    "the fixed effects fit the effects of {columns} in each of the {n_groups} groups exactly, "
+    "so nothing is left to see how groups differ in them. Their variance is set to 0. Leave "
+    "them out of the random effects, or their products with groups out of X."
 )
 NO_RESIDUAL = (
     "the fixed effects explain y exactly, so nothing is left to estimate a variance from. "
@@ -69,16 +104,17 @@ NO_RESIDUAL = (
 )
 ZERO_VARIANCE = (
     "the variance between groups is estimated as exactly 0, so all group effects are 0 and "
-    "predictions are those of a pooled fit. The groups differ no more than their rows would by "
-    "chance."
+    "predictions are those of a pooled fit. Beyond the fixed effects groups differ no more "
+    "than their rows would by chance."
 )
 UNCLEAR_COLUMNS = (
     "the random effects of {columns} cannot be told from those of the random columns before, "
     "which add up to the same. They are set to 0; leave the columns out of `slopes`."
 )
 NO_VARIANCE_OF = (
-    "the variance of the random effects of {columns} is estimated as exactly 0: groups differ "
-    "in them no more than rows would by chance. Leave them out of the random effects."
+    "the variance of the random effects of {columns} is estimated as exactly 0: beyond the "
+    "fixed effects groups differ in them no more than rows would by chance. Leave them out of "
+    "the random effects."
 )
 LOW_RANK = (
     "the {q} random effects of a group vary in {rank} direction(s) only: they are exactly "
@@ -157,9 +193,10 @@ def warn_about_fit(model, fit, *, may_lack_digits=False):
         message = NOT_CONVERGED.format(max_iter=model.max_iter)
         message = BEYOND_MEASURE if optimum.diverged else message
         warn(message, ConvergenceWarning)
+    elif optimum.diverged:
+        warn(SINGULAR + NO_RESIDUAL_LEFT, SingularFitWarning)
     elif model.singular_ and model.n_groups_ and not crowded and not not_identified:
-        message = SINGULAR + _why_singular(model, problem, solution)
-        warn(message, SingularFitWarning)
+        warn(SINGULAR + _why_singular(model, fit), SingularFitWarning)
 
 
 def warn_about_regression(model, absorbed, dependent):
@@ -188,21 +225,52 @@ def warn_about_regression(model, absorbed, dependent):
         warn(message, LinAlgWarning)
 
 
-def _why_singular(model, problem, solution):
+def _why_singular(model, fit):
     """Explain why random effects do not vary, or not in all directions."""
+    problem, solution = fit.problem, fit.solution
     labels, terms = model.groups_, model.random_effects_.columns
-    unclear = terms[~problem.coordinates.random_kept]
-    constant = terms[~solution.Lambda.any(axis=1)]
     if len(labels) == 1:
         return ONE_GROUP.format(label=labels.tolist()[0])
-    if problem.n_rows.max() == 1:
-        return ONE_ROW_EACH.format(n_groups=len(labels))
-    if solution.sigma2 == 0:
+    if fit.criterion.is_perfect:
         return NO_RESIDUAL
-    if len(unclear):
+    if not problem.coordinates.random_kept.all():
+        unclear = terms[~problem.coordinates.random_kept]
         return UNCLEAR_COLUMNS.format(columns=", ".join(unclear))
+    absorbed = absorbed_directions(problem)
+    if absorbed.shape[1] == problem.q or (absorbed.size and fit.criterion.reml):
+        return _saturated(model, problem, absorbed)
+    if residual_direction(problem) is not None:
+        return _like_residuals(problem, solution) + _sum_of_weights(problem)
     if solution.rank == 0:
-        return ZERO_VARIANCE
+        return ZERO_VARIANCE + _sum_of_weights(problem)
+    constant = terms[~solution.Lambda.any(axis=1)]
     if len(constant):
         return NO_VARIANCE_OF.format(columns=", ".join(constant))
     return LOW_RANK.format(q=len(terms), rank=solution.rank)
+
+
+def _saturated(model, problem, absorbed):
+    """Explain that fixed effects leave nothing of some random effects."""
+    terms, n_groups = model.random_effects_.columns, problem.n_groups
+    if len(terms) == 1 and model._specification.random_intercept:
+        n_between = problem.p - Span.of(problem).n_within
+        intercept = ", the intercept included" if model.fit_intercept else ""
+        return SATURATED.format(n_between=n_between, intercept=intercept, n_groups=n_groups)
+    columns = terms[in_user_columns(problem, absorbed).any(axis=1)]
+    return SATURATED_IN.format(columns=", ".join(columns), n_groups=n_groups)
+
+
+def _like_residuals(problem, solution):
+    """Explain that a variance cannot be told from that of residuals."""
+    if solution.rank:
+        return LIKE_RESIDUALS.format(q=len(solution.Lambda), rank=solution.rank)
+    alike = "" if problem.n_rows.max() == 1 else ", or rows that are all alike"
+    return ONE_ROW_EACH.format(n_groups=problem.n_groups, alike=alike)
+
+
+def _sum_of_weights(problem):
+    """Say what weights of a mean below 1 do where random effects fit all rows."""
+    n_rows = problem.n_rows.sum()
+    if problem.n > n_rows * (1 - WEIGHT_ERROR) or not fits_all_rows(problem):
+        return ""
+    return SUM_OF_WEIGHTS.format(n=problem.n, n_rows=n_rows)

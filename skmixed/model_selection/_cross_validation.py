@@ -68,20 +68,23 @@ class CrossValidation:
             left_out = Subset(refits, fold.left_out, summed_up)
             with suppress(Exception):  # rows are needed, or the loop meets it again and reports
                 return self.from_moments(fold, left_out)
-        return self.in_the_loop(fold)
+        return self.in_the_loop(fold, refits)
 
-    def in_the_loop(self, fold):
+    def in_the_loop(self, fold, refits=None):
         """Evaluate a fold from its rows, as scikit-learn does."""
+        train, fit_params = fold.training_rows(num_samples(self.X)), self.fit_params
+        if refits is not None:
+            fit_params = refits.fit_params(fit_params, train)
         return fit_and_score(
             clone(self.estimator),
             self.X,
             self.y,
             scorer=self.scorer,
-            train=fold.training_rows(num_samples(self.X)),
+            train=train,
             test=fold.test,
             verbose=0,
             parameters=None,
-            fit_params=self.fit_params,
+            fit_params=fit_params,
             score_params=self.score_params,
             return_train_score=self.return_train_score,
             return_times=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,11 @@ from sklearn.utils import indexable
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.parallel import Parallel, delayed
 
+from skmixed._estimators.mixed import BaseMixedRegressor
 from skmixed._public import public
 from skmixed._rows.routing import predicting_model, requested, takes_groups
 from skmixed._sklearn_private import check_method_params, num_samples, safe_indexing
+from skmixed.model_selection._refit import RefitsFromMoments
 
 
 @public("skmixed.model_selection")
@@ -35,7 +38,8 @@ def cross_val_predict(
 
     As `sklearn.model_selection.cross_val_predict`, except that `groups` reach `predict` as well
     as `fit`. Metadata routing is used inside whether it is enabled or not, so that the groups
-    arrive in a `Pipeline` and the like.
+    arrive in a `Pipeline` and the like; and except that the weights of folds are scaled where
+    random effects fit all rows, as in `cross_validate`.
 
     Parameters
     ----------
@@ -88,10 +92,18 @@ def cross_val_predict(
     tested = np.concatenate([test for _, test in splits])
     if not np.array_equal(np.sort(tested), np.arange(num_samples(X))):
         raise ValueError("cross_val_predict only works for partitions")
+    refits = _refits(estimator, X, y, fit_params)
     parallel = Parallel(n_jobs=n_jobs, verbose=verbose, pre_dispatch=pre_dispatch)
     predictions = parallel(
         delayed(_fit_and_predict)(
-            clone(estimator), X, y, train, test, fit_params, metadata, method
+            clone(estimator),
+            X,
+            y,
+            train,
+            test,
+            fit_params if refits is None else refits.fit_params(fit_params, train),
+            metadata,
+            method,
         )
         for train, test in splits
     )
@@ -118,6 +130,15 @@ def _route(estimator, cv, given, metadata):
         given if takes_groups(cv, "split") else {},
         {**others, **given} if takes_groups(estimator, "fit") else others,
     )
+
+
+def _refits(estimator, X, y, fit_params):
+    """Sum up all rows, if weights of folds may have to be scaled; else None."""
+    if not isinstance(estimator, BaseMixedRegressor) or "sample_weight" not in fit_params:
+        return None
+    with suppress(ValueError, TypeError, Warning):  # fits of the folds say what is wrong
+        return RefitsFromMoments(estimator, X, y, **fit_params)
+    return None
 
 
 def _fit_and_predict(estimator, X, y, train, test, fit_params, metadata, method):

@@ -13,6 +13,7 @@ from sklearn.utils.extmath import safe_sparse_dot
 
 from skmixed._estimators.grouped import BaseGroupedRegressor
 from skmixed._estimators.mixed import BaseMixedRegressor
+from skmixed._numerics.fit.identifiability import fits_all_rows
 from skmixed._numerics.leave_out.folds import subtract_fold, sums_of_squares
 from skmixed._numerics.leave_out.refits_without_groups import (
     EstimatesWithoutGroups,
@@ -54,6 +55,9 @@ class RefitsFromMoments:
     ----------
     seconds : float
         Time spent so far on what folds share.
+    mean_weight : float or None
+        Of all rows, if random effects fit these exactly. Only the ratios of weights matter
+        then, but the criterion counts their sum, so that folds are to have the same mean.
 
     Raises
     ------
@@ -89,6 +93,7 @@ class RefitsFromMoments:
         rows = rows._replace(labels=np.arange(len(rows.labels)))  # as in the moments
         if RowsAgain(rows).vary_within(OwnLines.of(near_means(self.total))):
             raise ValueError("some columns lie so far apart between groups that fits need rows")
+        self.mean_weight = self._mean_weight(model)
         self.seconds = time.perf_counter() - start
 
     def take(self, rows):
@@ -125,6 +130,7 @@ class RefitsFromMoments:
             return None
         model = clone(self.estimator)
         vars(model).update(self.learned)
+        rest = self._with_mean_weight(rest)
         moments = replace(rest, labels=self.labels[rest.labels])
         if isinstance(model, BaseMixedRegressor):
             fit = model._estimate(self.columns, moments, self._start_for(rest))
@@ -159,7 +165,29 @@ class RefitsFromMoments:
             return None
         return NewGroup(self._one_group_less.beta[group])
 
+    def fit_params(self, given, train):
+        """Return metadata for a fit to some rows, with the weights scaled if need be."""
+        if self.mean_weight is None:
+            return given
+        weight = self.rows["sample_weight"]
+        mean = weight[train][weight[train] > 0].mean()
+        return {**given, "sample_weight": self.mean_weight / mean * weight}
+
     # ------------------------------------------------------------------- steps of the above
+
+    def _mean_weight(self, model):
+        if self.rows["sample_weight"] is None or not isinstance(model, BaseMixedRegressor):
+            return None
+        total = self.total
+        if not fits_all_rows(model._specification.problem(total)):
+            return None
+        return total.n / total.n_rows.sum()
+
+    def _with_mean_weight(self, moments):
+        if self.mean_weight is None:
+            return moments
+        scale = self.mean_weight * moments.n_rows.sum() / moments.n
+        return replace(moments, T=scale * moments.T, C=scale * moments.C)
 
     def _leaves_enough(self, n_left_out):
         return len(self.rows["y"]) - n_left_out >= FEW_ROWS
@@ -211,6 +239,8 @@ class RefitsFromMoments:
     def _one_group_less(self):
         """Estimates without each group; None if they are not close to those of all rows."""
         if self._fit is None or self.estimator.new_groups == "error":
+            return None
+        if self.mean_weight is not None:
             return None
         start, total = time.perf_counter(), self.total
         criterion, optimum = self._fit.criterion, self._fit.optimum

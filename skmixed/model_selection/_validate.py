@@ -123,6 +123,10 @@ def cross_validate(
     others, if residuals are less than about 1/300 of y or of a column without an intercept, or
     if a fit fails.
 
+    Where random effects fit all rows exactly, as with one weighted row in each group, the
+    weights of a fold are scaled to the mean weight of all rows: the estimates depend on their
+    sum, and scikit-learn's loop would take each fold's own.
+
     A model that leaves out one of 100 or more groups is fitted by Newton's method from the
     estimate of all groups, if that is the only minimum of its criterion and the estimates move
     by less than about a standard error; otherwise by a search from scratch. With about as many

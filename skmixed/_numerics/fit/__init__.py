@@ -4,6 +4,7 @@
 `fit`                           the whole way, in one call
 `problem`                       the moments of one model: columns chosen, of order one, and
                                 linearly independent
+`identifiability`               what the likelihood can tell of the variances
 `criterion`                     REML and ML of normal errors: what all criteria share
 `criterion_one_column`          the criterion of one random column: a function of one ratio of
                                 variances

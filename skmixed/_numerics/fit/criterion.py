@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
+from skmixed._numerics.fit.identifiability import absorbed_directions, residual_direction
 from skmixed._numerics.fit.problem import Problem
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.digits import (
@@ -28,7 +30,8 @@ class Optimum:
     n_iter : int
         Newton steps taken, at least 1.
     converged : bool
-        Whether the last step was below the tolerance.
+        Whether the last step was below the tolerance; or the criterion levels off towards
+        infinity, so that where the search ended is as good as that.
     diverged : bool
         Whether the search ran off to infinity: the random effects explain y exactly.
     is_only_minimum : bool
@@ -86,13 +89,16 @@ class Criterion(ABC):
         of_y = self.dof * 2 * np.log(coordinates.y_scale)
         return float(of_y + (coordinates.log_scale if self.reml else 0.0))
 
-    @property
+    @cached_property
     def is_identified(self) -> bool:
-        """Whether the rows determine the variances between groups and within them."""
+        """Whether the rows say anything of the variances between groups."""
         problem = self.problem
-        # one group, or one row in each, and the two variances are only seen as a sum
-        several = problem.n_groups > 1 and bool(np.any(problem.n_rows > 1))
-        return several and problem.q > 0 and not self.is_perfect
+        if problem.n_groups < 2 or not problem.q or self.is_perfect:
+            return False
+        if absorbed_directions(problem).shape[1] == problem.q:
+            return False
+        # with several columns a part remains that is no multiple of the residuals' covariance
+        return problem.q > 1 or residual_direction(problem) is None
 
     @property
     def is_perfect(self) -> bool:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from skmixed._numerics.fit.criterion import Criterion, Optimum
 from skmixed._numerics.fit.criterion_one_column import RatioCriterion
 from skmixed._numerics.fit.criterion_several_columns import CovarianceCriterion
+from skmixed._numerics.fit.identifiability import levels_off, without_what_cannot_be_told
 from skmixed._numerics.fit.problem import Problem
 from skmixed._numerics.fit.search_one_column import minimize_ratio
 from skmixed._numerics.fit.search_several_columns import minimize_covariance
@@ -48,6 +51,11 @@ def estimate(
     optimum = minimize_covariance(
         criterion, diagonal=problem.diagonal, tol=tol, max_iter=max_iter, start=start
     )
+    if optimum.diverged:
+        return criterion, replace(optimum, converged=levels_off(problem, reml=reml))
+    if criterion.is_identified:
+        Lambda = without_what_cannot_be_told(problem, optimum.Lambda, reml=reml)
+        optimum = replace(optimum, Lambda=Lambda)
     return criterion, optimum
 
 

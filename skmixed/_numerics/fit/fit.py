@@ -9,6 +9,7 @@ import numpy as np
 from skmixed._numerics.fit.criterion import Criterion, Optimum
 from skmixed._numerics.fit.criterion_several_columns import CovarianceCriterion
 from skmixed._numerics.fit.estimate import estimate, estimate_near
+from skmixed._numerics.fit.identifiability import check_bounded
 from skmixed._numerics.fit.problem import Problem, make_problem
 from skmixed._numerics.fit.solution import Solution, solve
 from skmixed._numerics.linalg.arrays import Array
@@ -102,8 +103,14 @@ class Fit:
         Returns
         -------
         Fit
+
+        Raises
+        ------
+        ValueError
+            If the criterion has no least value, because of the weights.
         """
         problem, reml = specification.problem(moments), specification.reml
+        check_bounded(problem)
         if start is None or not problem.coordinates.random_kept.all():
             criterion, optimum = estimate(problem, reml=reml, tol=tol, max_iter=max_iter)
         else:

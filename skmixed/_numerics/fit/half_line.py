@@ -8,8 +8,12 @@ from functools import cached_property
 import numpy as np
 
 from skmixed._numerics.fit.criterion_one_column import RatioCriterion
+from skmixed._numerics.fit.identifiability import fits_all_rows
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.digits import LARGEST_SD_RATIO
+
+# Where psi u is so large in all groups, a criterion that levels off has done so.
+LEVELLED = 1e7
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,15 @@ class HalfLine:
     @cached_property
     def end(self) -> float:
         """The x from which on a standard deviation is beyond measure."""
-        return self.x(LARGEST_SD_RATIO**2 * self.criterion.problem.largest_ratio)
+        problem = self.criterion.problem
+        # if random effects fit all rows there is nothing further off
+        more = 1.0 if fits_all_rows(problem) else problem.largest_ratio
+        return self.x(LARGEST_SD_RATIO**2 * more)
+
+    @property
+    def levelled(self) -> float:
+        """The x from which on a criterion that levels off hardly changes."""
+        return min(self.x(LEVELLED / float(self.criterion.u.min())), self.end)
 
     def x(self, psi: float) -> float:
         return float(np.log1p(psi / self.unit))

@@ -16,8 +16,9 @@ from skmixed._numerics.linalg.digits import CRITERION_ERROR
 # Distance of the points of the scan in log(1 + psi u_max).
 SCAN_STEP = 0.7
 # d criterion / d x at the end of the line is minus the residual degrees of freedom within
-# groups if y is explained exactly there; otherwise it is positive, or zero if psi is arbitrary.
-RUNNING_AWAY = -0.5
+# groups if y is explained exactly there; and zero, or nearly, if there are none. Otherwise it
+# is a number of groups, less those that fixed effects take.
+STILL_RISING = 0.5
 
 
 def minimize_ratio(criterion: RatioCriterion, *, tol: float, max_iter: int) -> Optimum:
@@ -46,15 +47,20 @@ def minimize_ratio(criterion: RatioCriterion, *, tol: float, max_iter: int) -> O
     line = HalfLine(criterion)
     scan = _Scan.along(line)
     # psi = 0 stays unless a minimum elsewhere is lower by more than rounding
-    best, lowest = zero, scan.at_zero - CRITERION_ERROR * criterion.problem.n
+    error = CRITERION_ERROR * criterion.problem.n
+    best, lowest = zero, scan.at_zero - error
     brackets = list(scan.brackets(line, tol=tol, max_iter=max_iter))
     for low, start, high in brackets:
         x, n_iter, converged = _newton(line, low, start, high, tol=tol, max_iter=max_iter)
         reached = float(line.derivatives(np.array([x]))[0][0])
         if reached < lowest:
             best, lowest = _optimum(float(line.psi(x)), n_iter, converged=converged), reached
-    if scan.slope_at_end < RUNNING_AWAY and scan.at_end < lowest:
-        return _optimum(float(line.psi(line.end)), 1, converged=False, diverged=True)
+    if best is not zero:
+        lowest += error  # where the criterion levels off, rounding makes minima
+    if scan.slope_at_end < STILL_RISING and scan.at_end < lowest:
+        levels_off = scan.slope_at_end > -STILL_RISING
+        end = line.levelled if levels_off else line.end
+        return _optimum(float(line.psi(end)), 1, converged=levels_off, diverged=True)
     return replace(best, is_only_minimum=scan.slope[0] < 0 and len(brackets) == 1)
 
 

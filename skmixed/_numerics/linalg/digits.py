@@ -64,6 +64,12 @@ CURVATURE_ERROR = 1e-12
 INFORMATION_ERROR = 1e-13
 # Entries of such a change below this share of the largest are 0.
 CHANGE_ERROR = 1e-7
+# Random columns of which X leaves a smaller share of the squares are contained in its span.
+LEAST_FREE = 1e-10
+# Random effects have the covariance of residuals if their squares differ by a smaller share.
+SAME_VARIANCE = 1e-13
+# The mean of weights may differ from 1 by this much: what float32 makes of them.
+WEIGHT_ERROR = 1e-6
 # Ratios of standard deviations, random effect over residual, that are beyond measure. Sums over
 # groups for several random columns keep fewer digits than those for a single one.
 LARGEST_SD_RATIO = 1e6

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.linalg import lapack
 
 from skmixed._numerics.linalg.arrays import Array
-from skmixed._numerics.linalg.digits import GRAM_ERROR, RANK_TOLERANCE
+from skmixed._numerics.linalg.digits import FACTOR_ERROR, GRAM_ERROR, RANK_TOLERANCE
 from skmixed._numerics.linalg.small_matrices import multiply
 from skmixed._numerics.moments.moments import GroupedMoments
 from skmixed._numerics.moments.own_lines import OwnLines
@@ -118,7 +118,11 @@ class Coordinates:
 
     def to_user_factor(self, Lambda: Array) -> Array:
         """Return the factor of the relative covariance of the user's random effects."""
-        return np.asarray(self.random_backmap @ Lambda)
+        factor, size = (
+            self.random_backmap @ Lambda,
+            np.abs(self.random_backmap) @ np.abs(Lambda),
+        )
+        return np.where(np.abs(factor) <= FACTOR_ERROR * size, 0.0, factor)  # or it is rounding
 
     def to_user_random_effects(self, b: Array) -> Array:
         """Return random effects of the user's columns, shape (n_random, n_groups)."""

@@ -23,6 +23,7 @@ from scipy.optimize import brentq
 
 from skmixed._numerics.fit.criterion_one_column import RatioCriterion
 from skmixed._numerics.fit.half_line import HalfLine
+from skmixed._numerics.fit.identifiability import fits_all_rows
 from skmixed._numerics.inference.profile.region import (
     ProfileLimits,
     Region,
@@ -70,9 +71,11 @@ def ratio_limits(region: Region, criterion: RatioCriterion, psi: float) -> Profi
         return curve.reach(np.broadcast_to(x, (len(x), len(curve.side))))
 
     fixed, sigma2, variance = np.split(curve.side * _maxima(reach), [-4, -2])
-    if high == line.end:
-        variance[1] = np.inf
     problem = criterion.problem
+    if high == line.end and fits_all_rows(problem):  # all variance may be that of groups
+        sigma2[0] = 0.0
+    elif high == line.end:
+        variance[1] = np.inf
     coordinates = problem.coordinates
     unit = abs(coordinates.random_backmap[coordinates.random_kept, 0])
     return ProfileLimits.from_kept(
