@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 
 from skmixed._numerics.fit.criterion import Optimum
-from skmixed._numerics.fit.criterion_one_column import RatioCriterion
 from skmixed._numerics.fit.criterion_several_columns import CovarianceCriterion
 from skmixed._numerics.fit.descent import Search, State
 from skmixed._numerics.fit.factor import Factor
-from skmixed._numerics.fit.search_one_column import minimize_ratio
+from skmixed._numerics.fit.starts import leads_down, lowest_on_rays, scoring_step
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.digits import PERFECT_FIT, residual_square
 
-# Variance ratios to start from, since the criterion may have several minima; and those to
-# start from in samples, which do not show the minima that a few extreme rows make.
-STARTS = (1.0, 0.05, 30.0, 0.003, 1000.0)
-STARTS_IN_SAMPLES = STARTS[:3]
+# Variance ratios to start from, besides, with more than two columns.
+STARTS = np.array([1.0, 0.05, 30.0, 0.003, 1000.0])
 # What a search among samples of groups may leave.
 ROUGH = 1e-3
-# With fewer groups the search starts from the minima of submodels, too; and with any number if
-# the squares of y are so many times those within groups.
+# With fewer groups a few rows may rule: the search looks along many rays, and starts from the
+# minima of submodels, too. So it does with any number if the squares of y are so many times
+# those within groups.
 FEW_GROUPS = 100
 FAR_APART = 1e6
+# Submodels are looked at down to single columns if there are no more columns than that.
+FEW_COLUMNS = 4
 # With many groups the search begins with about 250 of them, and goes on with about 5,000.
 MANY_GROUPS = 1000
 SAMPLE_GROUPS = (5000, 250)
@@ -73,66 +75,86 @@ def minimize_covariance(
     verify, largest = criterion.problem.n_groups < MANY_GROUPS, criterion.problem.largest_ratio
     search = Search(diagonal, tol, max_iter, verify, largest_ratio=largest)
     if start is None:
-        best, is_only = _descend_from_several(criterion, search)
+        best, is_only = _search_everywhere(criterion, search)
     else:
         best, is_only = search.descend(criterion, start @ start.T), False
-    diverged = best.factor.diverged(largest) or _explains_all(criterion, best.factor)
+    diverged = bool(best.factor.diverged(largest)) or _explains_all(criterion, best.factor)
     Lambda = _without_negligible(criterion, best)
     converged = best.converged and not diverged
     return Optimum(Lambda, best.n_iter, converged, diverged, is_only, best.flat)
 
 
-def _descend_from_several(criterion: CovarianceCriterion, search: Search) -> tuple[State, bool]:
-    """Take the lowest end of several descents, among samples of groups if there are many.
+def _search_everywhere(criterion: CovarianceCriterion, search: Search) -> tuple[State, bool]:
+    """Find the lowest minimum, among samples of groups first if there are many.
 
-    Returns it, and whether all others ended there, too.
+    Returns it, and whether no other was seen.
     """
     chain = _ever_smaller_samples(criterion)
-    few, q = len(chain) == 1, criterion.problem.q
-    rough = replace(search, tol=search.tol if few else max(search.tol, ROUGH), polish=False)
-    starts = [ratio * np.eye(q) for ratio in (STARTS if few else STARTS_IN_SAMPLES)]
-    if _needs_submodels(criterion):
-        starts += _minima_along_axes(chain[-1], search)
-    found = rough.descend_side_by_side(chain[-1], starts, merge=not few)
-    best = min(found, key=lambda state: state.value)
-    is_only = all(best.is_near(state.factor) for state in found)
+    if len(chain) == 1:
+        found = _minima(criterion, search)
+        return found[0], len(found) == 1
+    rough = replace(search, tol=max(search.tol, ROUGH), polish=False)
+    found = _minima(chain[-1], rough)
+    best = found[0]
     for sample in reversed(chain[1:-1]):
         best = rough.descend(sample, best.factor.Psi)
-    if best.converged or not few:
-        # for few groups, too: which of equal minima was the lowest must not show
+    if best.converged:
         best = search.descend(criterion, best.factor.Psi).after(best)
-    return best, is_only
+    return best, len(found) == 1
 
 
-def _needs_submodels(criterion: CovarianceCriterion) -> bool:
-    """Whether minima may lie where multiples of the identity do not lead.
+def _minima(criterion: CovarianceCriterion, search: Search) -> list[State]:
+    """Find minima, the lowest first."""
+    problem, q = criterion.problem, criterion.problem.q
+    if q <= 2 or not _may_hide_minima(criterion):
+        return _minima_on_rays(criterion, search)
+    rough = replace(search, tol=max(search.tol, ROUGH), polish=False)
+    # of models with some of the columns: no fit shall be worse than these
+    minima: list[Array] = []
+    for columns in _submodels(q):
+        part = replace(criterion, problem=replace(problem, root=problem.root[columns]))
+        own = np.ix_(columns, columns)
+        smaller = [Psi[own] for Psi in minima if not np.delete(Psi, columns, axis=0).any()]
+        more = [*smaller, *STARTS[:, None, None] * np.eye(len(columns))]
+        for end in _minima_on_rays(part, rough, more):
+            Psi = np.zeros((q, q))
+            Psi[own] = end.factor.Psi
+            minima.append(Psi)
+    return _minima_on_rays(criterion, search, minima)
 
-    Few groups may be ruled by a few rows; and groups may lie very far apart.
+
+def _minima_on_rays(
+    criterion: CovarianceCriterion, search: Search, more: Sequence[Array] = ()
+) -> list[State]:
+    """Descend from where the criterion is low along rays, and from more starts.
+
+    One descent begins with a step from moments. With two columns the others begin at those low
+    places from which the criterion does not fall all the straight way to the end of the first.
     """
+    hidden, diagonal = _may_hide_minima(criterion), search.diagonal
+    unit, lowest = lowest_on_rays(criterion, diagonal=diagonal, all_rays=hidden)
+    first = search.descend(criterion, scoring_step(criterion, unit, diagonal=diagonal))
+    if len(unit) <= 2 or not hidden:
+        lowest = lowest[~leads_down(criterion, lowest, first.factor.Psi)]
+    ends = search.descend_side_by_side(criterion, [*lowest, *more])
+    found: list[State] = []
+    for end in sorted([first, *ends], key=lambda end: end.value):
+        if not any(other.is_near(end.factor) for other in found):
+            found.append(end)
+    return found
+
+
+def _submodels(q: int) -> list[list[int]]:
+    """Choices of the columns, the smallest first; single ones and pairs if they are many."""
+    most = q - 1 if q <= FEW_COLUMNS else 2
+    return [list(some) for m in range(1, most + 1) for some in combinations(range(q), m)]
+
+
+def _may_hide_minima(criterion: CovarianceCriterion) -> bool:
+    """Whether a few rows may rule, so that minima lie where one would not look."""
     problem = criterion.problem
     far_apart = problem.within[-1, -1] * FAR_APART < problem.T[-1, -1]
     return problem.n_groups < FEW_GROUPS or bool(far_apart)
-
-
-def _minima_along_axes(criterion: CovarianceCriterion, search: Search) -> list[Array]:
-    """Minima of the models with one of the random columns: no fit shall be worse than these.
-
-    The half-line of one variance ratio is scanned as a whole.
-    """
-    problem, minima = criterion.problem, []
-    for a in range(problem.q):
-        alone = RatioCriterion.from_problem(
-            replace(problem, root=problem.root[[a]]), reml=criterion.reml
-        )
-        try:
-            optimum = minimize_ratio(alone, tol=search.tol, max_iter=search.max_iter)
-        except np.linalg.LinAlgError:  # far out a column of X is lost in this one
-            continue
-        if optimum.Lambda.any():
-            Psi = np.zeros((problem.q, problem.q))
-            Psi[a, a] = optimum.Lambda[0, 0] ** 2
-            minima.append(Psi)
-    return minima
 
 
 def _ever_smaller_samples(criterion: CovarianceCriterion) -> list[CovarianceCriterion]:
