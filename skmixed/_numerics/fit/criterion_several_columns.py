@@ -40,6 +40,7 @@ from skmixed._numerics.linalg.small_matrices import (
 CHUNK_GROUPS = 2**12
 # The calls no longer matter where sums over groups have more numbers than that.
 LARGE_SUMS = 2**16
+TINY = np.finfo(np.float64).tiny
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,7 @@ class CovarianceCriterion(Criterion):
         """
         variances, V = np.linalg.eigh(Psi)
         log_det, M = self.eliminate(V * np.sqrt(np.maximum(variances, 0.0))[:, None, :])
-        size = np.sqrt(np.diagonal(M, axis1=1, axis2=2))
+        size = np.sqrt(np.maximum(np.diagonal(M, axis1=1, axis2=2), TINY))
         squares = _pivots(M / (size[:, :, None] * size[:, None, :]))
         lost = np.any(squares[:, :-1] <= RANK_TOLERANCE, axis=1)
         logs = np.log(np.where(lost[:, None], 1.0, squares)) + 2 * np.log(size)

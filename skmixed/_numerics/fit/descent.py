@@ -47,6 +47,15 @@ class State:
         return replace(self, n_iter=self.n_iter + earlier.n_iter)
 
 
+def distinct(ends: Sequence[State]) -> list[State]:
+    """Drop ends that are near a lower one, and sort the others, the lowest first."""
+    found: list[State] = []
+    for end in sorted(ends, key=lambda end: end.value):
+        if not any(other.is_near(end.factor) for other in found):
+            found.append(end)
+    return found
+
+
 @dataclass(frozen=True)
 class Points:
     """A point for each of several descents, and a quadratic model of the criterion there.
@@ -128,7 +137,7 @@ class Search:
         return end
 
     def descend_side_by_side(
-        self, criterion: CovarianceCriterion, starts: Sequence[Array]
+        self, criterion: CovarianceCriterion, starts: Sequence[Array] | Array
     ) -> list[State]:
         """Descend from several Psi step by step together, and return the ends.
 

@@ -12,6 +12,8 @@ from skmixed._numerics.fit.criterion_several_columns import CovarianceDerivative
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.digits import LARGEST_SD_RATIO_OF_SEVERAL
 
+# Share of the largest standard deviation that is next to nothing.
+SINGULAR = 1e-4
 # Rows and columns of entries of a matrix.
 Entries = tuple[NDArray[np.intp], NDArray[np.intp]]
 
@@ -68,6 +70,11 @@ class Factor:
         """Whether a standard deviation is beyond measure."""
         largest = LARGEST_SD_RATIO_OF_SEVERAL * np.sqrt(beyond)
         return np.asarray(self.scale.max(axis=-1) >= largest)
+
+    @property
+    def is_singular(self) -> bool:
+        """Whether one Psi has a direction without variance."""
+        return bool(self.scale.min() <= SINGULAR * self.scale.max())
 
     def moved(self, entries: Entries, step: Array) -> Array:
         """Psi after a step in entries of L."""

@@ -10,14 +10,16 @@ import numpy as np
 
 from skmixed._numerics.fit.criterion import Optimum
 from skmixed._numerics.fit.criterion_several_columns import CovarianceCriterion
-from skmixed._numerics.fit.descent import Search, State
+from skmixed._numerics.fit.descent import Search, State, distinct
 from skmixed._numerics.fit.factor import Factor
-from skmixed._numerics.fit.starts import leads_down, lowest_on_rays, scoring_step
+from skmixed._numerics.fit.starts import leads_down, lowest_on_rays, scoring_steps
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.digits import PERFECT_FIT, residual_square
 
-# Variance ratios to start from, besides, with more than two columns.
+# Variance ratios to start from, besides, where there may be several minima.
 STARTS = np.array([1.0, 0.05, 30.0, 0.003, 1000.0])
+# Relative distance of starts that are taken for one.
+CLOSE = 0.02
 # What a search among samples of groups may leave.
 ROUGH = 1e-3
 # With fewer groups a few rows may rule: the search looks along many rays, and starts from the
@@ -25,7 +27,7 @@ ROUGH = 1e-3
 # those within groups.
 FEW_GROUPS = 100
 FAR_APART = 1e6
-# Submodels are looked at down to single columns if there are no more columns than that.
+# Submodels are looked at up to all columns but one if there are no more columns than that.
 FEW_COLUMNS = 4
 # With many groups the search begins with about 250 of them, and goes on with about 5,000.
 MANY_GROUPS = 1000
@@ -104,50 +106,82 @@ def _search_everywhere(criterion: CovarianceCriterion, search: Search) -> tuple[
 
 
 def _minima(criterion: CovarianceCriterion, search: Search) -> list[State]:
-    """Find minima, the lowest first."""
+    """Find minima, the lowest first.
+
+    Where a few groups may rule, those of models with some of the columns are starts, too: no
+    fit shall be worse than these.
+    """
     problem, q = criterion.problem, criterion.problem.q
-    if q <= 2 or not _may_hide_minima(criterion):
-        return _minima_on_rays(criterion, search)
+    if not _may_hide_minima(criterion):
+        return _minima_on_the_way(criterion, search, all_rays=False)
+    if q <= 2:
+        return _minima_on_the_way(criterion, search, all_rays=True)
     rough = replace(search, tol=max(search.tol, ROUGH), polish=False)
-    # of models with some of the columns: no fit shall be worse than these
     minima: list[Array] = []
     for columns in _submodels(q):
-        part = replace(criterion, problem=replace(problem, root=problem.root[columns]))
         own = np.ix_(columns, columns)
-        smaller = [Psi[own] for Psi in minima if not np.delete(Psi, columns, axis=0).any()]
-        more = [*smaller, *STARTS[:, None, None] * np.eye(len(columns))]
-        for end in _minima_on_rays(part, rough, more):
+        part = replace(criterion, problem=replace(problem, root=problem.root[columns]))
+        if len(columns) == 2:
+            found = _minima_on_the_way(part, rough, all_rays=True)
+        else:
+            smaller = [Psi[own] for Psi in minima if not np.delete(Psi, columns, 0).any()]
+            found = _minima_from_all(part, rough, smaller)
+        for end in found:
             Psi = np.zeros((q, q))
             Psi[own] = end.factor.Psi
             minima.append(Psi)
-    return _minima_on_rays(criterion, search, minima)
+    return _minima_from_all(criterion, search, minima)
 
 
-def _minima_on_rays(
-    criterion: CovarianceCriterion, search: Search, more: Sequence[Array] = ()
+def _minima_on_the_way(
+    criterion: CovarianceCriterion, search: Search, *, all_rays: bool
 ) -> list[State]:
-    """Descend from where the criterion is low along rays, and from more starts.
+    """Descend from a step from moments, and see whether low places are on the way to its end.
 
-    One descent begins with a step from moments. With two columns the others begin at those low
-    places from which the criterion does not fall all the straight way to the end of the first.
+    Low places are those along rays; they are on the way if the criterion falls from there all
+    the straight way. If one is not, or if the end is singular, where minima may lie close to
+    one another, all of them are starts.
     """
-    hidden, diagonal = _may_hide_minima(criterion), search.diagonal
-    unit, lowest = lowest_on_rays(criterion, diagonal=diagonal, all_rays=hidden)
-    first = search.descend(criterion, scoring_step(criterion, unit, diagonal=diagonal))
-    if len(unit) <= 2 or not hidden:
-        lowest = lowest[~leads_down(criterion, lowest, first.factor.Psi)]
-    ends = search.descend_side_by_side(criterion, [*lowest, *more])
-    found: list[State] = []
-    for end in sorted([first, *ends], key=lambda end: end.value):
-        if not any(other.is_near(end.factor) for other in found):
-            found.append(end)
+    unit, lowest = lowest_on_rays(criterion, diagonal=search.diagonal, all_rays=all_rays)
+    (start,) = scoring_steps(criterion, unit[None], diagonal=search.diagonal)
+    first = search.descend(criterion, start)
+    others = lowest[~leads_down(criterion, lowest, first.factor.Psi)]
+    if len(others) or (all_rays and first.factor.is_singular):
+        others = np.concatenate([lowest, STARTS[:, None, None] * np.eye(len(unit))])
+    return distinct([first, *search.descend_side_by_side(criterion, others)])
+
+
+def _minima_from_all(
+    criterion: CovarianceCriterion, search: Search, more: Sequence[Array]
+) -> list[State]:
+    """Descend from low places along rays, and from more, after a step from moments each.
+
+    If that shows more than one minimum, the descents begin at the places themselves, too.
+    """
+    _, lowest = lowest_on_rays(criterion, diagonal=search.diagonal, all_rays=True)
+    starts = np.array([*lowest, *more, *STARTS[:, None, None] * np.eye(criterion.problem.q)])
+    steps = scoring_steps(criterion, starts, diagonal=search.diagonal)
+    ends = search.descend_side_by_side(criterion, _apart(steps, criterion.values_at(steps)))
+    found = distinct(ends)
+    if len(found) > 1:
+        found = distinct([*found, *search.descend_side_by_side(criterion, starts)])
     return found
 
 
+def _apart(Psi: Array, value: Array) -> list[Array]:
+    """Of several Psi those that are not close to a lower one."""
+    kept: list[Array] = []
+    for i in np.argsort(value).tolist():
+        near = (np.linalg.norm(Psi[i] - one) <= CLOSE * np.linalg.norm(one) for one in kept)
+        if np.isfinite(value[i]) and not any(near):
+            kept.append(Psi[i])
+    return kept
+
+
 def _submodels(q: int) -> list[list[int]]:
-    """Choices of the columns, the smallest first; single ones and pairs if they are many."""
+    """Choices of two columns and more, the smallest first; pairs alone if they are many."""
     most = q - 1 if q <= FEW_COLUMNS else 2
-    return [list(some) for m in range(1, most + 1) for some in combinations(range(q), m)]
+    return [list(some) for m in range(2, most + 1) for some in combinations(range(q), m)]
 
 
 def _may_hide_minima(criterion: CovarianceCriterion) -> bool:

@@ -11,7 +11,7 @@ from skmixed._numerics.fit.criterion_several_columns import CovarianceCriterion
 from skmixed._numerics.fit.factor import Factor, changes_of_psi
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.digits import RANK_TOLERANCE
-from skmixed._numerics.linalg.quadratic import inverse_where_curved
+from skmixed._numerics.linalg.quadratic import QuadraticModel
 from skmixed._numerics.linalg.small_matrices import sum_of_outer
 
 # Sizes of Psi along a ray, where the random columns are of size 1.
@@ -26,8 +26,6 @@ ON_THE_WAY = np.array(
 )
 # By which share the criterion may seem to rise on a way down.
 RISE = 1e-9
-# Curvatures below this share of the largest do not lead a scoring step.
-FLAT = 1e-10
 # Share of the largest variance that a scoring step leaves to every direction.
 LEAST_SHARE = 0.01
 
@@ -79,8 +77,8 @@ def leads_down(criterion: CovarianceCriterion, starts: Array, end: Array) -> NDA
     return np.asarray(np.all(rise <= RISE * np.maximum(1.0, np.abs(value[:, 1:])), axis=1))
 
 
-def scoring_step(criterion: CovarianceCriterion, Psi: Array, *, diagonal: bool) -> Array:
-    """Take a step from Psi by the expected Hessian, in Psi and log sigma2 jointly.
+def scoring_steps(criterion: CovarianceCriterion, Psi: Array, *, diagonal: bool) -> Array:
+    """Take a step from each of several Psi by the expected Hessian, in Psi and log sigma2.
 
     For balanced groups it leads to the estimate by moments, wherever it begins. The expected
     Hessian of ML is
@@ -89,21 +87,22 @@ def scoring_step(criterion: CovarianceCriterion, Psi: Array, *, diagonal: bool) 
 
     with t for a change of log sigma2, whose own entry is dof.
     """
-    Lambda = Factor.of_psi(Psi, diagonal=diagonal).Lambda
-    S, q = criterion(Lambda).S, len(Psi)
-    t, NN = np.zeros((q, q)), np.zeros((q,) * 4)
+    Lambda, q, dof = Factor.of_psi(Psi, diagonal=diagonal).Lambda, Psi.shape[-1], criterion.dof
+    S, t, NN = criterion(Lambda).S, np.zeros_like(Psi), np.zeros((*Psi.shape, q, q))
     for N, _ in criterion.projections(Lambda):
         t += N.sum(axis=-1)
         NN += sum_of_outer(N, N)
     E = changes_of_psi(q, diagonal=diagonal)
-    t_E, S_E = np.tensordot(E, t, 2), np.tensordot(E, S, 2)
-    A = np.einsum("iad,abcd,jbc->ij", E, NN, E) - np.outer(t_E, t_E) / criterion.dof
-    step = -inverse_where_curved(A, FLAT) @ S_E
+    t_E, S_E = (np.einsum("iab,sab->si", E, part) for part in (t, S))
+    A = np.einsum("iad,sabcd,jbc->sij", E, NN, E) - t_E[:, :, None] * t_E[:, None, :] / dof
+    model = QuadraticModel.of(S_E, A)
+    step = np.matmul(model.basis, model.newton[..., None])[..., 0]
     # Sigma = sigma2 Psi and sigma2 change together; Psi is their ratio
-    growth = max(1 - float(t_E @ step) / criterion.dof, LEAST_SHARE)
-    variances, V = np.linalg.eigh(Psi + np.tensordot(step, E, 1) / growth)
-    variances = np.maximum(variances, LEAST_SHARE * max(variances[-1], Psi.max() / 100))
-    stepped: Array = (V * variances) @ V.T
+    growth = np.maximum(1 - np.sum(t_E * step, axis=-1) / dof, LEAST_SHARE)
+    variances, V = np.linalg.eigh(Psi + np.tensordot(step / growth[:, None], E, 1))
+    largest = np.maximum(variances[:, -1:], np.trace(Psi, axis1=1, axis2=2)[:, None] / 100)
+    variances = np.maximum(variances, LEAST_SHARE * largest)
+    stepped: Array = (V * variances[:, None, :]) @ V.swapaxes(-1, -2)
     return stepped
 
 
