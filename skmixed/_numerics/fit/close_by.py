@@ -23,7 +23,7 @@ def descend_close_by(
         diagonal, tol, max_iter, polish=False, largest_ratio=criterion.problem.largest_ratio
     )
     state = search.descend(criterion, start @ start.T)
-    diverged = state.factor.diverged(criterion.problem.largest_ratio)
+    diverged = bool(state.factor.diverged(criterion.problem.largest_ratio))
     converged = state.converged and not diverged
     return Optimum(state.factor.Lambda, state.n_iter, converged, diverged)
 
@@ -52,12 +52,12 @@ def first_steps(
         By how much they should lower the criteria.
     """
     search = Search(diagonal, tol=0.0, max_iter=1)
-    (point,) = search.points(criterion, (Lambda @ Lambda.T)[None])
-    V, scale, model = point.factor.V, point.factor.scale, point.model
+    points = search.points(criterion, (Lambda @ Lambda.T)[None])
+    V, scale, model = points.V[0], points.scale[0], points.model
     rows, columns = free_entries(len(Lambda), diagonal=diagonal)
     # <E, S> for the change E of Psi with each entry of the factor
-    gradient = (2 * V.T @ S @ V * scale)[:, rows, columns] @ model.basis
+    gradient = (2 * V.T @ S @ V * scale)[:, rows, columns] @ model.basis[0]
     step = -gradient / model.size  # axes k, eigenvectors of the Hessian
-    ends = np.array([search.moved(point, one) for one in step]).reshape(S.shape)
+    ends = search.moved(points, step)
     factors = Factor.of_psi(ends, diagonal=diagonal)
     return factors.Lambda, -np.sum(gradient * step, axis=1) / 2

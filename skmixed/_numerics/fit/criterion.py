@@ -65,7 +65,7 @@ class Criterion(ABC):
     reml: bool
 
     @abstractmethod
-    def eliminate(self, Lambda: Array) -> tuple[float, Array]:
+    def eliminate(self, Lambda: Array) -> tuple[float | Array, Array]:
         """Return sum_j log|I + Lambda' G_j Lambda| and M = D' V^-1 D, up to sigma2."""
 
     @abstractmethod
@@ -117,7 +117,7 @@ class Criterion(ABC):
         beta: Array = np.asarray(np.linalg.solve(M[:-1, :-1], M[:-1, -1]))
         return beta, 0.0 if self.is_perfect else float(residual_square(M)) / self.dof
 
-    def profile(self, log_det: float, M: Array) -> float:
+    def profile(self, log_det: float | Array, M: Array) -> float:
         """Return the criterion, given what `eliminate` returns."""
         log_det_XX = float(np.linalg.slogdet(M[:-1, :-1])[1])
         return float(self.combine(log_det, log_det_XX, residual_square(M)))

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Self
 
 import numpy as np
@@ -23,7 +24,7 @@ from scipy.linalg import lapack
 
 from skmixed._numerics.fit.criterion import Criterion
 from skmixed._numerics.linalg.arrays import Array
-from skmixed._numerics.linalg.digits import PERFECT_FIT
+from skmixed._numerics.linalg.digits import PERFECT_FIT, RANK_TOLERANCE
 from skmixed._numerics.linalg.small_matrices import (
     cholesky,
     gram,
@@ -39,6 +40,7 @@ from skmixed._numerics.linalg.small_matrices import (
 CHUNK_GROUPS = 2**12
 # The calls no longer matter where sums over groups have more numbers than that.
 LARGE_SUMS = 2**16
+TINY = np.finfo(np.float64).tiny
 
 
 @dataclass(frozen=True)
@@ -106,13 +108,17 @@ class CovarianceCriterion(Criterion):
     groups lie apart.
     """
 
-    def eliminate(self, Lambda: Array) -> tuple[float, Array]:
-        """Return sum_j log|I + Lambda' G_j Lambda| and M = D' V^-1 D, up to sigma2."""
-        log_det, M = 0.0, self.problem.within.copy()
-        for chunk in self._chunks():
-            R = _roots(multiply(Lambda.T, self.problem.root[..., chunk]))
-            log_det += float(_log_det(R))
-            M += gram(solve_lower(R, self.problem.own[..., chunk].copy()))
+    def eliminate(self, Lambda: Array) -> tuple[Array, Array]:
+        """Return sum_j log|I + Lambda' G_j Lambda| and M = D' V^-1 D, up to sigma2.
+
+        Lambda has shape (q, q), or (s, q, q) for each of several.
+        """
+        several = Lambda.shape[:-2]
+        log_det, M = np.zeros(several), _for_each(self.problem.within, several)
+        for chunk in self._chunks(prod(several)):
+            R = _roots(multiply(Lambda.swapaxes(-1, -2), self.problem.root[..., chunk]))
+            log_det += _log_det(R)
+            M += gram(solve_lower(R, _for_each(self.problem.own[..., chunk], several)))
         return log_det, M
 
     def conditional_modes(self, Lambda: Array, beta: Array) -> Array:
@@ -141,6 +147,22 @@ class CovarianceCriterion(Criterion):
     def value(self, Lambda: Array) -> float:
         """Return the criterion alone."""
         return self.profile(*self.eliminate(Lambda))
+
+    def values_at(self, Psi: Array) -> Array:
+        """Return the criterion at each of several Psi, shape (s, q, q).
+
+        It is infinite where a column of X is lost in rounding.
+        """
+        variances, V = np.linalg.eigh(Psi)
+        log_det, M = self.eliminate(V * np.sqrt(np.maximum(variances, 0.0))[:, None, :])
+        size = np.sqrt(np.maximum(np.diagonal(M, axis1=1, axis2=2), TINY))
+        squares = _pivots(M / (size[:, :, None] * size[:, None, :]))
+        lost = np.any(squares[:, :-1] <= RANK_TOLERANCE, axis=1)
+        logs = np.log(np.where(lost[:, None], 1.0, squares)) + 2 * np.log(size)
+        floor = np.log(PERFECT_FIT) + 2 * np.log(size[:, -1])
+        r2 = np.exp(np.maximum(logs[:, -1], floor))
+        value = self.combine(log_det, logs[:, :-1].sum(axis=1), r2)
+        return np.where(lost, np.inf, value)
 
     def __call__(self, Lambda: Array) -> CovarianceDerivatives:
         """Evaluate the criterion with its first and second derivatives in Psi.
@@ -267,7 +289,7 @@ class CovarianceCriterion(Criterion):
         R = _roots(multiply(Lambda.swapaxes(-1, -2), root))
         # L' and Q'D side by side: axes r (b, m) k, and the same for all Psi
         FB = np.concatenate([root.swapaxes(0, 1), self.problem.own[..., chunk]], axis=1)
-        FB = solve_lower(R, np.broadcast_to(FB, (*Lambda.shape[:-2], *FB.shape)).copy())
+        FB = solve_lower(R, _for_each(FB, Lambda.shape[:-2]))
         ND = np.einsum("...rak,...rmk->...amk", FB[..., :q, :], FB)  # F'F and F'B
         return R, FB[..., q:, :], ND[..., :q, :], ND[..., q:, :]
 
@@ -275,6 +297,11 @@ class CovarianceCriterion(Criterion):
         size = max(CHUNK_GROUPS // n_lambda, 1)
         for start in range(0, self.problem.n_groups, size):
             yield slice(start, start + size)
+
+
+def _for_each(B: Array, several: tuple[int, ...]) -> Array:
+    """Copy B for each of several Lambda."""
+    return np.broadcast_to(B, (*several, *B.shape)).copy()
 
 
 def _roots(A: Array) -> Array:
@@ -297,6 +324,16 @@ def _inverse_root(M: Array) -> tuple[Array, float, float]:
     r2 = max(left, PERFECT_FIT * M[-1, -1], PERFECT_FIT**2)  # y may be constant
     W[-1, :-1], W[-1, -1] = -explained @ W[:-1, :-1], 1.0
     return W, 2 * float(np.log(L.diagonal()).sum()), float(r2)
+
+
+def _pivots(M: Array) -> Array:
+    """Squares on the diagonals of Cholesky factors; 0 where there is none."""
+    try:
+        return np.asarray(np.diagonal(np.linalg.cholesky(M), axis1=1, axis2=2) ** 2)
+    except np.linalg.LinAlgError:
+        if len(M) == 1:
+            return np.zeros(M.shape[:2])
+        return np.concatenate([_pivots(one) for one in np.split(M, len(M))])
 
 
 def _log_det(R: Array) -> Array:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from skmixed._numerics.fit.criterion_several_columns import CovarianceCriterion
 from skmixed._numerics.fit.factor import Factor, free_entries
@@ -19,6 +21,10 @@ LARGE_UNIT = 1e3
 NEAR = 0.1
 # A predicted decrease from which on Newton steps converge quadratically.
 CLOSE = 0.01
+# By which share of the slope along a step the criterion must fall at least.
+ENOUGH = 1e-4
+
+Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -41,16 +47,58 @@ class State:
         return replace(self, n_iter=self.n_iter + earlier.n_iter)
 
 
-@dataclass(frozen=True)
-class Point:
-    """A point of a descent, with the criterion there and a model of it nearby.
+def distinct(ends: Sequence[State]) -> list[State]:
+    """Drop ends that are near a lower one, and sort the others, the lowest first."""
+    found: list[State] = []
+    for end in sorted(ends, key=lambda end: end.value):
+        if not any(other.is_near(end.factor) for other in found):
+            found.append(end)
+    return found
 
-    The coordinates of the model are the free entries of the factor.
+
+@dataclass(frozen=True)
+class Points:
+    """A point for each of several descents, and a quadratic model of the criterion there.
+
+    Attributes
+    ----------
+    V, scale : ndarrays of shape (s, q, q) and (s, q)
+        Psi as a `Factor`.
+    value : ndarray of shape (s,)
+        The criterion.
+    gradient, curvature, basis : ndarrays of shape (s, e), (s, e) and (s, e, e)
+        The `QuadraticModel`, in the free entries of the factor.
     """
 
-    factor: Factor
-    value: float
-    model: QuadraticModel
+    V: Array
+    scale: Array
+    value: Array
+    gradient: Array
+    curvature: Array
+    basis: Array
+
+    @cached_property
+    def factor(self) -> Factor:
+        return Factor(self.V, self.scale)
+
+    @cached_property
+    def model(self) -> QuadraticModel:
+        return QuadraticModel(self.gradient, self.curvature, self.basis)
+
+    def only(self, some: Bools) -> Points:
+        """Those of some of the descents."""
+        return Points(*(mine[some] for mine in self._arrays))
+
+    def moved(self, others: Points, where: Bools) -> Points:
+        """Exchange some for others."""
+        arrays = [mine.copy() for mine in self._arrays]
+        for mine, other in zip(arrays, others._arrays, strict=True):
+            mine[where] = other[where]
+        return Points(*arrays)
+
+    @property
+    def _arrays(self) -> tuple[Array, ...]:
+        return self.V, self.scale, self.value, self.gradient, self.curvature, self.basis
 
 
 @dataclass(frozen=True)
@@ -89,187 +137,158 @@ class Search:
         return end
 
     def descend_side_by_side(
-        self, criterion: CovarianceCriterion, starts: Sequence[Array], *, merge: bool = False
+        self, criterion: CovarianceCriterion, starts: Sequence[Array] | Array
     ) -> list[State]:
-        """Descend from several Psi step by step together.
+        """Descend from several Psi step by step together, and return the ends.
 
-        What takes most of a step is done for all in the same calls; on small data it is the
-        calls that take time.
-
-        With `merge` a descent that has come near the end of another is taken to end there.
-
-        Returns
-        -------
-        list of State
-            The ends, in the order in which they were reached.
+        On small data it is the calls that take time: each serves all descents.
         """
         ends: list[State] = []
-        running = [Descent(self, Psi, ends if merge else ()) for Psi in starts]
-        while running:
-            served = running[: criterion.at_once]
-            points = self.points(criterion, np.array([descent.wanted for descent in served]))
-            for descent, point in zip(served, points, strict=True):
-                descent.advance(point)
-                if descent.end is not None:
-                    ends.append(descent.end)  # the others see it at once, with `merge`
-            running = [descent for descent in running if descent.end is None]
+        for first in range(0, len(starts), criterion.at_once):
+            some = np.array(starts[first : first + criterion.at_once])
+            ends += Descents(self, criterion, some).run()
         return ends
 
-    def points(self, criterion: CovarianceCriterion, Psi: Array) -> list[Point]:
+    def points(self, criterion: CovarianceCriterion, Psi: Array) -> Points:
         """Model the criterion near several Psi, shape (s, q, q)."""
-        factors = Factor.of_psi(Psi, diagonal=self.diagonal)
-        derivatives = criterion(factors.Lambda)
+        factor = Factor.of_psi(Psi, diagonal=self.diagonal)
+        derivatives = criterion(factor.Lambda)
         entries = free_entries(Psi.shape[-1], diagonal=self.diagonal)
-        directions, H = factors.carry_over(derivatives, entries)
+        directions, H = factor.carry_over(derivatives, entries)
         # <E, S> for the direction E of each entry
         gradient = np.einsum("srab,sab->sr", directions, derivatives.S)
         # entries in rows of very large deviations are measured in units of these
-        units = np.maximum(1.0, factors.scale / LARGE_UNIT)[:, entries[0]]
-        models = QuadraticModel.of_each(gradient, H, units)
-        return [
-            Point(factors[i], float(value), model)
-            for i, (value, model) in enumerate(zip(derivatives.value, models, strict=True))
-        ]
+        units = np.maximum(1.0, factor.scale / LARGE_UNIT)[:, entries[0]]
+        model = QuadraticModel.of(gradient, H, units)
+        return Points(
+            factor.V,
+            factor.scale,
+            derivatives.value,
+            model.gradient,
+            model.curvature,
+            model.basis,
+        )
 
-    def moved(self, point: Point, step: Array) -> Array:
-        """Psi after a step along the axes of the model."""
-        entries = free_entries(len(point.factor.V), diagonal=self.diagonal)
-        return point.factor.moved(entries, point.model.basis @ step)
+    def moved(self, points: Points, step: Array) -> Array:
+        """Psi after a step from each point, along the axes of its model."""
+        entries = free_entries(points.scale.shape[-1], diagonal=self.diagonal)
+        along = np.matmul(points.basis, step[..., None])[..., 0]
+        return points.factor.moved(entries, along)
 
-    def is_last(self, model: QuadraticModel, before: float) -> bool:
-        """Whether this step, or without `verify` that after it, promises next to nothing.
+    def is_last(self, model: QuadraticModel, before: Array) -> Bools:
+        """Whether these steps, or without `verify` those after them, promise next to nothing.
 
         Close to the minimum each predicted decrease is a constant times the square of that
         before.
         """
-        if model.is_saddle:
-            return False
         decrease, enough = model.predicted_decrease, self.tol**2 if self.polish else self.tol
-        quadratic = decrease < CLOSE and decrease < before < np.inf
-        if self.verify or not quadratic:
-            # a decrease that no longer falls as it should is what rounding makes of 0
-            rounding = before / 4 < decrease <= self.tol
-            return decrease <= enough or rounding
-        # the next one: decrease * (decrease / before)^2
-        return decrease**3 / before**2 <= enough
+        # a decrease that no longer falls as it should is what rounding makes of 0
+        rounding = (before / 4 < decrease) & (decrease <= self.tol)
+        last = (decrease <= enough) | rounding
+        if not self.verify:
+            quadratic = (decrease < CLOSE) & (decrease < before) & (before < np.inf)
+            # the next one: decrease * (decrease / before)^2
+            last = np.where(quadratic, decrease**3 <= enough * before**2, last)
+        return last & ~model.is_saddle
 
 
-@dataclass(frozen=True)
-class Step:
-    """A step from a point, or what is left of it after some halvings.
+class Descents:
+    """Newton steps with backtracking from several Psi, each to a local minimum.
 
     Attributes
     ----------
-    start : Point
-        Where it begins.
-    whole : ndarray of shape (n_entries,)
-        The whole step, along the axes of the model.
-    enough : float
-        A share of the slope along it, at most 0: by how much the criterion must change.
-    is_sure : bool
-        Whether it is taken without a look at the criterion.
-    halvings : int
-        How often it has been halved.
+    ends : list of State or None
+        Where the descents ended, as far as they have.
+    running : ndarray of shape (s,)
+        The numbers of those that have not. The arrays below have an entry for each of them.
+    here : Points
+        Where they have come.
+    before : ndarray of shape (s,)
+        What the steps that led here had promised.
+    n_iter, halvings : ndarrays of shape (s,)
+        How many steps have been begun, and how often the last one has been halved.
     """
 
-    start: Point
-    whole: Array
-    enough: float
-    is_sure: bool
-    halvings: int = 0
+    def __init__(self, search: Search, criterion: CovarianceCriterion, starts: Array) -> None:
+        self.search, self.criterion = search, criterion
+        self.here = search.points(criterion, starts)
+        self.ends: list[State | None] = [None] * len(starts)
+        self.running = np.arange(len(starts))
+        self.before = np.full(len(starts), np.inf)
+        self.n_iter = np.ones(len(starts), dtype=np.intp)
+        self.halvings = np.zeros(len(starts), dtype=np.intp)
 
-    @classmethod
-    def from_point(cls, start: Point, tol: float) -> Step:
-        """Take the Newton step, and look at the criterion as long as it can tell the gain."""
-        model, step = start.model, start.model.newton
-        if not model.is_saddle and model.predicted_decrease <= tol:
-            return cls(start, step, enough=0.0, is_sure=True)
-        if model.predicted_decrease <= tol:  # at a saddle: leave along the negative curvature
-            step = np.eye(len(step))[0]
-        longest = max(1.0, float(np.linalg.norm(start.factor.scale)))
-        step = step * min(1.0, longest / float(np.linalg.norm(step)))
+    def run(self) -> list[State]:
+        """Take steps until all have ended."""
+        self.end_with_last_step(last := self.search.is_last(self.here.model, self.before))
+        self.go_on_with(~last)
+        while len(self.running):
+            self.advance()
+        return [end for end in self.ends if end is not None]
+
+    def advance(self) -> None:
+        """Try a step of each, or half of the step that was tried before."""
+        search, here = self.search, self.here
+        step, enough = self.steps()
+        share = 0.5**self.halvings
+        there = search.points(self.criterion, search.moved(here, share[:, None] * step))
+        good = there.value < here.value + share * enough
+        self.before = np.where(good, here.model.predicted_decrease, self.before)
+        self.here = here.moved(there, good)
+        self.halvings = np.where(good, 0, self.halvings + 1)
+        beyond = self.here.factor.diverged(search.largest_ratio)
+        over = good & (beyond | (self.n_iter == search.max_iter))
+        # rounding hides what is left to gain
+        stuck = self.halvings == MAX_HALVINGS
+        converged = stuck & (self.here.model.predicted_decrease <= np.sqrt(search.tol))
+        self.n_iter += good & ~over
+        last = good & ~over & search.is_last(self.here.model, self.before)
+        self.end(over | stuck, self.here.factor, self.here.value, converged)
+        self.end_with_last_step(last)
+        self.go_on_with(~(over | stuck | last))
+
+    def steps(self) -> tuple[Array, Array]:
+        """Newton steps along the axes of the models, and by how much they must change it.
+
+        Those that promise less than the criterion can tell are sure to be taken.
+        """
+        model, scale = self.here.model, self.here.scale
+        close = model.predicted_decrease <= self.search.tol
+        sure, leave = close & ~model.is_saddle, close & model.is_saddle
+        # at a saddle: along the direction of the most negative curvature, the first
+        first = np.eye(1, model.gradient.shape[-1])
+        step = np.where(leave[:, None], first, model.newton)
+        longest = np.maximum(1.0, np.linalg.norm(scale, axis=-1))
+        size = np.linalg.norm(step, axis=-1)
+        shorten = np.divide(longest, size, out=np.ones_like(size), where=size > longest)
+        step = np.where(sure, 1.0, shorten)[:, None] * step
         # the slope along the step is negative, unless it leaves a saddle
-        enough = 1e-4 * min(float(model.gradient @ step), 0.0)
-        return cls(start, step, enough, is_sure=False)
+        slope = np.minimum(np.sum(model.gradient * step, axis=-1), 0.0)
+        return step, np.where(sure, np.inf, ENOUGH * slope)
 
-    @property
-    def share(self) -> float:
-        return 0.5**self.halvings
+    def end_with_last_step(self, which: Bools) -> None:
+        """Take Newton steps without a look at the criterion, and end there."""
+        if which.any():
+            model = self.here.model
+            Psi = self.search.moved(self.here, model.newton)
+            factor = Factor.of_psi(Psi, diagonal=self.search.diagonal)
+            value = self.here.value - model.predicted_decrease
+            self.end(which, factor, value, converged=np.ones_like(which))
 
-    def halved(self) -> Step:
-        return replace(self, halvings=self.halvings + 1)
+    def end(self, which: Bools, factor: Factor, value: Array, converged: Bools) -> None:
+        """Note the ends of some of the descents."""
+        for i in np.flatnonzero(which).tolist():
+            self.ends[self.running[i]] = State(
+                factor[i],
+                float(value[i]),
+                int(self.n_iter[i]),
+                bool(converged[i]),
+                flat=bool(converged[i] and self.here.model.is_flat[i]),
+            )
 
-    def is_good(self, there: Point) -> bool:
-        """Whether to take it, knowing the point to which it leads."""
-        return self.is_sure or there.value < self.start.value + self.share * self.enough
-
-
-class Descent:
-    """Newton steps with backtracking from one Psi to a local minimum, or near a known one.
-
-    A descent does not evaluate the criterion itself, so that several can share the calls: it
-    says at which Psi it wants to know it, and goes on when `advance` brings the answer.
-
-    Attributes
-    ----------
-    wanted : ndarray of shape (q, q)
-        Psi where the criterion is to be evaluated next.
-    end : State or None
-        Where the descent ended, if it has.
-    step : Step or None
-        The step that leads to `wanted`; None at the start.
-    n_iter : int
-        How many steps have been begun.
-    """
-
-    def __init__(self, search: Search, start: Array, known: Sequence[State] = ()) -> None:
-        self.search, self.known = search, known
-        self.wanted = start
-        self.end: State | None = None
-        self.step: Step | None = None
-        self.n_iter = 0
-
-    def has_diverged(self, point: Point) -> bool:
-        """Whether a standard deviation is beyond measure."""
-        return point.factor.diverged(self.search.largest_ratio)
-
-    def advance(self, point: Point) -> None:
-        """Go on, given the point at `wanted`."""
-        if self.step is None:
-            self.begin_step(point, before=np.inf)
-        elif not self.step.is_good(point):
-            self.try_out(self.step.halved())
-        elif (
-            point.factor.diverged(self.search.largest_ratio)
-            or self.n_iter == self.search.max_iter
-        ):
-            self.end = State(point.factor, point.value, self.n_iter, converged=False)
-        else:
-            self.begin_step(point, before=self.step.start.model.predicted_decrease)
-
-    def begin_step(self, point: Point, *, before: float) -> None:
-        """Step on from a point, unless the descent ends there."""
-        self.n_iter += 1
-        if self.search.is_last(point.model, before):
-            self.end = self.last_step(point)
-            return
-        if not point.model.is_saddle:
-            self.end = next((end for end in self.known if end.is_near(point.factor)), None)
-        if self.end is None:
-            self.try_out(Step.from_point(point, self.search.tol))
-
-    def last_step(self, point: Point) -> State:
-        """Take a Newton step without a look at the criterion, and end."""
-        Psi, model = self.search.moved(point, point.model.newton), point.model
-        factor = Factor.of_psi(Psi, diagonal=self.search.diagonal)
-        value = point.value - model.predicted_decrease
-        return State(factor, value, self.n_iter, converged=True, flat=model.is_flat)
-
-    def try_out(self, step: Step) -> None:
-        """Ask for the criterion where a step leads, unless it has become too short."""
-        start = step.start
-        if step.halvings < MAX_HALVINGS:
-            self.step, self.wanted = step, self.search.moved(start, step.share * step.whole)
-        else:  # rounding hides what is left to gain
-            converged = start.model.predicted_decrease <= np.sqrt(self.search.tol)
-            self.end = State(start.factor, start.value, self.n_iter, bool(converged))
+    def go_on_with(self, some: Bools) -> None:
+        """Leave out descents that have ended."""
+        if not some.all():
+            self.here, self.running = self.here.only(some), self.running[some]
+            self.before, self.n_iter = self.before[some], self.n_iter[some]
+            self.halvings = self.halvings[some]

@@ -12,6 +12,8 @@ from skmixed._numerics.fit.criterion_several_columns import CovarianceDerivative
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.digits import LARGEST_SD_RATIO_OF_SEVERAL
 
+# Share of the largest standard deviation that is next to nothing.
+SINGULAR = 1e-4
 # Rows and columns of entries of a matrix.
 Entries = tuple[NDArray[np.intp], NDArray[np.intp]]
 
@@ -64,16 +66,23 @@ class Factor:
     def Psi(self) -> Array:
         return self.Lambda @ np.swapaxes(self.Lambda, -1, -2)
 
-    def diverged(self, beyond: float = 1.0) -> bool:
+    def diverged(self, beyond: float = 1.0) -> NDArray[np.bool_]:
         """Whether a standard deviation is beyond measure."""
-        return bool(self.scale.max() >= LARGEST_SD_RATIO_OF_SEVERAL * np.sqrt(beyond))
+        largest = LARGEST_SD_RATIO_OF_SEVERAL * np.sqrt(beyond)
+        return np.asarray(self.scale.max(axis=-1) >= largest)
+
+    @property
+    def is_singular(self) -> bool:
+        """Whether one Psi has a direction without variance."""
+        return bool(self.scale.min() <= SINGULAR * self.scale.max())
 
     def moved(self, entries: Entries, step: Array) -> Array:
         """Psi after a step in entries of L."""
-        L = np.diag(self.scale)
-        L[entries] += step
-        Lambda = self.V @ L
-        Psi: Array = Lambda @ Lambda.T
+        q = self.scale.shape[-1]
+        change = np.zeros((*step.shape[:-1], q, q))
+        change[..., entries[0], entries[1]] = step
+        Lambda = self.V @ (self.scale[..., None] * np.eye(q) + change)
+        Psi: Array = Lambda @ Lambda.swapaxes(-1, -2)
         return Psi
 
     def carry_over(
@@ -119,3 +128,12 @@ class Factor:
 def free_entries(q: int, *, diagonal: bool) -> Entries:
     """Rows and columns of the entries of L that may differ from 0."""
     return (np.arange(q), np.arange(q)) if diagonal else np.tril_indices(q)
+
+
+def changes_of_psi(q: int, *, diagonal: bool) -> Array:
+    """Symmetric changes of Psi by one free entry each, shape (n_entries, q, q)."""
+    rows, columns = free_entries(q, diagonal=diagonal)
+    E = np.zeros((len(rows), q, q))
+    entry = np.arange(len(rows))
+    E[entry, rows, columns] = E[entry, columns, rows] = 1.0
+    return E

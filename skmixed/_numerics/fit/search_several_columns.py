@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 
 from skmixed._numerics.fit.criterion import Optimum
-from skmixed._numerics.fit.criterion_one_column import RatioCriterion
 from skmixed._numerics.fit.criterion_several_columns import CovarianceCriterion
-from skmixed._numerics.fit.descent import Search, State
+from skmixed._numerics.fit.descent import Search, State, distinct
 from skmixed._numerics.fit.factor import Factor
-from skmixed._numerics.fit.search_one_column import minimize_ratio
+from skmixed._numerics.fit.starts import leads_down, lowest_on_rays, scoring_steps
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.digits import PERFECT_FIT, residual_square
 
-# Variance ratios to start from, since the criterion may have several minima; and those to
-# start from in samples, which do not show the minima that a few extreme rows make.
-STARTS = (1.0, 0.05, 30.0, 0.003, 1000.0)
-STARTS_IN_SAMPLES = STARTS[:3]
+# Variance ratios to start from, besides, where there may be several minima.
+STARTS = np.array([1.0, 0.05, 30.0, 0.003, 1000.0])
+# Relative distance of starts that are taken for one.
+CLOSE = 0.02
 # What a search among samples of groups may leave.
 ROUGH = 1e-3
-# With fewer groups the search starts from the minima of submodels, too; and with any number if
-# the squares of y are so many times those within groups.
+# With fewer groups a few rows may rule: the search looks along many rays, and starts from the
+# minima of submodels, too. So it does with any number if the squares of y are so many times
+# those within groups.
 FEW_GROUPS = 100
 FAR_APART = 1e6
+# Submodels are looked at up to all columns but one if there are no more columns than that.
+FEW_COLUMNS = 4
 # With many groups the search begins with about 250 of them, and goes on with about 5,000.
 MANY_GROUPS = 1000
 SAMPLE_GROUPS = (5000, 250)
@@ -73,66 +77,118 @@ def minimize_covariance(
     verify, largest = criterion.problem.n_groups < MANY_GROUPS, criterion.problem.largest_ratio
     search = Search(diagonal, tol, max_iter, verify, largest_ratio=largest)
     if start is None:
-        best, is_only = _descend_from_several(criterion, search)
+        best, is_only = _search_everywhere(criterion, search)
     else:
         best, is_only = search.descend(criterion, start @ start.T), False
-    diverged = best.factor.diverged(largest) or _explains_all(criterion, best.factor)
+    diverged = bool(best.factor.diverged(largest)) or _explains_all(criterion, best.factor)
     Lambda = _without_negligible(criterion, best)
     converged = best.converged and not diverged
     return Optimum(Lambda, best.n_iter, converged, diverged, is_only, best.flat)
 
 
-def _descend_from_several(criterion: CovarianceCriterion, search: Search) -> tuple[State, bool]:
-    """Take the lowest end of several descents, among samples of groups if there are many.
+def _search_everywhere(criterion: CovarianceCriterion, search: Search) -> tuple[State, bool]:
+    """Find the lowest minimum, among samples of groups first if there are many.
 
-    Returns it, and whether all others ended there, too.
+    Returns it, and whether no other was seen.
     """
     chain = _ever_smaller_samples(criterion)
-    few, q = len(chain) == 1, criterion.problem.q
-    rough = replace(search, tol=search.tol if few else max(search.tol, ROUGH), polish=False)
-    starts = [ratio * np.eye(q) for ratio in (STARTS if few else STARTS_IN_SAMPLES)]
-    if _needs_submodels(criterion):
-        starts += _minima_along_axes(chain[-1], search)
-    found = rough.descend_side_by_side(chain[-1], starts, merge=not few)
-    best = min(found, key=lambda state: state.value)
-    is_only = all(best.is_near(state.factor) for state in found)
+    if len(chain) == 1:
+        found = _minima(criterion, search)
+        return found[0], len(found) == 1
+    rough = replace(search, tol=max(search.tol, ROUGH), polish=False)
+    found = _minima(chain[-1], rough)
+    best = found[0]
     for sample in reversed(chain[1:-1]):
         best = rough.descend(sample, best.factor.Psi)
-    if best.converged or not few:
-        # for few groups, too: which of equal minima was the lowest must not show
+    if best.converged:
         best = search.descend(criterion, best.factor.Psi).after(best)
-    return best, is_only
+    return best, len(found) == 1
 
 
-def _needs_submodels(criterion: CovarianceCriterion) -> bool:
-    """Whether minima may lie where multiples of the identity do not lead.
+def _minima(criterion: CovarianceCriterion, search: Search) -> list[State]:
+    """Find minima, the lowest first.
 
-    Few groups may be ruled by a few rows; and groups may lie very far apart.
+    Where a few groups may rule, those of models with some of the columns are starts, too: no
+    fit shall be worse than these.
     """
+    problem, q = criterion.problem, criterion.problem.q
+    if not _may_hide_minima(criterion):
+        return _minima_on_the_way(criterion, search, all_rays=False)
+    if q <= 2:
+        return _minima_on_the_way(criterion, search, all_rays=True)
+    rough = replace(search, tol=max(search.tol, ROUGH), polish=False)
+    minima: list[Array] = []
+    for columns in _submodels(q):
+        own = np.ix_(columns, columns)
+        part = replace(criterion, problem=replace(problem, root=problem.root[columns]))
+        if len(columns) == 2:
+            found = _minima_on_the_way(part, rough, all_rays=True)
+        else:
+            smaller = [Psi[own] for Psi in minima if not np.delete(Psi, columns, 0).any()]
+            found = _minima_from_all(part, rough, smaller)
+        for end in found:
+            Psi = np.zeros((q, q))
+            Psi[own] = end.factor.Psi
+            minima.append(Psi)
+    return _minima_from_all(criterion, search, minima)
+
+
+def _minima_on_the_way(
+    criterion: CovarianceCriterion, search: Search, *, all_rays: bool
+) -> list[State]:
+    """Descend from a step from moments, and see whether low places are on the way to its end.
+
+    Low places are those along rays; they are on the way if the criterion falls from there all
+    the straight way. If one is not, or if the end is singular, where minima may lie close to
+    one another, all of them are starts.
+    """
+    unit, lowest = lowest_on_rays(criterion, diagonal=search.diagonal, all_rays=all_rays)
+    (start,) = scoring_steps(criterion, unit[None], diagonal=search.diagonal)
+    first = search.descend(criterion, start)
+    others = lowest[~leads_down(criterion, lowest, first.factor.Psi)]
+    if len(others) or (all_rays and first.factor.is_singular):
+        others = np.concatenate([lowest, STARTS[:, None, None] * np.eye(len(unit))])
+    return distinct([first, *search.descend_side_by_side(criterion, others)])
+
+
+def _minima_from_all(
+    criterion: CovarianceCriterion, search: Search, more: Sequence[Array]
+) -> list[State]:
+    """Descend from low places along rays, and from more, after a step from moments each.
+
+    If that shows more than one minimum, the descents begin at the places themselves, too.
+    """
+    _, lowest = lowest_on_rays(criterion, diagonal=search.diagonal, all_rays=True)
+    starts = np.array([*lowest, *more, *STARTS[:, None, None] * np.eye(criterion.problem.q)])
+    steps = scoring_steps(criterion, starts, diagonal=search.diagonal)
+    ends = search.descend_side_by_side(criterion, _apart(steps, criterion.values_at(steps)))
+    found = distinct(ends)
+    if len(found) > 1:
+        found = distinct([*found, *search.descend_side_by_side(criterion, starts)])
+    return found
+
+
+def _apart(Psi: Array, value: Array) -> list[Array]:
+    """Of several Psi those that are not close to a lower one."""
+    kept: list[Array] = []
+    for i in np.argsort(value).tolist():
+        near = (np.linalg.norm(Psi[i] - one) <= CLOSE * np.linalg.norm(one) for one in kept)
+        if np.isfinite(value[i]) and not any(near):
+            kept.append(Psi[i])
+    return kept
+
+
+def _submodels(q: int) -> list[list[int]]:
+    """Choices of two columns and more, the smallest first; pairs alone if they are many."""
+    most = q - 1 if q <= FEW_COLUMNS else 2
+    return [list(some) for m in range(2, most + 1) for some in combinations(range(q), m)]
+
+
+def _may_hide_minima(criterion: CovarianceCriterion) -> bool:
+    """Whether a few rows may rule, so that minima lie where one would not look."""
     problem = criterion.problem
     far_apart = problem.within[-1, -1] * FAR_APART < problem.T[-1, -1]
     return problem.n_groups < FEW_GROUPS or bool(far_apart)
-
-
-def _minima_along_axes(criterion: CovarianceCriterion, search: Search) -> list[Array]:
-    """Minima of the models with one of the random columns: no fit shall be worse than these.
-
-    The half-line of one variance ratio is scanned as a whole.
-    """
-    problem, minima = criterion.problem, []
-    for a in range(problem.q):
-        alone = RatioCriterion.from_problem(
-            replace(problem, root=problem.root[[a]]), reml=criterion.reml
-        )
-        try:
-            optimum = minimize_ratio(alone, tol=search.tol, max_iter=search.max_iter)
-        except np.linalg.LinAlgError:  # far out a column of X is lost in this one
-            continue
-        if optimum.Lambda.any():
-            Psi = np.zeros((problem.q, problem.q))
-            Psi[a, a] = optimum.Lambda[0, 0] ** 2
-            minima.append(Psi)
-    return minima
 
 
 def _ever_smaller_samples(criterion: CovarianceCriterion) -> list[CovarianceCriterion]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from skmixed._numerics.linalg.arrays import Array
 
@@ -29,39 +30,38 @@ def inverse_where_curved(H: Array, rcond: float) -> Array:
 
 @dataclass(frozen=True)
 class QuadraticModel:
-    """Gradient and curvatures of a criterion in the eigenvectors of its Hessian, `basis`."""
+    """Gradient and curvatures of a criterion in the eigenvectors of its Hessian, `basis`.
+
+    Of one criterion, or of several at once, whose index then comes first.
+    """
 
     gradient: Array
     curvature: Array
     basis: Array
 
     @classmethod
-    def of(cls, gradient: Array, hessian: Array) -> QuadraticModel:
-        """Turn the coordinates to the eigenvectors of the Hessian."""
-        return cls.of_each(gradient[None], hessian[None])[0]
-
-    @classmethod
-    def of_each(
-        cls, gradient: Array, hessian: Array, units: Array | float = 1.0
-    ) -> list[QuadraticModel]:
-        """Return the models of several criteria, the index of which is the first.
+    def of(cls, gradient: Array, hessian: Array, units: Array | float = 1.0) -> QuadraticModel:
+        """Turn the coordinates to the eigenvectors of the Hessian.
 
         The eigenvectors are those of coordinates in the units given, by default those of the
         derivatives; the basis leads back to these.
         """
         units = np.broadcast_to(units, gradient.shape)
-        outer = units[:, :, None] * units[:, None, :]
+        outer = units[..., :, None] * units[..., None, :]
         curvature, basis = np.linalg.eigh(hessian * outer)
-        basis = units[:, :, None] * basis
-        # basis' gradient, axes: criterion, eigenvector
-        turned = np.matmul(gradient[:, None], basis)[:, 0]
-        return [cls(*one) for one in zip(turned, curvature, basis, strict=True)]
+        basis = units[..., :, None] * basis
+        turned = np.matmul(gradient[..., None, :], basis)[..., 0, :]  # basis' gradient
+        return cls(turned, curvature, basis)
+
+    @property
+    def largest(self) -> Array:
+        """The largest curvature, up or down, with an axis of length 1 for the directions."""
+        return np.asarray(np.abs(self.curvature).max(axis=-1, initial=0.0, keepdims=True))
 
     @cached_property
     def size(self) -> Array:
         """Curvatures as the steps take them: positive, and none too small."""
-        size = np.abs(self.curvature)
-        raised: Array = np.maximum(size, FLAT * size.max(initial=0.0))
+        raised: Array = np.maximum(np.abs(self.curvature), FLAT * self.largest)
         return raised
 
     @cached_property
@@ -71,18 +71,16 @@ class QuadraticModel:
         return step
 
     @cached_property
-    def predicted_decrease(self) -> float:
+    def predicted_decrease(self) -> Array:
         """By how much the Newton step should lower the criterion."""
-        return float(-self.gradient @ self.newton) / 2
+        return np.asarray(-np.sum(self.gradient * self.newton, axis=-1) / 2)
 
     @cached_property
-    def is_flat(self) -> bool:
+    def is_flat(self) -> NDArray[np.bool_]:
         """Whether there is a direction in which the criterion hardly changes."""
-        size = np.abs(self.curvature)
-        return bool(np.any(size <= SADDLE * size.max(initial=0.0)))
+        return np.asarray(np.any(np.abs(self.curvature) <= SADDLE * self.largest, axis=-1))
 
     @cached_property
-    def is_saddle(self) -> bool:
+    def is_saddle(self) -> NDArray[np.bool_]:
         """Whether the criterion falls to both sides in some direction."""
-        largest = np.abs(self.curvature).max(initial=0.0)
-        return bool(np.any(self.curvature < -SADDLE * largest))
+        return np.asarray(np.any(self.curvature < -SADDLE * self.largest, axis=-1))

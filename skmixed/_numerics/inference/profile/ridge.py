@@ -65,7 +65,7 @@ class _Point:
         return cls(
             phi,
             expansion,
-            profile=expansion.value - others.predicted_decrease,
+            profile=expansion.value - float(others.predicted_decrease),
             slope=float(gradient[target] + others.newton @ coupling),
             bend=float(hessian[target, target] + response @ coupling),
             others=others,
@@ -250,7 +250,7 @@ class Ridge:
     def is_on_ridge(self, point: _Point) -> bool:
         gap = abs(self.bound - point.profile)
         near = point.others.predicted_decrease <= max(ON_RIDGE * gap, NOTHING)
-        return near and not point.others.is_saddle
+        return bool(near and not point.others.is_saddle)
 
     def lowered(self, point: _Point) -> _Point | None:
         """Take a Newton step, shortened until it lowers the criterion; none if that fails."""
