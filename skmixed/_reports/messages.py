@@ -14,6 +14,7 @@ from skmixed._numerics.fit.identifiability import (
 )
 from skmixed._numerics.linalg.digits import DIGITS_REFUSED, DIGITS_TRUSTED, WEIGHT_ERROR
 from skmixed._reports.not_identified import explain_constant_slopes, explain_not_identified
+from skmixed._rows.reader import INTERCEPT
 from skmixed._warn import warn
 from skmixed.exceptions import NotIdentifiedWarning, SingularFitWarning
 
@@ -180,8 +181,8 @@ def warn_about_fit(model, fit, *, may_lack_digits=False):
         message = RANK_DEFICIENT.format(columns=", ".join(dropped))
         warn(message, LinAlgWarning)
     terms = model.random_effects_.columns.tolist()
-    not_identified = explain_not_identified(fit.criterion, optimum.Lambda, terms)
-    constant = None if not_identified else explain_constant_slopes(fit.criterion, terms)
+    not_identified = _not_identified(model, fit, terms)
+    constant = None if not_identified else _constant_slopes(fit, terms)
     if not_identified or constant:
         warn(not_identified or constant, NotIdentifiedWarning)
     n_effects, n_rows = solution.b.size, problem.n_rows.sum()
@@ -225,6 +226,32 @@ def warn_about_regression(model, absorbed, dependent):
         warn(message, LinAlgWarning)
 
 
+def _not_identified(model, fit, terms):
+    """Explain which variances and covariances the rows do not determine, if any.
+
+    Two causes are for the warning of a singular fit: fixed effects that leave nothing of random
+    effects, and single rows, whose random effects look like residuals.
+    """
+    if not (fit.optimum.flat or model.singular_ or not fit.optimum.converged):
+        return None
+    if fit.problem.n_rows.max(initial=0) <= 1 or _leaves_nothing(fit):
+        return None
+    return explain_not_identified(fit.criterion, fit.optimum.Lambda, terms)
+
+
+def _leaves_nothing(fit):
+    """Whether fixed effects take up random effects, as far as the likelihood sees them."""
+    absorbed = absorbed_directions(fit.problem)
+    return bool(absorbed.size and fit.criterion.reml) or absorbed.shape[1] == fit.problem.q
+
+
+def _constant_slopes(fit, terms):
+    """Explain which slopes do not vary within groups; of single rows none could."""
+    if fit.problem.n_rows.max(initial=0) <= 1:
+        return None
+    return explain_constant_slopes(fit.criterion, terms)
+
+
 def _why_singular(model, fit):
     """Explain why random effects do not vary, or not in all directions."""
     problem, solution = fit.problem, fit.solution
@@ -236,9 +263,8 @@ def _why_singular(model, fit):
     if not problem.coordinates.random_kept.all():
         unclear = terms[~problem.coordinates.random_kept]
         return UNCLEAR_COLUMNS.format(columns=", ".join(unclear))
-    absorbed = absorbed_directions(problem)
-    if absorbed.shape[1] == problem.q or (absorbed.size and fit.criterion.reml):
-        return _saturated(model, problem, absorbed)
+    if _leaves_nothing(fit):
+        return _saturated(model, problem, absorbed_directions(problem))
     if residual_direction(problem) is not None:
         return _like_residuals(problem, solution) + _sum_of_weights(problem)
     if solution.rank == 0:
@@ -252,7 +278,7 @@ def _why_singular(model, fit):
 def _saturated(model, problem, absorbed):
     """Explain that fixed effects leave nothing of some random effects."""
     terms, n_groups = model.random_effects_.columns, problem.n_groups
-    if len(terms) == 1 and model._specification.random_intercept:
+    if len(terms) == 1 and model.random_effects_.columns[0] == INTERCEPT:
         n_between = problem.p - Span.of(problem).n_within
         intercept = ", the intercept included" if model.fit_intercept else ""
         return SATURATED.format(n_between=n_between, intercept=intercept, n_groups=n_groups)

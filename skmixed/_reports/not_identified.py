@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import combinations
 
-from skmixed._numerics.fit.identified import constant_within, flat_directions
+from skmixed._numerics.fit.flat_directions import constant_within, flat_directions
 from skmixed._rows.reader import INTERCEPT
 
 # More numbers than this are named by their terms alone.

@@ -179,7 +179,7 @@ class RefitsFromMoments:
         if self.rows["sample_weight"] is None or not isinstance(model, BaseMixedRegressor):
             return None
         total = self.total
-        if not fits_all_rows(model._specification.problem(total)):
+        if not fits_all_rows(model._specification(self.columns).problem(total)):
             return None
         return total.n / total.n_rows.sum()
 

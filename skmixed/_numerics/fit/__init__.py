@@ -20,7 +20,7 @@
 `close_by`                      the least value of a criterion that hardly differs from one
                                 whose least value is known
 `estimate`                      the search that a problem needs: for one column, or several
-`identified`                    which variances and covariances no y can tell apart
+`flat_directions`                    which variances and covariances no y can tell apart
 `solution`                      coefficients, variances and random effects at the optimum
 ==============================  ==========================================================
 """

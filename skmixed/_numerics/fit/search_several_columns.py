@@ -146,7 +146,7 @@ def _minima_on_the_way(
     (start,) = scoring_steps(criterion, unit[None], diagonal=search.diagonal)
     first = search.descend(criterion, start)
     others = lowest[~leads_down(criterion, lowest, first.factor.Psi)]
-    if len(others) or (all_rays and first.factor.is_singular):
+    if len(others) or first.factor.is_singular:
         others = np.concatenate([lowest, STARTS[:, None, None] * np.eye(len(unit))])
     return distinct([first, *search.descend_side_by_side(criterion, others)])
 

@@ -6,7 +6,7 @@ from dense_oracle import dense_solution
 from scipy.linalg import null_space, subspace_angles
 
 from skmixed._numerics.fit.criterion_several_columns import CovarianceCriterion
-from skmixed._numerics.fit.identified import constant_within, flat_directions
+from skmixed._numerics.fit.flat_directions import constant_within, flat_directions
 from skmixed._numerics.fit.problem import make_problem
 from skmixed._numerics.moments.moments import GroupedMoments
 
