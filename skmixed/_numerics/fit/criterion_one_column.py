@@ -9,7 +9,7 @@ import numpy as np
 from skmixed._numerics.fit.criterion import Criterion
 from skmixed._numerics.fit.problem import Problem
 from skmixed._numerics.linalg.arrays import Array
-from skmixed._numerics.linalg.digits import CONSTANT_UP_TO, residual_square
+from skmixed._numerics.linalg.digits import CONSTANT_UP_TO, PERFECT_FIT
 from skmixed._numerics.linalg.small_matrices import gram
 
 # Different sizes that a coarsened criterion keeps, for each doubling of the size.
@@ -158,7 +158,8 @@ def profile(log_det: Array, M: Array, *, dof: float | Array, reml: bool) -> Rati
     # beta minimises r2 = w' M w, w = (-beta, 1): a constant in the first derivative, w' M1 w,
     # and what it adds to the second is -2 k' M_XX^-1 k with k = M1_Xy - M1_XX beta
     w = np.concatenate([-beta, np.ones((len(M_XX), 1, 1))], axis=1)
-    r, (r1, r2) = residual_square(M[0]), (np.swapaxes(w, 1, 2) @ M[1:] @ w)[..., 0, 0]
+    r, r1, r2 = (np.swapaxes(w, 1, 2) @ M @ w)[..., 0, 0]
+    r = np.maximum(r, PERFECT_FIT * M[0, :, -1, -1])
     r2 = r2 - 2 * np.sum((M1 @ w) * (F_y - F @ beta), axis=(1, 2))
     value = log_det[0] + dof * (1 + np.log(2 * np.pi * r / dof))
     slope = log_det[1] + dof * r1 / r
