@@ -315,8 +315,8 @@ def _inverse_root(M: Array) -> tuple[Array, float, float]:
     """W with W [Delta_X, Delta_y]' = [U, d]', and log|M_XX| and r2 on the way."""
     W = np.zeros_like(M)
     L, failed = lapack.dpotrf(M[:-1, :-1], lower=1, clean=1)
-    if failed:
-        raise np.linalg.LinAlgError("M_XX is not positive definite")
+    if failed:  # a column of X is lost in rounding: nothing that a search should go on with
+        return W, np.inf, 1.0
     if len(L):  # LAPACK takes no matrices of size 0
         W[:-1, :-1], _ = lapack.dtrtri(L, lower=1)
     explained = W[:-1, :-1] @ M[:-1, -1]

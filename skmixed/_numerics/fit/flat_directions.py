@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from skmixed._numerics.fit.criterion import Criterion
 from skmixed._numerics.fit.criterion_several_columns import CovarianceCriterion
+from skmixed._numerics.fit.factor import changes_of_psi
 from skmixed._numerics.fit.problem import Problem
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.digits import (
@@ -20,6 +21,7 @@ from skmixed._numerics.linalg.digits import (
 from skmixed._numerics.linalg.small_matrices import (
     gram_by_matrix,
     multiply_transposed,
+    quadratic_form,
     sum_of_outer,
 )
 
@@ -132,19 +134,11 @@ def _flat_combinations(criterion: CovarianceCriterion) -> tuple[Array, Array]:
 
     The combinations have the shape (d, m + 1).
     """
-    E = _free_changes(criterion.problem.q, diagonal=criterion.problem.diagonal)
+    E = changes_of_psi(criterion.problem.q, diagonal=criterion.problem.diagonal)
     information, unit = _expected_hessian(criterion, E)
     eigenvalues, vectors = np.linalg.eigh(information)
     is_flat = np.abs(eigenvalues) <= INFORMATION_ERROR * eigenvalues[-1]
     return E, (unit[:, None] * vectors[:, is_flat]).T
-
-
-def _free_changes(q: int, *, diagonal: bool) -> Array:
-    """Symmetric changes of Psi by one free entry each, shape (m, q, q)."""
-    rows, columns = (np.arange(q),) * 2 if diagonal else np.tril_indices(q)
-    entry, E = np.arange(len(rows)), np.zeros((len(rows), q, q))
-    E[entry, rows, columns] = E[entry, columns, rows] = 1.0
-    return E
 
 
 def _expected_hessian(criterion: CovarianceCriterion, E: Array) -> tuple[Array, Array]:
@@ -165,22 +159,14 @@ def _expected_hessian(criterion: CovarianceCriterion, E: Array) -> tuple[Array, 
         These units.
     """
     NN, NQ, UU, sum_N = _sums_of_products(criterion)
-    entries = _quadratic_form(E, NN)
+    entries = quadratic_form(E, NN)
     unit = 1 / np.sqrt(np.append(np.diag(entries), criterion.problem.n))
     a = np.tensordot(E, UU, ((1, 2), (0, 2)))  # axes i m n, and symmetric in these
-    crossed = _quadratic_form(E, NQ)
+    crossed = quadratic_form(E, NQ)
     entries += np.tensordot(a, a, ((1, 2), (1, 2))) - crossed - crossed.T
     border = np.tensordot(E, sum_N, 2) - np.trace(a, axis1=1, axis2=2)
     hessian = np.block([[entries, border[:, None]], [border, criterion.dof]])
     return hessian * np.outer(unit, unit), unit
-
-
-def _quadratic_form(E: Array, P: Array) -> Array:
-    """tr(E_i A E_j B) of all i and j, for P_abcd, a sum of A_ab B_cd."""
-    rows = E.reshape(len(E), P.shape[0] ** 2)
-    # axes d a in one, and b c in the other
-    form: Array = rows @ P.transpose(3, 0, 1, 2).reshape(2 * (P.shape[0] ** 2,)) @ rows.T
-    return form
 
 
 def _sums_of_products(criterion: CovarianceCriterion) -> tuple[Array, Array, Array, Array]:

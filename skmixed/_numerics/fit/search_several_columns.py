@@ -12,7 +12,13 @@ from skmixed._numerics.fit.criterion import Optimum
 from skmixed._numerics.fit.criterion_several_columns import CovarianceCriterion
 from skmixed._numerics.fit.descent import Search, State, distinct
 from skmixed._numerics.fit.factor import Factor
-from skmixed._numerics.fit.starts import leads_down, lowest_on_rays, scoring_steps
+from skmixed._numerics.fit.starts import (
+    ALL_OF,
+    PAIRS_OF,
+    leads_down,
+    lowest_on_rays,
+    scoring_steps,
+)
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.digits import PERFECT_FIT, residual_square
 
@@ -27,8 +33,6 @@ ROUGH = 1e-3
 # those within groups.
 FEW_GROUPS = 100
 FAR_APART = 1e6
-# Submodels are looked at up to all columns but one if there are no more columns than that.
-FEW_COLUMNS = 4
 # With many groups the search begins with about 250 of them, and goes on with about 5,000.
 MANY_GROUPS = 1000
 SAMPLE_GROUPS = (5000, 250)
@@ -111,17 +115,16 @@ def _minima(criterion: CovarianceCriterion, search: Search) -> list[State]:
     Where a few groups may rule, those of models with some of the columns are starts, too: no
     fit shall be worse than these.
     """
-    problem, q = criterion.problem, criterion.problem.q
+    q = criterion.problem.q
     if not _may_hide_minima(criterion):
         return _minima_on_the_way(criterion, search, all_rays=False)
-    if q <= 2:
-        return _minima_on_the_way(criterion, search, all_rays=True)
     rough = replace(search, tol=max(search.tol, ROUGH), polish=False)
     minima: list[Array] = []
     for columns in _submodels(q):
         own = np.ix_(columns, columns)
-        part = replace(criterion, problem=replace(problem, root=problem.root[columns]))
-        if len(columns) == 2:
+        root = criterion.problem.root[columns]
+        part = replace(criterion, problem=replace(criterion.problem, root=root))
+        if len(columns) <= 2:
             found = _minima_on_the_way(part, rough, all_rays=True)
         else:
             smaller = [Psi[own] for Psi in minima if not np.delete(Psi, columns, 0).any()]
@@ -130,25 +133,36 @@ def _minima(criterion: CovarianceCriterion, search: Search) -> list[State]:
             Psi = np.zeros((q, q))
             Psi[own] = end.factor.Psi
             minima.append(Psi)
-    return _minima_from_all(criterion, search, minima)
+    if 2 < q <= PAIRS_OF:
+        return _minima_from_all(criterion, search, minima)
+    return _minima_on_the_way(criterion, search, minima, all_rays=True)
 
 
 def _minima_on_the_way(
-    criterion: CovarianceCriterion, search: Search, *, all_rays: bool
+    criterion: CovarianceCriterion,
+    search: Search,
+    more: Sequence[Array] = (),
+    *,
+    all_rays: bool,
 ) -> list[State]:
-    """Descend from a step from moments, and see whether low places are on the way to its end.
+    """Descend from a step from moments, and from low places that are not on the way to its end.
 
-    Low places are those along rays; they are on the way if the criterion falls from there all
-    the straight way. If one is not, or if the end is singular, where minima may lie close to
-    one another, all of them are starts.
+    Low places are those along rays, and more; they are on the way if the criterion falls from
+    there all the straight way. If one is not, or if the end is singular, where minima may lie
+    close to one another, all of them are starts.
     """
     unit, lowest = lowest_on_rays(criterion, diagonal=search.diagonal, all_rays=all_rays)
     (start,) = scoring_steps(criterion, unit[None], diagonal=search.diagonal)
     first = search.descend(criterion, start)
-    others = lowest[~leads_down(criterion, lowest, first.factor.Psi)]
-    if len(others) or first.factor.is_singular:
-        others = np.concatenate([lowest, STARTS[:, None, None] * np.eye(len(unit))])
-    return distinct([first, *search.descend_side_by_side(criterion, others)])
+    places = np.array([*lowest, *more])
+    on_the_way = leads_down(criterion, places, first.factor.Psi)
+    if on_the_way.all() and not first.factor.is_singular:
+        return [first]
+    if len(unit) <= PAIRS_OF:
+        starts = [*places, *STARTS[:, None, None] * np.eye(len(unit))]
+    else:
+        starts = [*places[~on_the_way]]
+    return distinct([first, *search.descend_side_by_side(criterion, starts)])
 
 
 def _minima_from_all(
@@ -179,9 +193,9 @@ def _apart(Psi: Array, value: Array) -> list[Array]:
 
 
 def _submodels(q: int) -> list[list[int]]:
-    """Choices of two columns and more, the smallest first; pairs alone if they are many."""
-    most = q - 1 if q <= FEW_COLUMNS else 2
-    return [list(some) for m in range(2, most + 1) for some in combinations(range(q), m)]
+    """Choose columns, few before many: all choices of a few, pairs of some, one of many."""
+    sizes = range(2, q) if q <= ALL_OF else [2] if q <= PAIRS_OF else [1]
+    return [list(some) for size in sizes for some in combinations(range(q), size)]
 
 
 def _may_hide_minima(criterion: CovarianceCriterion) -> bool:

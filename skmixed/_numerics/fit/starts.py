@@ -12,14 +12,14 @@ from skmixed._numerics.fit.factor import Factor, changes_of_psi
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.digits import RANK_TOLERANCE
 from skmixed._numerics.linalg.quadratic import QuadraticModel
-from skmixed._numerics.linalg.small_matrices import sum_of_outer
+from skmixed._numerics.linalg.small_matrices import quadratic_form, sum_of_outer
 
 # Sizes of Psi along a ray, where the random columns are of size 1.
 SIZES = 10.0 ** np.array([-3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 8])
 # Directions of two random columns, over half a turn.
 ANGLES = 16
-# How many columns a direction has at most: with few columns, and with more.
-AT_ONCE, AT_ONCE_OF_MANY = 4, 2
+# How many columns may vary at once along a ray: all of a few, pairs of some, one of many.
+ALL_OF, PAIRS_OF = 4, 6
 # Shares of the way from one Psi to another at which to look at the criterion.
 ON_THE_WAY = np.array(
     [0, 1e-6, 1e-4, 1e-3, 0.01, 0.03, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.97]
@@ -93,8 +93,8 @@ def scoring_steps(criterion: CovarianceCriterion, Psi: Array, *, diagonal: bool)
         t += N.sum(axis=-1)
         NN += sum_of_outer(N, N)
     E = changes_of_psi(q, diagonal=diagonal)
-    t_E, S_E = (np.einsum("iab,sab->si", E, part) for part in (t, S))
-    A = np.einsum("iad,sabcd,jbc->sij", E, NN, E) - t_E[:, :, None] * t_E[:, None, :] / dof
+    t_E, S_E = (np.tensordot(part, E, ((1, 2), (1, 2))) for part in (t, S))
+    A = quadratic_form(E, NN) - t_E[:, :, None] * t_E[:, None, :] / dof
     model = QuadraticModel.of(S_E, A)
     step = np.matmul(model.basis, model.newton[..., None])[..., 0]
     # Sigma = sigma2 Psi and sigma2 change together; Psi is their ratio
@@ -122,7 +122,7 @@ def _rays(q: int, *, diagonal: bool) -> Array:
     choice of columns. Others have one direction each: for two columns sixteen angles, for more
     e_a, e_a +- e_b, e_a +- e_b +- e_c and so on.
     """
-    most = AT_ONCE if q <= AT_ONCE else AT_ONCE_OF_MANY
+    most = q if q <= ALL_OF else 2 if q <= PAIRS_OF else 1
     choices = [list(some) for m in range(1, most + 1) for some in combinations(range(q), m)]
     if diagonal:
         parts = np.array([np.isin(np.arange(q), some) for some in choices], dtype=np.float64)

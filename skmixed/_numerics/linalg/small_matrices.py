@@ -106,6 +106,16 @@ def sum_of_outer(A: Array, B: Array) -> Array:
     return outer.reshape(*sets, a, b, c, d)
 
 
+def quadratic_form(E: Array, P: Array) -> Array:
+    """tr(E_i A E_j B) of all i and j, for P_abcd, a sum of A_ab B_cd; shape (..., i, j)."""
+    square = P.shape[-1] ** 2
+    rows = E.reshape(len(E), square)
+    # axes d a in one, and b c in the other
+    matrix = np.moveaxis(P, -1, -4).reshape(*P.shape[:-4], square, square)
+    form: Array = rows @ matrix @ rows.T
+    return form
+
+
 def _dot(A: Array, B: Array) -> Array:
     products: Array = np.einsum("...ik,...ik->...k", A, B)
     return products
