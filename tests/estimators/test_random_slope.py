@@ -583,3 +583,32 @@ def test_summary_shows_correlations(rows):
     X, y, groups = rows
     three = RandomSlopeRegressor([0, 1]).fit(X, y, groups=groups).summary().variance_components
     assert list(three.columns)[2:] == ["corr (Intercept)", "corr x0"]
+
+
+@pytest.mark.parametrize("offset", [3e5, -2e7, 1.7e9])
+def test_uncorrelated_slopes_of_a_column_far_from_zero_are_refused(rows, offset):
+    X, y, groups = rows
+    model = RandomSlopeRegressor([1], covariance="diag").fit(X, y, groups=groups)
+    before = model.criterion_
+    with pytest.raises(ValueError, match=r"slope column 1 has the mean .* Centre it"):
+        model.fit(X + np.array([0.0, offset, 0.0]), y, groups=groups)
+    assert model.criterion_ == before
+
+
+@pytest.mark.parametrize("offset", [1e2, 1e3, 1e4])
+def test_uncorrelated_slopes_of_a_column_away_from_zero(rows, offset):
+    """The covariance matrix built at one zero is that at another with a correlation."""
+    X, y, groups = rows
+    model = RandomSlopeRegressor([1], covariance="diag", method="ml")
+    model.fit(X + np.array([0.0, offset, 0.0]), y, groups=groups)
+    Z = np.column_stack([np.ones(len(y)), X[:, 1]])
+    back = np.array([[1.0, offset], [0.0, 1.0]])  # levels at the column's own zero
+    Psi = back @ model.random_effects_cov_.to_numpy() @ back.T / model.residual_variance_
+    same = groups[:, None] == groups
+    V = np.eye(len(y)) + same * (Z @ Psi @ Z.T)
+    solved = np.linalg.solve(V, np.column_stack([np.ones(len(y)), X, y]))
+    D = np.column_stack([np.ones(len(y)), X])
+    beta = np.linalg.solve(D.T @ solved[:, :-1], D.T @ solved[:, -1])
+    r2 = (y - D @ beta) @ (solved[:, -1] - solved[:, :-1] @ beta)
+    criterion = np.linalg.slogdet(V)[1] + len(y) * (1 + np.log(2 * np.pi * r2 / len(y)))
+    np.testing.assert_allclose(model.criterion_, criterion, rtol=1e-7)

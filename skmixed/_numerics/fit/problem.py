@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.digits import (
+    FARTHEST_FROM_ZERO,
     GRAM_ERROR,
     MOST_BEYOND,
     RANK_TOLERANCE,
@@ -154,6 +155,8 @@ def make_problem(
     )
     columns = coordinates.used[:-1]
     lines = moments if isinstance(moments, OwnLines) else OwnLines.of(moments)
+    if random_intercept and diagonal:
+        check_near_zero(lines)
     own, root = coordinates.of_lines(lines)
     return Problem(
         within=coordinates.cross_products(lines.within),
@@ -166,6 +169,28 @@ def make_problem(
         diagonal=diagonal,
         coordinates=coordinates,
     )
+
+
+def check_near_zero(lines: OwnLines) -> None:
+    """Refuse uncorrelated slopes of columns that lie so far from 0 that no level is seen there.
+
+    Raises
+    ------
+    ValueError
+        If the mean of a column is too many of its deviations within groups.
+    """
+    random = list(lines.random[1:])
+    mean = lines.shift[random] + lines.T[0, random] / lines.n
+    deviation = np.sqrt(np.sum(lines.B[1:, random] ** 2, axis=(0, 2)) / lines.n)
+    far = (np.abs(mean) > FARTHEST_FROM_ZERO * deviation) & (deviation > 0)
+    if far.any():
+        k = int(np.flatnonzero(far)[0])
+        raise ValueError(
+            "covariance='diag' takes a group's level to be its value where the slope columns "
+            f"are 0, but slope column {k + 1} has the mean {mean[k]:.6g}, and deviates by only "
+            f"{deviation[k]:.3g} within groups. Centre it (`X - X.mean()`), or use "
+            "covariance='full', which does not depend on where a column is 0."
+        )
 
 
 def _choose_columns(

@@ -74,6 +74,9 @@ WEIGHT_ERROR = 1e-6
 # groups for several random columns keep fewer digits than those for a single one.
 LARGEST_SD_RATIO = 1e6
 LARGEST_SD_RATIO_OF_SEVERAL = 1e5
+# Means of a slope column, in deviations within groups, at which uncorrelated levels and slopes
+# come near those ratios.
+FARTHEST_FROM_ZERO = 2e4
 # By how much their squares may be larger where a second pass has seen more digits.
 MOST_BEYOND = 1e8
 # Rises of the deviance, for each row, that a profile's interpolants do not tell from 0.
