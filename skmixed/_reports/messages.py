@@ -196,6 +196,8 @@ def warn_about_fit(model, fit, *, may_lack_digits=False):
         warn(message, ConvergenceWarning)
     elif optimum.diverged:
         warn(SINGULAR + NO_RESIDUAL_LEFT, SingularFitWarning)
+    elif not model.singular_ and (few_weights := _sum_of_weights(problem)):
+        warn(few_weights.strip(), UserWarning)
     elif model.singular_ and model.n_groups_ and not crowded and not not_identified:
         warn(SINGULAR + _why_singular(model, fit), SingularFitWarning)
 

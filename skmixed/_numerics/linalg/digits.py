@@ -131,5 +131,7 @@ def residual_square(M: Array) -> Array:
     """r2 = M_yy - M_yX M_XX^-1 M_Xy, floored where nothing but rounding is left."""
     M_XX, M_Xy = M[..., :-1, :-1], M[..., :-1, -1]
     explained = np.sum(M_Xy * np.linalg.solve(M_XX, M_Xy[..., None])[..., 0], axis=-1)
-    r2: Array = np.maximum(M[..., -1, -1] - explained, PERFECT_FIT * M[..., -1, -1])
+    # what is left within groups may be a rounding error below 0
+    floor = np.maximum(PERFECT_FIT * M[..., -1, -1], np.finfo(np.float64).tiny)
+    r2: Array = np.maximum(M[..., -1, -1] - explained, floor)
     return r2
