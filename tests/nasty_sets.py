@@ -1,7 +1,6 @@
 """Small data on which a criterion of several random columns may have several minima."""
 
 from dataclasses import replace
-from itertools import combinations
 
 import numpy as np
 
@@ -48,15 +47,13 @@ def nasty_criterion(seed):
 
 
 def submodels(criterion):
-    """Yield models with some of the random columns, uncorrelated ones of full models, too."""
-    problem = criterion.problem
-    q = problem.q
-    for columns in (list(c) for m in range(1, q + 1) for c in combinations(range(q), m)):
-        for diagonal in (True, False):
-            is_itself = len(columns) == q and diagonal == problem.diagonal
-            if diagonal >= problem.diagonal and not is_itself:
-                part = replace(problem, root=problem.root[columns], diagonal=diagonal)
-                yield columns, replace(criterion, problem=part)
+    """Yield models with one random column less, and that of uncorrelated effects."""
+    problem, columns = criterion.problem, list(range(criterion.problem.q))
+    for left_out in columns:
+        kept = columns[:left_out] + columns[left_out + 1 :]
+        yield kept, replace(criterion, problem=replace(problem, root=problem.root[kept]))
+    if not problem.diagonal:
+        yield columns, replace(criterion, problem=replace(problem, diagonal=True))
 
 
 def _noise(rng, n):
