@@ -17,7 +17,11 @@ from skmixed._numerics.fit.criterion_several_columns import CovarianceCriterion
 from skmixed._numerics.fit.estimate import estimate
 from skmixed._numerics.fit.problem import make_problem
 from skmixed._numerics.fit.solution import solve
-from skmixed._numerics.inference.profile.coordinates import CovarianceCoordinates
+from skmixed._numerics.inference.profile.coordinates import (
+    AngleCoordinates,
+    CovarianceCoordinates,
+    LengthCoordinates,
+)
 from skmixed._numerics.inference.profile.limits import profile_limits
 from skmixed._numerics.inference.profile.region import ProfileLimits, Region, log_sigma2_step
 from skmixed._numerics.moments.moments import GroupedMoments
@@ -407,16 +411,22 @@ def test_log_sigma2_reaches_the_bound(slack, side):
         assert w + np.expm1(-w) == pytest.approx(slack, rel=1e-9)
 
 
-@pytest.mark.parametrize("diagonal", [False, True])
-@pytest.mark.parametrize("angle", [False, True])
-def test_derivatives_in_the_coordinates_agree_with_finite_differences(angle, diagonal):
-    if angle and diagonal:
-        return
+def coordinates_of(kind, problem):
+    criterion = CovarianceCriterion(problem, reml=False)
+    rows = problem.coordinates.random_backmap
+    if kind == "length":
+        return LengthCoordinates.ending_with(rows[1], criterion)
+    if kind == "angle":
+        return AngleCoordinates.starting_with(rows[:2], criterion)
+    return CovarianceCoordinates(criterion, np.eye(3))
+
+
+@pytest.mark.parametrize("kind", ["entries", "uncorrelated", "length", "angle"])
+def test_derivatives_in_the_coordinates_agree_with_finite_differences(kind):
+    diagonal = kind == "uncorrelated"
     X, y, groups = simulate(0, q=3)
     problem = problem_of(X, y, groups, (0, 1, 2), diagonal=diagonal)
-    criterion = CovarianceCriterion(problem, reml=False)
-    rows = problem.coordinates.random_backmap[: 2 if angle else 1]
-    coordinates = CovarianceCoordinates.starting_with(rows, criterion, angle=angle)
+    coordinates = coordinates_of(kind, problem)
     Lambda = np.random.default_rng(1).normal(size=(3, 3)) * (
         np.eye(3) if diagonal else np.tri(3)
     )

@@ -17,7 +17,11 @@ import numpy as np
 from skmixed._numerics.fit.criterion_several_columns import CovarianceCriterion
 from skmixed._numerics.fit.estimate import estimate
 from skmixed._numerics.fit.search_several_columns import MANY_GROUPS
-from skmixed._numerics.inference.profile.coordinates import CovarianceCoordinates
+from skmixed._numerics.inference.profile.coordinates import (
+    AngleCoordinates,
+    CovarianceCoordinates,
+    LengthCoordinates,
+)
 from skmixed._numerics.inference.profile.of_fixed_effect import FixedEffect, orthogonal
 from skmixed._numerics.inference.profile.region import ProfileLimits, Region
 from skmixed._numerics.inference.profile.ridge import Ridge
@@ -107,9 +111,11 @@ class _Search:
     def sd(self, i: int) -> tuple[float, float]:
         """Limits of the standard deviation of the i-th random effect, over y_scale."""
         size = float(np.linalg.norm(self.rows[i]))
-        ridge = self.ridge(
-            CovarianceCoordinates.starting_with(self.rows[[i]] / size, self.criterion), 0
-        )
+        if self.criterion.problem.diagonal:
+            ridge = self.ridge(CovarianceCoordinates(self.criterion, np.eye(len(self.rows))), i)
+        else:
+            row = self.rows[i] / size
+            ridge = self.ridge(LengthCoordinates.ending_with(row, self.criterion), 0)
         lower = 0.0 if self.may_lack(i) else size * self.limit(ridge, -1, end=0.0)
         return lower, size * self.limit(ridge, 1)
 
@@ -127,9 +133,7 @@ class _Search:
             return -1.0, 1.0
         rows = self.rows[[i, j]]
         rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-        ridge = self.ridge(
-            CovarianceCoordinates.starting_with(rows, self.criterion, angle=True), 1
-        )
+        ridge = self.ridge(AngleCoordinates.starting_with(rows, self.criterion), 1)
         # the cosine falls as the angle rises
         lower, upper = self.limit(ridge, 1, end=np.pi), self.limit(ridge, -1, end=0.0)
         return float(np.cos(lower)), float(np.cos(upper))

@@ -13,8 +13,10 @@ from skmixed._numerics.linalg.digits import LARGEST_SD_RATIO_OF_SEVERAL
 from skmixed._numerics.linalg.quadratic import QuadraticModel
 
 # A limit is found when the next step is smaller than this share of its distance from the
-# estimate; what is then left is about the square of that.
+# estimate, and the profile's curvature changes the rise by no more than ENOUGH on the way: close
+# to a border a profile may be curved as much as it is steep within a very short distance.
 TOL = 1e-5
+ENOUGH = 1e-8
 MAX_STEPS = 50
 MAX_HALVINGS = 20
 # A point is on the ridge if the criterion could be lowered by no more than this share of its
@@ -100,11 +102,16 @@ class _Bracket:
         closed = self.outer - distance <= TOL * self.outer
         return replace(self, inner=distance, outer=np.inf if closed else self.outer, home=point)
 
-    def limit(self, distance: float, step: float) -> float | None:
-        """Distance of the limit, once it is found, given the step that is still to be taken."""
+    def limit(self, distance: float, step: float, curved: float) -> float | None:
+        """Distance of the limit, once it is found.
+
+        Given the step that is still to be taken, and by how much the profile's curvature
+        changes the rise on the way.
+        """
         if self.inner == self.last:
             return self.last
-        return distance + step if abs(step) <= TOL * distance else None
+        found = abs(step) <= TOL * distance and abs(curved) <= ENOUGH
+        return distance + step if found else None
 
     def next_step(self, point: _Point, distance: float, step: float) -> tuple[_Point, float]:
         """From which point to go on, and how far.
@@ -196,7 +203,7 @@ class Ridge:
             distance = side * (float(point.phi[self.target]) - start)
             step = self.step(point, side)
             bracket = bracket.narrowed(point, distance, within=point.profile <= self.bound)
-            limit = bracket.limit(distance, step)
+            limit = bracket.limit(distance, step, point.bend * step**2 / 2)
             if limit is not None:
                 return start + side * limit
             point, step = bracket.next_step(point, distance, step)
