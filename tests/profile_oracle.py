@@ -7,10 +7,10 @@ from itertools import product
 import numpy as np
 from scipy.optimize import minimize
 
-# Shares of the variance that starts give to the random effects, and their correlations.
-SHARES = (0.02, 0.1, 0.5, 0.9)
-CORRELATIONS = (-0.5, 0.5)
-# Where one of two effects is to be next to absent: its size.
+# Shares of the variance that starts give to the random effects; how strongly one depends on
+# another in a thorough start, up or down; and the size of one that is next to absent.
+SHARES = (0.1, 0.5, 0.9, 0.98)
+STRONG = 0.9
 SMALL = 0.01
 
 
@@ -24,6 +24,7 @@ class DenseModel:
     groups: np.ndarray
     diagonal: bool = False
     weights: np.ndarray | None = None
+    thorough: bool = False
 
     @cached_property
     def by_group(self):
@@ -119,19 +120,23 @@ class DenseModel:
 
         residual = self.y - self.X @ np.linalg.lstsq(self.X, self.y, rcond=None)[0]
 
-        def start(share, rho, small=()):
+        def start(share, rhos, small=()):
             """Random effects with some share of the variance around least squares."""
             sizes = np.sqrt(share * residual.var() / q / np.mean(model.Z**2, axis=0))
             sizes[list(small)] *= SMALL
-            L = np.diag(sizes) @ (np.eye(q) + rho * np.tri(q, k=-1))
+            L = np.eye(q)
+            L[np.tri(q, k=-1, dtype=bool) & free] = rhos
+            L = sizes[:, None] * L / np.linalg.norm(L, axis=1, keepdims=True)
             if correlation:
                 L[[0, 1], [0, 1]] = np.log(sizes[:2])
             return np.append(L[free], np.log((1 - share) * residual.var()) / 2)
 
-        rhos = CORRELATIONS[:1] if self.diagonal else CORRELATIONS
-        starts = [start(*choice) for choice in product(SHARES, rhos)]
-        if correlation:
-            starts += [start(share, 0.0, [i]) for share in SHARES[1:] for i in (0, 1)]
+        choices = [(0.0 if self.diagonal else 0.1, ())]
+        if self.thorough:
+            pairs = 0 if self.diagonal else q * (q - 1) // 2
+            choices = [(rhos or 0.0, ()) for rhos in product((-STRONG, STRONG), repeat=pairs)]
+            choices += [(0.0, [i]) for i in range(q)]
+        starts = [start(share, *choice) for share, choice in product(SHARES, choices)]
         with np.errstate(all="ignore"):
             fits = [
                 minimize(deviance, phi, jac=True, method="BFGS", options={"gtol": 1e-6})

@@ -46,6 +46,10 @@ class CovarianceCoordinates:
         q = len(self.W)
         return (np.arange(q),) * 2 if self.criterion.problem.diagonal else np.tril_indices(q)
 
+    @cached_property
+    def W_inv(self) -> Array:
+        return np.asarray(np.linalg.inv(self.W), dtype=np.float64)
+
     def phi(self, Lambda: Array, sigma2: float) -> Array:
         """Return the coordinates, given any factor of Psi."""
         L = triangular(self.W @ Lambda, diagonal=self.criterion.problem.diagonal)
@@ -69,20 +73,22 @@ class CovarianceCoordinates:
         Carries the derivatives over from Psi = K L L' K', K = W^-1 / sigma, and sigma2.
         """
         (rows, columns), (L, sigma2) = self.free, self.factor(phi)
-        K = np.linalg.inv(self.W) / np.sqrt(sigma2)
+        K = self.W_inv / np.sqrt(sigma2)
         Lambda = K @ L
         in_Psi = self.criterion.given_sigma2(Lambda, sigma2)
         # changes of Psi with each coordinate in turn, axes a b and the coordinate: with an
         # entry (r, c) of L by K (e_r e_c' L' + L e_c e_r') K'
         half = K[:, None, rows] * Lambda[None, :, columns]
         # with log sigma2 Psi changes by -Psi, and its other changes by as much as they are
-        change = np.dstack([half + np.swapaxes(half, 0, 1), -Lambda @ Lambda.T])
+        change = np.empty((*Lambda.shape, 1 + len(rows)))
+        change[..., :-1] = half + np.swapaxes(half, 0, 1)
+        change[..., -1] = -Lambda @ Lambda.T
         change = change.reshape(Lambda.size, -1)
         gradient = change.T @ in_Psi.S.ravel()
         hessian = change.T @ in_Psi.hessian.reshape(Lambda.size, -1) @ change
         # entries of the same column of L have a second change of Psi in common
-        same = np.equal.outer(columns, columns)
-        hessian[:-1, :-1] += 2 * same * (K.T @ in_Psi.S @ K)[np.ix_(rows, rows)]
+        second = (K.T @ in_Psi.S @ K)[rows[:, None], rows]
+        hessian[:-1, :-1] += np.where(columns[:, None] == columns, 2 * second, 0.0)
         # - gradient: each change of Psi shrinks as log sigma2 grows, since K does
         cross = change.T @ in_Psi.cross.ravel() - gradient
         hessian[-1] += cross
@@ -99,7 +105,7 @@ class CovarianceCoordinates:
         """Coordinates without log sigma2, given the free entries of L."""
         return entries
 
-    def _turned(self, expansion: Expansion, phi: Array) -> Expansion:  # noqa: ARG002
+    def _turned(self, expansion: Expansion, phi: Array) -> Expansion:
         """Carry the derivatives over from the entries of L to what replaces them."""
         return expansion
 
