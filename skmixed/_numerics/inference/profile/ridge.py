@@ -14,8 +14,8 @@ from skmixed._numerics.linalg.digits import LARGEST_SD_RATIO_OF_SEVERAL
 from skmixed._numerics.linalg.quadratic import QuadraticModel
 
 # A limit is found when the next step is smaller than this share of its distance from the
-# estimate, and no more than ENOUGH of the deviance depends on a quadratic model: near a border a
-# profile may be bent as much as it is steep within a very short distance.
+# estimate, and no more than ENOUGH of the deviance depends on a quadratic model: near a border
+# a profile may be bent as much as it is steep within a very short distance.
 TOL = 1e-5
 ENOUGH = 1e-7
 MAX_STEPS = 50
