@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from near_the_border import TINY, near_border
 from profile_oracle import DenseModel
 from reference_cases import INTERCEPT, load_cases
 from scipy.stats import chi2
@@ -17,7 +18,11 @@ from skmixed._numerics.fit.criterion_several_columns import CovarianceCriterion
 from skmixed._numerics.fit.estimate import estimate
 from skmixed._numerics.fit.problem import make_problem
 from skmixed._numerics.fit.solution import solve
-from skmixed._numerics.inference.profile.coordinates import CovarianceCoordinates
+from skmixed._numerics.inference.profile.coordinates import (
+    AngleCoordinates,
+    CovarianceCoordinates,
+    LengthCoordinates,
+)
 from skmixed._numerics.inference.profile.limits import profile_limits
 from skmixed._numerics.inference.profile.region import ProfileLimits, Region, log_sigma2_step
 from skmixed._numerics.moments.moments import GroupedMoments
@@ -46,28 +51,40 @@ def simulate(seed, *, q=2, n_groups=8, sizes=(3, 9), sd=(1.0, 0.7, 0.5)):
     return X, y + rng.normal(size=len(y)), groups
 
 
-def assert_on_the_border(limits, dense, level=0.95, tol=1e-5):
+def each_limit(limits, dense):
+    """Yield the names of limits, where they are, how they are held, and the border if any."""
+    q = dense.Z.shape[1]
+    for side, name in enumerate(("lower", "upper")):
+        for k, limit in enumerate(limits.fixed[:, side]):
+            yield f"{name} fixed {k}", limit, lambda x, k=k: {"fixed": (k, x)}, None
+        yield f"{name} sigma", limits.sigma[side], lambda x: {"sigma": x}, None
+        for i, limit in enumerate(limits.sd[:, side]):
+            border = None if side else 0.0
+            yield f"{name} sd {i}", limit, lambda x, i=i: {"sd": (i, x)}, border
+        for i, j in combinations(range(0 if dense.diagonal else q), 2):
+            limit, border = limits.correlation[i, j, side], 2.0 * side - 1
+            held = lambda x, i=i, j=j: {"correlation": (i, j, x)}  # noqa: E731
+            yield f"{name} correlation {i} {j}", limit, held, border
+
+
+def assert_on_the_border(limits, dense, level=0.95, only=None):
     """A refit with the limit held is worse than the best by the quantile.
 
-    Between the limits the deviance changes about 15 times that for 95%, so that this is within
-    about 1e-6 of the width.
+    Between the limits the deviance changes about 15 times that for 95%. At the border of the
+    parameter it is above the bound, unless that is the limit.
     """
-
-    def check(limit, *, border=False, **held):
-        rise = dense.held(**held) - dense.lowest - chi2.ppf(level, 1)
-        assert rise < tol, (limit, held, rise)
-        assert border or rise > -tol, (limit, held, rise)
-
-    q = dense.Z.shape[1]
-    for side in (0, 1):
-        for k, limit in enumerate(limits.fixed[:, side]):
-            check(limit, fixed=(k, limit))
-        check(limits.sigma[side], sigma=limits.sigma[side])
-        for i, limit in enumerate(limits.sd[:, side]):
-            check(limit, sd=(i, limit), border=limit == 0)
-        for i, j in combinations(range(0 if dense.diagonal else q), 2):
-            limit = limits.correlation[i, j, side]
-            check(limit, correlation=(i, j, limit), border=abs(limit) == 1)
+    bound = dense.lowest + chi2.ppf(level, 1)
+    for name, limit, held, border in each_limit(limits, dense):
+        if only is not None and name not in only:
+            continue
+        rise = dense.held(**held(limit)) - bound
+        if limit == border:
+            # a correlation this close to 1 cannot be told from it
+            assert rise < (1e-9 if border == 0 else 1e-6), (name, limit, rise)
+        else:
+            assert abs(rise) < 1e-6, (name, limit, rise)
+            if border is not None:
+                assert dense.held(**held(border)) > bound - 1e-9, (name, limit)
 
 
 MODELS = {
@@ -99,6 +116,53 @@ def test_other_levels(level):
     limits = profile_limits(problem_of(X, y, groups, (0, 1)), level=level)
     D = np.column_stack([np.ones(len(y)), X])
     assert_on_the_border(limits, DenseModel(D, y, D, groups), level)
+
+
+# Limits that are just above the border or at it, weighted and not, with random intercept and
+# without; and some for which the deviance has several minima.
+NEAR_BORDER = {
+    0: "lower sd 0",
+    12: "lower sd 1",
+    20: "lower sd 1",
+    50: "lower sd 1",
+    52: "upper correlation 0 1",
+    3: "lower sd 0",
+    1024: "lower sd 0",
+    1043: "lower fixed 2",
+    1059: "lower fixed 1",
+    1081: "upper correlation 0 2",
+    1092: "upper sigma",
+}
+SEVERAL_MINIMA = (9, 149, 1059, 1081, 1092)
+
+
+def assert_limits_of(near, only=None):
+    random = tuple(range(near.X.shape[1] + 1))
+    problem = problem_of(
+        near.X,
+        near.y,
+        near.groups,
+        random,
+        weights=near.weights,
+        diagonal=near.diagonal,
+        random_intercept=near.random_intercept,
+    )
+    limits = profile_limits(problem, level=near.level)
+    assert limits.converged
+    assert_on_the_border(limits, near.dense, near.level, only)
+
+
+@pytest.mark.parametrize("number", NEAR_BORDER)
+def test_limits_near_the_border(number):
+    near = near_border(number, thorough=number in SEVERAL_MINIMA)
+    assert_limits_of(near, only=[NEAR_BORDER[number]])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [*range(40), 149, *range(1005, 1095)])
+def test_all_limits_where_one_is_near_the_border(number):
+    thorough = number >= TINY or number in SEVERAL_MINIMA
+    assert_limits_of(near_border(number, thorough=thorough))
 
 
 def by_name(case, limits):
@@ -407,16 +471,22 @@ def test_log_sigma2_reaches_the_bound(slack, side):
         assert w + np.expm1(-w) == pytest.approx(slack, rel=1e-9)
 
 
-@pytest.mark.parametrize("diagonal", [False, True])
-@pytest.mark.parametrize("angle", [False, True])
-def test_derivatives_in_the_coordinates_agree_with_finite_differences(angle, diagonal):
-    if angle and diagonal:
-        return
+def coordinates_of(kind, problem):
+    criterion = CovarianceCriterion(problem, reml=False)
+    rows = problem.coordinates.random_backmap
+    if kind == "length":
+        return LengthCoordinates.ending_with(rows[1], criterion)
+    if kind == "angle":
+        return AngleCoordinates.starting_with(rows[:2], criterion)
+    return CovarianceCoordinates(criterion, np.eye(3))
+
+
+@pytest.mark.parametrize("kind", ["entries", "uncorrelated", "length", "angle"])
+def test_derivatives_in_the_coordinates_agree_with_finite_differences(kind):
+    diagonal = kind == "uncorrelated"
     X, y, groups = simulate(0, q=3)
     problem = problem_of(X, y, groups, (0, 1, 2), diagonal=diagonal)
-    criterion = CovarianceCriterion(problem, reml=False)
-    rows = problem.coordinates.random_backmap[: 2 if angle else 1]
-    coordinates = CovarianceCoordinates.starting_with(rows, criterion, angle=angle)
+    coordinates = coordinates_of(kind, problem)
     Lambda = np.random.default_rng(1).normal(size=(3, 3)) * (
         np.eye(3) if diagonal else np.tri(3)
     )

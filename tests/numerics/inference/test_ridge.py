@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from skmixed._numerics.inference.profile.ridge import TOL, _Bracket
+from skmixed._numerics.inference.profile.ridge import ENOUGH, TOL, _Bracket
 
 HOME, THERE = object(), object()
 
@@ -21,10 +21,14 @@ def test_a_bracket_narrows_from_both_sides():
 
 
 def test_a_limit_is_found_by_a_small_step_or_at_the_last_distance():
-    assert bracket().limit(1.0, 0.1) is None
-    assert bracket().limit(1.0, np.nan) is None
-    assert bracket().limit(1.0, TOL / 2) == 1 + TOL / 2
-    assert bracket(inner=3.0, last=3.0).limit(3.0, 0.5) == 3
+    assert bracket().limit(1.0, 0.1, 0.0) is None
+    assert bracket().limit(1.0, np.nan, np.nan) is None
+    assert bracket().limit(1.0, TOL / 2, ENOUGH / 2) == 1 + TOL / 2
+    assert bracket(inner=3.0, last=3.0).limit(3.0, 0.5, 1.0) == 3
+
+
+def test_a_small_step_along_which_the_profile_is_curved_is_not_the_last():
+    assert bracket().limit(1.0, TOL / 2, 2 * ENOUGH) is None
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,12 +27,7 @@ class Expansion:
 class CovarianceCoordinates:
     """phi = (free entries of L, log sigma2) with sigma2 W Psi W' = L L', L lower triangular.
 
-    L[0, 0] is the standard deviation of the first of the random effects W b. All entries may
-    take any sign, so that the borders of the parameters are ordinary points.
-
-    With `angle`, the first three entries, L[0, 0] = exp(phi[0]), L[1, 0] = r cos(phi[1]) and
-    L[1, 1] = r sin(phi[1]) with r = exp(phi[2]), are replaced by phi: cos(phi[1]) is the
-    correlation of the first two random effects, which must have some variance.
+    The entries may take any sign, so that the borders of the parameters are ordinary points.
 
     Attributes
     ----------
@@ -39,45 +35,31 @@ class CovarianceCoordinates:
         The function of Psi and sigma2.
     W : ndarray of shape (q, q)
         The linear combinations of the random effects that L describes.
-    angle : bool
-        Whether there is an angle among the coordinates.
     """
 
     criterion: CovarianceCriterion
     W: Array
-    angle: bool = False
 
-    @classmethod
-    def starting_with(
-        cls, rows: Array, criterion: CovarianceCriterion, *, angle: bool = False
-    ) -> CovarianceCoordinates:
-        """Complete given rows of W by the unit vectors that are furthest from their span."""
-        *_, order = qr(rows, mode="r", pivoting=True)
-        unit_vectors = np.eye(rows.shape[1])[np.sort(order[len(rows) :])]
-        return cls(criterion, np.vstack([rows, unit_vectors]), angle)
-
-    @property
+    @cached_property
     def free(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Rows and columns of the free entries of L."""
         q = len(self.W)
         return (np.arange(q),) * 2 if self.criterion.problem.diagonal else np.tril_indices(q)
 
+    @cached_property
+    def W_inv(self) -> Array:
+        return np.asarray(np.linalg.inv(self.W), dtype=np.float64)
+
     def phi(self, Lambda: Array, sigma2: float) -> Array:
         """Return the coordinates, given any factor of Psi."""
         L = triangular(self.W @ Lambda, diagonal=self.criterion.problem.diagonal)
-        phi = np.append(np.sqrt(sigma2) * L[self.free], np.log(sigma2))
-        if self.angle:
-            r = np.hypot(phi[1], phi[2])
-            phi[:3] = np.log(phi[0]), np.arctan2(phi[2], phi[1]), np.log(r)
-        return phi
+        entries = np.sqrt(sigma2) * L[self.free]
+        return np.append(self._of_entries(entries), np.log(sigma2))
 
     def factor(self, phi: Array) -> tuple[Array, float]:
         """Return L and sigma2."""
-        L, entries = np.zeros_like(self.W), phi[:-1].copy()
-        if self.angle:
-            sd, r = np.exp(phi[[0, 2]])
-            entries[:3] = sd, r * np.cos(phi[1]), r * np.sin(phi[1])
-        L[self.free] = entries
+        L = np.zeros_like(self.W)
+        L[self.free] = self._entries(phi[:-1])
         return L, float(np.exp(phi[-1]))
 
     def sd_ratio(self, phi: Array) -> float:
@@ -91,39 +73,131 @@ class CovarianceCoordinates:
         Carries the derivatives over from Psi = K L L' K', K = W^-1 / sigma, and sigma2.
         """
         (rows, columns), (L, sigma2) = self.free, self.factor(phi)
-        K = np.linalg.inv(self.W) / np.sqrt(sigma2)
+        K = self.W_inv / np.sqrt(sigma2)
         Lambda = K @ L
         in_Psi = self.criterion.given_sigma2(Lambda, sigma2)
         # changes of Psi with each coordinate in turn, axes a b and the coordinate: with an
         # entry (r, c) of L by K (e_r e_c' L' + L e_c e_r') K'
         half = K[:, None, rows] * Lambda[None, :, columns]
         # with log sigma2 Psi changes by -Psi, and its other changes by as much as they are
-        change = np.dstack([half + np.swapaxes(half, 0, 1), -Lambda @ Lambda.T])
+        change = np.empty((*Lambda.shape, 1 + len(rows)))
+        change[..., :-1] = half + np.swapaxes(half, 0, 1)
+        change[..., -1] = -Lambda @ Lambda.T
         change = change.reshape(Lambda.size, -1)
         gradient = change.T @ in_Psi.S.ravel()
         hessian = change.T @ in_Psi.hessian.reshape(Lambda.size, -1) @ change
         # entries of the same column of L have a second change of Psi in common
-        same = np.equal.outer(columns, columns)
-        hessian[:-1, :-1] += 2 * same * (K.T @ in_Psi.S @ K)[np.ix_(rows, rows)]
+        second = (K.T @ in_Psi.S @ K)[rows[:, None], rows]
+        hessian[:-1, :-1] += np.where(columns[:, None] == columns, 2 * second, 0.0)
         # - gradient: each change of Psi shrinks as log sigma2 grows, since K does
         cross = change.T @ in_Psi.cross.ravel() - gradient
         hessian[-1] += cross
         hessian[:, -1] += cross
         hessian[-1, -1] += gradient[-1] + in_Psi.curvature
         gradient[-1] += in_Psi.slope
-        expansion = Expansion(float(in_Psi.value), gradient, hessian)
-        return _turned(expansion, L[0, 0], L[1, :2]) if self.angle else expansion
+        return self._turned(Expansion(float(in_Psi.value), gradient, hessian), phi)
+
+    def _entries(self, phi: Array) -> Array:
+        """Free entries of L, given the coordinates without log sigma2."""
+        return phi
+
+    def _of_entries(self, entries: Array) -> Array:
+        """Coordinates without log sigma2, given the free entries of L."""
+        return entries
+
+    def _turned(self, expansion: Expansion, phi: Array) -> Expansion:
+        """Carry the derivatives over from the entries of L to what replaces them."""
+        return expansion
 
 
-def _turned(entries: Expansion, sd: float, row: Array) -> Expansion:
-    """Carry the derivatives over from the first three entries of L to what replaces them."""
-    # L[1, :2] is on a circle: along it with phi[1], outwards with phi[2]
-    J = np.eye(len(entries.gradient))
-    tangent = np.array([-row[1], row[0]])
-    J[0, 0], J[1:3, 1:3] = sd, np.column_stack([tangent, row])
-    gradient, hessian = entries.gradient, J.T @ entries.hessian @ J
-    # what the curvature of the map adds: sd'' = sd, and the row turns and grows
-    outwards, along = gradient[1:3] @ row, gradient[1:3] @ tangent
-    hessian[0, 0] += gradient[0] * sd
-    hessian[1:3, 1:3] += [[-outwards, along], [along, outwards]]
-    return Expansion(entries.value, J.T @ gradient, hessian)
+class LengthCoordinates(CovarianceCoordinates):
+    """phi = (s, free entries of L above the last row, u, log sigma2).
+
+    The last row of L is s v with |v| = 1: s is the standard deviation of the last of the random
+    effects W b, and v the direction in which it varies with the others. How these vary among
+    themselves does not depend on s and v. (If the effect were the first of W b, the least
+    deviance would be at the bottom of a bent valley next to s = 0.)
+
+    Of v there is the stereographic projection u from (0, ..., 0, -1), v = 2 h / |h|^2 - e with
+    h = (u, 1) and e = (0, ..., 0, 1): |u| = 1 where the effect is a combination of the others.
+    """
+
+    @classmethod
+    def ending_with(cls, row: Array, criterion: CovarianceCriterion) -> LengthCoordinates:
+        """Complete a given last row of W."""
+        return cls(criterion, np.vstack([unit_vectors_beside(row[None]), row]))
+
+    def _direction(self, u: Array) -> tuple[Array, Array]:
+        """v, and how it changes with u."""
+        h = np.append(u, 1.0)
+        half = h @ h / 2
+        e = np.eye(len(h))
+        return h / half - e[-1], e[:, :-1] / half - np.outer(h, u) / half**2
+
+    def _entries(self, phi: Array) -> Array:
+        above, u = np.split(phi[1:], [1 - len(self.W)])
+        return np.append(above, phi[0] * self._direction(u)[0])
+
+    def _of_entries(self, entries: Array) -> Array:
+        above, row = np.split(entries, [-len(self.W)])
+        s = np.linalg.norm(row)
+        v = row / s if s > 0 else np.zeros(len(row))
+        return np.hstack([s, above, v[:-1] / (1 + v[-1])])
+
+    def _turned(self, expansion: Expansion, phi: Array) -> Expansion:
+        q = len(self.W)
+        s, u = phi[0], phi[-q:-1]
+        v, change = self._direction(u)
+        J, row = np.eye(len(phi), k=1), slice(-1 - q, -1)
+        J[-1], J[row] = 0.0, 0.0
+        J[row, 0], J[row, -q:-1], J[-1, -1] = v, s * change, 1.0
+        hessian, in_row = J.T @ expansion.hessian @ J, expansion.gradient[row]
+        # what the curvature of the map adds: the row turns faster the longer it is
+        hessian[0, -q:-1] += in_row @ change
+        hessian[-q:-1, 0] += in_row @ change
+        half = (u @ u + 1) / 2
+        along, mixed = in_row[:-1] @ u + in_row[-1], np.outer(in_row[:-1], u)
+        bend = 2 * along * np.outer(u, u) / half - mixed - mixed.T - along * np.eye(q - 1)
+        hessian[-q:-1, -q:-1] += s * bend / half**2
+        return Expansion(expansion.value, J.T @ expansion.gradient, hessian)
+
+
+class AngleCoordinates(CovarianceCoordinates):
+    """phi = (log L[0, 0], angle, log r, other free entries of L, log sigma2).
+
+    L[1, :2] is r (cos(angle), sin(angle)), so that cos(angle) is the correlation of the first
+    two of the random effects W b, which must have some variance.
+    """
+
+    @classmethod
+    def starting_with(cls, rows: Array, criterion: CovarianceCriterion) -> AngleCoordinates:
+        """Complete two given first rows of W."""
+        return cls(criterion, np.vstack([rows, unit_vectors_beside(rows)]))
+
+    def _entries(self, phi: Array) -> Array:
+        (sd, r), angle = np.exp(phi[[0, 2]]), phi[1]
+        return np.append([sd, r * np.cos(angle), r * np.sin(angle)], phi[3:])
+
+    def _of_entries(self, entries: Array) -> Array:
+        sd, *row = entries[:3]
+        first = np.log(sd), np.arctan2(row[1], row[0]), np.log(np.hypot(*row))
+        return np.append(first, entries[3:])
+
+    def _turned(self, expansion: Expansion, phi: Array) -> Expansion:
+        sd, *row = self._entries(phi[:-1])[:3]
+        # the row is on a circle: along it with the angle, outwards with log r
+        J = np.eye(len(phi))
+        tangent = np.array([-row[1], row[0]])
+        J[0, 0], J[1:3, 1:3] = sd, np.column_stack([tangent, row])
+        gradient, hessian = expansion.gradient, J.T @ expansion.hessian @ J
+        # what the curvature of the map adds: sd'' = sd, and the row turns and grows
+        outwards, along = gradient[1:3] @ row, gradient[1:3] @ tangent
+        hessian[0, 0] += gradient[0] * sd
+        hessian[1:3, 1:3] += [[-outwards, along], [along, outwards]]
+        return Expansion(expansion.value, J.T @ gradient, hessian)
+
+
+def unit_vectors_beside(rows: Array) -> Array:
+    """Return the unit vectors that are furthest from the span of given rows, as rows."""
+    *_, order = qr(rows, mode="r", pivoting=True)
+    return np.eye(rows.shape[1])[np.sort(order[len(rows) :])]

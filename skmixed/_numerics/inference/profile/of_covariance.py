@@ -17,7 +17,11 @@ import numpy as np
 from skmixed._numerics.fit.criterion_several_columns import CovarianceCriterion
 from skmixed._numerics.fit.estimate import estimate
 from skmixed._numerics.fit.search_several_columns import MANY_GROUPS
-from skmixed._numerics.inference.profile.coordinates import CovarianceCoordinates
+from skmixed._numerics.inference.profile.coordinates import (
+    AngleCoordinates,
+    CovarianceCoordinates,
+    LengthCoordinates,
+)
 from skmixed._numerics.inference.profile.of_fixed_effect import FixedEffect, orthogonal
 from skmixed._numerics.inference.profile.region import ProfileLimits, Region
 from skmixed._numerics.inference.profile.ridge import Ridge
@@ -26,8 +30,10 @@ from skmixed._numerics.linalg.digits import residual_square
 from skmixed._numerics.linalg.small_matrices import multiply
 
 SIDES = (-1, 1)
-# Variance ratios to start from at a limit found, if groups are few.
-STARTS = (30.0, 0.05)
+# Variance ratios and correlations to start from at a limit found, if groups are few.
+STARTS = ((0.05, 0.0), (30.0, 0.9))
+# A random effect is small if its standard deviation is so many times the best one.
+SMALL = 0.3
 # How well the model without a random effect is fitted, in units of the deviance.
 TOL = 1e-6
 MAX_ITER = 100
@@ -48,10 +54,16 @@ def covariance_limits(region: Region, Lambda: Array) -> ProfileLimits:
     ProfileLimits
     """
     problem, q = region.criterion.problem, len(Lambda)
-    starts = [np.sqrt(r) * np.eye(q) for r in STARTS if problem.n_groups < MANY_GROUPS]
-    search = _Search(region, Lambda, starts)
+    few = problem.n_groups < MANY_GROUPS
     effects = [FixedEffect(region, k) for k in range(problem.p)]
-    fixed = [effect.limit(side, Lambda, starts) for effect in effects for side in SIDES]
+    of_fixed = [
+        effect.limit(side, Lambda, everywhere=few) for effect in effects for side in SIDES
+    ]
+    fixed = [limit for limit, _ in of_fixed]
+    # where one limit has been found elsewhere, others may be, too
+    elsewhere = [Lambda for _, Lambda in of_fixed if Lambda is not None]
+    starts = [_alike(q, *start, diagonal=problem.diagonal) for start in STARTS if few]
+    search = _Search(region, Lambda, starts + elsewhere)
     sigma2 = search.sigma2()
     sd = np.array([search.sd(i) for i in range(q)])
     upper = combinations(range(0 if problem.diagonal else q), 2)
@@ -68,6 +80,13 @@ def covariance_limits(region: Region, Lambda: Array) -> ProfileLimits:
         correlation=correlation,
         converged=not np.any(np.isnan(found)),
     )
+
+
+def _alike(q: int, ratio: float, correlation: float, *, diagonal: bool) -> Array:
+    """Factor of a Psi with equal variances and, unless it is diagonal, correlations."""
+    others = 0.0 if diagonal else correlation
+    Psi = ratio * ((1 - others) * np.eye(q) + others)
+    return np.asarray(np.linalg.cholesky(Psi), dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -107,9 +126,11 @@ class _Search:
     def sd(self, i: int) -> tuple[float, float]:
         """Limits of the standard deviation of the i-th random effect, over y_scale."""
         size = float(np.linalg.norm(self.rows[i]))
-        ridge = self.ridge(
-            CovarianceCoordinates.starting_with(self.rows[[i]] / size, self.criterion), 0
-        )
+        if self.criterion.problem.diagonal:
+            ridge = self.ridge(CovarianceCoordinates(self.criterion, np.eye(len(self.rows))), i)
+        else:
+            row = self.rows[i] / size
+            ridge = self.ridge(LengthCoordinates.ending_with(row, self.criterion), 0)
         lower = 0.0 if self.may_lack(i) else size * self.limit(ridge, -1, end=0.0)
         return lower, size * self.limit(ridge, 1)
 
@@ -127,12 +148,26 @@ class _Search:
             return -1.0, 1.0
         rows = self.rows[[i, j]]
         rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-        ridge = self.ridge(
-            CovarianceCoordinates.starting_with(rows, self.criterion, angle=True), 1
-        )
+        ridge = self.ridge(AngleCoordinates.starting_with(rows, self.criterion), 1)
+        # where an effect is small, its correlations are free to be almost anything
+        search = replace(self, starts=[self.shrunk(i), self.shrunk(j), *self.starts[1:]])
         # the cosine falls as the angle rises
-        lower, upper = self.limit(ridge, 1, end=np.pi), self.limit(ridge, -1, end=0.0)
+        lower, upper = search.angle(ridge, 1, end=np.pi), search.angle(ridge, -1, end=0.0)
         return float(np.cos(lower)), float(np.cos(upper))
+
+    def angle(self, ridge: Ridge, side: int, end: float) -> float:
+        """Limit of an angle; its end also if the profile has been above the bound before."""
+        limit = self.limit(ridge, side, end=end)
+        if np.isnan(limit) or limit == end:
+            return limit
+        return end if ridge.reaches(end) else limit
+
+    def shrunk(self, i: int) -> Array:
+        """Make the i-th random effect small, and all else as where the deviance is least."""
+        of_effects = self.rows @ self.Lambda
+        of_effects[i] *= SMALL
+        shrunk: Array = np.asarray(np.linalg.solve(self.rows, of_effects), dtype=np.float64)
+        return shrunk
 
     def ridge(self, coordinates: CovarianceCoordinates, target: int) -> Ridge:
         """Make one coordinate that whose profile is followed."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,12 +12,14 @@ from skmixed._numerics.fit.search_several_columns import minimize_covariance
 from skmixed._numerics.inference.profile.region import Region
 from skmixed._numerics.linalg.arrays import Array
 
-# A limit is found when a refit moves it by less than this share of the section's half width;
-# what is then left is about the square of that.
-TOL = 1e-4
+# A limit is found when refits seem to move it by less than this share of the section's half
+# width from there on, if each moves it by as much less as the last one did.
+TOL = 1e-8
 MAX_STEPS = 50
 # A refit ends with a step that promises to lower the deviance by less, and takes that step.
 REFIT_TOL = 1e-2
+# A better Psi, found anywhere, reaches further by at least this share of the half width.
+FURTHER = 1e-6
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,9 @@ class FixedEffect:
     region: Region
     k: int
 
-    def limit(self, side: int, Lambda: Array, starts: Sequence[Array] = ()) -> float:
+    def limit(
+        self, side: int, Lambda: Array, *, everywhere: bool
+    ) -> tuple[float, Array | None]:
         """Find the limit below (side < 0) or above the estimate.
 
         Parameters
@@ -41,33 +44,33 @@ class FixedEffect:
             Which limit.
         Lambda : ndarray of shape (q, q)
             Factor of the Psi of least deviance.
-        starts : sequence of ndarray of shape (q, q)
-            Where else to begin looking for a better Psi at the limit.
+        everywhere : bool
+            Whether to look for a better Psi at the limit not only near the one it led to.
 
         Returns
         -------
-        float
-            The limit, in the user's units; NaN if the search failed.
+        limit : float
+            In the user's units; NaN if the search failed.
+        elsewhere : ndarray of shape (q, q) or None
+            Factor of a better Psi, if there was one elsewhere.
         """
         limit = self.alternate(side, Lambda)
-        for start in starts:
-            if np.isnan(limit):
-                break
-            Lambda = self.refit(limit, start)
-            reach, half_width = self.reach(side, Lambda)
-            within = half_width > 0
-            if within and side * (reach - limit) > TOL * half_width:
-                limit = self.alternate(side, Lambda)
-        return limit
+        if everywhere and not np.isnan(limit):
+            elsewhere = self.refit(limit, None)
+            reach, half_width = self.reach(side, elsewhere)
+            if half_width > 0 and side * (reach - limit) > FURTHER * half_width:
+                return self.alternate(side, elsewhere), elsewhere
+        return limit, None
 
     def alternate(self, side: int, Lambda: Array) -> float:
         """Alternate between the closed form and a refit."""
-        before = np.inf
+        before, last_move = np.nan, np.inf
         for _ in range(MAX_STEPS):
             reach, half_width = self.reach(side, Lambda)
-            if abs(reach - before) <= TOL * half_width:
+            move = abs(reach - before)  # NaN at the start
+            if move <= TOL * half_width or move**2 <= TOL * half_width * last_move < np.inf:
                 return reach
-            Lambda, before = self.refit(reach, Lambda), reach
+            Lambda, before, last_move = self.refit(reach, Lambda), reach, move
         return np.nan
 
     def reach(self, side: int, Lambda: Array) -> tuple[float, float]:
@@ -79,8 +82,8 @@ class FixedEffect:
         half_width = float(section.half_width[self.k])
         return float(section.beta[self.k]) + side * half_width, half_width
 
-    def refit(self, value: float, Lambda: Array) -> Array:
-        """Find the best Psi with the effect held at a value, starting from Lambda Lambda'."""
+    def refit(self, value: float, Lambda: Array | None) -> Array:
+        """Find the best Psi with the effect held at a value, from Lambda or from scratch."""
         problem = self.region.criterion.problem
         coordinates = problem.coordinates
         column = np.flatnonzero(coordinates.kept)[self.k]
@@ -108,4 +111,10 @@ def _holding(problem: Problem, row: Array, value: float) -> Problem:
     A[:-1, :-1] = orthogonal(row)
     A[:-1, -1] = -row * (value / (row @ row))
     A[-1, -1] = 1.0
-    return replace(problem, within=A.T @ problem.within @ A, own=np.matmul(A.T, problem.own))
+    return replace(
+        problem,
+        within=A.T @ problem.within @ A,
+        own=np.matmul(A.T, problem.own),
+        noise=(A**2).T @ problem.noise,
+        mean=A[:-1, :-1].T @ problem.mean,
+    )

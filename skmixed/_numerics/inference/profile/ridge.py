@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from skmixed._numerics.inference.profile.coordinates import CovarianceCoordinates, Expansion
 from skmixed._numerics.linalg.arrays import Array
@@ -13,14 +14,18 @@ from skmixed._numerics.linalg.digits import LARGEST_SD_RATIO_OF_SEVERAL
 from skmixed._numerics.linalg.quadratic import QuadraticModel
 
 # A limit is found when the next step is smaller than this share of its distance from the
-# estimate; what is then left is about the square of that.
+# estimate, and no more than ENOUGH of the deviance depends on a quadratic model: near a border
+# a profile may be bent as much as it is steep within a very short distance.
 TOL = 1e-5
+ENOUGH = 1e-7
 MAX_STEPS = 50
 MAX_HALVINGS = 20
 # A point is on the ridge if the criterion could be lowered by no more than this share of its
 # distance from the bound, or by what is too little to matter.
 ON_RIDGE = 0.01
 NOTHING = 1e-10
+# The same where no more is asked than whether there is a better place.
+ROUGHLY = 1e-5
 # Where the profile has risen by no more than this share, its curvature says more than its
 # slope.
 CLOSE = 0.01
@@ -58,9 +63,9 @@ class _Point:
     def of(cls, phi: Array, expansion: Expansion, target: int) -> _Point:
         """Minimise the quadratic expansion over the other coordinates."""
         gradient, hessian = expansion.gradient, expansion.hessian
-        rows = np.delete(hessian, target, axis=0)
-        others = QuadraticModel.of(np.delete(gradient, target), np.delete(rows, target, axis=1))
-        coupling = others.basis.T @ rows[:, target]
+        rest = _but(target, len(phi))
+        others = QuadraticModel.of(gradient[rest], hessian[rest[:, None], rest])
+        coupling = others.basis.T @ hessian[rest, target]
         response = -coupling / others.size
         return cls(
             phi,
@@ -100,11 +105,16 @@ class _Bracket:
         closed = self.outer - distance <= TOL * self.outer
         return replace(self, inner=distance, outer=np.inf if closed else self.outer, home=point)
 
-    def limit(self, distance: float, step: float) -> float | None:
-        """Distance of the limit, once it is found, given the step that is still to be taken."""
+    def limit(self, distance: float, step: float, modelled: float) -> float | None:
+        """Distance of the limit, once it is found.
+
+        Given the step that is still to be taken, and how much of the deviance at its end a
+        quadratic model has added.
+        """
         if self.inner == self.last:
             return self.last
-        return distance + step if abs(step) <= TOL * distance else None
+        found = abs(step) <= TOL * distance and modelled <= ENOUGH
+        return distance + step if found else None
 
     def next_step(self, point: _Point, distance: float, step: float) -> tuple[_Point, float]:
         """From which point to go on, and how far.
@@ -169,12 +179,21 @@ class Ridge:
         for start in starts:
             if not np.isfinite(limit) or limit == end:
                 break
-            phi = start.copy()
-            phi[self.target] = limit
-            point = self.settled(self.point(phi))
+            point = self.settled(self.at(limit, start), enough=ROUGHLY)
             if point.profile < self.bound - BETTER:
                 limit = self.follow(point, side, end)
         return limit
+
+    def reaches(self, value: float) -> bool:
+        """Whether a point with this value of the coordinate is within the bound."""
+        point = self.settled(self.at(value, self.estimate))
+        return point.profile <= self.bound
+
+    def at(self, value: float, start: Array) -> _Point:
+        """Return a start, but for the value of the coordinate."""
+        phi = start.copy()
+        phi[self.target] = value
+        return self.point(phi)
 
     def follow(self, point: _Point, side: int, end: float | None) -> float:
         """Follow the ridge from a point on it.
@@ -196,7 +215,8 @@ class Ridge:
             distance = side * (float(point.phi[self.target]) - start)
             step = self.step(point, side)
             bracket = bracket.narrowed(point, distance, within=point.profile <= self.bound)
-            limit = bracket.limit(distance, step)
+            modelled = abs(point.bend) * step**2 / 2 + point.others.predicted_decrease
+            limit = bracket.limit(distance, step, modelled)
             if limit is not None:
                 return start + side * limit
             point, step = bracket.next_step(point, distance, step)
@@ -236,10 +256,10 @@ class Ridge:
         root = np.sqrt(risen)
         return float((np.sqrt(self.rise) - root) * 2 * root / slope) if slope > 0 else np.nan
 
-    def settled(self, point: _Point) -> _Point:
+    def settled(self, point: _Point, enough: float = NOTHING) -> _Point:
         """Lower the criterion, with the coordinate held, until the point is on the ridge."""
         for _ in range(MAX_STEPS):
-            if self.is_on_ridge(point):
+            if self.is_on_ridge(point, enough):
                 return point
             lower = self.lowered(point)
             if lower is None:
@@ -247,9 +267,9 @@ class Ridge:
             point = lower
         return replace(point, profile=point.expansion.value)  # the model is not to be relied on
 
-    def is_on_ridge(self, point: _Point) -> bool:
+    def is_on_ridge(self, point: _Point, enough: float) -> bool:
         gap = abs(self.bound - point.profile)
-        near = point.others.predicted_decrease <= max(ON_RIDGE * gap, NOTHING)
+        near = point.others.predicted_decrease <= max(ON_RIDGE * gap, enough)
         return bool(near and not point.others.is_saddle)
 
     def lowered(self, point: _Point) -> _Point | None:
@@ -274,8 +294,17 @@ class Ridge:
 
     def shifted(self, point: _Point, step: float, others: Array) -> Array:
         """Shift the coordinate, and the others along their eigenvectors."""
-        shifted: Array = point.phi + np.insert(point.others.basis @ others, self.target, step)
+        shifted = point.phi.copy()
+        shifted[self.target] += step
+        shifted[_but(self.target, len(shifted))] += point.others.basis @ others
         return shifted
+
+
+def _but(target: int, n: int) -> NDArray[np.intp]:
+    """All numbers below n but one."""
+    rest = np.arange(n - 1)
+    rest[target:] += 1
+    return rest
 
 
 def _not_too_long(step: Array, phi: Array) -> Array:
