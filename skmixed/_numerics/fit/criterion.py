@@ -125,5 +125,6 @@ class Criterion(ABC):
     def combine(self, log_det: float | Array, log_det_XX: float | Array, r2: Array) -> Array:
         """Return the criterion, given log|V|, log|M_XX| and the residual sum of squares."""
         # sigma2 = r2 / dof put in; log|M_XX| is what REML adds
-        value = log_det + self.dof * (1 + np.log(2 * np.pi * r2 / self.dof)) + self.constant
+        sigma2 = np.maximum(r2, np.finfo(np.float64).tiny) / self.dof
+        value = log_det + self.dof * (1 + np.log(2 * np.pi * sigma2)) + self.constant
         return np.asarray(value + log_det_XX if self.reml else value)

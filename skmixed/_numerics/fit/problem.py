@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.digits import (
+    CONSTANT_UP_TO,
     FARTHEST_FROM_ZERO,
     GRAM_ERROR,
     MOST_BEYOND,
@@ -181,8 +182,12 @@ def check_near_zero(lines: OwnLines) -> None:
     """
     random = list(lines.random[1:])
     mean = lines.shift[random] + lines.T[0, random] / lines.n
-    deviation = np.sqrt(np.sum(lines.B[1:, random] ** 2, axis=(0, 2)) / lines.n)
-    far = (np.abs(mean) > FARTHEST_FROM_ZERO * deviation) & (deviation > 0)
+    squares = np.sum(lines.B[1:, random] ** 2, axis=(0, 2))
+    deviation, varies = (
+        np.sqrt(squares / lines.n),
+        squares > CONSTANT_UP_TO * lines.noise[random],
+    )
+    far = varies & (np.abs(mean) > FARTHEST_FROM_ZERO * deviation)
     if far.any():
         k = int(np.flatnonzero(far)[0])
         raise ValueError(

@@ -154,7 +154,7 @@ def _minima_on_the_way(
     unit, lowest = lowest_on_rays(criterion, diagonal=search.diagonal, all_rays=all_rays)
     (start,) = scoring_steps(criterion, unit[None], diagonal=search.diagonal)
     first = search.descend(criterion, start)
-    places = np.array([*lowest, *more])
+    places = np.concatenate([lowest, np.reshape(more, (-1, *unit.shape))])
     on_the_way = leads_down(criterion, places, first.factor.Psi)
     if on_the_way.all() and not first.factor.is_singular:
         return [first]

@@ -132,6 +132,6 @@ def residual_square(M: Array) -> Array:
     M_XX, M_Xy = M[..., :-1, :-1], M[..., :-1, -1]
     explained = np.sum(M_Xy * np.linalg.solve(M_XX, M_Xy[..., None])[..., 0], axis=-1)
     # what is left within groups may be a rounding error below 0
-    floor = np.maximum(PERFECT_FIT * M[..., -1, -1], np.finfo(np.float64).tiny)
+    floor = np.maximum(PERFECT_FIT * M[..., -1, -1], 0.0)
     r2: Array = np.maximum(M[..., -1, -1] - explained, floor)
     return r2

@@ -215,7 +215,7 @@ class Ridge:
             distance = side * (float(point.phi[self.target]) - start)
             step = self.step(point, side)
             bracket = bracket.narrowed(point, distance, within=point.profile <= self.bound)
-            modelled = abs(point.bend) * step**2 / 2 + point.others.predicted_decrease
+            modelled = abs(point.bend) * step**2 / 2 + float(point.others.predicted_decrease)
             limit = bracket.limit(distance, step, modelled)
             if limit is not None:
                 return start + side * limit
