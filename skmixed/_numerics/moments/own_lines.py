@@ -142,6 +142,9 @@ class OwnLines:
             lines[i] = np.divide(
                 lines[i], R[i, i], out=np.zeros_like(lines[i]), where=R[i, i] > 0
             )
+            # a column is its own line, in groups where these moments do not see it vary, too
+            lines[i, list(self.random)] = 0.0
+            lines[i, self.random[i]] = 1.0
         return lines
 
 
