@@ -19,6 +19,7 @@ from skmixed._numerics.linalg.quadratic import QuadraticModel
 TOL = 1e-5
 ENOUGH = 1e-7
 MAX_STEPS = 50
+TINY_STEPS = 5
 MAX_HALVINGS = 20
 # A point is on the ridge if the criterion could be lowered by no more than this share of its
 # distance from the bound, or by what is too little to matter.
@@ -210,7 +211,7 @@ class Ridge:
         """
         start = float(self.estimate[self.target])
         last = np.inf if end is None else side * (end - start)
-        bracket = _Bracket(0.0, np.inf, last, point)
+        bracket, tiny_steps = _Bracket(0.0, np.inf, last, point), 0
         for _ in range(MAX_STEPS):
             distance = side * (float(point.phi[self.target]) - start)
             step = self.step(point, side)
@@ -219,6 +220,10 @@ class Ridge:
             limit = bracket.limit(distance, step, modelled)
             if limit is not None:
                 return start + side * limit
+            # steps that stay tiny and do not end are rounding
+            tiny_steps = tiny_steps + 1 if abs(step) <= TOL * distance else 0
+            if tiny_steps == TINY_STEPS:
+                return start + side * (distance + step)
             point, step = bracket.next_step(point, distance, step)
             phi = self.moved(point, side * step)
             if self.diverged(phi):
