@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.digits import (
-    CONSTANT_UP_TO,
     FARTHEST_FROM_ZERO,
     GRAM_ERROR,
     MOST_BEYOND,
     RANK_TOLERANCE,
+    ROUNDED,
     ROUNDING_UP_TO,
 )
 from skmixed._numerics.linalg.small_matrices import gram, gram_by_matrix
@@ -183,10 +183,8 @@ def check_near_zero(lines: OwnLines) -> None:
     random = list(lines.random[1:])
     mean = lines.shift[random] + lines.T[0, random] / lines.n
     squares = np.sum(lines.B[1:, random] ** 2, axis=(0, 2))
-    deviation, varies = (
-        np.sqrt(squares / lines.n),
-        squares > CONSTANT_UP_TO * lines.noise[random],
-    )
+    deviation = np.sqrt(squares / lines.n)
+    varies = squares > ROUNDED * lines.squares[random]
     far = varies & (np.abs(mean) > FARTHEST_FROM_ZERO * deviation)
     if far.any():
         k = int(np.flatnonzero(far)[0])

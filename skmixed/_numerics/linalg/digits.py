@@ -77,6 +77,9 @@ LARGEST_SD_RATIO_OF_SEVERAL = 1e5
 # Means of a slope column, in deviations within groups, at which uncorrelated levels and slopes
 # come near those ratios.
 FARTHEST_FROM_ZERO = 2e4
+# Squares around groups' means that are a smaller share of a column's squares are what rounding
+# has made of equal numbers.
+ROUNDED = 1e-22
 # By how much their squares may be larger where a second pass has seen more digits.
 MOST_BEYOND = 1e8
 # Rises of the deviance, for each row, that a profile's interpolants do not tell from 0.
