@@ -215,7 +215,7 @@ def describe_groups(
         raise ValueError(NO_GROUPS)
     moments, names, labels, again = _sum_rows(X, y, groups, group_by, sample_weight)
     variables = pd.Index([getattr(y, "name", None) or "y", *names], name="variable")
-    fits, lines = solve_with_digits(RandomIntercepts.of, moments, again)
+    fits, lines = solve_with_digits(_RandomIntercepts.of, moments, again)
     within, between = shares(lines or OwnLines.of(near_means(moments)))
     variation = shares_of_variation(np.roll(within, 1), np.roll(between, 1), variables)
     split, models = fits.given_features, {WITHOUT_FEATURES: fits.y_alone}
@@ -248,7 +248,7 @@ def _sum_rows(X, y, groups, group_by, sample_weight):
 
 
 @dataclass(frozen=True)
-class RandomIntercepts:
+class _RandomIntercepts:
     """Fits by REML of y alone, and of y given features that are split."""
 
     y_alone: Fit
