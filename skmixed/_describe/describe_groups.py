@@ -11,10 +11,9 @@ from scipy.stats import chi2
 
 from skmixed._describe.advice import advise
 from skmixed._describe.compare_slopes import SlopeComparison
+from skmixed._describe.random_intercepts import RandomIntercepts
 from skmixed._estimators.digits import solve_with_digits
 from skmixed._estimators.random_intercept import RandomInterceptRegressor
-from skmixed._numerics.fit.fit import Fit, Specification
-from skmixed._numerics.moments.columns import drop_columns_of_lines, split_columns
 from skmixed._numerics.moments.coordinates import near_means
 from skmixed._numerics.moments.own_lines import OwnLines
 from skmixed._numerics.moments.within_between import shares
@@ -215,7 +214,7 @@ def describe_groups(
         raise ValueError(NO_GROUPS)
     moments, names, labels, again = _sum_rows(X, y, groups, group_by, sample_weight)
     variables = pd.Index([getattr(y, "name", None) or "y", *names], name="variable")
-    fits, lines = solve_with_digits(_RandomIntercepts.of, moments, again)
+    fits, lines = solve_with_digits(RandomIntercepts.of, moments, again)
     within, between = shares(lines or OwnLines.of(near_means(moments)))
     variation = shares_of_variation(np.roll(within, 1), np.roll(between, 1), variables)
     split, models = fits.given_features, {WITHOUT_FEATURES: fits.y_alone}
@@ -245,42 +244,6 @@ def _sum_rows(X, y, groups, group_by, sample_weight):
     moments = sum_up(rows, columns)
     labels = pd.Index(moments.labels, name=columns.group_name)
     return moments, list(columns.terms), labels, RowsAgain(rows)
-
-
-@dataclass(frozen=True)
-class _RandomIntercepts:
-    """Fits by REML of y alone, and of y given features that are split."""
-
-    y_alone: Fit
-    given_features: Fit
-
-    @classmethod
-    def of(cls, lines):
-        """Fit both to the groups' means, and to what is within groups."""
-        features = np.ones(len(lines.shift), dtype=bool)
-        features[[0, -1]] = False
-        split = split_columns(lines)
-        first = _fit(split)
-        # what the group means of features explain is taken off those of y before squares are
-        between = first.beta[1 + len(lines.taken) :]
-        split = split.with_taken(np.concatenate([lines.taken, between]))
-        return cls(_fit(drop_columns_of_lines(lines, features)), _fit(split))
-
-    @property
-    def beta(self):
-        """Slopes that explain most of y: those within groups, or if there are none, between."""
-        within, between = self.given_features.beta[1:].reshape(2, -1)
-        kept = self.given_features.problem.coordinates.kept[1 : 1 + len(within)]
-        return np.where(kept, within, between)
-
-    @property
-    def digits_left(self):
-        """How many digits there are of what both fits need, at least."""
-        return min(self.y_alone.digits_left, self.given_features.digits_left)
-
-
-def _fit(lines):
-    return Fit.of(lines, Specification(), tol=1e-8, max_iter=100)
 
 
 def _components(fit, sizes):
