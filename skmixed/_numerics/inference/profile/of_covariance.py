@@ -31,7 +31,7 @@ from skmixed._numerics.linalg.small_matrices import multiply
 
 SIDES = (-1, 1)
 # Variance ratios and correlations to start from at a limit found, if groups are few.
-STARTS = ((0.05, 0.0), (30.0, 0.9))
+STARTS = ((0.05, 0.0), (1.0, 0.0), (30.0, 0.9))
 # A random effect is small if its standard deviation is so many times the best one.
 SMALL = 0.3
 # How well the model without a random effect is fitted, in units of the deviance.
@@ -150,7 +150,7 @@ class _Search:
         rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
         ridge = self.ridge(AngleCoordinates.starting_with(rows, self.criterion), 1)
         # where an effect is small, its correlations are free to be almost anything
-        search = replace(self, starts=[self.shrunk(i), self.shrunk(j), *self.starts[1:]])
+        search = replace(self, starts=[self.shrunk(i), self.shrunk(j), *self.starts])
         # the cosine falls as the angle rises
         lower, upper = search.angle(ridge, 1, end=np.pi), search.angle(ridge, -1, end=0.0)
         return float(np.cos(lower)), float(np.cos(upper))

@@ -65,7 +65,9 @@ class _Point:
         """Minimise the quadratic expansion over the other coordinates."""
         gradient, hessian = expansion.gradient, expansion.hessian
         rest = _but(target, len(phi))
-        others = QuadraticModel.of(gradient[rest], hessian[rest[:, None], rest])
+        # a standard deviation may be a tiny share of another
+        units = 1 / np.sqrt(np.maximum(np.abs(hessian[rest, rest]), 1.0))
+        others = QuadraticModel.of(gradient[rest], hessian[rest[:, None], rest], units)
         coupling = others.basis.T @ hessian[rest, target]
         response = -coupling / others.size
         return cls(
@@ -280,9 +282,10 @@ class Ridge:
     def lowered(self, point: _Point) -> _Point | None:
         """Take a Newton step, shortened until it lowers the criterion; none if that fails."""
         others = point.others
-        step = _not_too_long(others.newton, point.phi)
+        step = others.newton
         if others.predicted_decrease <= NOTHING:
             step = np.eye(len(step))[0]  # leave a saddle along the negative curvature
+        step = _not_too_long(step, point)
         enough = 1e-4 * float(others.gradient @ step)
         for share in 0.5 ** np.arange(MAX_HALVINGS):
             phi = self.shifted(point, 0.0, share * step)
@@ -295,7 +298,7 @@ class Ridge:
     def moved(self, point: _Point, step: float) -> Array:
         """Move along the ridge, and on to it."""
         others = point.others.newton + step * point.response
-        return self.shifted(point, step, _not_too_long(others, point.phi))
+        return self.shifted(point, step, _not_too_long(others, point))
 
     def shifted(self, point: _Point, step: float, others: Array) -> Array:
         """Shift the coordinate, and the others along their eigenvectors."""
@@ -312,7 +315,8 @@ def _but(target: int, n: int) -> NDArray[np.intp]:
     return rest
 
 
-def _not_too_long(step: Array, phi: Array) -> Array:
-    """Shorten a step to the size of what it changes."""
-    longest = max(1.0, float(np.linalg.norm(phi)))
-    return step * (longest / max(longest, float(np.linalg.norm(step))))
+def _not_too_long(step: Array, point: _Point) -> Array:
+    """Shorten a step of the other coordinates to the size of what it changes."""
+    longest = max(1.0, float(np.linalg.norm(point.phi)))
+    length = float(np.linalg.norm(point.others.basis @ step))
+    return step * (longest / max(longest, length))
