@@ -359,8 +359,6 @@ def test_sparse_rows_are_read_again_too(rows, model):
         assert other.residual_variance_ == pytest.approx(dense.residual_variance_, rel=1e-5)
 
 
-# limits of the levels' own deviation may be NaN if it is 1e7 residual ones
-@pytest.mark.filterwarnings("ignore:The search for some profile limits")
 @pytest.mark.parametrize("distance", [1e3, 1e5, 1e6])
 def test_tests_and_limits_of_slopes_with_levels_far_apart(distance):
     """Only the variance between levels, and what follows for the intercept, change."""
