@@ -16,8 +16,9 @@ from skmixed._numerics.linalg.arrays import Array
 # width from there on, if each moves it by as much less as the last one did.
 TOL = 1e-8
 MAX_STEPS = 50
-# A refit ends with a step that promises to lower the deviance by less, and takes that step.
-REFIT_TOL = 1e-2
+# A refit ends with a step that promises to lower the deviance by less, and takes that step. Of
+# minima that differ by more it finds the lower.
+REFIT_TOL = 1e-5
 # A better Psi, found anywhere, reaches further by at least this share of the half width.
 FURTHER = 1e-6
 
