@@ -120,13 +120,15 @@ def digits_left(M: Array, noise: Array) -> float:
     M : ndarray of shape (p, p)
         Cross-products.
     noise : ndarray of shape (p,)
-        Errors of their diagonal.
+        Errors of their diagonal, besides rounding.
     """
     size = np.sqrt(np.maximum(np.diag(M), np.finfo(np.float64).tiny))
     L, failed = lapack.dpotrf(M / np.outer(size, size), lower=1)
     if failed:
         return 0.0
-    share = noise / np.maximum((np.diag(L) * size) ** 2, np.finfo(np.float64).tiny)
+    # the products are rounded as a whole, too: what a level adds to squares hides deviations
+    error = noise + GRAM_ERROR * np.diag(M)
+    share = error / np.maximum((np.diag(L) * size) ** 2, np.finfo(np.float64).tiny)
     return float(np.log10(1 / np.clip(share.max(initial=0.0), 1e-16, 1.0)))
 
 
