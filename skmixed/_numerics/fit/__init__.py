@@ -15,12 +15,12 @@
                                 relative covariance Psi
 `factor`                        Psi as the square of a triangular factor
 `descent`                       Newton's method in the entries of such a factor
-`search_several_columns`        the least value of that criterion, by descents from several
-                                starts
+`starts`                        where its minima may be, by its values alone
+`search_several_columns`        the least value of that criterion, by descents from there
 `close_by`                      the least value of a criterion that hardly differs from one
                                 whose least value is known
 `estimate`                      the search that a problem needs: for one column, or several
-`flat_directions`                    which variances and covariances no y can tell apart
+`flat_directions`               which variances and covariances no y can tell apart
 `solution`                      coefficients, variances and random effects at the optimum
 ==============================  ==========================================================
 """

@@ -40,6 +40,7 @@ from skmixed._numerics.linalg.small_matrices import (
 CHUNK_GROUPS = 2**12
 # The calls no longer matter where sums over groups have more numbers than that.
 LARGE_SUMS = 2**16
+# What squares are divided by, at least.
 TINY = np.finfo(np.float64).tiny
 
 

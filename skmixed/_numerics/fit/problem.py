@@ -157,7 +157,7 @@ def make_problem(
     columns = coordinates.used[:-1]
     lines = moments if isinstance(moments, OwnLines) else OwnLines.of(moments)
     if random_intercept and diagonal:
-        check_near_zero(lines)
+        _check_near_zero(lines)
     own, root = coordinates.of_lines(lines)
     return Problem(
         within=coordinates.cross_products(lines.within),
@@ -172,7 +172,7 @@ def make_problem(
     )
 
 
-def check_near_zero(lines: OwnLines) -> None:
+def _check_near_zero(lines: OwnLines) -> None:
     """Refuse uncorrelated slopes of columns that lie so far from 0 that no level is seen there.
 
     Raises
@@ -191,7 +191,8 @@ def check_near_zero(lines: OwnLines) -> None:
         raise ValueError(
             "covariance='diag' takes a group's level to be its value where the slope columns "
             f"are 0, but slope column {k + 1} has the mean {mean[k]:.6g}, and deviates by only "
-            f"{deviation[k]:.3g} within groups. Centre it (`X - X.mean()`), or use "
+            f"{deviation[k]:.3g} within groups: more than {FARTHEST_FROM_ZERO:g} deviations "
+            "are too far. Centre it (`X - X.mean()`), or use "
             "covariance='full', which does not depend on where a column is 0."
         )
 

@@ -84,6 +84,8 @@ def minimize_covariance(
         best, is_only = _search_everywhere(criterion, search)
     else:
         best, is_only = search.descend(criterion, start @ start.T), False
+    if not np.isfinite(best.value):
+        raise np.linalg.LinAlgError("M_XX is not positive definite")
     diverged = bool(best.factor.diverged(largest)) or _explains_all(criterion, best.factor)
     Lambda = _without_negligible(criterion, best)
     converged = best.converged and not diverged
