@@ -24,7 +24,7 @@ from scipy.linalg import lapack
 
 from skmixed._numerics.fit.criterion import Criterion
 from skmixed._numerics.linalg.arrays import Array
-from skmixed._numerics.linalg.digits import PERFECT_FIT, RANK_TOLERANCE
+from skmixed._numerics.linalg.digits import GRAM_ERROR, PERFECT_FIT, RANK_TOLERANCE
 from skmixed._numerics.linalg.small_matrices import (
     cholesky,
     gram,
@@ -144,6 +144,16 @@ class CovarianceCriterion(Criterion):
             F = np.repeat((rows @ Lambda).T[..., None], R.shape[-1], axis=-1)
             variances[:, chunk] = np.sum(solve_lower(R, F) ** 2, axis=0)
         return variances
+
+    def digits_beside_effects(self, Lambda: Array) -> float:
+        """Return how many digits are right of what random effects leave of each other."""
+        digits = np.inf
+        for chunk in self._chunks():
+            A = multiply(Lambda.T, self.problem.root[..., chunk])
+            left = np.einsum("aak->ak", _roots(A)) ** 2
+            share = GRAM_ERROR * (1 + np.sum(A**2, axis=0)) / left
+            digits = min(digits, -np.log10(share.max(initial=GRAM_ERROR)))
+        return float(digits)
 
     def value(self, Lambda: Array) -> float:
         """Return the criterion alone."""
