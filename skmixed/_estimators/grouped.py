@@ -192,7 +192,7 @@ class BaseGroupedRegressor(PacksTables, RegressorMixin, BaseEstimator):
             A row for each group, a column for each term.
         """
         check_is_fitted(self)
-        lines = np.tile([self.intercept_, *self.coef_], (self.n_groups_, 1))
+        lines = np.tile([self.intercept_, *self._slopes], (self.n_groups_, 1))
         lines = pd.DataFrame(lines, self.groups_, [INTERCEPT, *self._terms])
         lines[self._group_effects.columns] += self._group_effects
         return lines
@@ -205,8 +205,13 @@ class BaseGroupedRegressor(PacksTables, RegressorMixin, BaseEstimator):
     @property
     def _coefficients(self):
         """Intercept, if there is one, and coefficients: in the order of `coef_cov_`."""
-        has_intercept = len(self.coef_cov_) > len(self.coef_)
-        return np.array([self.intercept_, *self.coef_] if has_intercept else self.coef_)
+        has_intercept = len(self.coef_cov_) > len(self._terms)
+        return np.array([self.intercept_, *self._slopes] if has_intercept else self._slopes)
+
+    @property
+    def _slopes(self):
+        """Coefficients of the features: those of `coef_` without the group's."""
+        return self._columns.without_group(self.coef_)
 
     # --------------------------------------------------------------------- steps of the above
 
@@ -225,7 +230,7 @@ class BaseGroupedRegressor(PacksTables, RegressorMixin, BaseEstimator):
         return y + self._predict_random(X, codes), codes
 
     def _predict_fixed(self, X):
-        return safe_sparse_dot(X, self.coef_) + self.intercept_
+        return safe_sparse_dot(X, self._slopes) + self.intercept_
 
     def _predict_random(self, X, codes):
         """z'b_j of each row; 0 where the code is -1."""
@@ -268,7 +273,7 @@ class BaseGroupedRegressor(PacksTables, RegressorMixin, BaseEstimator):
 
     def _store_fixed_effects(self, solution):
         first = len(solution.beta) - len(self._terms)  # 1 with an intercept, else 0
-        self.coef_ = solution.beta[first:]
+        self.coef_ = self._columns.with_group(solution.beta[first:])
         self.intercept_ = float(solution.beta[0]) if first else 0.0
         terms = [INTERCEPT, *self._terms][1 - first :]
         self.coef_cov_ = pd.DataFrame(solution.beta_cov, index=terms, columns=terms)

@@ -21,6 +21,7 @@ from skmixed._numerics.inference.degrees_of_freedom import (
     kenward_roger,
     satterthwaite,
 )
+from skmixed._renamed import renamed
 from skmixed._reports.messages import KENWARD_ROGER_ML, NO_PRECISION
 from skmixed._reports.tests import DfMethod, with_tests
 from skmixed._rows.labels import check_weights
@@ -36,8 +37,9 @@ BATCH_VALUES = 2**17
 class InferenceMixin:
     """What a fitted mixed model knows of its own uncertainty."""
 
+    @renamed(confidence_level="level")
     @validate_params(
-        {"confidence_level": [LEVEL], "kind": [StrOptions({"observation", "mean"})]},
+        {"level": [LEVEL], "kind": [StrOptions({"observation", "mean"})]},
         prefer_skip_nested_validation=True,
     )
     def predict_interval(
@@ -45,7 +47,7 @@ class InferenceMixin:
         X: Any,
         groups: Any = None,
         *,
-        confidence_level: float = 0.95,
+        level: float = 0.95,
         kind: Literal["observation", "mean"] = "observation",
         sample_weight: Any = None,
     ) -> np.ndarray:
@@ -61,7 +63,7 @@ class InferenceMixin:
             The same columns as in `fit`.
         groups : array-like of shape (n_rows,), optional
             Group label of each row, as for `predict`.
-        confidence_level : float, default=0.95
+        level : float, default=0.95
             Probability that an interval covers what it is for, between 0 and 1.
         kind : {"observation", "mean"}, default="observation"
             Whether the interval is for a new y, or for its mean given the group.
@@ -91,7 +93,7 @@ class InferenceMixin:
         if kind == "observation":
             variance += _residual_variance(sample_weight, X)
         variance *= self.residual_variance_
-        half = norm.isf((1 - confidence_level) / 2) * np.sqrt(variance)
+        half = norm.isf((1 - level) / 2) * np.sqrt(variance)
         return np.column_stack([mean - half, mean + half])
 
     @validate_params(
@@ -148,6 +150,7 @@ class InferenceMixin:
             "n_bootstrap": [Interval(Integral, 1, None, closed="left")],
             "random_state": ["random_state"],
             "n_jobs": [Integral, None],
+            "verbose": ["verbose"],
         },
         prefer_skip_nested_validation=True,
     )
@@ -159,6 +162,7 @@ class InferenceMixin:
         n_bootstrap: int = 1000,
         random_state: Any = None,
         n_jobs: int | None = None,
+        verbose: int = 0,
     ) -> pd.DataFrame:
         """Confidence intervals of all parameters, as lme4's `confint` gives them.
 
@@ -178,6 +182,8 @@ class InferenceMixin:
             Seed of the bootstrap; the result does not depend on `n_jobs`.
         n_jobs : int, default=None
             Number of jobs the bootstrap runs in parallel.
+        verbose : int, default=0
+            How much to tell about the progress of the bootstrap.
 
         Returns
         -------
@@ -217,14 +223,20 @@ class InferenceMixin:
         Days                       10.47    8.89   12.05
         """
         self._check_has_groups("confint")
-        draws = {"n_bootstrap": n_bootstrap, "random_state": random_state, "n_jobs": n_jobs}
         with one_blas_thread():
             if method == "profile":
                 limits = profile_limits_of(self, level)
             elif method == "wald":
                 limits = wald_limits(self, level)
             else:
-                limits = bootstrap_limits(self, level, **draws)
+                limits = bootstrap_limits(
+                    self,
+                    level,
+                    n_bootstrap=n_bootstrap,
+                    random_state=random_state,
+                    n_jobs=n_jobs,
+                    verbose=verbose,
+                )
         columns = {"estimate": estimates(self), "lower": limits[:, 0], "upper": limits[:, 1]}
         return pd.DataFrame(columns, pd.Index(parameter_names(self), name="parameter"))
 

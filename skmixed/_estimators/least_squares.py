@@ -106,6 +106,7 @@ class FixedEffectsRegressor(BaseLeastSquaresRegressor):
     coef_ : ndarray of shape (n_features,)
         Coefficients of the feature columns; for slope columns those of the average group. 0
         for columns that do not vary within groups, or depend linearly on others.
+        With `group_by` a column of X, that column has an entry, 0.
     intercept_ : float
         Intercept of the average group.
     group_effects_ : DataFrame of shape (n_groups, 1 + n_slopes)
@@ -269,6 +270,7 @@ class PooledRegressor(BaseLeastSquaresRegressor):
     coef_ : ndarray of shape (n_features,)
         Coefficients of the feature columns; 0 for columns that depend linearly on those
         before them.
+        With `group_by` a column of X, that column has an entry, 0.
     intercept_ : float
         Intercept b0; 0.0 if ``fit_intercept=False``.
     coef_cov_ : DataFrame

@@ -54,12 +54,15 @@ class Columns:
         What the groups are called.
     random_only : tuple of int
         Those of the slopes that are not fixed effects, too.
+    group : int or None
+        Position of the group among the columns of X; None if it is not one of them.
     """
 
     terms: tuple[str, ...]
     slopes: tuple[int, ...]
     group_name: str
     random_only: tuple[int, ...] = ()
+    group: int | None = None
 
     @classmethod
     def of(cls, model, X, groups):
@@ -76,13 +79,25 @@ class Columns:
         """
         name = getattr(groups, "name", None)
         name = "group" if name is None else str(name) or "group"
-        terms, slopes = _name_terms(model), tuple(model._find_slopes(X))
-        return cls(terms, slopes, name, tuple(model._find_random_only(X, terms, slopes)))
+        names = _name_columns(model)
+        group = _find_group(model, names)
+        terms = tuple(np.delete(names, [] if group is None else group))
+        slopes = tuple(model._find_slopes(X))
+        random_only = tuple(model._find_random_only(X, terms, slopes))
+        return cls(terms, slopes, name, random_only, group)
 
     @property
     def slope_terms(self):
         """Names of the columns that have slopes."""
         return [self.terms[position] for position in self.slopes]
+
+    def with_group(self, values):
+        """Line up values of the features with the columns of X: 0 for the group."""
+        return values if self.group is None else np.insert(values, self.group, 0.0)
+
+    def without_group(self, values):
+        """Take values of the features out of those of the columns of X."""
+        return values if self.group is None else np.delete(values, self.group)
 
     @property
     def random(self):
@@ -235,15 +250,21 @@ def _text_explained(X, groups):
         explain_text_columns(X, error, has_groups=groups is not None)
 
 
-def _name_terms(model):
-    """Names of the feature columns, without the group."""
+def _name_columns(model):
+    """Names of the columns of X."""
     names = getattr(model, "feature_names_in_", None)
     if names is None:
         names = np.array([f"x{i}" for i in range(model.n_features_in_)], dtype=object)
     if INTERCEPT in names:
         raise ValueError(NAMED_INTERCEPT)
+    return names
+
+
+def _find_group(model, names):
+    """Position of the group among the columns of X, if it is one of them."""
     if model.group_by is None:
-        return tuple(names)
+        return None
     if isinstance(model.group_by, str):
-        return tuple(name for name in names if name != model.group_by)
-    return tuple(np.delete(names, model.group_by))
+        found = np.flatnonzero(names == model.group_by)
+        return int(found[0]) if len(found) else None
+    return model.group_by % len(names)

@@ -181,7 +181,7 @@ def _of_null(model):
 
 
 def _of_model(model):
-    explained = explained_variances(model._moments, model.coef_)
+    explained = explained_variances(model._moments, model._slopes)
     random = random_variances(
         model._moments,
         model.random_effects_cov_.to_numpy(),

@@ -35,6 +35,7 @@ from skmixed._numerics.linalg.small_matrices import (
     solve_lower_transposed,
     sum_of_outer,
 )
+from skmixed._numerics.linalg.triangular import inverse_of_lower
 
 # Groups are taken in chunks whose working arrays stay in the second-level cache.
 CHUNK_GROUPS = 2**12
@@ -328,8 +329,7 @@ def _inverse_root(M: Array) -> tuple[Array, float, float]:
     L, failed = lapack.dpotrf(M[:-1, :-1], lower=1, clean=1)
     if failed:  # a column of X is lost in rounding: nothing that a search should go on with
         return W, np.inf, 1.0
-    if len(L):  # LAPACK takes no matrices of size 0
-        W[:-1, :-1], _ = lapack.dtrtri(L, lower=1)
+    W[:-1, :-1] = inverse_of_lower(L)
     explained = W[:-1, :-1] @ M[:-1, -1]
     left = M[-1, -1] - explained @ explained
     r2 = max(left, PERFECT_FIT * M[-1, -1], PERFECT_FIT**2)  # y may be constant
