@@ -15,7 +15,6 @@ from skmixed import (
     RandomInterceptRegressor,
     RandomSlopeRegressor,
 )
-from skmixed.datasets import make_mixed_regression
 from skmixed.inspection import importances
 
 MODELS = [
@@ -28,10 +27,10 @@ MODELS = [
 
 @pytest.fixture
 def table():
-    X, y, groups = make_mixed_regression(
-        200, 3, 10, slope_variances=[0, 0.5, 0], random_state=0
-    )
-    y = y + X @ [0.0, 0.3, 3.0]
+    rng = np.random.default_rng(0)
+    groups, X = np.repeat(np.arange(10), 20), rng.normal(size=(200, 3))
+    level, slope = rng.normal(size=(2, 10))[:, groups]
+    y = level + X @ [0.3, 1.0, 5.0] + slope * X[:, 1] + rng.normal(size=200)
     frame = pd.DataFrame(X, columns=["a", "b", "c"])
     frame.insert(1, "site", groups)
     return frame, y
