@@ -16,7 +16,7 @@ FLOORS = [
     {"_numerics.fit"},
     {"_numerics.least_squares", "_numerics.inference"},
     {"_numerics.leave_out"},
-    {"exceptions", "_public", "_saved_by_0_1", "_sklearn_private", "_warn"},
+    {"exceptions", "_public", "_saved_by_0_1", "_sklearn_private", "_state", "_warn"},
     {"_rows"},
     {"_reports"},
     {"_estimators"},
