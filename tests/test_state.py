@@ -178,6 +178,10 @@ def test_a_failed_fit_of_dask_changes_nothing():
 # -------------------------------------------------------------------- fits interrupted
 
 
+# Python itself ignores an interrupt in a finaliser, and says so.
+interrupted = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
 class Interrupts:
     """Raise a KeyboardInterrupt where a function is called, as Python itself does."""
 
@@ -238,16 +242,19 @@ def check_interrupted(model, change, n_points):
     assert n_old > n_points / 2
 
 
+@interrupted
 @pytest.mark.parametrize("name", list(MODELS))
 def test_an_interrupted_fit_leaves_the_old_model_or_the_new(name):
     check_interrupted(clone(MODELS[name]), "fit", 15)
 
 
+@interrupted
 @pytest.mark.parametrize("change", list(CHANGES)[1:])
 def test_other_changes_that_are_interrupted(change):
     check_interrupted(clone(MODELS["slope"]), change, 15)
 
 
+@interrupted
 @pytest.mark.slow
 @pytest.mark.parametrize("change", list(CHANGES))
 @pytest.mark.parametrize("name", STREAMS)
@@ -255,6 +262,7 @@ def test_interrupts_at_many_points(name, change):
     check_interrupted(clone(MODELS[name]), change, 1000)
 
 
+@interrupted
 def test_a_model_can_be_changed_by_another_thread_after_an_interrupt():
     rows = rows_of(MODELS["slope"], *make_rows(100))
     model = clone(MODELS["slope"]).fit(**rows)
