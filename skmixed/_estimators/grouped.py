@@ -26,12 +26,12 @@ from skmixed._rows.messages import (
     MISSING_IN_PREDICT,
 )
 from skmixed._rows.reader import INTERCEPT, RowsAgain, read_rows, read_training_rows, sum_up
-from skmixed._rows.restore import restored_on_error
 from skmixed._rows.routing import without_groups
 from skmixed._sklearn_private import fit_context
+from skmixed._state import OnePiece, in_one_piece, in_one_step
 
 
-class BaseGroupedRegressor(PacksTables, RegressorMixin, BaseEstimator):
+class BaseGroupedRegressor(OnePiece, PacksTables, RegressorMixin, BaseEstimator):
     """Linear model of rows in groups: everything from the rows to their moments, and back.
 
     Subclasses give the constructor, with `group_by` and `new_groups`, and
@@ -74,6 +74,7 @@ class BaseGroupedRegressor(PacksTables, RegressorMixin, BaseEstimator):
         tags.input_tags.sparse = True
         return tags
 
+    @in_one_step
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any, groups: Any = None, sample_weight: Any = None) -> Self:
         """Estimate coefficients, variances and group effects.
@@ -99,15 +100,15 @@ class BaseGroupedRegressor(PacksTables, RegressorMixin, BaseEstimator):
         Returns
         -------
         self : object
-            The fitted estimator.
+            The fitted estimator. After an error it is as it was before.
         """
         if is_dask(X):
-            with restored_on_error(self):
-                return self._fit_moments(*sum_up_partitions(self, X, y, groups, sample_weight))
+            return self._fit_moments(*sum_up_partitions(self, X, y, groups, sample_weight))
         rows, columns = read_training_rows(self, X, y, groups, sample_weight)
         check_enough_rows(rows.X, rows.sample_weight, has_groups=rows.codes is not None)
         return self._fit_moments(sum_up(rows, columns), columns, RowsAgain(rows))
 
+    @in_one_piece
     def predict(self, X: Any, groups: Any = None) -> np.ndarray:
         """Predict y for rows of known and of new groups.
 
@@ -139,6 +140,7 @@ class BaseGroupedRegressor(PacksTables, RegressorMixin, BaseEstimator):
         X, groups = read_rows(self, X, groups)
         return self._predict_rows(X, groups)[0]
 
+    @in_one_piece
     def predict_population(self, X: Any) -> np.ndarray:
         """Predict y by the population line, ``x'beta``: that of an average group.
 
@@ -159,6 +161,7 @@ class BaseGroupedRegressor(PacksTables, RegressorMixin, BaseEstimator):
         X, _ = read_rows(self, X)
         return self._predict_fixed(X)
 
+    @in_one_piece
     def score(self, X: Any, y: Any, groups: Any = None, sample_weight: Any = None) -> float:
         """Coefficient of determination, R2, of the predictions.
 
@@ -183,6 +186,7 @@ class BaseGroupedRegressor(PacksTables, RegressorMixin, BaseEstimator):
         return r2_score(y, self.predict(X, groups=groups), sample_weight=sample_weight)
 
     @property
+    @in_one_piece
     def group_coef_(self) -> pd.DataFrame:
         """Each group's own line: the population line plus the group's effects.
 

@@ -28,6 +28,7 @@ from skmixed._rows.labels import check_weights
 from skmixed._rows.reader import read_rows
 from skmixed._rows.threads import one_blas_thread
 from skmixed._sklearn_private import Interval, StrOptions, validate_params
+from skmixed._state import in_one_piece
 
 LEVEL = Interval(Real, 0, 1, closed="neither")
 # Rows of X that are expanded at a time.
@@ -38,6 +39,7 @@ class InferenceMixin:
     """What a fitted mixed model knows of its own uncertainty."""
 
     @renamed(confidence_level="level")
+    @in_one_piece
     @validate_params(
         {"level": [LEVEL], "kind": [StrOptions({"observation", "mean"})]},
         prefer_skip_nested_validation=True,
@@ -96,6 +98,7 @@ class InferenceMixin:
         half = norm.isf((1 - level) / 2) * np.sqrt(variance)
         return np.column_stack([mean - half, mean + half])
 
+    @in_one_piece
     @validate_params(
         {
             "level": [LEVEL],
@@ -143,6 +146,7 @@ class InferenceMixin:
         with one_blas_thread():
             return _tabulate_fixed_effects(self, level, df_method)
 
+    @in_one_piece
     @validate_params(
         {
             "level": [LEVEL],
@@ -240,6 +244,7 @@ class InferenceMixin:
         columns = {"estimate": estimates(self), "lower": limits[:, 0], "upper": limits[:, 1]}
         return pd.DataFrame(columns, pd.Index(parameter_names(self), name="parameter"))
 
+    @in_one_piece
     @validate_params({"level": [LEVEL]}, prefer_skip_nested_validation=True)
     def random_effects_frame(self, level: float = 0.95) -> pd.DataFrame:
         """Tabulate the random effects with intervals: what a caterpillar plot shows.
@@ -284,6 +289,7 @@ class InferenceMixin:
         return _tabulate_random_effects(self, level)
 
     @property
+    @in_one_piece
     def conditional_cov_(self) -> pd.DataFrame:
         """Covariance of each group's random effects given y and the parameters.
 

@@ -22,11 +22,13 @@ from skmixed._rows.dask_partitions import is_dask
 from skmixed._rows.reader import INTERCEPT, read_rows
 from skmixed._rows.threads import one_blas_thread
 from skmixed._sklearn_private import Interval, StrOptions, validate_params
+from skmixed._state import in_one_piece
 
 
 class BaseLeastSquaresRegressor(BaseGroupedRegressor):
     """What complete pooling and fixed effects have in common."""
 
+    @in_one_piece
     @validate_params(
         {"level": [Interval(Real, 0, 1, closed="neither")], "stars": ["boolean"]},
         prefer_skip_nested_validation=True,
@@ -329,6 +331,7 @@ class PooledRegressor(BaseLeastSquaresRegressor):
         self.group_by = group_by
         self.fit_intercept = fit_intercept
 
+    @in_one_piece
     def predict(self, X: Any, groups: Any = None) -> np.ndarray:
         """Predict y by the line that all groups share.
 

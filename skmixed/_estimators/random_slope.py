@@ -13,6 +13,7 @@ from skmixed._estimators.mixed import BaseMixedRegressor
 from skmixed._public import public
 from skmixed._rows.columns import SLOPES, find_feature_columns
 from skmixed._sklearn_private import StrOptions
+from skmixed._state import in_one_piece
 
 
 @public("skmixed")
@@ -213,6 +214,7 @@ class RandomSlopeRegressor(BaseMixedRegressor):
         self.random_intercept = random_intercept
         self.fixed_slopes = fixed_slopes
 
+    @in_one_piece
     def marginal_effects(
         self, column: str, start: float = 0.0, stop: float = 1.0
     ) -> pd.DataFrame:

@@ -52,6 +52,8 @@ class Columns:
         Positions among the features of those whose slope differs between groups.
     group_name : str
         What the groups are called.
+    group_by : str, int or None
+        Which column of X holds the groups.
     random_only : tuple of int
         Those of the slopes that are not fixed effects, too.
     group : int or None
@@ -61,6 +63,7 @@ class Columns:
     terms: tuple[str, ...]
     slopes: tuple[int, ...]
     group_name: str
+    group_by: str | int | None
     random_only: tuple[int, ...] = ()
     group: int | None = None
 
@@ -84,7 +87,7 @@ class Columns:
         terms = tuple(np.delete(names, [] if group is None else group))
         slopes = tuple(model._find_slopes(X))
         random_only = tuple(model._find_random_only(X, terms, slopes))
-        return cls(terms, slopes, name, random_only, group)
+        return cls(terms, slopes, name, model.group_by, random_only, group)
 
     @property
     def slope_terms(self):
@@ -136,7 +139,7 @@ def read_rows(model, X, groups=None):
     X, groups = _split_off_groups(model, X, groups, reset=False)
     checks = _checks(model, null_model=True)
     with _text_explained(X, groups):
-        if model.group_by is None:
+        if find_group_by(model, reset=False) is None:
             X = validate_data(model, X, reset=False, **checks)
         else:
             X = check_array(X, **checks)
@@ -149,7 +152,7 @@ def read_rows_and_target(model, X, y, groups=None, *, reset=False):
     X, groups = _split_off_groups(model, X, groups, reset=reset, y=y)
     checks = _checks(model, null_model=groups is not None or not reset)
     with _text_explained(X, groups):
-        if model.group_by is None:
+        if find_group_by(model, reset=reset) is None:
             X, y = validate_data(model, X, y, reset=reset, y_numeric=True, **checks)
         else:
             X, y = check_X_y(X, y, y_numeric=True, **checks)
@@ -157,6 +160,11 @@ def read_rows_and_target(model, X, y, groups=None, *, reset=False):
     check_real(y, "y")
     assert_all_finite(y, input_name="y")  # None in an object array is NaN by now
     return X, y, groups
+
+
+def find_group_by(model, *, reset):
+    """Which column holds the groups: what the parameter says in a fit, and after it the fit."""
+    return model.group_by if reset else model._columns.group_by
 
 
 def number_groups(model, groups, n_rows):
@@ -224,11 +232,12 @@ def _read_with_target(model, X, y, groups, sample_weight, *, reset):
 def _split_off_groups(model, X, groups, *, reset, y="no_validation"):
     """Take the group column out of X, if one is named."""
     refuse_dask(X)
-    if model.group_by is not None:
+    group_by = find_group_by(model, reset=reset)
+    if group_by is not None:
         if groups is not None:
-            raise ValueError(GIVEN_TWICE.format(group_by=model.group_by))
+            raise ValueError(GIVEN_TWICE.format(group_by=group_by))
         validate_data(model, X, y, reset=reset, skip_check_array=True)
-        X, groups = split_group_column(X, model.group_by)
+        X, groups = split_group_column(X, group_by)
     null_model = groups is not None or not reset
     if null_model and hasattr(X, "columns") and len(X.columns) == 0:
         X = np.empty((len(X), 0))  # check_array does not take a frame without columns

@@ -175,7 +175,10 @@ class VarianceDisplay:
 
 def _of_null(model):
     within, between = null_variances(
-        model._moments, reml=model.method == "reml", tol=model.tol, max_iter=model.max_iter
+        model._moments,
+        reml=model._fitted.specification.reml,
+        tol=model.tol,
+        max_iter=model.max_iter,
     )
     return [0.0, between, 0.0, 0.0, within]
 
