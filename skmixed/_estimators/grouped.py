@@ -25,7 +25,14 @@ from skmixed._rows.labels import (
 from skmixed._rows.messages import (
     MISSING_IN_PREDICT,
 )
-from skmixed._rows.reader import INTERCEPT, RowsAgain, read_rows, read_training_rows, sum_up
+from skmixed._rows.reader import (
+    INTERCEPT,
+    RowsAgain,
+    by_features_alone,
+    read_rows,
+    read_training_rows,
+    sum_up,
+)
 from skmixed._rows.routing import without_groups
 from skmixed._sklearn_private import fit_context
 from skmixed._state import OnePiece, in_one_piece, in_one_step
@@ -147,7 +154,8 @@ class BaseGroupedRegressor(OnePiece, PacksTables, RegressorMixin, BaseEstimator)
         Parameters
         ----------
         X : {array-like, sparse matrix, DataFrame} of shape (n_rows, n_columns)
-            The same columns as in `fit`; with `group_by`, the group column is ignored.
+            The same columns as in `fit`; with `group_by`, the group column is ignored and may
+            be missing.
 
         Returns
         -------
@@ -155,11 +163,11 @@ class BaseGroupedRegressor(OnePiece, PacksTables, RegressorMixin, BaseEstimator)
             Predicted values. For dask collections not computed yet: an array with the chunks
             of X, or a Series with its index and divisions.
         """
+        model = by_features_alone(self, X)
         if is_dask(X):
-            return predict_partitions(self, X, method="predict_population")
-        check_is_fitted(self)
-        X, _ = read_rows(self, X)
-        return self._predict_fixed(X)
+            return predict_partitions(model, X, method="predict_population")
+        X, _ = read_rows(model, X)
+        return model._predict_fixed(X)
 
     @in_one_piece
     def score(self, X: Any, y: Any, groups: Any = None, sample_weight: Any = None) -> float:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.utils.validation import assert_all_finite, check_array, check_X_y, validate_data
+from sklearn.utils.validation import (
+    assert_all_finite,
+    check_array,
+    check_is_fitted,
+    check_X_y,
+    validate_data,
+)
 
 from skmixed._numerics.moments.moments import GroupedMoments
 from skmixed._numerics.moments.second_pass import ConstantColumns, LeftOver, hardly_vary
@@ -160,6 +167,28 @@ def read_rows_and_target(model, X, y, groups=None, *, reset=False):
     check_real(y, "y")
     assert_all_finite(y, input_name="y")  # None in an object array is NaN by now
     return X, y, groups
+
+
+def by_features_alone(model, X):
+    """Give a fitted model as it were without its group column, if X is without it."""
+    check_is_fitted(model)
+    columns, names = model._columns, getattr(X, "columns", None)
+    if columns.group_by is None or np.shape(X)[1:] != (len(columns.terms),):
+        return model
+    if isinstance(columns.group_by, str) and names is not None:
+        index = getattr(X, "index", None)
+        if columns.group_by in [
+            *names,
+            *getattr(index, "names", [getattr(index, "name", None)]),
+        ]:
+            return model
+    coef = columns.without_group(model.coef_)
+    known = {"n_features_in_": len(columns.terms), "coef_": coef}
+    if hasattr(model, "feature_names_in_"):
+        known["feature_names_in_"] = np.array(columns.terms, dtype=object)
+    alone = copy(model)
+    vars(alone).update(known, _columns=replace(columns, group_by=None, group=None))
+    return alone
 
 
 def find_group_by(model, *, reset):
