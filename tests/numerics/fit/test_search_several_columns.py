@@ -104,8 +104,8 @@ def test_no_minimum_is_missed_on_nasty_sets(seed):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("first", range(0, 1250, 50))
-def test_no_minimum_is_missed_on_a_thousand_nasty_sets(first):
+@pytest.mark.parametrize("first", range(0, 600, 50))
+def test_no_minimum_is_missed_on_many_nasty_sets(first):
     missed = {seed: is_missed(seed) for seed in range(first, first + 50)}
     assert sum(one is not None for one in missed.values()) > 35  # they have a minimum
     assert not [seed for seed, is_one in missed.items() if is_one]
