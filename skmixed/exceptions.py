@@ -14,3 +14,7 @@ class NotIdentifiedWarning(SingularFitWarning):
 
     Other values of these have the same likelihood, whatever y is.
     """
+
+
+class NewGroupsWarning(UserWarning):
+    """Rows are of groups that were not in the fit, and what is asked of them is not known."""

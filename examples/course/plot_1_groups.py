@@ -60,7 +60,7 @@ print(
 features = X[["x", "z"]]
 naive = PooledRegressor().fit(features, y)
 mixed = RandomInterceptRegressor().fit(features, y, groups=nationality)
-rows = {"pooled": naive.summary().coefficients.loc["z"]}
+rows = {"pooled": naive.summary().fixed_effects.loc["z"]}
 rows["with groups"] = mixed.summary().fixed_effects.loc["z"]
 table = pd.DataFrame(rows).T[["estimate", "std_error", "df", "p_value"]]
 print(table.round(4).to_string())

@@ -1,4 +1,4 @@
-"""What a mixed model keeps of its fit, to answer later questions from."""
+"""What a model keeps of its fit, to answer later questions from."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from sklearn.utils import gen_batches
 from sklearn.utils.extmath import safe_sparse_dot
 
 from skmixed._numerics.fit.fit import Specification
+from skmixed._numerics.fit.problem import make_problem
 from skmixed._numerics.fit.solution import random_effects
 from skmixed._numerics.inference.prediction import Uncertainty
+from skmixed._numerics.least_squares.fixed_effects import solve_fixed_effects, solve_pooled
 from skmixed._numerics.moments.coordinates import near_means
-from skmixed._numerics.moments.moments import GroupedMoments
+from skmixed._numerics.moments.moments import GroupedMoments, dense
 from skmixed._numerics.moments.own_lines import OwnLines
 from skmixed._rows.columns import dense_column
 
@@ -116,3 +118,49 @@ class FittedModel:
         ones = [np.ones(X.shape[0])] if self.specification.random_intercept else []
         slopes = (dense_column(X, column - 1) for column in self.moments.random[1:])
         return np.column_stack([*ones, *slopes])
+
+
+@dataclass(frozen=True, eq=False)
+class FittedRegression:
+    """The sums that were fitted by least squares, and the model.
+
+    Attributes
+    ----------
+    moments : GroupedMoments
+        Of the rows of the fit.
+    has_own_lines : bool
+        Whether each group has a line of its own, those of the random columns of the moments.
+    fit_intercept : bool
+        Whether there is an intercept, if not.
+    lines : OwnLines or None
+        Of the same rows, with the digits of a second pass; None if there was none.
+    """
+
+    moments: GroupedMoments
+    has_own_lines: bool
+    fit_intercept: bool = True
+    lines: OwnLines | None = None
+
+    def variance_of_means(self, X, codes):
+        """Variances of predictions around the true means of rows, over sigma2.
+
+        Parameters
+        ----------
+        X : {ndarray, sparse matrix} of shape (n_rows, n_features)
+            Checked rows.
+        codes : ndarray of shape (n_rows,)
+            Position of each row's group, -1 for a new group, of which groups with lines of
+            their own tell nothing: NaN.
+        """
+        variance = np.empty(len(codes))
+        columns = (1 + X.shape[1]) * (1 + len(self.moments.random))
+        for rows in gen_batches(len(codes), max(BATCH_VALUES // columns, 1)):
+            variance[rows] = self._prediction.of_rows(dense(X[rows]), codes[rows])
+        return variance
+
+    @cached_property
+    def _prediction(self):
+        sums = self.lines or self.moments
+        if self.has_own_lines:
+            return solve_fixed_effects(sums).regression.prediction
+        return solve_pooled(make_problem(sums, fit_intercept=self.fit_intercept)).prediction

@@ -1,4 +1,4 @@
-"""The shell that all estimators share: rows -> moments -> attributes; predictions."""
+"""The shell that all estimators share: rows -> moments -> attributes."""
 
 from __future__ import annotations
 
@@ -7,29 +7,22 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.metrics import r2_score
-from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import (
     check_is_fitted,
 )
 
 from skmixed._estimators.pickles import PacksTables
-from skmixed._rows.columns import GROUP_BY, dense_column
-from skmixed._rows.dask import predict_partitions, score_partitions, sum_up_partitions
+from skmixed._estimators.predictions import PredictionsMixin
+from skmixed._estimators.streaming import StreamingMixin
+from skmixed._rows.columns import GROUP_BY
+from skmixed._rows.dask import sum_up_partitions
 from skmixed._rows.dask_partitions import is_dask
 from skmixed._rows.labels import (
     check_enough_rows,
-    check_new_groups,
-    match_groups,
-)
-from skmixed._rows.messages import (
-    MISSING_IN_PREDICT,
 )
 from skmixed._rows.reader import (
     INTERCEPT,
     RowsAgain,
-    by_features_alone,
-    read_rows,
     read_training_rows,
     sum_up,
 )
@@ -38,7 +31,14 @@ from skmixed._sklearn_private import fit_context
 from skmixed._state import OnePiece, in_one_piece, in_one_step
 
 
-class BaseGroupedRegressor(OnePiece, PacksTables, RegressorMixin, BaseEstimator):
+class BaseGroupedRegressor(
+    PredictionsMixin,  # predict, predict_population, predict_interval, score
+    StreamingMixin,  # partial_fit, fit_moments
+    OnePiece,
+    PacksTables,
+    RegressorMixin,
+    BaseEstimator,
+):
     """Linear model of rows in groups: everything from the rows to their moments, and back.
 
     Subclasses give the constructor, with `group_by` and `new_groups`, and
@@ -115,84 +115,6 @@ class BaseGroupedRegressor(OnePiece, PacksTables, RegressorMixin, BaseEstimator)
         check_enough_rows(rows.X, rows.sample_weight, has_groups=rows.codes is not None)
         return self._fit_moments(sum_up(rows, columns), columns, RowsAgain(rows))
 
-    @in_one_piece
-    def predict(self, X: Any, groups: Any = None) -> np.ndarray:
-        """Predict y for rows of known and of new groups.
-
-        A row of a known group is predicted by that group's own line, ``x'beta + z'b_j``; a row
-        of a group not seen in fit, or whose label is missing, by the population line.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix, DataFrame} of shape (n_rows, n_columns)
-            The same columns as in `fit`.
-        groups : array-like of shape (n_rows,), optional
-            Group label of each row. Required if `fit` was given `groups`.
-
-        Returns
-        -------
-        ndarray of shape (n_rows,)
-            Predicted values. For dask collections not computed yet: an array with the chunks
-            of X, or a Series with its index and divisions.
-
-        Raises
-        ------
-        ValueError
-            If the model was fitted with groups and none are given, or if there are new
-            groups and ``new_groups="error"``.
-        """
-        if is_dask(X):
-            return predict_partitions(self, X, groups)
-        check_is_fitted(self)
-        X, groups = read_rows(self, X, groups)
-        return self._predict_rows(X, groups)[0]
-
-    @in_one_piece
-    def predict_population(self, X: Any) -> np.ndarray:
-        """Predict y by the population line, ``x'beta``: that of an average group.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix, DataFrame} of shape (n_rows, n_columns)
-            The same columns as in `fit`; with `group_by`, the group column is ignored and may
-            be missing.
-
-        Returns
-        -------
-        ndarray of shape (n_rows,)
-            Predicted values. For dask collections not computed yet: an array with the chunks
-            of X, or a Series with its index and divisions.
-        """
-        model = by_features_alone(self, X)
-        if is_dask(X):
-            return predict_partitions(model, X, method="predict_population")
-        X, _ = read_rows(model, X)
-        return model._predict_fixed(X)
-
-    @in_one_piece
-    def score(self, X: Any, y: Any, groups: Any = None, sample_weight: Any = None) -> float:
-        """Coefficient of determination, R2, of the predictions.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix, DataFrame} of shape (n_rows, n_columns)
-            The same columns as in `fit`.
-        y : array-like of shape (n_rows,)
-            True values.
-        groups : array-like of shape (n_rows,), optional
-            Group label of each row, as for `predict`.
-        sample_weight : array-like of shape (n_rows,), optional
-            Weight of each row.
-
-        Returns
-        -------
-        float
-            1 - (residual sum of squares) / (total sum of squares).
-        """
-        if is_dask(X):
-            return score_partitions(self, X, y, groups, sample_weight)
-        return r2_score(y, self.predict(X, groups=groups), sample_weight=sample_weight)
-
     @property
     @in_one_piece
     def group_coef_(self) -> pd.DataFrame:
@@ -210,6 +132,11 @@ class BaseGroupedRegressor(OnePiece, PacksTables, RegressorMixin, BaseEstimator)
         return lines
 
     @property
+    def _moments(self):
+        """Sums over the rows of the fit."""
+        return self._fitted.moments
+
+    @property
     def _terms(self):
         """Names of the features: the columns of X without the group."""
         return list(self._columns.terms)
@@ -224,36 +151,6 @@ class BaseGroupedRegressor(OnePiece, PacksTables, RegressorMixin, BaseEstimator)
     def _slopes(self):
         """Coefficients of the features: those of `coef_` without the group's."""
         return self._columns.without_group(self.coef_)
-
-    # --------------------------------------------------------------------- steps of the above
-
-    def _predict_rows(self, X, groups):
-        """Predictions, and the position of each row's group, -1 if it is new."""
-        y = self._predict_fixed(X)
-        if groups is None:
-            if self.n_groups_:
-                raise ValueError(
-                    MISSING_IN_PREDICT.format(method="predict", name=type(self).__name__)
-                )
-            return y, np.full(len(y), -1)
-        codes, new = match_groups(groups, self.groups_, len(y))
-        if self.new_groups == "error":
-            check_new_groups(new, self.groups_)
-        return y + self._predict_random(X, codes), codes
-
-    def _predict_fixed(self, X):
-        return safe_sparse_dot(X, self._slopes) + self.intercept_
-
-    def _predict_random(self, X, codes):
-        """z'b_j of each row; 0 where the code is -1."""
-        effects = self._group_effects.to_numpy().T
-        total = np.zeros(len(codes))
-        if INTERCEPT in self._group_effects.columns:
-            total += np.append(effects[0], 0.0)[codes]
-            effects = effects[1:]
-        for position, effect in zip(self._columns.slopes, effects, strict=True):
-            total += dense_column(X, position) * np.append(effect, 0.0)[codes]
-        return total
 
     # ------------------------------------------------------------- what subclasses override
 

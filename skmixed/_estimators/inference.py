@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm, t
+from scipy.stats import t
 
 from skmixed._estimators.confidence_intervals import (
     bootstrap_limits,
@@ -21,11 +21,8 @@ from skmixed._numerics.inference.degrees_of_freedom import (
     kenward_roger,
     satterthwaite,
 )
-from skmixed._renamed import renamed
-from skmixed._reports.messages import KENWARD_ROGER_ML, NO_PRECISION
+from skmixed._reports.messages import KENWARD_ROGER_ML
 from skmixed._reports.tests import DfMethod, with_tests
-from skmixed._rows.labels import check_weights
-from skmixed._rows.reader import read_rows
 from skmixed._rows.threads import one_blas_thread
 from skmixed._sklearn_private import Interval, StrOptions, validate_params
 from skmixed._state import in_one_piece
@@ -37,66 +34,6 @@ BATCH_VALUES = 2**17
 
 class InferenceMixin:
     """What a fitted mixed model knows of its own uncertainty."""
-
-    @renamed(confidence_level="level")
-    @in_one_piece
-    @validate_params(
-        {"level": [LEVEL], "kind": [StrOptions({"observation", "mean"})]},
-        prefer_skip_nested_validation=True,
-    )
-    def predict_interval(
-        self,
-        X: Any,
-        groups: Any = None,
-        *,
-        level: float = 0.95,
-        kind: Literal["observation", "mean"] = "observation",
-        sample_weight: Any = None,
-    ) -> np.ndarray:
-        """Predict intervals for rows of known and of new groups.
-
-        They hold the uncertainty of the fixed effects and of the group's own effects: for a
-        known group what its rows leave open, for a new one the whole variance between groups.
-        The variance components count as known, and normal quantiles are taken.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix, DataFrame} of shape (n_rows, n_columns)
-            The same columns as in `fit`.
-        groups : array-like of shape (n_rows,), optional
-            Group label of each row, as for `predict`.
-        level : float, default=0.95
-            Probability that an interval covers what it is for, between 0 and 1.
-        kind : {"observation", "mean"}, default="observation"
-            Whether the interval is for a new y, or for its mean given the group.
-        sample_weight : array-like of shape (n_rows,), optional
-            Precision of each new observation: its residual variance is sigma2 / weight. Not
-            used for the mean.
-
-        Returns
-        -------
-        ndarray of shape (n_rows, 2)
-            Lower and upper limits.
-
-        Examples
-        --------
-        >>> from skmixed import RandomInterceptRegressor
-        >>> from skmixed.datasets import load_sleepstudy
-        >>> X, y, subject = load_sleepstudy(return_X_y=True)
-        >>> model = RandomInterceptRegressor().fit(X, y, groups=subject)
-        >>> model.predict_interval(X.head(2), groups=[308, 999]).round(1)
-        array([[228.3, 356.1],
-               [165.3, 358.5]])
-        """
-        self._check_has_groups("predict_interval")
-        X, groups = read_rows(self, X, groups)
-        mean, codes = self._predict_rows(X, groups)
-        variance = self._fitted.variance_of_means(X, codes)
-        if kind == "observation":
-            variance += _residual_variance(sample_weight, X)
-        variance *= self.residual_variance_
-        half = norm.isf((1 - level) / 2) * np.sqrt(variance)
-        return np.column_stack([mean - half, mean + half])
 
     @in_one_piece
     @validate_params(
@@ -360,13 +297,3 @@ def _variances(fitted, cov):
     """Variances of the random effects, group by group."""
     variances = np.einsum("aaj->ja", fitted.covariance_to_user(cov)).ravel()
     return np.maximum(variances, 0.0)  # less is rounding of 0
-
-
-def _residual_variance(sample_weight, X):
-    """Variance of each new observation around its mean, over sigma2."""
-    weight = check_weights(sample_weight, X)
-    if weight is None:
-        return 1.0
-    if not np.all(weight > 0):
-        raise ValueError(NO_PRECISION.format(n_zero=np.count_nonzero(weight == 0)))
-    return 1 / weight

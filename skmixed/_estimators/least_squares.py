@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
-from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from scipy.stats import t
 from sklearn.utils.validation import check_is_fitted
 
 from skmixed._estimators.digits import solve_with_digits
+from skmixed._estimators.fitted import FittedRegression
 from skmixed._estimators.grouped import BaseGroupedRegressor
+from skmixed._estimators.predictions import LEVEL
+from skmixed._estimators.streaming import RowsSeen
 from skmixed._numerics.fit.problem import make_problem
 from skmixed._numerics.least_squares.fixed_effects import solve_fixed_effects, solve_pooled
+from skmixed._numerics.moments.coordinates import around_means
 from skmixed._public import public
-from skmixed._reports.messages import warn_about_regression
+from skmixed._reports.messages import (
+    UNKNOWN_STD,
+    refuse_without_digits,
+    warn_about_regression,
+)
 from skmixed._reports.regression_summary import RegressionSummary
+from skmixed._reports.tests import with_tests
 from skmixed._rows.columns import SLOPES, find_feature_columns
-from skmixed._rows.dask import predict_partitions
-from skmixed._rows.dask_partitions import is_dask
-from skmixed._rows.reader import INTERCEPT, read_rows
+from skmixed._rows.reader import INTERCEPT
 from skmixed._rows.threads import one_blas_thread
-from skmixed._sklearn_private import Interval, StrOptions, validate_params
+from skmixed._sklearn_private import StrOptions, validate_params
 from skmixed._state import in_one_piece
+from skmixed._warn import warn
+from skmixed.exceptions import NewGroupsWarning
 
 
 class BaseLeastSquaresRegressor(BaseGroupedRegressor):
@@ -30,7 +39,7 @@ class BaseLeastSquaresRegressor(BaseGroupedRegressor):
 
     @in_one_piece
     @validate_params(
-        {"level": [Interval(Real, 0, 1, closed="neither")], "stars": ["boolean"]},
+        {"level": [LEVEL], "stars": ["boolean"]},
         prefer_skip_nested_validation=True,
     )
     def summary(self, *, level: float = 0.95, stars: bool = False) -> RegressionSummary:
@@ -51,24 +60,92 @@ class BaseLeastSquaresRegressor(BaseGroupedRegressor):
         check_is_fitted(self)
         return RegressionSummary.from_estimator(self, level=level, stars=stars)
 
+    @in_one_piece
+    @validate_params({"level": [LEVEL]}, prefer_skip_nested_validation=True)
+    def fixed_effects_frame(self, level: float = 0.95) -> pd.DataFrame:
+        """Tabulate the coefficients with t tests and intervals.
+
+        Parameters
+        ----------
+        level : float, default=0.95
+            Level of the intervals, between 0 and 1.
+
+        Returns
+        -------
+        DataFrame
+            A row for each term: estimate, std_error, df (`residual_dof_`), t, p_value (of a
+            two-sided test against 0), lower and upper; NaN for terms without a coefficient.
+        """
+        check_is_fitted(self)
+        cov = self.coef_cov_
+        estimate, std_error = self._coefficients, np.sqrt(np.diag(cov))
+        dropped = (estimate == 0) & np.isnan(std_error)
+        df = np.full(len(cov), self.residual_dof_)
+        estimate, df = np.where(dropped, np.nan, [estimate, df])
+        return with_tests(estimate, std_error, df, level, cov.index)
+
+    @in_one_piece
+    @validate_params({"level": [LEVEL]}, prefer_skip_nested_validation=True)
+    def confint(self, level: float = 0.95) -> pd.DataFrame:
+        """Confidence intervals of the coefficients, by quantiles of t.
+
+        Parameters
+        ----------
+        level : float, default=0.95
+            Level of the intervals, between 0 and 1.
+
+        Returns
+        -------
+        DataFrame
+            A row for each coefficient: estimate, lower and upper.
+        """
+        table = self.fixed_effects_frame(level)
+        return table[["estimate", "lower", "upper"]].rename_axis("parameter")
+
     residual_variance_: float
     residual_dof_: float
+    r2_: float
+    adjusted_r2_: float
 
-    def _fit_moments(self, moments, columns, again):
+    def _fit_moments(self, moments, columns, again=None):
         with one_blas_thread():
-            solution, _ = solve_with_digits(self._estimate, moments, again)
-        self._store(solution, moments, columns)
+            solution, lines = solve_with_digits(self._estimate, moments, again)
+        if again is None:
+            refuse_without_digits(solution.digits_left)
+        self._store(solution, moments, columns, lines)
+        self._warn_about(solution, digits=None if again else solution.digits_left)
         return self
 
-    def _store_regression(self, regression, n):
+    def _store(self, solution, moments, columns, lines=None):
+        self._columns = columns
+        self._fitted = self._record(moments, lines)
+        self._seen = RowsSeen(moments, self.get_params(deep=False))
+        self._store_solution(solution)
+
+    def _store_regression(self, regression):
+        n, sums = self._moments.n, around_means(self._moments)
         self._store_fixed_effects(regression)
         self.residual_variance_ = regression.sigma2
         self.residual_dof_ = regression.dof
+        self.r2_, self.adjusted_r2_ = _explained(regression, sums.T[-1, -1], n)
         self.log_likelihood_ = regression.log_likelihood
         n_parameters = n - regression.dof + 1
         self.aic_ = 2 * n_parameters - 2 * regression.log_likelihood
         self.bic_ = np.log(n) * n_parameters - 2 * regression.log_likelihood
-        self._n_rows = n
+
+    def _variance_of_means(self, X, codes):
+        return self._fitted.variance_of_means(X, codes)
+
+    def _quantile(self, probability):
+        return t.ppf(probability, self.residual_dof_)
+
+
+def _explained(regression, total, n):
+    """R2 and adjusted R2, NaN where y does not vary, or nothing is left to judge by."""
+    if not total > 0 or not regression.dof > 0:
+        return np.nan, np.nan
+    unexplained = regression.sigma2 / total
+    return 1 - unexplained * regression.dof, 1 - unexplained * (n - 1)
 
 
 @public("skmixed")
@@ -121,6 +198,12 @@ class FixedEffectsRegressor(BaseLeastSquaresRegressor):
         Residual sum of squares over `residual_dof_`, in squared units of y.
     residual_dof_ : float
         Rows (sum of weights) less coefficients, those of all groups included.
+    r2_ : float
+        Share of the sum of squares of y around its mean that the fit explains, groups
+        included; what `score` gives for the rows of the fit. NaN without residual degrees of
+        freedom.
+    adjusted_r2_ : float
+        One less the residual variance over the variance of y: coefficients count.
     within_r2_ : float
         Share of the sum of squares of y around its group means that the model explains; NaN
         if y is constant within groups.
@@ -240,14 +323,23 @@ class FixedEffectsRegressor(BaseLeastSquaresRegressor):
     def _estimate(self, moments):
         return solve_fixed_effects(moments)
 
-    def _store(self, solution, moments, columns):
-        self._columns = columns
-        self._store_groups(moments)
-        self._store_regression(solution.regression, moments.n)
-        terms = [INTERCEPT, *columns.slope_terms]
+    def _record(self, moments, lines):
+        return FittedRegression(moments, has_own_lines=True, lines=lines)
+
+    def _store_solution(self, solution):
+        self._store_groups(self._moments)
+        self._store_regression(solution.regression)
+        terms = [INTERCEPT, *self._columns.slope_terms]
         self.group_effects_ = pd.DataFrame(solution.b.T, index=self.groups_, columns=terms)
         self.within_r2_ = solution.within_r2
-        warn_about_regression(self, solution.absorbed, solution.dependent)
+
+    def _warn_about(self, solution, digits=None):
+        warn_about_regression(self, solution.absorbed, solution.dependent, digits=digits)
+
+    def _variance_of_means(self, X, codes):
+        if self.n_groups_ and (n_new := np.count_nonzero(codes < 0)):
+            warn(UNKNOWN_STD.format(n_new=n_new, n_rows=len(codes)), NewGroupsWarning)
+        return super()._variance_of_means(X, codes)
 
 
 @public("skmixed")
@@ -281,6 +373,12 @@ class PooledRegressor(BaseLeastSquaresRegressor):
         Residual sum of squares over `residual_dof_`, in squared units of y.
     residual_dof_ : float
         Rows (sum of weights) less coefficients.
+    r2_ : float
+        Share of the sum of squares of y around its mean that the fit explains and
+        what `score` gives for the rows of the fit. NaN without residual degrees of
+        freedom.
+    adjusted_r2_ : float
+        One less the residual variance over the variance of y: coefficients count.
     log_likelihood_ : float
         Log-likelihood of normal errors at its maximum.
     aic_, bic_ : float
@@ -313,7 +411,7 @@ class PooledRegressor(BaseLeastSquaresRegressor):
     >>> from skmixed.datasets import load_sleepstudy
     >>> X, y, subject = load_sleepstudy(return_X_y=True)
     >>> model = PooledRegressor().fit(X, y, groups=subject)
-    >>> model.summary().coefficients[["estimate", "std_error", "df", "t"]].round(2)
+    >>> model.summary().fixed_effects[["estimate", "std_error", "df", "t"]].round(2)
                  estimate  std_error     df      t
     term
     (Intercept)    251.41       6.61  178.0  38.03
@@ -331,36 +429,21 @@ class PooledRegressor(BaseLeastSquaresRegressor):
         self.group_by = group_by
         self.fit_intercept = fit_intercept
 
-    @in_one_piece
-    def predict(self, X: Any, groups: Any = None) -> np.ndarray:
-        """Predict y by the line that all groups share.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix, DataFrame} of shape (n_rows, n_columns)
-            The same columns as in `fit`.
-        groups : object, optional
-            Ignored.
-
-        Returns
-        -------
-        ndarray of shape (n_rows,)
-            Predicted values.
-        """
-        if is_dask(X):
-            return predict_partitions(self, X, groups)
-        check_is_fitted(self)
-        X, _ = read_rows(self, X, groups)
-        return self._predict_fixed(X)
-
     _uses_groups = False
 
     def _estimate(self, moments):
         return solve_pooled(make_problem(moments, fit_intercept=self.fit_intercept))
 
-    def _store(self, regression, moments, columns):
-        self._columns = columns
-        self._store_regression(regression, moments.n)
-        self._moments = moments  # to compare with models of the same rows
+    def _record(self, moments, lines):
+        return FittedRegression(moments, False, self.fit_intercept, lines)
+
+    def _store_solution(self, regression):
+        self._store_regression(regression)
+
+    def _warn_about(self, regression, digits=None):
         absorbed = np.zeros_like(regression.dependent)
-        warn_about_regression(self, absorbed, regression.dependent)
+        warn_about_regression(self, absorbed, regression.dependent, digits=digits)
+
+    def _predict_rows(self, X, groups):
+        y = self._predict_fixed(X)
+        return y, np.full(len(y), -1)

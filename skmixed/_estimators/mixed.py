@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from functools import partial
 from numbers import Integral, Real
-from typing import Any, Literal, overload
+from typing import Literal
 
 import numpy as np
 import pandas as pd
+from scipy.stats import norm
 from sklearn.utils.validation import check_is_fitted
 
 from skmixed._estimators.digits import solve_with_digits
@@ -16,25 +17,23 @@ from skmixed._estimators.fitted import FittedModel
 from skmixed._estimators.grouped import BaseGroupedRegressor
 from skmixed._estimators.inference import InferenceMixin
 from skmixed._estimators.leave_out import LeaveOutMixin
-from skmixed._estimators.streaming import RowsSeen, StreamingMixin
+from skmixed._estimators.streaming import RowsSeen, UpdatingMixin
 from skmixed._numerics.fit.fit import Fit, Specification
 from skmixed._reports.messages import NO_INTERVALS, refuse_without_digits, warn_about_fit
 from skmixed._reports.summary import ModelSummary
 from skmixed._reports.tests import DfMethod
-from skmixed._rows.dask import predict_partitions
-from skmixed._rows.dask_partitions import is_dask
-from skmixed._rows.reader import INTERCEPT, by_features_alone, read_rows
+from skmixed._rows.reader import INTERCEPT
 from skmixed._rows.threads import one_blas_thread
 from skmixed._sklearn_private import Interval, StrOptions
 from skmixed._state import in_one_piece
 
 
 class BaseMixedRegressor(
-    StreamingMixin,  # partial_fit, fit_moments, update_groups
+    UpdatingMixin,  # update_groups
     LeaveOutMixin,  # loo_predict
     InferenceMixin,  # intervals, tables of effects
     FitMeasuresMixin,  # explained variance, conditional AIC, design effect
-    BaseGroupedRegressor,  # fit, predict, predict_population, score
+    BaseGroupedRegressor,  # fit, in batches and from sums; predictions
 ):
     """Linear mixed model with one grouping factor: everything but the random columns.
 
@@ -83,95 +82,6 @@ class BaseMixedRegressor(
         self.max_iter = max_iter
         self.tol = tol
 
-    @overload
-    def predict(
-        self, X: Any, groups: Any = None, *, return_std: Literal[False] = False
-    ) -> np.ndarray: ...
-    @overload
-    def predict(
-        self, X: Any, groups: Any = None, *, return_std: Literal[True]
-    ) -> tuple[np.ndarray, np.ndarray]: ...
-    @in_one_piece
-    def predict(
-        self, X: Any, groups: Any = None, *, return_std: bool = False
-    ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
-        """Predict y for rows of known and of new groups.
-
-        A row of a known group is predicted by that group's own line, ``x'beta + z'b_j``; a row
-        of a group not seen in fit, or whose label is missing, by the population line.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix, DataFrame} of shape (n_rows, n_columns)
-            The same columns as in `fit`.
-        groups : array-like of shape (n_rows,), optional
-            Group label of each row. Required if `fit` was given `groups`.
-        return_std : bool, default=False
-            Whether to return the standard deviation of a new y around its prediction, too: it
-            holds the residual, what is open about the group, and the uncertainty of the fixed
-            effects. See `predict_interval` for the mean, and for weights.
-
-        Returns
-        -------
-        ndarray of shape (n_rows,), or a pair of such arrays
-            Predicted values, and their standard deviations if `return_std`. For dask
-            collections not computed yet: arrays with the chunks of X, or Series with its
-            index and divisions.
-
-        Raises
-        ------
-        ValueError
-            If the model was fitted with groups and none are given, or if there are new
-            groups and ``new_groups="error"``.
-        """
-        if not return_std:
-            return super().predict(X, groups=groups)
-        if is_dask(X):
-            return predict_partitions(self, X, groups, return_std=True)
-        self._check_has_groups("return_std")
-        X, groups = read_rows(self, X, groups)
-        y, codes = self._predict_rows(X, groups)
-        return y, self._std_of_new_y(X, codes)
-
-    @overload
-    def predict_population(
-        self, X: Any, *, return_std: Literal[False] = False
-    ) -> np.ndarray: ...
-    @overload
-    def predict_population(
-        self, X: Any, *, return_std: Literal[True]
-    ) -> tuple[np.ndarray, np.ndarray]: ...
-    @in_one_piece
-    def predict_population(
-        self, X: Any, *, return_std: bool = False
-    ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
-        """Predict y by the population line, ``x'beta``: that of an average group.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix, DataFrame} of shape (n_rows, n_columns)
-            The same columns as in `fit`; with `group_by`, the group column is ignored and may
-            be missing.
-        return_std : bool, default=False
-            Whether to return the standard deviation of a new y of a new group, too.
-
-        Returns
-        -------
-        ndarray of shape (n_rows,), or a pair of such arrays
-            Predicted values, and their standard deviations if `return_std`. For dask
-            collections not computed yet: arrays with the chunks of X, or Series with its
-            index and divisions.
-        """
-        if not return_std:
-            return super().predict_population(X)
-        self._check_has_groups("return_std")
-        model = by_features_alone(self, X)
-        if is_dask(X):
-            return predict_partitions(model, X, method="predict_population", return_std=True)
-        X, _ = read_rows(model, X)
-        y = model._predict_fixed(X)
-        return y, model._std_of_new_y(X, np.full(len(y), -1))
-
     @in_one_piece
     def summary(
         self, *, level: float = 0.95, df_method: DfMethod = "satterthwaite", stars: bool = False
@@ -201,20 +111,19 @@ class BaseMixedRegressor(
         """Which model is fitted to the moments."""
         return Specification(reml=self.method == "reml", fit_intercept=self.fit_intercept)
 
-    @property
-    def _moments(self):
-        """Sums over the rows of the fit."""
-        return self._fitted.moments
-
     def _check_has_groups(self, name):
         check_is_fitted(self)
         if not self.n_groups_:
             raise ValueError(NO_INTERVALS.format(name=name, model=type(self).__name__))
 
-    def _std_of_new_y(self, X, codes):
-        """Return the standard deviation of a new y around its prediction."""
-        variance = 1 + self._fitted.variance_of_means(X, codes)
-        return np.sqrt(self.residual_variance_ * variance)
+    _check_knows_std = _check_has_groups
+
+    def _variance_of_means(self, X, codes):
+        """Variances of predictions around the true means of rows, over sigma2."""
+        return self._fitted.variance_of_means(X, codes)
+
+    def _quantile(self, probability):
+        return norm.ppf(probability)
 
     # ------------------------------------------------------- moments -> solution -> attributes
 
@@ -223,7 +132,7 @@ class BaseMixedRegressor(
             solve = partial(self._estimate, columns)
             fit, lines = solve_with_digits(solve, moments, again)
         if again is None:
-            refuse_without_digits(fit)
+            refuse_without_digits(fit.digits_left, diverged=fit.optimum.diverged)
         self._store(fit, moments, columns, lines)
         warn_about_fit(self, fit, may_lack_digits=again is None)
         return self

@@ -7,7 +7,7 @@ from dataclasses import fields
 
 import pandas as pd
 
-from skmixed._estimators.fitted import FittedModel
+from skmixed._estimators.fitted import FittedModel, FittedRegression
 from skmixed._estimators.streaming import RowsSeen
 from skmixed._numerics.fit.fit import Specification
 from skmixed._numerics.moments.moments import GroupedMoments
@@ -20,7 +20,15 @@ STATE = 2
 # What is stored as a dictionary of its fields: skops knows neither these nor pandas.
 RECORDS = {
     record.__name__: record
-    for record in (Columns, FittedModel, GroupedMoments, OwnLines, RowsSeen, Specification)
+    for record in (
+        Columns,
+        FittedModel,
+        FittedRegression,
+        GroupedMoments,
+        OwnLines,
+        RowsSeen,
+        Specification,
+    )
 }
 
 

@@ -40,7 +40,7 @@ class RowsSeen:
 
 
 class StreamingMixin:
-    """Fits that see the rows in parts, and groups that are learned after the fit."""
+    """Fits that see the rows in parts."""
 
     __metadata_request__partial_fit = {"groups": True}
 
@@ -147,62 +147,10 @@ class StreamingMixin:
             slopes, summed = columns.slope_terms, list(moments.slopes)
             raise ValueError(SLOPES_NOT_SUMMED.format(slopes=slopes, summed=summed))
         sums = moments.sums.with_random(columns.random)
+        if not self._uses_groups:
+            sums = sums.without_groups()
         check_enough_moments(sums)
         return self._fit_moments(sums, columns)
-
-    @in_one_step
-    def update_groups(
-        self, X: Any, y: Any, groups: Any = None, sample_weight: Any = None
-    ) -> Self:
-        """Learn new groups, or more of known ones, without fitting anew.
-
-        Coefficients and variance components stay as they are; each group in `groups` gets the
-        conditional modes that follow from all its rows, those of the fit included. A new
-        customer or patient can be known from the first row on.
-
-        A call takes about 1 ms if the model knows 1,000 groups and 15 ms if it knows 100,000,
-        whether it brings one row or thousands: collect rows, and it is microseconds a group.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix, DataFrame} of shape (n_rows, n_columns)
-            The same columns as in `fit`.
-        y : array-like of shape (n_rows,)
-            Target.
-        groups : array-like of shape (n_rows,), optional
-            Group label of each row; required unless `group_by` is set.
-        sample_weight : array-like of shape (n_rows,), optional
-            Weight of each row, as for `fit`.
-
-        Returns
-        -------
-        self : object
-            The estimator. After an error it is as it was before.
-
-        Examples
-        --------
-        >>> from skmixed import RandomInterceptRegressor
-        >>> from skmixed.datasets import load_sleepstudy
-        >>> X, y, subject = load_sleepstudy(return_X_y=True)
-        >>> known = subject != 308
-        >>> model = RandomInterceptRegressor().fit(X[known], y[known], groups=subject[known])
-        >>> model.predict(X[9:10], groups=[308]).round(1)
-        array([340.1])
-        >>> model = model.update_groups(X[:3], y[:3], groups=subject[:3])
-        >>> model.predict(X[9:10], groups=[308]).round(1)
-        array([332.9])
-        """
-        check_is_fitted(self)
-        self._check_has_groups("update_groups")
-        if groups is None and self._columns.group_by is None:
-            message = MISSING_IN_PREDICT
-            raise ValueError(message.format(method="update_groups", name=type(self).__name__))
-        known = self._with_batch(X, y, groups, sample_weight)
-        self._seen = replace(self._seen, moments=known)
-        self._fitted = self._fitted.knowing(known)
-        self._store_groups(known)
-        self._store_modes(*self._fitted.random_effects())
-        return self
 
     # --------------------------------------------------------------------- steps of the above
 
@@ -276,6 +224,64 @@ class StreamingMixin:
         except ValueError as error:  # attributes are not there yet: `hasattr` must say so
             raise NotFittedError(str(error)) from error
         self.set_params(**parameters)
+
+
+class UpdatingMixin:
+    """Groups that a mixed model learns after the fit."""
+
+    @in_one_step
+    def update_groups(
+        self, X: Any, y: Any, groups: Any = None, sample_weight: Any = None
+    ) -> Self:
+        """Learn new groups, or more of known ones, without fitting anew.
+
+        Coefficients and variance components stay as they are; each group in `groups` gets the
+        conditional modes that follow from all its rows, those of the fit included. A new
+        customer or patient can be known from the first row on.
+
+        A call takes about 1 ms if the model knows 1,000 groups and 15 ms if it knows 100,000,
+        whether it brings one row or thousands: collect rows, and it is microseconds a group.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, DataFrame} of shape (n_rows, n_columns)
+            The same columns as in `fit`.
+        y : array-like of shape (n_rows,)
+            Target.
+        groups : array-like of shape (n_rows,), optional
+            Group label of each row; required unless `group_by` is set.
+        sample_weight : array-like of shape (n_rows,), optional
+            Weight of each row, as for `fit`.
+
+        Returns
+        -------
+        self : object
+            The estimator. After an error it is as it was before.
+
+        Examples
+        --------
+        >>> from skmixed import RandomInterceptRegressor
+        >>> from skmixed.datasets import load_sleepstudy
+        >>> X, y, subject = load_sleepstudy(return_X_y=True)
+        >>> known = subject != 308
+        >>> model = RandomInterceptRegressor().fit(X[known], y[known], groups=subject[known])
+        >>> model.predict(X[9:10], groups=[308]).round(1)
+        array([340.1])
+        >>> model = model.update_groups(X[:3], y[:3], groups=subject[:3])
+        >>> model.predict(X[9:10], groups=[308]).round(1)
+        array([332.9])
+        """
+        check_is_fitted(self)
+        self._check_has_groups("update_groups")
+        if groups is None and self._columns.group_by is None:
+            message = MISSING_IN_PREDICT
+            raise ValueError(message.format(method="update_groups", name=type(self).__name__))
+        known = self._with_batch(X, y, groups, sample_weight)
+        self._seen = replace(self._seen, moments=known)
+        self._fitted = self._fitted.knowing(known)
+        self._store_groups(known)
+        self._store_modes(*self._fitted.random_effects())
+        return self
 
 
 def _waits_for_solving(model):

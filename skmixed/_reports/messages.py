@@ -57,6 +57,11 @@ EXPLAINED_EXACTLY = (
     "The model explains y exactly, or to all but a share of 1e-13 of its variance, which is "
     "rounding. The residual variance and all standard errors are set to 0."
 )
+UNKNOWN_STD = (
+    "{n_new} of {n_rows} rows are of groups that were not in the fit. Fixed effects tell "
+    "nothing of how far a new group is from the average one, so the standard deviations of "
+    "these predictions are NaN. RandomInterceptRegressor estimates them."
+)
 NO_DOF = (
     "There are {n_coefficients:.6g} coefficients, those of the groups included, for "
     "{n_rows:.6g} rows, so that nothing is left to estimate the residual variance from. It is "
@@ -163,11 +168,18 @@ TOO_MANY_EFFECTS = (
 )
 
 
-def refuse_without_digits(fit):
-    """Refuse sums that do not determine a fit, where rows cannot be read again."""
-    least = DIGITS_TRUSTED if fit.optimum.diverged else DIGITS_REFUSED
-    if fit.digits_left < least:
-        raise ValueError(NO_DIGITS.format(digits=fit.digits_left) + MORE_DIGITS)
+def refuse_without_digits(digits, *, diverged=False):
+    """Refuse sums that do not determine a fit, where rows cannot be read again.
+
+    Parameters
+    ----------
+    digits : float
+        How many they leave.
+    diverged : bool, default=False
+        Whether the search for variances ran off to infinity.
+    """
+    if digits < (DIGITS_TRUSTED if diverged else DIGITS_REFUSED):
+        raise ValueError(NO_DIGITS.format(digits=digits) + MORE_DIGITS)
 
 
 def warn_about_fit(model, fit, *, may_lack_digits=False):
@@ -217,7 +229,7 @@ def warn_about_fit(model, fit, *, may_lack_digits=False):
         warn(SINGULAR + _why_singular(model, fit), SingularFitWarning)
 
 
-def warn_about_regression(model, absorbed, dependent):
+def warn_about_regression(model, absorbed, dependent, *, digits=None):
     """Warn of what a user must know of a fit by least squares.
 
     Parameters
@@ -226,17 +238,22 @@ def warn_about_regression(model, absorbed, dependent):
         The fitted model.
     absorbed, dependent : ndarray of bool
         Which terms have no coefficient, as in `FixedEffects`.
+    digits : float, default=None
+        How many the sums leave, if the rows could not be read again.
     """
+    if digits is not None and digits < DIGITS_TRUSTED:
+        warn(FEW_DIGITS.format(digits=digits) + MORE_DIGITS, LinAlgWarning)
+        return  # what more there is to say cannot be seen
     terms = model.coef_cov_.index
-    messages = []
+    messages, n_rows = [], model._moments.n
     if absorbed.any():
         beyond = " that the groups' slopes do not explain" if model._columns.slopes else ""
         messages.append(ABSORBED.format(columns=", ".join(terms[absorbed]), beyond=beyond))
     if dependent.any():
         messages.append(RANK_DEFICIENT.format(columns=", ".join(terms[dependent])))
     if model.residual_dof_ <= 0:
-        n_coefficients = model._n_rows - model.residual_dof_
-        messages.append(NO_DOF.format(n_coefficients=n_coefficients, n_rows=model._n_rows))
+        n_coefficients = n_rows - model.residual_dof_
+        messages.append(NO_DOF.format(n_coefficients=n_coefficients, n_rows=n_rows))
     elif model.residual_variance_ == 0:
         messages.append(EXPLAINED_EXACTLY)
     for message in messages:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
 from skmixed._public import public
@@ -15,7 +14,6 @@ from skmixed._reports.layout import (
     table_as_text,
     whole,
 )
-from skmixed._reports.tests import with_tests
 
 
 @public("skmixed.inference")
@@ -32,7 +30,7 @@ class RegressionSummary(Printed):
     fit_statistics : Series
         Numbers of rows and groups, residual variance and its degrees of freedom,
         log-likelihood and information criteria.
-    coefficients : DataFrame
+    fixed_effects : DataFrame
         One row for each term: estimate, std_error, df, t, p_value (of a two-sided test
         against 0), lower and upper; NaN for terms without a coefficient.
     remarks : tuple of str
@@ -45,7 +43,7 @@ class RegressionSummary(Printed):
     >>> from skmixed import FixedEffectsRegressor
     >>> from skmixed.datasets import load_sleepstudy
     >>> model = FixedEffectsRegressor().fit(*load_sleepstudy(return_X_y=True))
-    >>> model.summary().coefficients[["estimate", "std_error", "df", "t"]].round(2)
+    >>> model.summary().fixed_effects[["estimate", "std_error", "df", "t"]].round(2)
                  estimate  std_error     df      t
     term
     (Intercept)    251.41       4.29  161.0  58.56
@@ -54,7 +52,7 @@ class RegressionSummary(Printed):
 
     title: str
     fit_statistics: pd.Series
-    coefficients: pd.DataFrame
+    fixed_effects: pd.DataFrame
     remarks: tuple[str, ...]
     stars: bool = False
 
@@ -79,22 +77,30 @@ class RegressionSummary(Printed):
         return cls(
             title=f"{type(model).__name__}, fitted by least squares",
             fit_statistics=_fit_statistics(model),
-            coefficients=_coefficients(model, level),
+            fixed_effects=model.fixed_effects_frame(level),
             remarks=_remarks(model),
             stars=stars,
         )
 
+    @property
+    def coefficients(self):
+        """The former name of `fixed_effects`."""
+        raise AttributeError("`coefficients` of a summary is called `fixed_effects` now.")
+
     def _tables(self):
         yield "Fit", series_as_text(self.fit_statistics)
-        yield "Coefficients", table_as_text(self.coefficients, stars=self.stars)
+        if len(self.fixed_effects):
+            yield "Fixed effects", table_as_text(self.fixed_effects, stars=self.stars)
 
 
 def _fit_statistics(model):
-    statistics = {"Rows": whole(model._n_rows)}
+    statistics = {"Rows": whole(model._moments.n)}
     if hasattr(model, "groups_"):
         statistics[f"Groups ({model.groups_.name})"] = model.n_groups_
         statistics["R2 within groups"] = model.within_r2_
     statistics |= {
+        "R2": model.r2_,
+        "Adjusted R2": model.adjusted_r2_,
         "Residual degrees of freedom": whole(model.residual_dof_),
         "Residual variance": model.residual_variance_,
         "Log-likelihood": model.log_likelihood_,
@@ -102,15 +108,6 @@ def _fit_statistics(model):
         "BIC": model.bic_,
     }
     return pd.Series(statistics, dtype=object)
-
-
-def _coefficients(model, level):
-    cov = model.coef_cov_
-    estimate = model._coefficients
-    std_error = np.sqrt(np.diag(cov))
-    dropped = (estimate == 0) & np.isnan(std_error)
-    estimate, df = np.where(dropped, np.nan, [estimate, np.full(len(cov), model.residual_dof_)])
-    return with_tests(estimate, std_error, df, level, cov.index)
 
 
 def _remarks(model):

@@ -135,7 +135,7 @@ def predict_partitions(model, X, groups=None, *, method="predict", return_std=Fa
     X, (groups,) = align(X, {"groups": groups})
     if not return_std:
         return _predict_lazily(_without_inference(model), X, groups, method)
-    model._check_has_groups("return_std")
+    model._check_knows_std("return_std")
     return tuple(_predict_lazily(_snapshot(model), X, groups, method, part=i) for i in (0, 1))
 
 

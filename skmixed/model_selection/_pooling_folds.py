@@ -18,6 +18,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from skmixed._reports.pooling_names import KNOWN, NEW, OURS
 from skmixed._rows.routing import predicting_model, requested
 from skmixed._sklearn_private import safe_indexing
+from skmixed.exceptions import NewGroupsWarning
 from skmixed.model_selection._split import WithinGroupKFold
 
 
@@ -100,7 +101,10 @@ def _predict(model, X, groups):
             return model.predict(X, **params), None
         if routed:
             last.set_predict_request(return_std=True)
-        return model.predict(X, **params, return_std=True)
+        with warnings.catch_warnings():  # a fold that has new groups is no news
+            warnings.simplefilter("ignore", NewGroupsWarning)
+            mean, std = model.predict(X, **params, return_std=True)
+        return mean, None if np.isnan(std).any() else std
 
 
 def _last_step(model: Any):

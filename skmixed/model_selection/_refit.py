@@ -143,6 +143,7 @@ class RefitsFromMoments:
             if _lacks_digits(solution.digits_left):
                 return None
             model._store(solution, moments, self.columns)
+            model._warn_about(solution)
         position = np.full(len(self.labels), -1)
         position[rest.labels] = np.arange(len(rest.labels))
         return Fit(model, position)

@@ -288,7 +288,7 @@ def test_columns_without_a_coefficient_are_named_and_harmless(rows, column, slop
     assert model.residual_dof_ == without.residual_dof_
     expected = without.predict(kept, groups=groups)
     np.testing.assert_allclose(model.predict(frame, groups=groups), expected, atol=1e-7)
-    row = model.summary().coefficients.loc["extra"]
+    row = model.summary().fixed_effects.loc["extra"]
     assert row.isna().all()
 
 
@@ -468,7 +468,7 @@ def test_summary(rows, estimator):
     frame = pd.DataFrame(X, columns=["a", "b", "<c>"])
     model = clone(estimator).fit(frame, y, groups=pd.Series(groups, name="site"))
     summary = model.summary(level=0.9, stars=True)
-    table = summary.coefficients
+    table = summary.fixed_effects
     assert list(table.index) == ["(Intercept)", "a", "b", "<c>"]
     std_error = np.sqrt(model.coef_cov_.loc["b", "b"])
     t = model.coef_[1] / std_error
@@ -508,7 +508,7 @@ def test_nothing_to_estimate(rows):
     model = PooledRegressor(fit_intercept=False).fit(np.empty((len(y), 0)), y, groups=groups)
     assert not model.predict(np.empty((3, 0))).any()
     assert model.residual_variance_ == pytest.approx(np.mean(y**2))
-    assert model.summary().coefficients.shape == (0, 7)
+    assert model.summary().fixed_effects.shape == (0, 7)
     assert "Coefficients" in str(model.summary())
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from skmixed._numerics.fit.problem import Problem
 from skmixed._numerics.least_squares.group_lines import GroupLines
+from skmixed._numerics.least_squares.prediction import PredictionVariance
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.digits import (
     CONSTANT_UP_TO,
@@ -49,6 +50,8 @@ class Regression:
         How many digits the moments carry of what this fit needs, at least.
     dependent : ndarray of shape (n_columns,), dtype bool
         Columns without a coefficient because they depend linearly on those before them.
+    prediction : PredictionVariance
+        How uncertain predictions are.
     """
 
     beta: Array
@@ -58,6 +61,7 @@ class Regression:
     log_likelihood: float
     digits_left: float
     dependent: NDArray[np.bool_]
+    prediction: PredictionVariance
 
 
 @dataclass(frozen=True)
@@ -143,6 +147,7 @@ class NormalEquations:
             log_likelihood=-self.n / 2 * (1 + np.log(2 * np.pi) + log_variance),
             digits_left=digits_left(self.A, self.noise),
             dependent=self.coordinates.dependent,
+            prediction=PredictionVariance.at_common_line(self.coordinates, self.A[:-1, :-1]),
         )
 
 
@@ -201,8 +206,12 @@ def solve_fixed_effects(moments: GroupedMoments | OwnLines) -> FixedEffects:
     b = coordinates.to_user_random_effects(lines.deviations(beta))
     given = GroupLines.from_lines(moments.with_taken(np.zeros_like(moments.taken)), scale)
     W_yy = float(given.W[-1, -1])
+    regression = equations.solve()
+    if len(moments.labels):
+        prediction = replace(regression.prediction, scale=scale, lines=lines)
+        regression = replace(regression, prediction=prediction)
     return FixedEffects(
-        regression=equations.solve(),
+        regression=regression,
         b=b[:, : len(moments.labels)],
         within_r2=(
             1 - equations.r2 / W_yy if W_yy > CONSTANT_UP_TO * lines.noise[-1] else np.nan

@@ -114,14 +114,27 @@ class GroupLines:
 
         So A_XX^-1 is the covariance of the coefficients, over sigma2.
         """
-        z = [column for column in self.random[1:] if kept[column]]
-        root_n = self.B[0, 0]  # sqrt(n_j), and B[0] / sqrt(n_j) are the group's means
-        m = (self.B[0] / root_n).mean(axis=-1)
-        u = np.mean(root_n**-2) / len(root_n)
+        z, m = self.kept_slopes(kept), self.average
         W_z = self.W[z]
-        A = self.M + W_z.T @ np.linalg.solve(W_z[:, z], W_z) + np.outer(m, m) / u
+        A = self.M + W_z.T @ np.linalg.solve(W_z[:, z], W_z)
+        A += np.outer(m, m) / self.variance_of_average
         used = np.append(kept, True)
         return np.asarray(A[np.ix_(used, used)])
+
+    @property
+    def average(self) -> Array:
+        """m, the plain mean of the groups' means of D, shape (n_columns,)."""
+        # B[0, 0] is sqrt(n_j), and B[0] / sqrt(n_j) are the group's means
+        return np.asarray((self.B[0] / self.B[0, 0]).mean(axis=-1))
+
+    @property
+    def variance_of_average(self) -> float:
+        """u, the variance of such a mean, over that of a row."""
+        return float(np.mean(self.B[0, 0] ** -2) / self.B.shape[-1])
+
+    def kept_slopes(self, kept: NDArray[np.bool_]) -> list[int]:
+        """Slope columns that have a coefficient."""
+        return [column for column in self.random[1:] if kept[column]]
 
     def deviations(self, beta: Array) -> Array:
         """Return b_j = G_j^- (C_jy - C_jX beta) = R_j^- (B_jy - B_jX beta).

@@ -141,6 +141,12 @@ class GroupedMoments:
         """Choose some of the random columns, the column of ones first."""
         return replace(self, random=random, C=self.C[[self.random.index(i) for i in random]])
 
+    def without_groups(self) -> GroupedMoments:
+        """Forget which rows belong together."""
+        none = slice(0, 0)
+        labels, n_rows = self.labels[none], self.n_rows[none]
+        return replace(self, labels=labels, n_rows=n_rows, C=self.C[..., none])
+
     def __add__(self, other: GroupedMoments) -> GroupedMoments:
         """Moments of the rows of both, groups aligned on their labels."""
         if self.n < other.n:  # the shift of most rows is near most rows

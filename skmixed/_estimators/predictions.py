@@ -1,0 +1,253 @@
+"""Predictions of rows of known and of new groups, and how uncertain they are."""
+
+from __future__ import annotations
+
+from numbers import Real
+from typing import Any, Literal, overload
+
+import numpy as np
+from sklearn.metrics import r2_score
+from sklearn.utils.extmath import safe_sparse_dot
+from sklearn.utils.validation import check_is_fitted
+
+from skmixed._renamed import renamed
+from skmixed._reports.messages import NO_PRECISION
+from skmixed._rows.columns import dense_column
+from skmixed._rows.dask import predict_partitions, score_partitions
+from skmixed._rows.dask_partitions import is_dask
+from skmixed._rows.labels import check_new_groups, check_weights, match_groups
+from skmixed._rows.messages import MISSING_IN_PREDICT
+from skmixed._rows.reader import INTERCEPT, by_features_alone, read_rows
+from skmixed._sklearn_private import Interval, StrOptions, validate_params
+from skmixed._state import in_one_piece
+
+LEVEL = Interval(Real, 0, 1, closed="neither")
+
+
+class PredictionsMixin:
+    """What a fitted model predicts.
+
+    Subclasses have `_variance_of_means`, `_quantile` and perhaps `_check_knows_std`.
+    """
+
+    @overload
+    def predict(
+        self, X: Any, groups: Any = None, *, return_std: Literal[False] = False
+    ) -> np.ndarray: ...
+    @overload
+    def predict(
+        self, X: Any, groups: Any = None, *, return_std: Literal[True]
+    ) -> tuple[np.ndarray, np.ndarray]: ...
+    @in_one_piece
+    def predict(
+        self, X: Any, groups: Any = None, *, return_std: bool = False
+    ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
+        """Predict y for rows of known and of new groups.
+
+        A row of a known group is predicted by that group's own line, ``x'beta + z'b_j``; a row
+        of a group not seen in fit, or whose label is missing, by the population line.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, DataFrame} of shape (n_rows, n_columns)
+            The same columns as in `fit`.
+        groups : array-like of shape (n_rows,), optional
+            Group label of each row. Required if `fit` was given `groups`.
+        return_std : bool, default=False
+            Whether to return the standard deviation of a new y around its prediction, too: it
+            holds the residual, what is open about the group, and the uncertainty of the fixed
+            effects. See `predict_interval` for the mean, and for weights.
+
+        Returns
+        -------
+        ndarray of shape (n_rows,), or a pair of such arrays
+            Predicted values, and their standard deviations if `return_std`. For dask
+            collections not computed yet: arrays with the chunks of X, or Series with its
+            index and divisions.
+
+        Raises
+        ------
+        ValueError
+            If the model was fitted with groups and none are given, or if there are new
+            groups and ``new_groups="error"``.
+        """
+        if is_dask(X):
+            return predict_partitions(self, X, groups, return_std=return_std)
+        check_is_fitted(self)
+        if return_std:
+            self._check_knows_std("return_std")
+        X, groups = read_rows(self, X, groups)
+        y, codes = self._predict_rows(X, groups)
+        return (y, self._std_of_new_y(X, codes)) if return_std else y
+
+    @overload
+    def predict_population(
+        self, X: Any, *, return_std: Literal[False] = False
+    ) -> np.ndarray: ...
+    @overload
+    def predict_population(
+        self, X: Any, *, return_std: Literal[True]
+    ) -> tuple[np.ndarray, np.ndarray]: ...
+    @in_one_piece
+    def predict_population(
+        self, X: Any, *, return_std: bool = False
+    ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
+        """Predict y by the population line, ``x'beta``: that of an average group.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, DataFrame} of shape (n_rows, n_columns)
+            The same columns as in `fit`; with `group_by`, the group column is ignored and may
+            be missing.
+        return_std : bool, default=False
+            Whether to return the standard deviation of a new y of a new group, too.
+
+        Returns
+        -------
+        ndarray of shape (n_rows,), or a pair of such arrays
+            Predicted values, and their standard deviations if `return_std`. For dask
+            collections not computed yet: arrays with the chunks of X, or Series with its
+            index and divisions.
+        """
+        model = by_features_alone(self, X)
+        if return_std:
+            self._check_knows_std("return_std")
+        if is_dask(X):
+            method = "predict_population"
+            return predict_partitions(model, X, method=method, return_std=return_std)
+        X, _ = read_rows(model, X)
+        y = model._predict_fixed(X)
+        return (y, model._std_of_new_y(X, np.full(len(y), -1))) if return_std else y
+
+    @renamed(confidence_level="level")
+    @in_one_piece
+    @validate_params(
+        {"level": [LEVEL], "kind": [StrOptions({"observation", "mean"})]},
+        prefer_skip_nested_validation=True,
+    )
+    def predict_interval(
+        self,
+        X: Any,
+        groups: Any = None,
+        *,
+        level: float = 0.95,
+        kind: Literal["observation", "mean"] = "observation",
+        sample_weight: Any = None,
+    ) -> np.ndarray:
+        """Predict intervals for rows of known and of new groups.
+
+        They hold the uncertainty of the fixed effects and of the group's own effects: for a
+        known group what its rows leave open, for a new one the whole variance between groups.
+        In a mixed model the variance components count as known, and normal quantiles are
+        taken; a regression by least squares takes those of t, and knows nothing of a new group.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, DataFrame} of shape (n_rows, n_columns)
+            The same columns as in `fit`.
+        groups : array-like of shape (n_rows,), optional
+            Group label of each row, as for `predict`.
+        level : float, default=0.95
+            Probability that an interval covers what it is for, between 0 and 1.
+        kind : {"observation", "mean"}, default="observation"
+            Whether the interval is for a new y, or for its mean given the group.
+        sample_weight : array-like of shape (n_rows,), optional
+            Precision of each new observation: its residual variance is sigma2 / weight. Not
+            used for the mean.
+
+        Returns
+        -------
+        ndarray of shape (n_rows, 2)
+            Lower and upper limits.
+
+        Examples
+        --------
+        >>> from skmixed import RandomInterceptRegressor
+        >>> from skmixed.datasets import load_sleepstudy
+        >>> X, y, subject = load_sleepstudy(return_X_y=True)
+        >>> model = RandomInterceptRegressor().fit(X, y, groups=subject)
+        >>> model.predict_interval(X.head(2), groups=[308, 999]).round(1)
+        array([[228.3, 356.1],
+               [165.3, 358.5]])
+        """
+        check_is_fitted(self)
+        self._check_knows_std("predict_interval")
+        X, groups = read_rows(self, X, groups)
+        mean, codes = self._predict_rows(X, groups)
+        variance = self._variance_of_means(X, codes)
+        if kind == "observation":
+            variance += _residual_variance(sample_weight, X)
+        variance *= self.residual_variance_
+        half = self._quantile((1 + level) / 2) * np.sqrt(variance)
+        return np.column_stack([mean - half, mean + half])
+
+    @in_one_piece
+    def score(self, X: Any, y: Any, groups: Any = None, sample_weight: Any = None) -> float:
+        """Coefficient of determination, R2, of the predictions.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, DataFrame} of shape (n_rows, n_columns)
+            The same columns as in `fit`.
+        y : array-like of shape (n_rows,)
+            True values.
+        groups : array-like of shape (n_rows,), optional
+            Group label of each row, as for `predict`.
+        sample_weight : array-like of shape (n_rows,), optional
+            Weight of each row.
+
+        Returns
+        -------
+        float
+            1 - (residual sum of squares) / (total sum of squares).
+        """
+        if is_dask(X):
+            return score_partitions(self, X, y, groups, sample_weight)
+        return r2_score(y, self.predict(X, groups=groups), sample_weight=sample_weight)
+
+    # --------------------------------------------------------------------- steps of the above
+
+    def _predict_rows(self, X, groups):
+        """Predictions, and the position of each row's group, -1 if it is new."""
+        y = self._predict_fixed(X)
+        if groups is None:
+            if self.n_groups_:
+                raise ValueError(
+                    MISSING_IN_PREDICT.format(method="predict", name=type(self).__name__)
+                )
+            return y, np.full(len(y), -1)
+        codes, new = match_groups(groups, self.groups_, len(y))
+        if self.new_groups == "error":
+            check_new_groups(new, self.groups_)
+        return y + self._predict_random(X, codes), codes
+
+    def _predict_fixed(self, X):
+        return safe_sparse_dot(X, self._slopes) + self.intercept_
+
+    def _predict_random(self, X, codes):
+        """z'b_j of each row; 0 where the code is -1."""
+        effects = self._group_effects.to_numpy().T
+        total = np.zeros(len(codes))
+        if INTERCEPT in self._group_effects.columns:
+            total += np.append(effects[0], 0.0)[codes]
+            effects = effects[1:]
+        for position, effect in zip(self._columns.slopes, effects, strict=True):
+            total += dense_column(X, position) * np.append(effect, 0.0)[codes]
+        return total
+
+    def _std_of_new_y(self, X, codes):
+        """Return the standard deviation of a new y around its prediction."""
+        return np.sqrt(self.residual_variance_ * (1 + self._variance_of_means(X, codes)))
+
+    def _check_knows_std(self, name):
+        """Refuse questions about uncertainty that the fit cannot answer."""
+
+
+def _residual_variance(sample_weight, X):
+    """Variance of each new observation around its mean, over sigma2."""
+    weight = check_weights(sample_weight, X)
+    if weight is None:
+        return 1.0
+    if not np.all(weight > 0):
+        raise ValueError(NO_PRECISION.format(n_zero=np.count_nonzero(weight == 0)))
+    return 1 / weight
