@@ -35,7 +35,6 @@ BAD_ROWS = {
         lambda X, y, g: (X, y, np.column_stack([g, g])),
         r"one-dimensional, but got shape \(60, 2\)",
     ),
-    "groups in one column": (lambda X, y, g: (X, y, g[:, None]), r"got shape \(60, 1\)"),
     "a name for groups": (lambda X, y, g: (X, y, "site"), "got 'site'. To name a column"),
     "a number for groups": (
         lambda X, y, g: (X, y, 3),

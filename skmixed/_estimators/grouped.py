@@ -15,11 +15,15 @@ from sklearn.utils.validation import (
 
 from skmixed._estimators.pickles import PacksTables
 from skmixed._rows.columns import GROUP_BY, dense_column
+from skmixed._rows.containers import take_rows
 from skmixed._rows.dask import predict_partitions, score_partitions, sum_up_partitions
 from skmixed._rows.dask_partitions import is_dask
+from skmixed._rows.features import target_explained
 from skmixed._rows.labels import (
+    as_index,
     check_enough_rows,
     check_new_groups,
+    check_weights,
     match_groups,
 )
 from skmixed._rows.messages import (
@@ -180,7 +184,12 @@ class BaseGroupedRegressor(PacksTables, RegressorMixin, BaseEstimator):
         """
         if is_dask(X):
             return score_partitions(self, X, y, groups, sample_weight)
-        return r2_score(y, self.predict(X, groups=groups), sample_weight=sample_weight)
+        given = {"y": y, "groups": groups, "sample_weight": sample_weight}
+        X, y, groups, sample_weight = take_rows(X=X, **given)
+        predicted = self.predict(X, groups=groups)
+        weight = check_weights(sample_weight, predicted)
+        with target_explained(y):
+            return r2_score(y, predicted, sample_weight=weight)
 
     @property
     def group_coef_(self) -> pd.DataFrame:
@@ -258,7 +267,7 @@ class BaseGroupedRegressor(PacksTables, RegressorMixin, BaseEstimator):
     # ------------------------------------------------------------------- moments -> attributes
 
     def _store_groups(self, moments):
-        self.groups_ = pd.Index(moments.labels, name=self._columns.group_name)
+        self.groups_ = as_index(moments.labels, name=self._columns.group_name)
         self.n_groups_ = len(self.groups_)
         sizes = moments.sizes
         whole = np.array_equal(sizes, moments.n_rows)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,14 +13,15 @@ from sklearn.utils.validation import assert_all_finite, check_array, check_X_y, 
 from skmixed._numerics.moments.moments import GroupedMoments
 from skmixed._numerics.moments.second_pass import ConstantColumns, LeftOver, hardly_vary
 from skmixed._rows.columns import split_group_column
+from skmixed._rows.containers import take_rows
 from skmixed._rows.dask_partitions import refuse_dask
+from skmixed._rows.features import cells_explained, numeric_columns
 from skmixed._rows.labels import (
     check_finite_moments,
     check_real,
     check_squares,
     check_weights,
     encode_groups,
-    explain_text_columns,
 )
 from skmixed._rows.messages import GIVEN_TWICE, MISSING_IN_FIT, NAMED_INTERCEPT
 from skmixed._rows.threads import one_blas_thread
@@ -107,20 +108,24 @@ def read_training_rows(model, X, y, groups=None, sample_weight=None):
     columns : Columns
         What is learned.
     """
-    rows, groups = _read_with_target(model, X, y, groups, sample_weight, reset=True)
-    return rows, Columns.of(model, X, groups)
+    given = take_rows(X=X, y=y, groups=groups, sample_weight=sample_weight)
+    rows, groups = _read_with_target(model, *given, reset=True)
+    return rows, Columns.of(model, given[0], groups)
 
 
 def read_further_rows(model, X, y, groups=None, sample_weight=None):
     """Check rows, with target and weights, that must have the columns of the fit."""
-    return _read_with_target(model, X, y, groups, sample_weight, reset=False)[0]
+    given = take_rows(X=X, y=y, groups=groups, sample_weight=sample_weight)
+    return _read_with_target(model, *given, reset=False)[0]
 
 
 def read_rows(model, X, groups=None):
     """Check rows to predict; return X without the group column, and the groups."""
+    X, groups = take_rows(X=X, groups=groups)
     X, groups = _split_off_groups(model, X, groups, reset=False)
     checks = _checks(model, null_model=True)
-    with _text_explained(X, groups):
+    with _cells_explained(model, X, groups):
+        X = numeric_columns(X, has_groups=groups is not None)
         if model.group_by is None:
             X = validate_data(model, X, reset=False, **checks)
         else:
@@ -131,16 +136,18 @@ def read_rows(model, X, groups=None):
 
 def read_rows_and_target(model, X, y, groups=None, *, reset=False):
     """Check rows and their target; return X without the group column, y and the groups."""
+    X, y, groups = take_rows(X=X, y=y, groups=groups)
     X, groups = _split_off_groups(model, X, groups, reset=reset, y=y)
     checks = _checks(model, null_model=groups is not None or not reset)
-    with _text_explained(X, groups):
+    with _cells_explained(model, X, groups, y):
+        X = numeric_columns(X, has_groups=groups is not None)
         if model.group_by is None:
             X, y = validate_data(model, X, y, reset=reset, y_numeric=True, **checks)
         else:
             X, y = check_X_y(X, y, y_numeric=True, **checks)
         check_real(X, "X")
-    check_real(y, "y")
-    assert_all_finite(y, input_name="y")  # None in an object array is NaN by now
+        check_real(y, "y")
+        assert_all_finite(y, input_name="y")  # None in an object array is NaN by now
     return X, y, groups
 
 
@@ -226,13 +233,12 @@ def _checks(model, *, null_model):
     return {**checks, "ensure_min_features": 0} if null_model else checks
 
 
-@contextmanager
-def _text_explained(X, groups):
-    """Name the columns that hold text, where scikit-learn's checks say that some do."""
-    try:
-        yield
-    except (ValueError, TypeError) as error:
-        explain_text_columns(X, error, has_groups=groups is not None)
+def _cells_explained(model, X, groups, y=None):
+    """Name the columns at fault, where scikit-learn's checks say that some are."""
+    positions = None
+    if isinstance(model.group_by, Integral):
+        positions = np.delete(np.arange(model.n_features_in_), model.group_by)
+    return cells_explained(X, y, has_groups=groups is not None, positions=positions)
 
 
 def _name_terms(model):

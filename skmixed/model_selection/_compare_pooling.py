@@ -24,8 +24,10 @@ from skmixed._reports.pooling_names import (
     SLOPES,
 )
 from skmixed._rows.columns import as_table, find_feature_columns, split_group_column
+from skmixed._rows.containers import take_rows
 from skmixed._rows.labels import encode_groups
 from skmixed._rows.messages import GIVEN_TWICE
+from skmixed._rows.routing import refuse_class
 from skmixed._sklearn_private import Interval, num_samples, validate_params
 from skmixed.model_selection._pooling_comparison import PoolingComparison
 from skmixed.model_selection._pooling_folds import predict_all, split_rows, without_numbers
@@ -169,6 +171,7 @@ def compare_pooling(
     In known groups random intercept beats pooled by 0.111 (SE 0.027) in RMSE, 1.035 against
     1.146.
     """
+    X, y, groups = take_rows(X=X, y=y, groups=groups)
     X, groups, group_name = _check_groups(X, y, groups, group_by)
     y = column_or_1d(y, dtype=np.float64)
     codes, labels = groups
@@ -253,6 +256,7 @@ def _models(X, group_by, slopes, estimators):
                 f"`estimators` must have names that are strings other than "
                 f"{', '.join(map(repr, OURS))}, but got {name!r}. Rename it."
             )
+        refuse_class(estimator, f"estimators[{name!r}]")
         if not (hasattr(estimator, "fit") and hasattr(estimator, "predict")):
             raise ValueError(
                 f"`estimators` must hold regressors with fit and predict, but {name!r} is "
