@@ -18,7 +18,7 @@ from skmixed._rows.columns import GROUP_BY, dense_column
 from skmixed._rows.containers import take_rows
 from skmixed._rows.dask import predict_partitions, score_partitions, sum_up_partitions
 from skmixed._rows.dask_partitions import is_dask
-from skmixed._rows.features import target_explained
+from skmixed._rows.features import read_target
 from skmixed._rows.labels import (
     as_index,
     check_enough_rows,
@@ -188,8 +188,7 @@ class BaseGroupedRegressor(PacksTables, RegressorMixin, BaseEstimator):
         X, y, groups, sample_weight = take_rows(X=X, **given)
         predicted = self.predict(X, groups=groups)
         weight = check_weights(sample_weight, predicted)
-        with target_explained(y):
-            return r2_score(y, predicted, sample_weight=weight)
+        return r2_score(read_target(y), predicted, sample_weight=weight)
 
     @property
     def group_coef_(self) -> pd.DataFrame:

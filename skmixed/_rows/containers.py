@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Set
+
 import numpy as np
 import pandas as pd
+from scipy.sparse import issparse
 
 from skmixed._rows.columns import dense_column
-from skmixed._rows.labels import kind_of_labels
-from skmixed._rows.messages import ANOTHER_ORDER, NOT_COLLECTED, NOT_FOR_NUMPY
+from skmixed._rows.messages import (
+    ANOTHER_ORDER,
+    NOT_COLLECTED,
+    NOT_FOR_NUMPY,
+    NOT_ROWS,
+    SPARSE_VECTOR,
+)
 from skmixed._warn import warn
 
 # Packages whose tables are elsewhere, such as in a database ...
 ELSEWHERE = ("duckdb", "ibis", "pyspark")
 # ... and methods that fetch their rows, or those of a lazy frame: the first that there is.
 FETCH = ("to_pandas", "toPandas", "df", "collect")
+# What must have one value for each row.
+VECTORS = ("y", "sample_weight")
 
 
 def take_rows(**rows):
@@ -63,7 +73,13 @@ def _take(name, values):
         return values if name == "groups" else _with_nan(values)
     if values is None or isinstance(values, np.ndarray | pd.DataFrame | pd.Series):
         return values
+    if isinstance(values, Mapping | Set):
+        raise TypeError(NOT_ROWS.format(name=name, given=type(values).__name__))
     _refuse_not_collected(name, values)
+    if name in VECTORS and issparse(values):
+        raise TypeError(SPARSE_VECTOR.format(name=name))
+    if hasattr(values, "to_native"):  # a frame of narwhals
+        return _take(name, values.to_native())
     if hasattr(values, "column_names"):  # a table of pyarrow
         return values.to_pandas()
     if not hasattr(values, "__dlpack__"):
@@ -112,10 +128,15 @@ def _in_another_order(one, other):
         return False
     if one.is_monotonic_increasing and other.is_monotonic_increasing:
         return False  # both sorted, so some labels differ
-    if one.nlevels != other.nlevels or kind_of_labels(one) != kind_of_labels(other):
+    numeric = pd.api.types.is_numeric_dtype(one)
+    if one.nlevels != other.nlevels or numeric != pd.api.types.is_numeric_dtype(other):
         return False
-    if kind_of_labels(one) == "number" and (one.min(), one.max()) != (other.min(), other.max()):
+    if numeric and (one.min(), one.max()) != (other.min(), other.max()):
         return False  # told at once, as after `reset_index` of some of the rows
-    codes, labels = pd.factorize(one.append(other))
-    counts = (np.bincount(part, minlength=len(labels)) for part in np.split(codes + 1, 2))
-    return bool(np.array_equal(*counts))
+    return _sum_of_hashes(one, numeric) == _sum_of_hashes(other, numeric)
+
+
+def _sum_of_hashes(index, numeric):
+    """Sum up what does not depend on the order, and hardly ever agrees for other labels."""
+    index = index.astype(np.float64) if numeric else index  # 1 is 1.0
+    return pd.util.hash_pandas_object(index, index=False, categorize=False).to_numpy().sum()

@@ -8,8 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from scipy.sparse import issparse
+from sklearn.utils import check_array, column_or_1d
 
 from skmixed._rows.columns import dense_column
+from skmixed._rows.labels import check_real
 from skmixed._rows.messages import (
     ENCODE,
     FROM_DATES,
@@ -46,9 +48,11 @@ class Column(NamedTuple):
     @property
     def numbers(self):
         """Its numbers, with NaN where there is none."""
-        if self.values.dtype.kind in NEVER_NUMBERS:
-            return pd.Series(np.nan, self.values.index)
-        return pd.to_numeric(self.values, errors="coerce").astype(np.float64)
+        never = self.values.dtype.kind in NEVER_NUMBERS
+        numbers = self.values if never else pd.to_numeric(self.values, errors="coerce")
+        if numbers.dtype.kind in NEVER_NUMBERS:
+            return pd.Series(np.nan, numbers.index)
+        return numbers.astype(np.float64)
 
     @property
     def no_numbers(self):
@@ -119,14 +123,17 @@ def cells_explained(X, y=None, *, has_groups, positions=None):
         raise
 
 
-@contextmanager
-def target_explained(y):
-    """Say what is wrong with y, where checks say that something is."""
+def read_target(y):
+    """Check a target on its own; return a vector of numbers."""
     try:
-        yield
+        target = column_or_1d(check_array(y, ensure_2d=False, input_name="y"))
+        if target.dtype == object:
+            target = target.astype(np.float64)
+        check_real(target, "y")
     except (ValueError, TypeError) as error:
         _explain_target(y, error)
         raise
+    return target
 
 
 def _explain(X, positions, y, has_groups, error):
@@ -146,6 +153,8 @@ def _explain(X, positions, y, has_groups, error):
 
 
 def _explain_target(y, error):
+    if y is None or np.ravel(y).shape != np.shape(y)[:1]:
+        return  # no vector, and the error says so
     y = Column("y", np.asarray(y).dtype, _series(np.ravel(y)))
     if len(y.no_numbers):
         example = y.no_numbers.iloc[0]
@@ -161,7 +170,7 @@ def _suspects(X):
     """Positions of the columns that may be at fault; of an array of floats, those that are."""
     if issparse(X):
         X = X.tocoo()
-        return np.unique(X.col[~np.isfinite(X.data)])
+        return np.unique(X.col[~np.isfinite(X.data) | np.iscomplex(X.data)])
     if isinstance(X, np.ndarray) and X.dtype.kind == "f":
         return np.flatnonzero(~np.isfinite(X).all(axis=0))
     return range(np.shape(X)[1])
@@ -174,9 +183,8 @@ def _column(X, position, positions=None):
     elif hasattr(X, "columns"):  # polars
         values = X[X.columns[position]]
     else:
-        values = dense_column(
-            X.tocsc() if issparse(X) else np.asarray(X, dtype=object), position
-        )
+        X = X if hasattr(X, "shape") else np.array(X, dtype=object)  # a nested list
+        values = dense_column(X.tocsc() if issparse(X) else X, position)
     if hasattr(X, "columns"):
         name = str(X.columns[position])
     else:

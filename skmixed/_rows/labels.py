@@ -68,6 +68,7 @@ def encode_groups(groups, n_rows):
         order = labels.argsort()
     except TypeError as error:
         kind = pd.api.types.infer_dtype(labels)
+        kind = "datetime with and without a time zone" if kind == "datetime" else kind
         raise ValueError(
             f"`groups` must have labels of one type, but got {kind}. Convert them, as in "
             "groups.astype(str)."
@@ -203,6 +204,8 @@ def check_weights(sample_weight, X):
         return None
     checks = {"dtype": np.float64, "ensure_non_negative": True}
     try:
+        if np.asarray(sample_weight).dtype.kind in "mM":
+            raise TypeError("dates and durations are none.")
         weights = check_sample_weight(sample_weight, X, **checks)
     except (ValueError, TypeError) as error:
         if "ample" in str(error):  # it says already that it is about weights, or samples
@@ -285,6 +288,8 @@ def _check_labels(groups, n_rows):
         groups = _as_array(groups)
     if np.ma.isMaskedArray(groups):
         groups = pd.Series(groups)
+    if not isinstance(groups, pd.Series | pd.Index | pd.api.extensions.ExtensionArray):
+        groups = np.asarray(groups)
     if len(groups.shape) != 1:
         raise ValueError(
             f"`groups` must be one-dimensional, but got shape {tuple(groups.shape)}. Groups "
@@ -296,8 +301,7 @@ def _check_labels(groups, n_rows):
             f"`groups` must have one label for each row of X, but got {len(groups)} labels "
             f"for {n_rows} rows."
         )
-    known = isinstance(groups, pd.Series | pd.Index | pd.api.extensions.ExtensionArray)
-    return _as_pandas_knows(groups if known else np.asarray(groups))
+    return _as_pandas_knows(groups)
 
 
 def _as_array(groups):
@@ -310,16 +314,16 @@ def _as_array(groups):
 
 
 def _as_pandas_knows(values):
-    """Bring labels to a type that pandas can look up: it has no float16, and no big endian."""
+    """Bring labels to a type that pandas can look up: not float16, for one, nor big endian."""
     dtype = values.dtype
     if isinstance(dtype, pd.ArrowDtype):
         value_type = getattr(dtype.pyarrow_dtype, "value_type", None)  # of a dictionary
         return values if value_type is None else values.astype(pd.ArrowDtype(value_type))
     if not isinstance(dtype, np.dtype):
         return values
-    if dtype.kind == "f" and dtype.itemsize == 2:
+    if dtype.kind == "f" and dtype.itemsize not in (4, 8):
         _check_exact(values)
-        return np.asarray(values, dtype=np.float32)
+        return np.asarray(values, dtype=np.float32 if dtype.itemsize == 2 else np.float64)
     return values if dtype.isnative else np.asarray(values, dtype=dtype.newbyteorder("="))
 
 

@@ -47,6 +47,8 @@ NOT_FOR_DASK = (
     "`predict_population` and `score` take dask arrays and DataFrames, too; all else goes "
     "partition by partition: X.map_partitions(...), or X.partitions[0].compute()."
 )
+NOT_ROWS = "`{name}` must be an array or a table of rows in an order, but got a {given}."
+SPARSE_VECTOR = "`{name}` must be dense, but got a sparse array. Pass {name}.toarray().ravel()."
 NOT_COLLECTED = (
     "`{name}` must be an array or a table in memory, but got {given}: collect it, as in "
     "{name}.{fetch}()."

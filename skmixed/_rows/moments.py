@@ -206,6 +206,7 @@ class _Rows(BaseEstimator):
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
+        tags.target_tags.required = True
         return tags
 
     def _find_slopes(self, X):

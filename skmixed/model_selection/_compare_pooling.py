@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.utils import check_random_state, indexable
-from sklearn.utils.validation import column_or_1d
 
 from skmixed._estimators.least_squares import FixedEffectsRegressor, PooledRegressor
 from skmixed._estimators.random_intercept import RandomInterceptRegressor
@@ -25,6 +24,7 @@ from skmixed._reports.pooling_names import (
 )
 from skmixed._rows.columns import as_table, find_feature_columns, split_group_column
 from skmixed._rows.containers import take_rows
+from skmixed._rows.features import read_target
 from skmixed._rows.labels import encode_groups
 from skmixed._rows.messages import GIVEN_TWICE
 from skmixed._rows.routing import refuse_class
@@ -173,11 +173,11 @@ def compare_pooling(
     """
     X, y, groups = take_rows(X=X, y=y, groups=groups)
     X, groups, group_name = _check_groups(X, y, groups, group_by)
-    y = column_or_1d(y, dtype=np.float64)
+    y = read_target(y).astype(np.float64, copy=False)
     codes, labels = groups
     _check_sizes(np.bincount(codes), n_splits)
     models = _models(X, group_by, slopes, estimators)
-    _check_rows(X, y, group_by)
+    _check_rows(X, y, None if group_by is not None else codes, group_by)
     splits = list(split_rows(codes, n_splits, n_repeats, check_random_state(random_state)))
     predictions = predict_all(models, X, y, labels.to_numpy()[codes], splits, n_jobs)
     return PoolingComparison(
@@ -228,11 +228,11 @@ def _check_sizes(sizes, n_splits):
         )
 
 
-def _check_rows(X, y, group_by):
+def _check_rows(X, y, groups, group_by):
     """Raise here, as `fit` would, what is wrong with the rows: not once for each fold."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        PooledRegressor(group_by=group_by).fit(X, y)
+        PooledRegressor(group_by=group_by).fit(X, y, groups=groups)
 
 
 def _models(X, group_by, slopes, estimators):

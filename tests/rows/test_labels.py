@@ -73,7 +73,7 @@ def test_text_left_in_x_is_named(frame, rows):
         ValueError, match=r"columns are not: town \(.*\), road \(.*\)\. Encode text"
     ):
         RandomInterceptRegressor().fit(frame, rows[1], groups=rows[2])
-    with pytest.raises(ValueError, match="columns are not: town .*, road"):
+    with pytest.raises(ValueError, match=r"columns are not: town .*, road"):
         RandomInterceptRegressor(group_by="site").fit(frame, rows[1])
     model = RandomInterceptRegressor(group_by="site").fit(frame[["a", "b", "site"]], rows[1])
     frame["b"] = "z"
