@@ -307,6 +307,7 @@ class WithinBetween(PacksTables, TransformerMixin, BaseEstimator):
                 return X, X.index.get_level_values(self.group_by)
             return X, _get_column(X, position)
         if not hasattr(X, "columns"):
+            X = numeric_columns(X, has_groups=groups is not None)
             with cells_explained(X, has_groups=groups is not None):
                 X = check_array(X, dtype=FLOATS, ensure_all_finite=False, estimator=self)
         return X, groups
@@ -325,9 +326,9 @@ class WithinBetween(PacksTables, TransformerMixin, BaseEstimator):
         if not self._chosen:
             return np.empty((X.shape[0], 0))
         values = X.iloc[:, self._chosen] if hasattr(X, "iloc") else X[:, self._chosen]
-        has_groups = groups is not None
-        with cells_explained(values, has_groups=has_groups, positions=self._chosen):
-            values = numeric_columns(values, has_groups=has_groups)
+        known = {"has_groups": groups is not None, "positions": self._chosen}
+        values = numeric_columns(values, **known)
+        with cells_explained(values, **known):
             return check_array(values, dtype=FLOATS, estimator=self, input_name="X")
 
     def _encode(self, groups, n_rows):

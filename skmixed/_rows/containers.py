@@ -124,13 +124,13 @@ def _class(values):
 
 def _in_another_order(one, other):
     """Whether two indexes hold the same labels in different orders."""
-    if one.is_(other) or len(one) != len(other) or one.equals(other):
+    numeric = pd.api.types.is_numeric_dtype(one)
+    if one.is_(other) or len(one) != len(other) or one.nlevels != other.nlevels:
+        return False
+    if numeric != pd.api.types.is_numeric_dtype(other) or one.equals(other):
         return False
     if one.is_monotonic_increasing and other.is_monotonic_increasing:
         return False  # both sorted, so some labels differ
-    numeric = pd.api.types.is_numeric_dtype(one)
-    if one.nlevels != other.nlevels or numeric != pd.api.types.is_numeric_dtype(other):
-        return False
     if numeric and (one.min(), one.max()) != (other.min(), other.max()):
         return False  # told at once, as after `reset_index` of some of the rows
     return _sum_of_hashes(one, numeric) == _sum_of_hashes(other, numeric)

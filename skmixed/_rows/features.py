@@ -73,7 +73,7 @@ class Column(NamedTuple):
         return f"object of {type(self.no_numbers.iloc[0]).__name__}"
 
 
-def numeric_columns(X, *, has_groups):
+def numeric_columns(X, *, has_groups, positions=None):
     """Make numbers of decimals, and refuse the types that are never numbers.
 
     Parameters
@@ -82,18 +82,18 @@ def numeric_columns(X, *, has_groups):
         The features.
     has_groups : bool
         Whether the groups are known, so that none of the columns can be meant for them.
+    positions : sequence of int, optional
+        Where the columns stood in the table as it was handed in, if some were taken out.
 
     Returns
     -------
     table
         X, with floats in place of the decimals of pyarrow.
     """
-    if not hasattr(X, "columns") or not hasattr(X, "dtypes"):
-        return X
-    dtypes = list(X.dtypes)
+    dtypes = _dtypes(X)
     never = [i for i, dtype in enumerate(dtypes) if _is_never_a_number(dtype)]
     if never:
-        _refuse([_column(X, i) for i in never], has_groups)
+        _refuse([_column(X, i, positions) for i in never], has_groups)
     decimals = [i for i, dtype in enumerate(dtypes) if str(dtype).startswith("decimal")]
     if decimals and isinstance(X, pd.DataFrame):
         X = X.astype({X.columns[i]: "double[pyarrow]" for i in decimals})
@@ -110,10 +110,8 @@ def cells_explained(X, y=None, *, has_groups, positions=None):
         The features.
     y : array-like, optional
         The target.
-    has_groups : bool
+    has_groups, positions : object
         As for `numeric_columns`.
-    positions : sequence of int, optional
-        Where the columns stood in the table as it was handed in, if some were taken out.
     """
     try:
         yield
@@ -138,6 +136,7 @@ def read_target(y):
 
 def _explain(X, positions, y, has_groups, error):
     """Raise an error that names columns, if there are any to name."""
+    X = X if hasattr(X, "shape") else np.array(X, dtype=object)  # a nested list
     columns = (
         [] if "Input y" in str(error) else [_column(X, i, positions) for i in _suspects(X)]
     )
@@ -183,7 +182,6 @@ def _column(X, position, positions=None):
     elif hasattr(X, "columns"):  # polars
         values = X[X.columns[position]]
     else:
-        X = X if hasattr(X, "shape") else np.array(X, dtype=object)  # a nested list
         values = dense_column(X.tocsc() if issparse(X) else X, position)
     if hasattr(X, "columns"):
         name = str(X.columns[position])
@@ -197,8 +195,16 @@ def _series(values):
     dtype = values.dtype
     if isinstance(dtype, np.dtype) and dtype.kind in "biufcmM":
         return pd.Series(np.asarray(values))
-    objects = values.to_list() if hasattr(values, "to_list") else list(values)
+    objects = values.tolist() if hasattr(values, "tolist") else values.to_list()
     return pd.Series(objects, dtype=object)
+
+
+def _dtypes(X):
+    """Types of the columns of a frame, or of an array; none of what has no types."""
+    if hasattr(X, "columns"):
+        return list(getattr(X, "dtypes", []))
+    is_table = len(getattr(X, "shape", ())) == 2
+    return [X.dtype] * X.shape[1] if is_table else []
 
 
 def _is_never_a_number(dtype):

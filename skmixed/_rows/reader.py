@@ -124,8 +124,9 @@ def read_rows(model, X, groups=None):
     X, groups = take_rows(X=X, groups=groups)
     X, groups = _split_off_groups(model, X, groups, reset=False)
     checks = _checks(model, null_model=True)
-    with _cells_explained(model, X, groups):
-        X = numeric_columns(X, has_groups=groups is not None)
+    known = _what_is_known(model, groups)
+    X = numeric_columns(X, **known)
+    with cells_explained(X, **known):
         if model.group_by is None:
             X = validate_data(model, X, reset=False, **checks)
         else:
@@ -139,8 +140,9 @@ def read_rows_and_target(model, X, y, groups=None, *, reset=False):
     X, y, groups = take_rows(X=X, y=y, groups=groups)
     X, groups = _split_off_groups(model, X, groups, reset=reset, y=y)
     checks = _checks(model, null_model=groups is not None or not reset)
-    with _cells_explained(model, X, groups, y):
-        X = numeric_columns(X, has_groups=groups is not None)
+    known = _what_is_known(model, groups)
+    X = numeric_columns(X, **known)
+    with cells_explained(X, y, **known):
         if model.group_by is None:
             X, y = validate_data(model, X, y, reset=reset, y_numeric=True, **checks)
         else:
@@ -233,12 +235,12 @@ def _checks(model, *, null_model):
     return {**checks, "ensure_min_features": 0} if null_model else checks
 
 
-def _cells_explained(model, X, groups, y=None):
-    """Name the columns at fault, where scikit-learn's checks say that some are."""
+def _what_is_known(model, groups):
+    """Tell what errors about the features, without the group column, must know."""
     positions = None
     if isinstance(model.group_by, Integral):
         positions = np.delete(np.arange(model.n_features_in_), model.group_by)
-    return cells_explained(X, y, has_groups=groups is not None, positions=positions)
+    return {"has_groups": groups is not None, "positions": positions}
 
 
 def _name_terms(model):
