@@ -73,7 +73,9 @@ def _take(name, values):
         return values if name == "groups" else _with_nan(values)
     if values is None or isinstance(values, np.ndarray | pd.DataFrame | pd.Series):
         return values
-    if isinstance(values, Mapping | Set):
+    if isinstance(values, Mapping | Set) and not issparse(
+        values
+    ):  # a sparse one of keys is a table
         raise TypeError(NOT_ROWS.format(name=name, given=type(values).__name__))
     _refuse_not_collected(name, values)
     if name in VECTORS and issparse(values):

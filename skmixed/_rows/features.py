@@ -22,6 +22,7 @@ from skmixed._rows.messages import (
     NOT_FINITE,
     NOT_NUMERIC,
     PASS_GROUPS,
+    SPLIT_COMPLEX,
 )
 
 COLUMNS_SHOWN = 10
@@ -30,10 +31,14 @@ SIGNS_OF_CELLS = (
     *("convert", "promot", "must be numeric", "float()", "sequence", "ambiguous", "Complex"),
     *("NaN", "infinity"),
 )
-# What pandas calls values that are dates, or times of a day.
-DATES = {"datetime64", "datetime", "date", "time", "period"}
-DURATIONS = {"timedelta64", "timedelta"}
-TEXT = {"string", "bytes"}
+# What to do with values, by what pandas calls them.
+TEXT = frozenset({"string", "bytes"})
+ADVICE = {
+    frozenset({"datetime64", "datetime", "date", "time", "period"}): FROM_DATES,
+    frozenset({"timedelta64", "timedelta"}): FROM_DURATIONS,
+    TEXT: ENCODE,
+    frozenset({"complex"}): SPLIT_COMPLEX,
+}
 # Kinds of NumPy types that are durations, dates and complex numbers.
 NEVER_NUMBERS = "mMc"
 
@@ -219,11 +224,15 @@ def _refuse(columns, has_groups, error=None):
     kinds = {column.kind for column in columns}
     text = [column.name for column in columns if column.kind in TEXT]
     advice = [PASS_GROUPS.format(name=text[0])] if text and not has_groups else []
-    for these, what_to_do in ((DATES, FROM_DATES), (DURATIONS, FROM_DURATIONS), (TEXT, ENCODE)):
-        advice += [what_to_do] if kinds & these else []
-    advice += [] if kinds <= DATES | DURATIONS | TEXT else [LEAVE_OUT]
+    advice += [what_to_do for these, what_to_do in ADVICE.items() if kinds & these]
+    others = kinds - frozenset().union(*ADVICE)
+    advice += [LEAVE_OUT] if others else []
     named = _list(f"{column.name} ({column.type})" for column in columns)
-    raise ValueError(NOT_NUMERIC.format(columns=named, advice=" ".join(advice))) from error
+    message = NOT_NUMERIC.format(columns=named, advice=" ".join(advice))
+    of_objects = pd.api.types.is_object_dtype(columns[0].dtype)
+    if others and of_objects and isinstance(error, TypeError):  # as scikit-learn's checks ask
+        raise TypeError(f"{message} Python says: {error}") from error
+    raise ValueError(message) from error
 
 
 def _count(counts, n_rows):

@@ -67,6 +67,7 @@ PASS_GROUPS = "If one of them holds the groups, pass group_by={name!r}."
 ENCODE = "Encode text as numbers, for example with sklearn.preprocessing.OneHotEncoder."
 FROM_DATES = "Turn dates and times into numbers, such as days since the first, year or month."
 FROM_DURATIONS = "Turn durations into numbers, such as seconds."
+SPLIT_COMPLEX = "Complex data not supported: take real and imaginary parts as columns."
 LEAVE_OUT = "Leave out what can be no number, or take numbers from it."
 MISSING_IN_X = (
     "Input X contains NaN, that is, missing values: {columns}. Impute them, for example with "

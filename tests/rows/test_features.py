@@ -24,6 +24,7 @@ from skmixed.preprocessing import WithinBetween
 ENCODE = r"Encode text as numbers, for example with .*OneHotEncoder\.$"
 DATES = r"Turn dates and times into numbers, such as days since the first, year or month\.$"
 DURATIONS = r"Turn durations into numbers, such as seconds\.$"
+COMPLEX = r"Complex data not supported: take real and imaginary parts as columns\.$"
 LEAVE_OUT = r"Leave out what can be no number, or take numbers from it\.$"
 
 
@@ -84,7 +85,7 @@ NO_NUMBERS = {
 ONLY_PANDAS = {
     "periods": (pd.period_range("2026-03", periods=60, freq="M"), r"period\[M\]", DATES),
     "intervals": (pd.interval_range(0, 60), r"interval\[int64, right\]", LEAVE_OUT),
-    "complex numbers": (np.full(60, 1j), "complex128", LEAVE_OUT),
+    "complex numbers": (np.full(60, 1j), "complex128", COMPLEX),
     "numbers and text": (["red", 1] * 30, "object of str", ENCODE),
     "time stamps, all missing": (
         pd.Series(pd.NaT, range(60), dtype="datetime64[ns]"),
@@ -147,6 +148,13 @@ def test_dates_in_arrays(rows):
     ):
         with pytest.raises(ValueError, match=r"x0 \(datetime64\[s\]\), x1 .*days since"):
             read()
+
+
+def test_sparse_matrices_of_keys_are_tables(rows):
+    X, y, groups = rows
+    expected = RandomInterceptRegressor().fit(X, y, groups=groups)
+    found = RandomInterceptRegressor().fit(sparse.dok_array(X), y, groups=groups)
+    np.testing.assert_allclose(found.coef_, expected.coef_)
 
 
 @pytest.mark.parametrize("make", [np.asarray, sparse.csr_matrix, sparse.csc_array])
