@@ -56,6 +56,7 @@ BAD_ROWS = {
     "text in y": (lambda X, y, g: (X, y.astype(str), g), "y must be numeric, but got dtype <U"),
     "words in y": (lambda X, y, g: (X, ["low", "high"] * 30, g), "y must be numeric|could not"),
     "two targets": (lambda X, y, g: (X, np.c_[y, y], g), "y should be a 1d array"),
+    "ragged X": (lambda X, y, g: ([[1.0, 2.0]] * 59 + [[1.0]], y, g), "inhomogeneous shape"),
     "one-dimensional X": (lambda X, y, g: (X[:, 0], y, g), "Expected 2D array, got 1D"),
 }
 

@@ -142,6 +142,8 @@ def read_target(y):
 def _explain(X, positions, y, has_groups, error):
     """Raise an error that names columns, if there are any to name."""
     X = X if hasattr(X, "shape") else np.array(X, dtype=object)  # a nested list
+    if len(X.shape) != 2:
+        return  # the error says so
     columns = (
         [] if "Input y" in str(error) else [_column(X, i, positions) for i in _suspects(X)]
     )
