@@ -117,6 +117,7 @@ def likelihood_ratio_test(small: Any, large: Any) -> LikelihoodRatioTest:
                 f"{type(model).__name__}. Fixed effects for groups are not nested in random "
                 "ones: see compare_slopes."
             )
+    small, large = small._as_it_is(), large._as_it_is()
     _check_same_rows(small, large)
     _check_nested(small, large)
     statistic = 2 * (large.log_likelihood_ - small.log_likelihood_)

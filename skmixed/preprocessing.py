@@ -35,6 +35,7 @@ from skmixed._rows.messages import (
 )
 from skmixed._rows.routing import without_groups
 from skmixed._sklearn_private import StrOptions, check_feature_names_in, fit_context
+from skmixed._state import OnePiece, in_one_piece, in_one_step
 from skmixed._warn import warn
 from skmixed.exceptions import MissingGroupsWarning
 
@@ -44,7 +45,7 @@ WITHIN, BETWEEN = "_within", "_between"
 FLOATS = [np.float64, np.float32]
 
 
-class WithinBetween(PacksTables, TransformerMixin, BaseEstimator):
+class WithinBetween(OnePiece, PacksTables, TransformerMixin, BaseEstimator):
     """Split features into their group mean and the deviation from it.
 
     Column x becomes two::
@@ -174,6 +175,7 @@ class WithinBetween(PacksTables, TransformerMixin, BaseEstimator):
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
+    @in_one_step
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any = None, groups: Any = None, sample_weight: Any = None) -> Self:
         """Compute the means of the groups.
@@ -197,6 +199,7 @@ class WithinBetween(PacksTables, TransformerMixin, BaseEstimator):
             The fitted transformer.
         """
         X, groups, sample_weight = take_rows(X=X, groups=groups, sample_weight=sample_weight)
+        self._group_by = self.group_by
         X, groups = self._check_rows(X, groups, reset=True)
         self._chosen = self._choose_columns(X)
         values = self._check_values(X, groups)
@@ -274,6 +277,7 @@ class WithinBetween(PacksTables, TransformerMixin, BaseEstimator):
         table = dict(zip(self.get_feature_names_out(), columns, strict=True))
         return pd.DataFrame(table, X.index) if hasattr(X, "iloc") else type(X)(table)
 
+    @in_one_piece
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Name the columns that come out, such as ``ses_within`` and ``ses_between``.
 
@@ -297,14 +301,14 @@ class WithinBetween(PacksTables, TransformerMixin, BaseEstimator):
         """Check the shape of X and find the groups; X stays what it is."""
         if issparse(X):
             raise TypeError(SPARSE_TO_SPLIT.format(name=type(self).__name__))
-        if self.group_by is not None and groups is not None:
-            raise ValueError(GIVEN_TWICE.format(group_by=self.group_by))
+        if self._group_by is not None and groups is not None:
+            raise ValueError(GIVEN_TWICE.format(group_by=self._group_by))
         X = as_table(X)
         validate_data(self, X, reset=reset, skip_check_array=True)
-        if self.group_by is not None:
-            position = find_group_column(X, self.group_by)
+        if self._group_by is not None:
+            position = find_group_column(X, self._group_by)
             if position is None:
-                return X, X.index.get_level_values(self.group_by)
+                return X, X.index.get_level_values(self._group_by)
             return X, _get_column(X, position)
         if not hasattr(X, "columns"):
             X = numeric_columns(X, has_groups=groups is not None)
@@ -368,6 +372,11 @@ class WithinBetween(PacksTables, TransformerMixin, BaseEstimator):
             codes = number_new_groups(groups, unseen)
             means[unseen] = group_means(values[unseen], codes, codes.max() + 1)[1][codes]
         return means
+
+
+# Around what scikit-learn has put around them, which names the columns by what was fitted.
+WithinBetween.fit_transform = in_one_step(WithinBetween.fit_transform)
+WithinBetween.transform = in_one_piece(WithinBetween.transform)
 
 
 def _get_column(X, position):

@@ -59,6 +59,7 @@ from sklearn.utils.fixes import parse_version
 from skmixed import RandomInterceptRegressor, RandomSlopeRegressor
 from skmixed.datasets import make_mixed_regression
 from skmixed.exceptions import SingularFitWarning
+from skmixed.inspection import importances
 from skmixed.metrics import group_scorer
 from skmixed.model_selection import WithinGroupKFold, cross_val_predict
 
@@ -702,16 +703,7 @@ def _(way):
 
 
 def importance(way):
-    """One for each column, the group column's the greatest: it is never dropped."""
-    if way.how == METADATA:
-        return "auto"
-
-    def getter(model):
-        sizes = np.abs(model.coef_)
-        parts = (sizes.sum() + 1, sizes) if way.how == POSITION else (sizes, sizes.sum() + 1)
-        return np.hstack(parts)
-
-    return getter
+    return "auto" if way.how == METADATA else importances
 
 
 def support_of(selector, way):
@@ -734,8 +726,8 @@ def eliminate(way, rows):
     return path
 
 
-IMPORTANCE = works("with the `importance_getter` above")
-POOR_NAME = nameless("`group_by=0` and the `importance_getter` above")
+IMPORTANCE = works("with `importance_getter=importances`")
+POOR_NAME = nameless("`group_by=0` and `importance_getter=importances`")
 
 
 @array_tool("`RFE`", column=POOR_NAME, position=IMPORTANCE)

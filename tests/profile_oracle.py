@@ -12,6 +12,11 @@ from scipy.optimize import minimize
 SHARES = (0.1, 0.5, 0.9, 0.98)
 STRONG = 0.9
 SMALL = 0.01
+FIRST_STEPS = 12
+
+
+def descend(deviance, phi, **options):
+    return minimize(deviance, phi, jac=True, method="BFGS", options={"gtol": 1e-6, **options})
 
 
 @dataclass(frozen=True)
@@ -138,11 +143,11 @@ class DenseModel:
             choices += [(0.0, [i]) for i in range(q)]
         starts = [start(share, *choice) for share, choice in product(SHARES, choices)]
         with np.errstate(all="ignore"):
-            fits = [
-                minimize(deviance, phi, jac=True, method="BFGS", options={"gtol": 1e-6})
-                for phi in starts
-            ]
-        least = min(fit.fun for fit in fits)
+            if self.thorough:  # a few steps show which starts lead somewhere
+                first = [descend(deviance, phi, maxiter=FIRST_STEPS) for phi in starts]
+                first.sort(key=lambda fit: fit.fun)
+                starts = [fit.x for fit in first[: max(len(first) // 3, len(SHARES))]]
+            least = min(descend(deviance, phi).fun for phi in starts)
         if correlation:
             # without one of the two the correlation may be anything: these are limiting cases
             least = min(least, *(self.held(sd=(i, 0.0)) for i in correlation[:2]))

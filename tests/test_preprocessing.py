@@ -283,7 +283,7 @@ def test_groups_as_an_index_level(frame):
     by_level = make_pipeline(WithinBetween(group_by="site"), model).fit(X, frame["y"].values)
     X = frame[["a", "b", "site"]]
     by_column = make_pipeline(WithinBetween(group_by="site"), clone(model)).fit(X, frame["y"])
-    np.testing.assert_allclose(by_level[-1].coef_, by_column[-1].coef_)
+    np.testing.assert_allclose([*by_level[-1].coef_, 0.0], by_column[-1].coef_)
 
 
 @pytest.mark.parametrize("labels", ["str", "category", "datetime64[s]", "bool", "float32"])

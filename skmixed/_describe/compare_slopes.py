@@ -235,8 +235,8 @@ def compare_slopes(estimator: Any) -> SlopeComparison:
     cov = model.coef_cov_.to_numpy()[-len(terms) :, -len(terms) :]
     return SlopeComparison.from_estimates(
         names,
-        model.coef_[within],
-        model.coef_[between],
+        model._slopes[within],
+        model._slopes[between],
         cov[np.ix_(within + between, within + between)],
         model.n_groups_,
     )
@@ -256,7 +256,7 @@ def _model_and_terms(estimator):
         raise TypeError(NO_MODEL.format(model=model))
     check_is_fitted(model)
     if model is estimator:
-        return model, list(model.coef_cov_.columns[-len(model.coef_) :])
+        return model, model._terms
     split = estimator[-2] if len(estimator) > 1 else None
     if not isinstance(split, WithinBetween):
         raise ValueError(SOMETHING_BETWEEN.format(step=split))

@@ -8,7 +8,6 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state, gen_batches
 from sklearn.utils.parallel import Parallel, delayed
-from tqdm import tqdm
 
 from skmixed._numerics.inference.bootstrap import bootstrap
 from skmixed._numerics.inference.profile.limits import profile_limits
@@ -16,9 +15,8 @@ from skmixed._reports.messages import ONE_SIDED, REFITS_NOT_CONVERGED, UNCERTAIN
 from skmixed._warn import warn
 from skmixed.exceptions import SingularFitWarning
 
-# Refits that a worker makes at a time, and the seconds after which a bar shows progress.
+# Refits that a worker makes at a time.
 BATCH = 20
-DELAY = 3
 
 
 def parameter_names(model):
@@ -58,7 +56,7 @@ def profile_limits_of(model, level):
     return np.concatenate([random, [limits.sigma], limits.fixed])
 
 
-def bootstrap_limits(model, level, *, n_bootstrap, random_state, n_jobs):
+def bootstrap_limits(model, level, *, n_bootstrap, random_state, n_jobs, verbose):
     """Quantiles of the estimates from y drawn anew from the fitted model."""
     entropy = check_random_state(random_state).randint(2**31, size=4)
     seeds = np.random.SeedSequence(entropy.tolist()).spawn(n_bootstrap)
@@ -69,12 +67,11 @@ def bootstrap_limits(model, level, *, n_bootstrap, random_state, n_jobs):
         for batch in gen_batches(n_bootstrap, BATCH)
     )
     draws, failed = [], 0
-    with tqdm(total=n_bootstrap, desc="bootstrap", unit="fit", delay=DELAY) as bar:
-        for drawn in Parallel(n_jobs=n_jobs, return_as="generator")(jobs):
-            beta = np.where(model.coef_cov_.isna().all(), np.nan, drawn.beta)
-            draws.append(_in_order(model, drawn.random_effects_cov, drawn.sigma2, beta))
-            failed += np.count_nonzero(~drawn.converged)
-            bar.update(len(beta))
+    parallel = Parallel(n_jobs=n_jobs, verbose=verbose, return_as="generator")
+    for drawn in parallel(jobs):
+        beta = np.where(model.coef_cov_.isna().all(), np.nan, drawn.beta)
+        draws.append(_in_order(model, drawn.random_effects_cov, drawn.sigma2, beta))
+        failed += np.count_nonzero(~drawn.converged)
     if failed:
         message = REFITS_NOT_CONVERGED.format(failed=failed, total=n_bootstrap)
         warn(message, ConvergenceWarning)

@@ -6,12 +6,14 @@ import numpy as np
 
 from skmixed._numerics.inference.conditional_aic import conditional_aic
 from skmixed._numerics.inference.explained_variance import explained_variance
+from skmixed._state import in_one_piece
 
 
 class FitMeasuresMixin:
     """Shares of explained variance, the conditional AIC and the design effect."""
 
     @property
+    @in_one_piece
     def design_effect_(self) -> float:
         """By how much grouping inflates the variance of the mean of y: 1 + (m - 1) ICC.
 
@@ -27,6 +29,7 @@ class FitMeasuresMixin:
         return float(1 + (np.sum(sizes**2) / np.sum(sizes) - 1) * self.icc_)
 
     @property
+    @in_one_piece
     def r2_marginal_(self) -> float:
         """Share of the variance of y that the fixed effects explain.
 
@@ -43,6 +46,7 @@ class FitMeasuresMixin:
         return explained_variance(self._fitted.criterion, self._fitted.Lambda).marginal
 
     @property
+    @in_one_piece
     def r2_conditional_(self) -> float:
         """Share of the variance of y that fixed and random effects explain together.
 
@@ -56,6 +60,7 @@ class FitMeasuresMixin:
         self._check_has_groups("r2_conditional_")
         return explained_variance(self._fitted.criterion, self._fitted.Lambda).conditional
 
+    @in_one_piece
     def conditional_aic(self) -> float:
         """Compute Akaike's criterion for predictions within the groups at hand.
 

@@ -29,13 +29,20 @@ from skmixed._rows.labels import (
 from skmixed._rows.messages import (
     MISSING_IN_PREDICT,
 )
-from skmixed._rows.reader import INTERCEPT, RowsAgain, read_rows, read_training_rows, sum_up
-from skmixed._rows.restore import restored_on_error
+from skmixed._rows.reader import (
+    INTERCEPT,
+    RowsAgain,
+    by_features_alone,
+    read_rows,
+    read_training_rows,
+    sum_up,
+)
 from skmixed._rows.routing import without_groups
 from skmixed._sklearn_private import fit_context
+from skmixed._state import OnePiece, in_one_piece, in_one_step
 
 
-class BaseGroupedRegressor(PacksTables, RegressorMixin, BaseEstimator):
+class BaseGroupedRegressor(OnePiece, PacksTables, RegressorMixin, BaseEstimator):
     """Linear model of rows in groups: everything from the rows to their moments, and back.
 
     Subclasses give the constructor, with `group_by` and `new_groups`, and
@@ -78,6 +85,7 @@ class BaseGroupedRegressor(PacksTables, RegressorMixin, BaseEstimator):
         tags.input_tags.sparse = True
         return tags
 
+    @in_one_step
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any, groups: Any = None, sample_weight: Any = None) -> Self:
         """Estimate coefficients, variances and group effects.
@@ -103,15 +111,15 @@ class BaseGroupedRegressor(PacksTables, RegressorMixin, BaseEstimator):
         Returns
         -------
         self : object
-            The fitted estimator.
+            The fitted estimator. After an error it is as it was before.
         """
         if is_dask(X):
-            with restored_on_error(self):
-                return self._fit_moments(*sum_up_partitions(self, X, y, groups, sample_weight))
+            return self._fit_moments(*sum_up_partitions(self, X, y, groups, sample_weight))
         rows, columns = read_training_rows(self, X, y, groups, sample_weight)
         check_enough_rows(rows.X, rows.sample_weight, has_groups=rows.codes is not None)
         return self._fit_moments(sum_up(rows, columns), columns, RowsAgain(rows))
 
+    @in_one_piece
     def predict(self, X: Any, groups: Any = None) -> np.ndarray:
         """Predict y for rows of known and of new groups.
 
@@ -143,13 +151,15 @@ class BaseGroupedRegressor(PacksTables, RegressorMixin, BaseEstimator):
         X, groups = read_rows(self, X, groups)
         return self._predict_rows(X, groups)[0]
 
+    @in_one_piece
     def predict_population(self, X: Any) -> np.ndarray:
         """Predict y by the population line, ``x'beta``: that of an average group.
 
         Parameters
         ----------
         X : {array-like, sparse matrix, DataFrame} of shape (n_rows, n_columns)
-            The same columns as in `fit`; with `group_by`, the group column is ignored.
+            The same columns as in `fit`; with `group_by`, the group column is ignored and may
+            be missing.
 
         Returns
         -------
@@ -157,12 +167,13 @@ class BaseGroupedRegressor(PacksTables, RegressorMixin, BaseEstimator):
             Predicted values. For dask collections not computed yet: an array with the chunks
             of X, or a Series with its index and divisions.
         """
+        model = by_features_alone(self, X)
         if is_dask(X):
-            return predict_partitions(self, X, method="predict_population")
-        check_is_fitted(self)
-        X, _ = read_rows(self, X)
-        return self._predict_fixed(X)
+            return predict_partitions(model, X, method="predict_population")
+        X, _ = read_rows(model, X)
+        return model._predict_fixed(X)
 
+    @in_one_piece
     def score(self, X: Any, y: Any, groups: Any = None, sample_weight: Any = None) -> float:
         """Coefficient of determination, R2, of the predictions.
 
@@ -191,6 +202,7 @@ class BaseGroupedRegressor(PacksTables, RegressorMixin, BaseEstimator):
         return r2_score(read_target(y), predicted, sample_weight=weight)
 
     @property
+    @in_one_piece
     def group_coef_(self) -> pd.DataFrame:
         """Each group's own line: the population line plus the group's effects.
 
@@ -200,7 +212,7 @@ class BaseGroupedRegressor(PacksTables, RegressorMixin, BaseEstimator):
             A row for each group, a column for each term.
         """
         check_is_fitted(self)
-        lines = np.tile([self.intercept_, *self.coef_], (self.n_groups_, 1))
+        lines = np.tile([self.intercept_, *self._slopes], (self.n_groups_, 1))
         lines = pd.DataFrame(lines, self.groups_, [INTERCEPT, *self._terms])
         lines[self._group_effects.columns] += self._group_effects
         return lines
@@ -213,8 +225,13 @@ class BaseGroupedRegressor(PacksTables, RegressorMixin, BaseEstimator):
     @property
     def _coefficients(self):
         """Intercept, if there is one, and coefficients: in the order of `coef_cov_`."""
-        has_intercept = len(self.coef_cov_) > len(self.coef_)
-        return np.array([self.intercept_, *self.coef_] if has_intercept else self.coef_)
+        has_intercept = len(self.coef_cov_) > len(self._terms)
+        return np.array([self.intercept_, *self._slopes] if has_intercept else self._slopes)
+
+    @property
+    def _slopes(self):
+        """Coefficients of the features: those of `coef_` without the group's."""
+        return self._columns.without_group(self.coef_)
 
     # --------------------------------------------------------------------- steps of the above
 
@@ -233,7 +250,7 @@ class BaseGroupedRegressor(PacksTables, RegressorMixin, BaseEstimator):
         return y + self._predict_random(X, codes), codes
 
     def _predict_fixed(self, X):
-        return safe_sparse_dot(X, self.coef_) + self.intercept_
+        return safe_sparse_dot(X, self._slopes) + self.intercept_
 
     def _predict_random(self, X, codes):
         """z'b_j of each row; 0 where the code is -1."""
@@ -276,7 +293,7 @@ class BaseGroupedRegressor(PacksTables, RegressorMixin, BaseEstimator):
 
     def _store_fixed_effects(self, solution):
         first = len(solution.beta) - len(self._terms)  # 1 with an intercept, else 0
-        self.coef_ = solution.beta[first:]
+        self.coef_ = self._columns.with_group(solution.beta[first:])
         self.intercept_ = float(solution.beta[0]) if first else 0.0
         terms = [INTERCEPT, *self._terms][1 - first :]
         self.coef_cov_ = pd.DataFrame(solution.beta_cov, index=terms, columns=terms)

@@ -21,12 +21,14 @@ from skmixed._numerics.inference.degrees_of_freedom import (
     kenward_roger,
     satterthwaite,
 )
+from skmixed._renamed import renamed
 from skmixed._reports.messages import KENWARD_ROGER_ML, NO_PRECISION
 from skmixed._reports.tests import DfMethod, with_tests
 from skmixed._rows.labels import check_weights
 from skmixed._rows.reader import read_rows
 from skmixed._rows.threads import one_blas_thread
 from skmixed._sklearn_private import Interval, StrOptions, validate_params
+from skmixed._state import in_one_piece
 
 LEVEL = Interval(Real, 0, 1, closed="neither")
 # Rows of X that are expanded at a time.
@@ -36,8 +38,10 @@ BATCH_VALUES = 2**17
 class InferenceMixin:
     """What a fitted mixed model knows of its own uncertainty."""
 
+    @renamed(confidence_level="level")
+    @in_one_piece
     @validate_params(
-        {"confidence_level": [LEVEL], "kind": [StrOptions({"observation", "mean"})]},
+        {"level": [LEVEL], "kind": [StrOptions({"observation", "mean"})]},
         prefer_skip_nested_validation=True,
     )
     def predict_interval(
@@ -45,7 +49,7 @@ class InferenceMixin:
         X: Any,
         groups: Any = None,
         *,
-        confidence_level: float = 0.95,
+        level: float = 0.95,
         kind: Literal["observation", "mean"] = "observation",
         sample_weight: Any = None,
     ) -> np.ndarray:
@@ -61,7 +65,7 @@ class InferenceMixin:
             The same columns as in `fit`.
         groups : array-like of shape (n_rows,), optional
             Group label of each row, as for `predict`.
-        confidence_level : float, default=0.95
+        level : float, default=0.95
             Probability that an interval covers what it is for, between 0 and 1.
         kind : {"observation", "mean"}, default="observation"
             Whether the interval is for a new y, or for its mean given the group.
@@ -91,9 +95,10 @@ class InferenceMixin:
         if kind == "observation":
             variance += _residual_variance(sample_weight, X)
         variance *= self.residual_variance_
-        half = norm.isf((1 - confidence_level) / 2) * np.sqrt(variance)
+        half = norm.isf((1 - level) / 2) * np.sqrt(variance)
         return np.column_stack([mean - half, mean + half])
 
+    @in_one_piece
     @validate_params(
         {
             "level": [LEVEL],
@@ -141,6 +146,7 @@ class InferenceMixin:
         with one_blas_thread():
             return _tabulate_fixed_effects(self, level, df_method)
 
+    @in_one_piece
     @validate_params(
         {
             "level": [LEVEL],
@@ -148,6 +154,7 @@ class InferenceMixin:
             "n_bootstrap": [Interval(Integral, 1, None, closed="left")],
             "random_state": ["random_state"],
             "n_jobs": [Integral, None],
+            "verbose": ["verbose"],
         },
         prefer_skip_nested_validation=True,
     )
@@ -159,6 +166,7 @@ class InferenceMixin:
         n_bootstrap: int = 1000,
         random_state: Any = None,
         n_jobs: int | None = None,
+        verbose: int = 0,
     ) -> pd.DataFrame:
         """Confidence intervals of all parameters, as lme4's `confint` gives them.
 
@@ -178,6 +186,8 @@ class InferenceMixin:
             Seed of the bootstrap; the result does not depend on `n_jobs`.
         n_jobs : int, default=None
             Number of jobs the bootstrap runs in parallel.
+        verbose : int, default=0
+            How much to tell about the progress of the bootstrap.
 
         Returns
         -------
@@ -217,17 +227,24 @@ class InferenceMixin:
         Days                       10.47    8.89   12.05
         """
         self._check_has_groups("confint")
-        draws = {"n_bootstrap": n_bootstrap, "random_state": random_state, "n_jobs": n_jobs}
         with one_blas_thread():
             if method == "profile":
                 limits = profile_limits_of(self, level)
             elif method == "wald":
                 limits = wald_limits(self, level)
             else:
-                limits = bootstrap_limits(self, level, **draws)
+                limits = bootstrap_limits(
+                    self,
+                    level,
+                    n_bootstrap=n_bootstrap,
+                    random_state=random_state,
+                    n_jobs=n_jobs,
+                    verbose=verbose,
+                )
         columns = {"estimate": estimates(self), "lower": limits[:, 0], "upper": limits[:, 1]}
         return pd.DataFrame(columns, pd.Index(parameter_names(self), name="parameter"))
 
+    @in_one_piece
     @validate_params({"level": [LEVEL]}, prefer_skip_nested_validation=True)
     def random_effects_frame(self, level: float = 0.95) -> pd.DataFrame:
         """Tabulate the random effects with intervals: what a caterpillar plot shows.
@@ -272,6 +289,7 @@ class InferenceMixin:
         return _tabulate_random_effects(self, level)
 
     @property
+    @in_one_piece
     def conditional_cov_(self) -> pd.DataFrame:
         """Covariance of each group's random effects given y and the parameters.
 

@@ -22,11 +22,13 @@ from skmixed._rows.dask_partitions import is_dask
 from skmixed._rows.reader import INTERCEPT, read_rows
 from skmixed._rows.threads import one_blas_thread
 from skmixed._sklearn_private import Interval, StrOptions, validate_params
+from skmixed._state import in_one_piece
 
 
 class BaseLeastSquaresRegressor(BaseGroupedRegressor):
     """What complete pooling and fixed effects have in common."""
 
+    @in_one_piece
     @validate_params(
         {"level": [Interval(Real, 0, 1, closed="neither")], "stars": ["boolean"]},
         prefer_skip_nested_validation=True,
@@ -106,6 +108,7 @@ class FixedEffectsRegressor(BaseLeastSquaresRegressor):
     coef_ : ndarray of shape (n_features,)
         Coefficients of the feature columns; for slope columns those of the average group. 0
         for columns that do not vary within groups, or depend linearly on others.
+        With `group_by` a column of X, that column has an entry, 0.
     intercept_ : float
         Intercept of the average group.
     group_effects_ : DataFrame of shape (n_groups, 1 + n_slopes)
@@ -269,6 +272,7 @@ class PooledRegressor(BaseLeastSquaresRegressor):
     coef_ : ndarray of shape (n_features,)
         Coefficients of the feature columns; 0 for columns that depend linearly on those
         before them.
+        With `group_by` a column of X, that column has an entry, 0.
     intercept_ : float
         Intercept b0; 0.0 if ``fit_intercept=False``.
     coef_cov_ : DataFrame
@@ -327,6 +331,7 @@ class PooledRegressor(BaseLeastSquaresRegressor):
         self.group_by = group_by
         self.fit_intercept = fit_intercept
 
+    @in_one_piece
     def predict(self, X: Any, groups: Any = None) -> np.ndarray:
         """Predict y by the line that all groups share.
 

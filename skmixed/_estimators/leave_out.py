@@ -22,6 +22,7 @@ from skmixed._rows.messages import (
 )
 from skmixed._rows.reader import TrainingRows, read_further_rows
 from skmixed._sklearn_private import StrOptions, validate_params
+from skmixed._state import in_one_piece
 
 # Numbers that are expanded at a time.
 BATCH_VALUES = 2**17
@@ -30,6 +31,7 @@ BATCH_VALUES = 2**17
 class LeaveOutMixin:
     """What a fitted mixed model would predict for its rows had it not seen them."""
 
+    @in_one_piece
     @validate_params(
         {"leave": [StrOptions({"row", "group"})]}, prefer_skip_nested_validation=True
     )
@@ -92,7 +94,7 @@ class LeaveOutMixin:
         group 49.6
         """
         self._check_has_groups("loo_predict")
-        if groups is None and self.group_by is None:
+        if groups is None and self._columns.group_by is None:
             name = type(self).__name__
             raise ValueError(MISSING_IN_PREDICT.format(method="loo_predict", name=name))
         rows = read_further_rows(self, X, y, groups, sample_weight)

@@ -23,9 +23,10 @@ from skmixed._reports.summary import ModelSummary
 from skmixed._reports.tests import DfMethod
 from skmixed._rows.dask import predict_partitions
 from skmixed._rows.dask_partitions import is_dask
-from skmixed._rows.reader import INTERCEPT, read_rows
+from skmixed._rows.reader import INTERCEPT, by_features_alone, read_rows
 from skmixed._rows.threads import one_blas_thread
 from skmixed._sklearn_private import Interval, StrOptions
+from skmixed._state import in_one_piece
 
 
 class BaseMixedRegressor(
@@ -90,6 +91,7 @@ class BaseMixedRegressor(
     def predict(
         self, X: Any, groups: Any = None, *, return_std: Literal[True]
     ) -> tuple[np.ndarray, np.ndarray]: ...
+    @in_one_piece
     def predict(
         self, X: Any, groups: Any = None, *, return_std: bool = False
     ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
@@ -139,6 +141,7 @@ class BaseMixedRegressor(
     def predict_population(
         self, X: Any, *, return_std: Literal[True]
     ) -> tuple[np.ndarray, np.ndarray]: ...
+    @in_one_piece
     def predict_population(
         self, X: Any, *, return_std: bool = False
     ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
@@ -147,7 +150,8 @@ class BaseMixedRegressor(
         Parameters
         ----------
         X : {array-like, sparse matrix, DataFrame} of shape (n_rows, n_columns)
-            The same columns as in `fit`; with `group_by`, the group column is ignored.
+            The same columns as in `fit`; with `group_by`, the group column is ignored and may
+            be missing.
         return_std : bool, default=False
             Whether to return the standard deviation of a new y of a new group, too.
 
@@ -161,12 +165,14 @@ class BaseMixedRegressor(
         if not return_std:
             return super().predict_population(X)
         self._check_has_groups("return_std")
+        model = by_features_alone(self, X)
         if is_dask(X):
-            return predict_partitions(self, X, method="predict_population", return_std=True)
-        X, _ = read_rows(self, X)
-        y = self._predict_fixed(X)
-        return y, self._std_of_new_y(X, np.full(len(y), -1))
+            return predict_partitions(model, X, method="predict_population", return_std=True)
+        X, _ = read_rows(model, X)
+        y = model._predict_fixed(X)
+        return y, model._std_of_new_y(X, np.full(len(y), -1))
 
+    @in_one_piece
     def summary(
         self, *, level: float = 0.95, df_method: DfMethod = "satterthwaite", stars: bool = False
     ) -> ModelSummary:
@@ -235,8 +241,7 @@ class BaseMixedRegressor(
         self._store_random_effects(fit.solution, specification)
         self._store_criterion(fit)
         self._fitted = FittedModel(moments, specification, fit.optimum.Lambda, lines)
-        self._seen = RowsSeen(moments, self._model_parameters())
-        vars(self).pop("_unsolved", None)
+        self._seen = RowsSeen(moments, self.get_params(deep=False))
 
     def _store_random_effects(self, solution, specification):
         terms = [INTERCEPT] if specification.random_intercept else []

@@ -43,6 +43,7 @@ class RandomInterceptRegressor(BaseMixedRegressor):
     coef_ : ndarray of shape (n_features,)
         Fixed effects of the feature columns; 0 for columns that depend linearly on those
         before them.
+        With `group_by` a column of X, that column has an entry, 0.
     intercept_ : float
         Fixed intercept b0; 0.0 if ``fit_intercept=False``.
     random_effects_ : DataFrame of shape (n_groups, 1)

@@ -13,6 +13,7 @@ from skmixed._estimators.mixed import BaseMixedRegressor
 from skmixed._public import public
 from skmixed._rows.columns import SLOPES, find_feature_columns
 from skmixed._sklearn_private import StrOptions
+from skmixed._state import in_one_piece
 
 
 @public("skmixed")
@@ -79,6 +80,7 @@ class RandomSlopeRegressor(BaseMixedRegressor):
     coef_ : ndarray of shape (n_features,)
         Fixed effects of the feature columns; 0 for columns that depend linearly on those
         before them, and for slope columns that are no fixed effects by `fixed_slopes`.
+        With `group_by` a column of X, that column has an entry, 0.
     intercept_ : float
         Fixed intercept b0; 0.0 if ``fit_intercept=False``.
     random_effects_ : DataFrame of shape (n_groups, n_random)
@@ -212,6 +214,7 @@ class RandomSlopeRegressor(BaseMixedRegressor):
         self.random_intercept = random_intercept
         self.fixed_slopes = fixed_slopes
 
+    @in_one_piece
     def marginal_effects(
         self, column: str, start: float = 0.0, stop: float = 1.0
     ) -> pd.DataFrame:
@@ -249,7 +252,7 @@ class RandomSlopeRegressor(BaseMixedRegressor):
                 f"{self._terms}."
             )
         total = (stop - start) * self.group_coef_[column]
-        population = (stop - start) * self.coef_[self._terms.index(column)]
+        population = (stop - start) * self._slopes[self._terms.index(column)]
         return pd.DataFrame(
             {"population": population, "group": total - population, "total": total}
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from threading import RLock
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -22,22 +21,19 @@ from skmixed._rows.messages import (
     SLOPES_NOT_SUMMED,
 )
 from skmixed._rows.reader import Columns, read_further_rows, read_training_rows, sum_up
-from skmixed._rows.restore import restored_on_error
 from skmixed._sklearn_private import fit_context
+from skmixed._state import changing_alone, in_one_step
 
 # What is known before the model is solved, and what is not besides the public attributes.
 FROM_ROWS = ("n_features_in_", "feature_names_in_")
 SOLVED = ("_fitted",)
 # Parameters that may change between batches: they decide nothing about the model.
 FREE_PARAMETERS = ("new_groups", "max_iter", "tol")
-# Threads that use the same model must wait for the one that solves it. There is one lock for
-# all models: one of each would have to be left out of their copies.
-SOLVING = RLock()
 
 
 @dataclass(frozen=True, eq=False)
 class RowsSeen:
-    """The sums of all rows that a model has seen, and the parameters they were made by."""
+    """The sums of all rows that a model has seen, and the parameters it is solved with."""
 
     moments: GroupedMoments
     parameters: dict
@@ -48,6 +44,7 @@ class StreamingMixin:
 
     __metadata_request__partial_fit = {"groups": True}
 
+    @in_one_step
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(
         self, X: Any, y: Any, groups: Any = None, sample_weight: Any = None
@@ -81,8 +78,8 @@ class StreamingMixin:
         digits, what asks for it raises a `sklearn.exceptions.NotFittedError` that says why;
         further batches may come.
 
-        After `fit`, the rows of `fit` count as the first batch, and rows given to
-        `update_groups` as further ones.
+        It is solved with the parameters of the last batch. After `fit`, the rows of `fit` count
+        as the first batch, and rows given to `update_groups` as further ones.
 
         Examples
         --------
@@ -96,11 +93,18 @@ class StreamingMixin:
         >>> round(model.icc_, 4), model.n_groups_
         (0.0475, 160)
         """
-        with restored_on_error(self):
-            self._seen, self._columns = self._with_batch(X, y, groups, sample_weight)
+        if "_seen" in vars(self):
+            self._validate_params()  # scikit-learn checks those of the first batch
+            self._check_same_model()
+            moments = self._with_batch(X, y, groups, sample_weight)
+        else:
+            rows, self._columns = read_training_rows(self, X, y, groups, sample_weight)
+            moments = sum_up(rows, self._columns)
+        self._seen = RowsSeen(moments, self.get_params(deep=False))
         self._unsolve()
         return self
 
+    @in_one_step
     @fit_context(prefer_skip_nested_validation=True)
     def fit_moments(self, moments: Any) -> Self:
         """Fit the model to sums over rows, without the rows.
@@ -138,15 +142,15 @@ class StreamingMixin:
             raise ValueError(
                 OTHER_GROUP_COLUMN.format(given=moments.group_by, expected=self.group_by)
             )
-        with restored_on_error(self):
-            columns = self._columns_of(moments)
-            if not set(columns.random) <= set(moments.sums.random):
-                slopes, summed = columns.slope_terms, list(moments.slopes)
-                raise ValueError(SLOPES_NOT_SUMMED.format(slopes=slopes, summed=summed))
-            sums = moments.sums.with_random(columns.random)
-            check_enough_moments(sums)
-            return self._fit_moments(sums, columns)
+        columns = self._columns_of(moments)
+        if not set(columns.random) <= set(moments.sums.random):
+            slopes, summed = columns.slope_terms, list(moments.slopes)
+            raise ValueError(SLOPES_NOT_SUMMED.format(slopes=slopes, summed=summed))
+        sums = moments.sums.with_random(columns.random)
+        check_enough_moments(sums)
+        return self._fit_moments(sums, columns)
 
+    @in_one_step
     def update_groups(
         self, X: Any, y: Any, groups: Any = None, sample_weight: Any = None
     ) -> Self:
@@ -190,15 +194,14 @@ class StreamingMixin:
         """
         check_is_fitted(self)
         self._check_has_groups("update_groups")
-        if groups is None and self.group_by is None:
+        if groups is None and self._columns.group_by is None:
             message = MISSING_IN_PREDICT
             raise ValueError(message.format(method="update_groups", name=type(self).__name__))
-        with restored_on_error(self):
-            fitted = self._fitted
-            self._seen, _ = self._with_batch(X, y, groups, sample_weight)
-            self._fitted = fitted.knowing(self._seen.moments)
-            self._store_groups(self._seen.moments)
-            self._store_modes(*self._fitted.random_effects())
+        known = self._with_batch(X, y, groups, sample_weight)
+        self._seen = replace(self._seen, moments=known)
+        self._fitted = self._fitted.knowing(known)
+        self._store_groups(known)
+        self._store_modes(*self._fitted.random_effects())
         return self
 
     # --------------------------------------------------------------------- steps of the above
@@ -211,16 +214,20 @@ class StreamingMixin:
         def __getattr__(self, name):
             # Only asked for what is not there: after `partial_fit`, what follows from solving.
             if "_seen" in vars(self) and _follows_from_solving(name):
-                self._solve()
-                if name in vars(self):
-                    return vars(self)[name]
+                solved = vars(self._as_it_is())
+                if name in solved:
+                    return solved[name]
             if hasattr(type(self), name):  # a property failed: its own error says why
                 return getattr(type(self), name).__get__(self)
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
-    def __getstate__(self):
-        with SOLVING:  # a copy of what is half solved would stay so
-            return super().__getstate__()
+    def _as_it_is(self):
+        now = super()._as_it_is()
+        if not _waits_for_solving(now):
+            return now
+        with changing_alone(self):  # other threads wait for the one that solves
+            self._solve()
+            return super()._as_it_is()
 
     def _columns_of(self, moments):
         """Learn of the columns what `fit` learns from rows."""
@@ -232,28 +239,20 @@ class StreamingMixin:
         return replace(columns, group_name=moments.group_name)
 
     def _with_batch(self, X, y, groups, sample_weight):
-        """Sum up the rows so far and those of a batch; return the columns, too."""
-        if "_seen" not in vars(self):
-            rows, columns = read_training_rows(self, X, y, groups, sample_weight)
-            return RowsSeen(sum_up(rows, columns), self._model_parameters()), columns
-        so_far, columns = self._seen.moments, self._columns
-        self._check_same_model()
+        """Sum up a batch, and add it to the rows so far."""
+        so_far = self._seen.moments
         rows = read_further_rows(self, X, y, groups, sample_weight)
         if (rows.codes is None) != (len(so_far.labels) == 0):
             raise ValueError(MIXED_GROUPS)
         check_same_kind(pd.Index(rows.labels), pd.Index(so_far.labels))
-        return replace(self._seen, moments=so_far + sum_up(rows, columns)), columns
-
-    def _model_parameters(self):
-        """Parameters that must stay while a fit goes on."""
-        parameters = self.get_params(deep=False)
-        return {k: v for k, v in parameters.items() if k not in FREE_PARAMETERS}
+        return so_far + sum_up(rows, self._columns)
 
     def _check_same_model(self):
+        """Refuse parameters that are not those of the rows so far."""
         changed = [
             name
-            for name, value in self._model_parameters().items()
-            if not _equal(value, self._seen.parameters[name])
+            for name, value in self.get_params(deep=False).items()
+            if name not in FREE_PARAMETERS and not _equal(value, self._seen.parameters[name])
         ]
         if changed:
             raise ValueError(CHANGED_PARAMETERS.format(names=", ".join(changed)))
@@ -262,25 +261,26 @@ class StreamingMixin:
         """Drop everything that follows from the moments."""
         for name in [name for name in vars(self) if _follows_from_solving(name)]:
             del vars(self)[name]
-        self._unsolved = True
 
+    @in_one_step
     def _solve(self):
-        """Moments -> solution -> attributes, once they are needed after `partial_fit`."""
-        with SOLVING:
-            if "_unsolved" not in vars(self):
-                return
-            del self._unsolved
-            try:
-                self._validate_params()
-                self._check_same_model()
-                check_enough_moments(self._seen.moments)
-                self._fit_moments(self._seen.moments, self._columns)
-            except ValueError as error:  # attributes are not there yet: `hasattr` must say so
-                self._unsolve()
-                raise NotFittedError(str(error)) from error
-            except BaseException:
-                self._unsolve()
-                raise
+        """Moments -> solution -> attributes, if another thread has not done it by now."""
+        if not _waits_for_solving(self):
+            return
+        seen, parameters = self._seen, self.get_params(deep=False)
+        del self._seen  # or an attribute that is not there would have this begin again
+        self.set_params(**seen.parameters)
+        try:
+            check_enough_moments(seen.moments)
+            self._fit_moments(seen.moments, self._columns)
+        except ValueError as error:  # attributes are not there yet: `hasattr` must say so
+            raise NotFittedError(str(error)) from error
+        self.set_params(**parameters)
+
+
+def _waits_for_solving(model):
+    known = vars(model)
+    return known.get("_seen") is not None and "_fitted" not in known
 
 
 def _follows_from_solving(name):

@@ -13,7 +13,11 @@ from skmixed._numerics.fit.identifiability import (
     residual_direction,
 )
 from skmixed._numerics.linalg.digits import DIGITS_REFUSED, DIGITS_TRUSTED, WEIGHT_ERROR
-from skmixed._reports.not_identified import explain_constant_slopes, explain_not_identified
+from skmixed._reports.not_identified import (
+    AS_FAR_AS_SUMS_SHOW,
+    explain_constant_slopes,
+    explain_not_identified,
+)
 from skmixed._rows.reader import INTERCEPT
 from skmixed._warn import warn
 from skmixed.exceptions import NotIdentifiedWarning, SingularFitWarning
@@ -61,6 +65,12 @@ NO_DOF = (
 NOT_CONVERGED = (
     "No convergence after max_iter={max_iter} iterations; the attributes hold the estimate so "
     "far. Raise max_iter or tol."
+)
+LARGE_EFFECTS = (
+    "Some random effects vary so much more than residuals and the other random effects that "
+    "about {digits:.0f} digits are left of those, and no estimate has more. Fit an intercept, "
+    "and fixed effects of the slope columns (`fixed_slopes=True`), if there are none; or fit "
+    "fewer random effects."
 )
 SINGULAR = "Singular fit: "
 ONE_GROUP = (
@@ -184,18 +194,23 @@ def warn_about_fit(model, fit, *, may_lack_digits=False):
     not_identified = _not_identified(model, fit, terms)
     constant = None if not_identified else _constant_slopes(fit, terms)
     if not_identified or constant:
-        warn(not_identified or constant, NotIdentifiedWarning)
+        message = not_identified or constant
+        message += AS_FAR_AS_SUMS_SHOW if may_lack_digits else ""
+        warn(message, NotIdentifiedWarning)
     n_effects, n_rows = solution.b.size, problem.n_rows.sum()
     crowded = len(solution.b) > 1 and n_effects >= n_rows > model.n_groups_ > 1
     if crowded and not not_identified:
         message = TOO_MANY_EFFECTS.format(n_effects=n_effects, n_rows=n_rows)
         warn(message, SingularFitWarning)
+    few_digits = _few_digits_beside_effects(fit)
     if not optimum.converged:
         message = NOT_CONVERGED.format(max_iter=model.max_iter)
-        message = BEYOND_MEASURE if optimum.diverged else message
+        message = BEYOND_MEASURE if optimum.diverged else few_digits or message
         warn(message, ConvergenceWarning)
     elif optimum.diverged:
         warn(SINGULAR + NO_RESIDUAL_LEFT, SingularFitWarning)
+    elif few_digits:
+        warn(few_digits, LinAlgWarning)
     elif not model.singular_ and (few_weights := _sum_of_weights(problem)):
         warn(few_weights.strip(), UserWarning)
     elif model.singular_ and model.n_groups_ and not crowded and not not_identified:
@@ -239,6 +254,12 @@ def _not_identified(model, fit, terms):
     if fit.problem.n_rows.max(initial=0) <= 1 or _leaves_nothing(fit):
         return None
     return explain_not_identified(fit.criterion, fit.optimum.Lambda, terms)
+
+
+def _few_digits_beside_effects(fit):
+    """Say that large random effects leave few digits of the others, if they do."""
+    digits = fit.digits_beside_effects
+    return LARGE_EFFECTS.format(digits=max(digits, 0)) if digits < DIGITS_TRUSTED else None
 
 
 def _leaves_nothing(fit):

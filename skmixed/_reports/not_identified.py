@@ -26,6 +26,11 @@ CONSTANT_SLOPES = (
     "slope of {them} only lets the variance of the groups' levels depend on {them}. Leave "
     "{them} out of `slopes`, unless that is meant."
 )
+# Where the rows were not kept, squares of deviations below a share of 1e-12 cannot be seen.
+AS_FAR_AS_SUMS_SHOW = (
+    " (So the sums say, which do not show deviations below a millionth of a column's spread; "
+    "`fit` with all rows at once shows them.)"
+)
 
 
 def explain_not_identified(criterion, Lambda, terms):

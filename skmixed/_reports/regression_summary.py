@@ -106,7 +106,7 @@ def _fit_statistics(model):
 
 def _coefficients(model, level):
     cov = model.coef_cov_
-    estimate = np.append(model.intercept_, model.coef_)[1 + len(model.coef_) - len(cov) :]
+    estimate = model._coefficients
     std_error = np.sqrt(np.diag(cov))
     dropped = (estimate == 0) & np.isnan(std_error)
     estimate, df = np.where(dropped, np.nan, [estimate, np.full(len(cov), model.residual_dof_)])

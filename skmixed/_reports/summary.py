@@ -93,7 +93,7 @@ class ModelSummary(Printed):
             Its tables.
         """
         return cls(
-            title=f"{type(model).__name__}, fitted by {model.method.upper()}",
+            title=f"{type(model).__name__}, fitted by {'REML' if _by_reml(model) else 'ML'}",
             fit_statistics=_fit_statistics(model),
             variance_components=_variance_components(model),
             fixed_effects=_fixed_effects(model, level, df_method),
@@ -117,8 +117,12 @@ class ModelSummary(Printed):
             )
 
 
+def _by_reml(model):
+    return model._fitted.specification.reml
+
+
 def _fit_statistics(model):
-    name = "REML criterion" if model.method == "reml" else "Deviance"
+    name = "REML criterion" if _by_reml(model) else "Deviance"
     of_groups = {}
     if model.n_groups_:
         of_groups = {

@@ -10,7 +10,6 @@
 `dask`                fits, predictions and scores of dask collections
 `dask_partitions`     partitions that hold the same rows
 `routing`             which methods take groups, for scikit-learn's metadata routing
-`restore`             a model put back as it was, after an error
 `threads`             how many threads BLAS may use
 `messages`            wording of errors that several of these share
 ====================  ====================================================================

@@ -43,6 +43,7 @@ from skmixed._rows.reader import (
     Columns,
     RowsAgain,
     TrainingRows,
+    find_group_by,
     number_groups,
     read_rows_and_target,
     sum_up,
@@ -121,7 +122,7 @@ def sum_up_partitions(model, X, y, groups, sample_weight):
         number_groups(model, None, 0)  # warns, once
     on_workers = clone(model)
     known = {name: vars(model)[name] for name in OF_COLUMNS if name in vars(model)}
-    vars(on_workers).update(known)
+    vars(on_workers).update(known, _columns=columns)
     rows = (y, groups, sample_weight)
     first = _add_up_partitions(_sum_up, on_workers, X, rows, columns)
     check_enough_moments(first.moments)
@@ -160,8 +161,9 @@ def score_partitions(model, X, y, groups, sample_weight):
 def _check_columns(model, X, groups, *, reset):
     """Check or learn the names and the number of columns; return a table without rows."""
     empty = empty_table(X)
-    if groups is not None and model.group_by is not None:
-        raise ValueError(GIVEN_TWICE.format(group_by=model.group_by))
+    group_by = find_group_by(model, reset=reset)
+    if groups is not None and group_by is not None:
+        raise ValueError(GIVEN_TWICE.format(group_by=group_by))
     validate_data(model, empty, reset=reset, skip_check_array=True)
     return empty
 
@@ -178,15 +180,13 @@ def _check_ready(model, X, groups, method):
     """Refuse at once what would fail in all partitions."""
     check_is_fitted(model)
     _check_columns(model, X, groups, reset=False)
-    no_labels = groups is None and model.group_by is None and method == "predict"
+    no_labels = groups is None and model._columns.group_by is None and method == "predict"
     if no_labels and getattr(model, "n_groups_", 0):
         raise ValueError(MISSING_IN_PREDICT.format(method=method, name=type(model).__name__))
 
 
 def _snapshot(model, without=()):
     """Copy a fitted model, so that what is computed later is that of this fit."""
-    if hasattr(model, "_solve"):
-        model._solve()  # here, once, instead of in all partitions
     copy = clone(model)
     vars(copy).update({k: v for k, v in vars(model).items() if k not in without})
     return copy

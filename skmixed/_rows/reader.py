@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from functools import cached_property
 from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.utils.validation import assert_all_finite, check_array, check_X_y, validate_data
+from sklearn.utils.validation import (
+    assert_all_finite,
+    check_array,
+    check_is_fitted,
+    check_X_y,
+    validate_data,
+)
 
 from skmixed._numerics.moments.moments import GroupedMoments
 from skmixed._numerics.moments.second_pass import ConstantColumns, LeftOver, hardly_vary
@@ -53,14 +60,20 @@ class Columns:
         Positions among the features of those whose slope differs between groups.
     group_name : str
         What the groups are called.
+    group_by : str, int or None
+        Which column of X holds the groups.
     random_only : tuple of int
         Those of the slopes that are not fixed effects, too.
+    group : int or None
+        Position of the group among the columns of X; None if it is not one of them.
     """
 
     terms: tuple[str, ...]
     slopes: tuple[int, ...]
     group_name: str
+    group_by: str | int | None
     random_only: tuple[int, ...] = ()
+    group: int | None = None
 
     @classmethod
     def of(cls, model, X, groups):
@@ -77,13 +90,25 @@ class Columns:
         """
         name = getattr(groups, "name", None)
         name = "group" if name is None else str(name) or "group"
-        terms, slopes = _name_terms(model), tuple(model._find_slopes(X))
-        return cls(terms, slopes, name, tuple(model._find_random_only(X, terms, slopes)))
+        names = _name_columns(model)
+        group = _find_group(model, names)
+        terms = tuple(np.delete(names, [] if group is None else group))
+        slopes = tuple(model._find_slopes(X))
+        random_only = tuple(model._find_random_only(X, terms, slopes))
+        return cls(terms, slopes, name, model.group_by, random_only, group)
 
     @property
     def slope_terms(self):
         """Names of the columns that have slopes."""
         return [self.terms[position] for position in self.slopes]
+
+    def with_group(self, values):
+        """Line up values of the features with the columns of X: 0 for the group."""
+        return values if self.group is None else np.insert(values, self.group, 0.0)
+
+    def without_group(self, values):
+        """Take values of the features out of those of the columns of X."""
+        return values if self.group is None else np.delete(values, self.group)
 
     @property
     def random(self):
@@ -124,10 +149,11 @@ def read_rows(model, X, groups=None):
     X, groups = take_rows(X=X, groups=groups)
     X, groups = _split_off_groups(model, X, groups, reset=False)
     checks = _checks(model, null_model=True)
-    known = _what_is_known(model, groups)
+    group_by = find_group_by(model, reset=False)
+    known = _what_is_known(model, groups, group_by)
     X = numeric_columns(X, **known)
     with cells_explained(X, **known):
-        if model.group_by is None:
+        if group_by is None:
             X = validate_data(model, X, reset=False, **checks)
         else:
             X = check_array(X, **checks)
@@ -140,10 +166,11 @@ def read_rows_and_target(model, X, y, groups=None, *, reset=False):
     X, y, groups = take_rows(X=X, y=y, groups=groups)
     X, groups = _split_off_groups(model, X, groups, reset=reset, y=y)
     checks = _checks(model, null_model=groups is not None or not reset)
-    known = _what_is_known(model, groups)
+    group_by = find_group_by(model, reset=reset)
+    known = _what_is_known(model, groups, group_by)
     X = numeric_columns(X, **known)
     with cells_explained(X, y, **known):
-        if model.group_by is None:
+        if group_by is None:
             X, y = validate_data(model, X, y, reset=reset, y_numeric=True, **checks)
         else:
             X, y = check_X_y(X, y, y_numeric=True, **checks)
@@ -151,6 +178,33 @@ def read_rows_and_target(model, X, y, groups=None, *, reset=False):
         check_real(y, "y")
         assert_all_finite(y, input_name="y")  # None in an object array is NaN by now
     return X, y, groups
+
+
+def by_features_alone(model, X):
+    """Give a fitted model as it were without its group column, if X is without it."""
+    check_is_fitted(model)
+    columns, names = model._columns, getattr(X, "columns", None)
+    if columns.group_by is None or np.shape(X)[1:] != (len(columns.terms),):
+        return model
+    if isinstance(columns.group_by, str) and names is not None:
+        index = getattr(X, "index", None)
+        if columns.group_by in [
+            *names,
+            *getattr(index, "names", [getattr(index, "name", None)]),
+        ]:
+            return model
+    coef = columns.without_group(model.coef_)
+    known = {"n_features_in_": len(columns.terms), "coef_": coef}
+    if hasattr(model, "feature_names_in_"):
+        known["feature_names_in_"] = np.array(columns.terms, dtype=object)
+    alone = copy(model)
+    vars(alone).update(known, _columns=replace(columns, group_by=None, group=None))
+    return alone
+
+
+def find_group_by(model, *, reset):
+    """Which column holds the groups: what the parameter says in a fit, and after it the fit."""
+    return model.group_by if reset else model._columns.group_by
 
 
 def number_groups(model, groups, n_rows):
@@ -218,11 +272,12 @@ def _read_with_target(model, X, y, groups, sample_weight, *, reset):
 def _split_off_groups(model, X, groups, *, reset, y="no_validation"):
     """Take the group column out of X, if one is named."""
     refuse_dask(X)
-    if model.group_by is not None:
+    group_by = find_group_by(model, reset=reset)
+    if group_by is not None:
         if groups is not None:
-            raise ValueError(GIVEN_TWICE.format(group_by=model.group_by))
+            raise ValueError(GIVEN_TWICE.format(group_by=group_by))
         validate_data(model, X, y, reset=reset, skip_check_array=True)
-        X, groups = split_group_column(X, model.group_by)
+        X, groups = split_group_column(X, group_by)
     null_model = groups is not None or not reset
     if null_model and hasattr(X, "columns") and len(X.columns) == 0:
         X = np.empty((len(X), 0))  # check_array does not take a frame without columns
@@ -235,23 +290,29 @@ def _checks(model, *, null_model):
     return {**checks, "ensure_min_features": 0} if null_model else checks
 
 
-def _what_is_known(model, groups):
+def _what_is_known(model, groups, group_by):
     """Tell what errors about the features, without the group column, must know."""
     positions = None
-    if isinstance(model.group_by, Integral):
-        positions = np.delete(np.arange(model.n_features_in_), model.group_by)
+    if isinstance(group_by, Integral):
+        positions = np.delete(np.arange(model.n_features_in_), group_by)
     return {"has_groups": groups is not None, "positions": positions}
 
 
-def _name_terms(model):
-    """Names of the feature columns, without the group."""
+def _name_columns(model):
+    """Names of the columns of X."""
     names = getattr(model, "feature_names_in_", None)
     if names is None:
         names = np.array([f"x{i}" for i in range(model.n_features_in_)], dtype=object)
     if INTERCEPT in names:
         raise ValueError(NAMED_INTERCEPT)
+    return names
+
+
+def _find_group(model, names):
+    """Position of the group among the columns of X, if it is one of them."""
     if model.group_by is None:
-        return tuple(names)
+        return None
     if isinstance(model.group_by, str):
-        return tuple(name for name in names if name != model.group_by)
-    return tuple(np.delete(names, model.group_by))
+        found = np.flatnonzero(names == model.group_by)
+        return int(found[0]) if len(found) else None
+    return model.group_by % len(names)

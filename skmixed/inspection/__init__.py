@@ -1,6 +1,7 @@
-"""Pictures of fitted mixed models, in the manner of scikit-learn's displays."""
+"""Pictures of fitted mixed models, in the manner of scikit-learn's displays; importances."""
 
 from skmixed.inspection._group_lines import GroupLinesDisplay
+from skmixed.inspection._importances import importances
 from skmixed.inspection._pooling import PoolingDisplay
 from skmixed.inspection._random_effects import RandomEffectsDisplay
 from skmixed.inspection._residuals import ResidualsDisplay
@@ -14,4 +15,5 @@ __all__ = [
     "ResidualsDisplay",
     "ShrinkageDisplay",
     "VarianceDisplay",
+    "importances",
 ]

@@ -33,7 +33,7 @@ def lines_and_points(model, column, rows):
     mean = pd.Series(np.asarray(rows.X.mean(axis=0)).ravel(), model._terms)
     codes, _ = match_groups(rows.groups, model.groups_, len(x))
     coef = model.group_coef_
-    population_coef = pd.Series([model.intercept_, *model.coef_], coef.columns)
+    population_coef = pd.Series([model.intercept_, *model._slopes], coef.columns)
     x_by_group = pd.Series(x).groupby(codes)
     ranges = pd.DataFrame({"low": x_by_group.min(), "high": x_by_group.max()})
     ranges = ranges.reindex(np.arange(len(coef))).set_axis(coef.index)

@@ -73,8 +73,9 @@ def _mixed_model(estimator, name, X):
             f"{name} needs a mixed model of skmixed, or a fitted search or pipeline that ends "
             f"in one, but got {type(estimator).__name__}."
         )
-    estimator._check_has_groups(name)
-    return estimator, X
+    model = estimator._as_it_is()
+    model._check_has_groups(name)
+    return model, X
 
 
 def choose_terms(model, terms):

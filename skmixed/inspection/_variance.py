@@ -175,13 +175,16 @@ class VarianceDisplay:
 
 def _of_null(model):
     within, between = null_variances(
-        model._moments, reml=model.method == "reml", tol=model.tol, max_iter=model.max_iter
+        model._moments,
+        reml=model._fitted.specification.reml,
+        tol=model.tol,
+        max_iter=model.max_iter,
     )
     return [0.0, between, 0.0, 0.0, within]
 
 
 def _of_model(model):
-    explained = explained_variances(model._moments, model.coef_)
+    explained = explained_variances(model._moments, model._slopes)
     random = random_variances(
         model._moments,
         model.random_effects_cov_.to_numpy(),

@@ -49,6 +49,7 @@ NO_GROUPS = (
         "n_repeats": [Interval(Integral, 1, None, closed="left")],
         "random_state": ["random_state"],
         "n_jobs": [Integral, None],
+        "verbose": ["verbose"],
     },
     prefer_skip_nested_validation=True,
 )
@@ -64,6 +65,7 @@ def compare_pooling(
     n_repeats=2,
     random_state: Any = None,
     n_jobs: int | None = None,
+    verbose: int = 0,
 ) -> PoolingComparison:
     """Compare how well models predict that ignore groups, separate them, or partially pool.
 
@@ -104,6 +106,8 @@ def compare_pooling(
     n_jobs : int, default=None
         Number of jobs to run in parallel; the result does not depend on it, save for the
         seconds.
+    verbose : int, default=0
+        How much to tell about progress.
 
     Returns
     -------
@@ -179,7 +183,8 @@ def compare_pooling(
     models = _models(X, group_by, slopes, estimators)
     _check_rows(X, y, None if group_by is not None else codes, group_by)
     splits = list(split_rows(codes, n_splits, n_repeats, check_random_state(random_state)))
-    predictions = predict_all(models, X, y, labels.to_numpy()[codes], splits, n_jobs)
+    groups = labels.to_numpy()[codes]
+    predictions = predict_all(models, X, y, groups, splits, n_jobs=n_jobs, verbose=verbose)
     return PoolingComparison(
         scores=_scores(predictions, y),
         group_size_scores=score_group_sizes(predictions, y, codes),

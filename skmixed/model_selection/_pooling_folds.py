@@ -14,9 +14,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import Pipeline
 from sklearn.utils.parallel import Parallel, delayed
-from tqdm import tqdm
 
-from skmixed._estimators.confidence_intervals import DELAY
 from skmixed._reports.pooling_names import KNOWN, NEW, OURS
 from skmixed._rows.routing import predicting_model, requested
 from skmixed._sklearn_private import safe_indexing
@@ -54,7 +52,7 @@ def split_rows(codes, n_splits, n_repeats, rng):
                 yield Split(regime, repeat, fold, train, test)
 
 
-def predict_all(models, X, y, groups, splits, n_jobs):
+def predict_all(models, X, y, groups, splits, *, n_jobs, verbose):
     """Predictions of all models in all splits, as (split, name, prediction)."""
     tasks = [(split, name) for split in splits for name in models]
     jobs = (
@@ -63,9 +61,8 @@ def predict_all(models, X, y, groups, splits, n_jobs):
         )
         for split, name in tasks
     )
-    found = Parallel(n_jobs=n_jobs, return_as="generator")(jobs)
-    bar = tqdm(found, total=len(tasks), desc="compare_pooling", unit="fit", delay=DELAY)
-    return [(*task, prediction) for task, prediction in zip(tasks, bar, strict=True)]
+    found = Parallel(n_jobs=n_jobs, verbose=verbose)(jobs)
+    return [(*task, prediction) for task, prediction in zip(tasks, found, strict=True)]
 
 
 def _fit_and_predict(estimator, X, y, groups, split, caught):

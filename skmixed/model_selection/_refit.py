@@ -301,7 +301,7 @@ class Fit:
             table = model._group_effects
             first = 0 if INTERCEPT in table.columns else 1
             effects[first:] = np.where(codes >= 0, table.to_numpy().T[:, codes], 0.0)
-        return sums_of_squares(part, np.array([model.intercept_, *model.coef_]), effects)
+        return sums_of_squares(part, np.array([model.intercept_, *model._slopes]), effects)
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,7 @@ def test_table_follows_from_coefficients_and_their_covariance():
     found = compare_slopes(pipeline).slopes
     assert list(found.index) == ["a", "b"]
     cov = pipeline[-1].coef_cov_
-    coef = pd.Series(pipeline[-1].coef_, index=cov.columns[1:])
+    coef = pd.Series(pipeline[-1].coef_, index=pipeline[-1].feature_names_in_)
     for name, row in found.iterrows():
         w, b = f"{name}_within", f"{name}_between"
         assert row["within"] == coef[w]

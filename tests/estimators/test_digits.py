@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from scipy.linalg import LinAlgWarning
 from scipy.sparse import csr_array
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.model_selection import GroupKFold, KFold, LeaveOneGroupOut
 from sklearn.model_selection import cross_validate as in_a_loop
 
@@ -144,6 +144,82 @@ def test_without_an_intercept_a_large_level_is_taken_off():
     rounding = 1e-4 * errors(other).max()
     np.testing.assert_allclose(other.coef_ - 3, coef, rtol=0, atol=rounding)
     np.testing.assert_allclose(other.random_effects_cov_, cov, rtol=1e-5)
+
+
+def one_random_column(X, y, z, groups, theta):
+    """REML criterion and residual variance in extended precision, by each group's own line."""
+    D = np.column_stack([X, y]).astype(np.longdouble)
+    M, log_det = np.zeros((D.shape[1],) * 2, np.longdouble), np.longdouble(0)
+    for label in np.unique(groups):
+        own, direction = D[groups == label], z[groups == label].astype(np.longdouble)
+        size = np.sqrt(direction @ direction)
+        line = direction @ own / size
+        left = own - np.outer(direction / size, line)
+        a = 1 + np.longdouble(theta) ** 2 * size**2
+        M += left.T @ left + np.outer(line, line) / a
+        log_det += np.log(a)
+    for i in range(X.shape[1]):  # what the columns before leave; they need no pivots
+        log_det += np.log(M[i, i])
+        M[i + 1 :, i + 1 :] -= np.outer(M[i + 1 :, i], M[i, i + 1 :]) / M[i, i]
+    dof = len(y) - X.shape[1]
+    variance = M[-1, -1] / dof
+    return log_det + dof * (1 + np.log(2 * np.pi * variance)), variance
+
+
+def assert_is_the_minimum(model, X, y, z, groups):
+    theta = model.theta_[0]
+    lowest, variance = one_random_column(X, y, z, groups, theta)
+    for factor in (0.99, 1.01):
+        assert one_random_column(X, y, z, groups, factor * theta)[0] > lowest
+    assert model.residual_variance_ == pytest.approx(float(variance), rel=1e-4)
+    assert model.criterion_ == pytest.approx(float(lowest), abs=1e-3)
+
+
+@pytest.mark.parametrize("level", [1e5, 1e6, 1e7, 1e8])
+def test_without_an_intercept_a_column_may_be_far_from_zero(rows, level):
+    X, y, groups = rows
+    x = level + X[:, 0]
+    y = y - X[:, 0] + 3 * x
+    model = RandomInterceptRegressor(fit_intercept=False).fit(x[:, None], y, groups=groups)
+    # what is known of the slope is taken off, exactly
+    less = y.astype(np.longdouble) - 3 * x.astype(np.longdouble)
+    assert_is_the_minimum(model, x[:, None], less, np.ones(len(x)), groups)
+    x, y = x.astype(np.longdouble), less
+    pooled = PooledRegressor(fit_intercept=False).fit(x[:, None].astype(float), y + 3 * x)
+    slope = x @ y / (x @ x)
+    assert pooled.coef_[0] - 3 == pytest.approx(float(slope), abs=1e-3 / level)
+    variance = np.sum((y - slope * x) ** 2) / (len(y) - 1)
+    assert pooled.residual_variance_ == pytest.approx(float(variance), rel=1e-4)
+
+
+@pytest.mark.parametrize("size", [1e4, 1e6, 1e7, 1e8])
+def test_slopes_without_levels_may_be_large(rows, size):
+    X, y, groups = rows
+    slopes = np.random.default_rng(3).normal(size=groups.max() + 1)
+    y = y + size * slopes[groups] * X[:, 0]
+    model = RandomSlopeRegressor([0], random_intercept=False).fit(X, y, groups=groups)
+    assert_is_the_minimum(model, np.c_[np.ones(len(y)), X], y, X[:, 0], groups)
+
+
+@pytest.mark.parametrize("size", [1e6, 1e7])
+def test_large_slopes_beside_levels_are_said_to_leave_few_digits(rows, size):
+    X, y, groups = rows
+    slopes = np.random.default_rng(3).normal(size=groups.max() + 1)
+    y = y + size * slopes[groups] * X[:, 0]
+    with pytest.warns((LinAlgWarning, ConvergenceWarning), match="digits are left of those"):
+        RandomSlopeRegressor([0]).fit(X, y, groups=groups)
+
+
+@pytest.mark.parametrize("distance", [1e4, 1e6, 1e7])
+def test_a_slope_column_with_far_levels_does_vary_within_groups(rows, distance):
+    X, y, groups = rows
+    X = X.copy()
+    X[:, 0] += distance * np.random.default_rng(4).normal(size=groups.max() + 1)[groups]
+    y = y + 2 * X[:, 0]
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        RandomSlopeRegressor([0]).fit(X, y, groups=groups)
+    assert not any("not vary within groups" in str(one.message) for one in said)
 
 
 def test_what_follows_has_the_digits_too():

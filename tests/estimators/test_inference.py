@@ -258,7 +258,7 @@ def test_intervals_are_those_of_the_variance(small):
         ({"kind": "mean"}, std**2 - s2),
         ({"kind": "mean", "sample_weight": weight}, std**2 - s2),
     ]:
-        limits = model.predict_interval(X, groups=groups, confidence_level=0.8, **options)
+        limits = model.predict_interval(X, groups=groups, level=0.8, **options)
         assert limits.shape == (len(X), 2)
         np.testing.assert_allclose(limits.mean(axis=1), y)
         np.testing.assert_allclose(((limits[:, 1] - limits[:, 0]) / 2 / z) ** 2, expected)
@@ -342,6 +342,13 @@ def test_questions_to_a_pooled_or_unfitted_model(question):
         QUESTIONS[question](model, X)
 
 
+def test_the_former_word_for_the_level_gives_the_new_one():
+    X, y, subject = load_sleepstudy(return_X_y=True)
+    model = RandomInterceptRegressor().fit(X, y, groups=subject)
+    with pytest.raises(TypeError, match=r"is called `level` now.*level=0.8\)"):
+        model.predict_interval(X, subject, confidence_level=0.8)
+
+
 @pytest.mark.parametrize("level", [0, 1, 95, -0.1, "0.95", None])
 def test_levels(level):
     X, y, subject = load_sleepstudy(return_X_y=True)
@@ -349,8 +356,8 @@ def test_levels(level):
     for ask in (model.fixed_effects_frame, model.random_effects_frame):
         with pytest.raises(ValueError, match=r"'level'.*range \(0.0, 1.0\)"):
             ask(level=level)
-    with pytest.raises(ValueError, match=r"'confidence_level'.*range \(0.0, 1.0\)"):
-        model.predict_interval(X, subject, confidence_level=level)
+    with pytest.raises(ValueError, match=r"'level'.*range \(0.0, 1.0\)"):
+        model.predict_interval(X, subject, level=level)
 
 
 def test_unknown_methods_and_kinds():

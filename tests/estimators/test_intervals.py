@@ -113,9 +113,11 @@ def test_bootstrap_and_profile_agree_where_data_are_many():
     )
 
 
-def test_a_bar_shows_progress_only_when_it_takes_long(sleep, capsys):
+def test_progress_is_shown_only_when_asked_for(sleep, capsys):
     sleep.confint(method="bootstrap", n_bootstrap=20, random_state=0)
     assert capsys.readouterr() == ("", "")
+    sleep.confint(method="bootstrap", n_bootstrap=20, random_state=0, verbose=10)
+    assert "Done" in "".join(capsys.readouterr())
 
 
 def test_a_singular_fit_has_one_sided_intervals():

@@ -415,7 +415,8 @@ def test_group_by_position(rows, position):
     for model in (FixedEffectsRegressor(), PooledRegressor()):
         expected = clone(model).fit(X, y, groups=groups)
         other = clone(model).set_params(group_by=position).fit(table, y)
-        np.testing.assert_allclose(other.coef_, expected.coef_, rtol=1e-12)
+        lined_up = np.insert(expected.coef_, position % 4, 0.0)
+        np.testing.assert_allclose(other.coef_, lined_up, rtol=1e-12)
         assert other.score(table, y) == pytest.approx(expected.score(X, y, groups=groups))
         with pytest.raises(ValueError, match="given once"):
             other.predict(table, groups=groups)

@@ -2,8 +2,10 @@
 
 import pickle
 
+import dask.dataframe as dd
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 import scipy.sparse as sp
 from dense_oracle import dense_solution
@@ -11,7 +13,12 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LinearRegression
 
-from skmixed import RandomInterceptRegressor
+from skmixed import (
+    FixedEffectsRegressor,
+    PooledRegressor,
+    RandomInterceptRegressor,
+    RandomSlopeRegressor,
+)
 from skmixed.datasets import load_hsb, make_mixed_regression
 from skmixed.exceptions import MissingGroupsWarning, SingularFitWarning
 
@@ -87,7 +94,7 @@ def test_a_null_model_pools_group_means(rows):
     distance = pd.Series(y).groupby(groups).mean() - model.intercept_
     expected = model.pooling_weights_["(Intercept)"] * distance
     np.testing.assert_allclose(model.random_effects_["(Intercept)"], expected, atol=1e-9)
-    assert model.coef_.shape == (0,)
+    assert model.coef_.tolist() == [0.0]
     own = model.group_coef_["(Intercept)"].to_numpy()
     np.testing.assert_allclose(model.predict(frame), own[groups])
     np.testing.assert_allclose(model.predict_population(frame), model.intercept_)
@@ -276,7 +283,8 @@ def test_group_by_position(model, rows, position, container):
     table = container(np.insert(X, position % 3, groups, axis=1))
     other = RandomInterceptRegressor(group_by=position).fit(table, y)
     assert other.n_features_in_ == 3
-    np.testing.assert_allclose(other.coef_, model.coef_, atol=1e-12)
+    lined_up = np.insert(model.coef_, position % 3, 0.0)
+    np.testing.assert_allclose(other.coef_, lined_up, atol=1e-12)
     expected = model.predict(X, groups=groups)
     np.testing.assert_allclose(other.predict(table), expected, atol=1e-12)
     assert other.score(table, y) == pytest.approx(model.score(X, y, groups=groups))
@@ -289,8 +297,9 @@ def test_group_by_name(model, rows):
     frame = pd.DataFrame(X, columns=["a", "b"])
     frame.insert(1, "site", STRINGS[groups])
     other = RandomInterceptRegressor(group_by="site").fit(frame, y)
-    np.testing.assert_allclose(other.coef_, model.coef_, atol=1e-12)
-    assert list(other.feature_names_in_) == ["a", "site", "b"]
+    coef = dict(zip(other.feature_names_in_, other.coef_, strict=True))
+    assert list(coef) == ["a", "site", "b"]
+    assert coef == pytest.approx(dict(zip("ab", model.coef_, strict=True)) | {"site": 0.0})
     assert list(other.coef_cov_.columns) == ["(Intercept)", "a", "b"]
     assert other.groups_.name == "site"
     frame.loc[0, "site"] = None
@@ -441,3 +450,45 @@ def test_hsb_scores_better_with_schools():
     model = RandomInterceptRegressor().fit(X, y, groups=school)
     assert model.score(X, y, groups=school) > 0.25
     assert LinearRegression().fit(X, y).score(X, y) < 0.22
+
+
+# ------------------------------------------------- the population line, without the groups
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        RandomInterceptRegressor(),
+        RandomSlopeRegressor(["a"]),
+        FixedEffectsRegressor(),
+        PooledRegressor(),
+    ],
+    ids=lambda other: type(other).__name__,
+)
+def test_the_population_line_needs_no_group_column(rows, other):
+    X, y, groups = rows
+    frame = pd.DataFrame(X, columns=["a", "b"])
+    frame.insert(1, "site", STRINGS[groups])
+    other = clone(other).set_params(group_by="site").fit(frame, y)
+    expected = other.predict_population(frame)
+    alone = frame[["a", "b"]]
+    for table in (alone, pl.from_pandas(alone), dd.from_pandas(alone, npartitions=3)):
+        found = np.asarray(other.predict_population(table))
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
+    with pytest.raises(ValueError, match="same order"):
+        other.predict_population(frame[["b", "a"]])
+    with pytest.raises(ValueError, match="yet now missing:\n- b"):
+        other.predict_population(frame[["a", "site"]])
+
+
+@pytest.mark.parametrize("position", [0, 1, -1])
+def test_the_population_line_by_position_or_index(rows, position):
+    X, y, groups = rows
+    table = np.insert(X, position % 3, groups, axis=1)
+    model = RandomInterceptRegressor(group_by=position).fit(table, y)
+    expected = model.predict_population(table, return_std=True)
+    np.testing.assert_allclose(model.predict_population(X, return_std=True), expected)
+    frame = pd.DataFrame(X, pd.Index(groups, name="site"), columns=["a", "b"])
+    model = RandomInterceptRegressor(group_by="site").fit(frame, y)
+    found = model.predict_population(frame.reset_index(drop=True), return_std=True)
+    np.testing.assert_allclose(found, expected)

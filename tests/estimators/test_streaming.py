@@ -1,7 +1,6 @@
 """Fits in batches, from sums, and groups learned after the fit."""
 
 import pickle
-import time
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier, Event
 
@@ -196,16 +195,30 @@ def test_the_model_must_stay_the_same(hsb, changed):
     model.partial_fit(X[4000:], y[4000:], groups=school[4000:])
 
 
-@pytest.mark.parametrize("changed", [{"method": "ml"}, {"slopes": "minority"}, {"tol": -1.0}])
-def test_a_changed_model_is_not_solved(hsb, changed):
+@pytest.mark.parametrize(
+    "changed",
+    [{"method": "ml"}, {"slopes": "minority"}, {"tol": -1.0}, {"group_by": "ses"}],
+)
+def test_a_batch_is_solved_with_its_own_parameters(hsb, changed):
     X, y, school = hsb
     model = RandomSlopeRegressor("ses").partial_fit(X, y, groups=school)
     model.set_params(**changed)
-    for _ in range(2):
-        with pytest.raises(NotFittedError, match=f"{next(iter(changed))}"):
-            model.predict(X, groups=school)
-    model.set_params(**RandomSlopeRegressor("ses").get_params())
     assert_same_fit(model, RandomSlopeRegressor("ses").fit(X, y, groups=school))
+    assert model.get_params().items() >= changed.items()
+    before = vars(model).copy()
+    with pytest.raises(ValueError, match=next(iter(changed))):
+        model.partial_fit(X, y, groups=school)
+    assert vars(model) == before
+
+
+def test_an_option_of_the_search_may_change_between_batches(hsb):
+    X, y, school = hsb
+    model = RandomSlopeRegressor("ses", max_iter=1).partial_fit(
+        X[:4000], y[:4000], school[:4000]
+    )
+    model.set_params(max_iter=100).partial_fit(X[4000:], y[4000:], groups=school[4000:])
+    model.set_params(max_iter=1)
+    assert model.converged_
 
 
 def test_threads_wait_for_the_one_that_solves(hsb):
@@ -359,7 +372,7 @@ def test_sums_that_overflow_when_they_are_added():
         model.predict(X, groups=groups)
 
 
-def test_a_copy_waits_for_the_one_that_solves(hsb, monkeypatch):
+def test_a_copy_made_while_another_thread_solves_solves_itself(hsb, monkeypatch):
     X, y, school = hsb
     model = RandomSlopeRegressor("ses").partial_fit(X, y, groups=school)
     begun, go_on = Event(), Event()
@@ -371,14 +384,12 @@ def test_a_copy_waits_for_the_one_that_solves(hsb, monkeypatch):
         return estimate(self, *args)
 
     monkeypatch.setattr(RandomSlopeRegressor, "_estimate", slow)
-    with ThreadPoolExecutor(2) as threads:
-        solving = threads.submit(lambda: model.coef_)
-        begun.wait(10)
-        copying = threads.submit(pickle.dumps, model)
-        time.sleep(0.1)
+    with ThreadPoolExecutor(1) as thread:
+        solving = thread.submit(lambda: model.coef_)
+        assert begun.wait(10)
+        copy = pickle.loads(pickle.dumps(model))
         go_on.set()
-        copy = pickle.loads(copying.result())
-    np.testing.assert_array_equal(copy.coef_, solving.result())
+        np.testing.assert_array_equal(copy.coef_, solving.result())
 
 
 def test_parameters_of_moments_are_checked(hsb):

@@ -112,6 +112,13 @@ class Criterion(ABC):
         """Return how many digits are right of what the columns before leave of a column."""
         return digits_left(self.eliminate(Lambda)[1], self.problem.noise)
 
+    def digits_beside_effects(self, Lambda: Array) -> float:
+        """Return how many digits are right of what random effects leave of each other.
+
+        A single one leaves nothing to others, and loses nothing however large it is.
+        """
+        return np.inf
+
     def coefficients(self, M: Array) -> tuple[Array, float]:
         """Return beta = M_XX^-1 M_Xy and sigma2 = r2 / dof, which is 0 for a perfect fit."""
         beta: Array = np.asarray(np.linalg.solve(M[:-1, :-1], M[:-1, -1]))

@@ -9,7 +9,7 @@ import numpy as np
 from skmixed._numerics.fit.criterion import Criterion
 from skmixed._numerics.fit.problem import Problem
 from skmixed._numerics.linalg.arrays import Array
-from skmixed._numerics.linalg.digits import CONSTANT_UP_TO, PERFECT_FIT
+from skmixed._numerics.linalg.digits import CONSTANT_UP_TO, PERFECT_FIT, RELATIVE_ERROR
 from skmixed._numerics.linalg.small_matrices import gram
 
 # Different sizes that a coarsened criterion keeps, for each doubling of the size.
@@ -180,6 +180,8 @@ def one_column(problem: Problem) -> Problem:
     unit = problem.root[0] / np.where(size > 0, size, 1.0)  # z in the basis, axes r k
     own = np.einsum("rk,rmk->mk", unit, problem.own)
     others = problem.own - unit[:, None] * own  # what is orthogonal to z counts as within
+    rounding = RELATIVE_ERROR * np.abs(problem.own).sum(axis=0)  # all there is of z itself
+    others[np.abs(others) <= rounding] = 0.0
     return replace(
         problem, within=problem.within + gram(others), own=own[None], root=size[None]
     )

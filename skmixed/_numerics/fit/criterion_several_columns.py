@@ -24,7 +24,7 @@ from scipy.linalg import lapack
 
 from skmixed._numerics.fit.criterion import Criterion
 from skmixed._numerics.linalg.arrays import Array
-from skmixed._numerics.linalg.digits import PERFECT_FIT, RANK_TOLERANCE
+from skmixed._numerics.linalg.digits import GRAM_ERROR, PERFECT_FIT, RANK_TOLERANCE
 from skmixed._numerics.linalg.small_matrices import (
     cholesky,
     gram,
@@ -35,6 +35,7 @@ from skmixed._numerics.linalg.small_matrices import (
     solve_lower_transposed,
     sum_of_outer,
 )
+from skmixed._numerics.linalg.triangular import inverse_of_lower
 
 # Groups are taken in chunks whose working arrays stay in the second-level cache.
 CHUNK_GROUPS = 2**12
@@ -144,6 +145,16 @@ class CovarianceCriterion(Criterion):
             F = np.repeat((rows @ Lambda).T[..., None], R.shape[-1], axis=-1)
             variances[:, chunk] = np.sum(solve_lower(R, F) ** 2, axis=0)
         return variances
+
+    def digits_beside_effects(self, Lambda: Array) -> float:
+        """Return how many digits are right of what random effects leave of each other."""
+        digits = np.inf
+        for chunk in self._chunks():
+            A = multiply(Lambda.T, self.problem.root[..., chunk])
+            left = np.einsum("aak->ak", _roots(A)) ** 2
+            share = GRAM_ERROR * (1 + np.sum(A**2, axis=0)) / left
+            digits = min(digits, -np.log10(share.max(initial=GRAM_ERROR)))
+        return float(digits)
 
     def value(self, Lambda: Array) -> float:
         """Return the criterion alone."""
@@ -318,8 +329,7 @@ def _inverse_root(M: Array) -> tuple[Array, float, float]:
     L, failed = lapack.dpotrf(M[:-1, :-1], lower=1, clean=1)
     if failed:  # a column of X is lost in rounding: nothing that a search should go on with
         return W, np.inf, 1.0
-    if len(L):  # LAPACK takes no matrices of size 0
-        W[:-1, :-1], _ = lapack.dtrtri(L, lower=1)
+    W[:-1, :-1] = inverse_of_lower(L)
     explained = W[:-1, :-1] @ M[:-1, -1]
     left = M[-1, -1] - explained @ explained
     r2 = max(left, PERFECT_FIT * M[-1, -1], PERFECT_FIT**2)  # y may be constant

@@ -127,6 +127,11 @@ class Fit:
         return self.criterion.digits_left(self.optimum.Lambda)
 
     @property
+    def digits_beside_effects(self) -> float:
+        """How many digits are right of what random effects leave of each other."""
+        return self.criterion.digits_beside_effects(self.optimum.Lambda)
+
+    @property
     def beta(self) -> Array:
         """Fixed effects of the user's columns."""
         return self.solution.beta

@@ -14,9 +14,9 @@ from skmixed._numerics.fit.problem import Problem
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.digits import (
     CHANGE_ERROR,
-    CONSTANT_WITHIN,
     INFORMATION_ERROR,
     RANK_TOLERANCE,
+    ROUNDED,
 )
 from skmixed._numerics.linalg.small_matrices import (
     gram_by_matrix,
@@ -114,11 +114,15 @@ def flat_directions(criterion: Criterion) -> FlatDirections:
 
 def constant_within(problem: Problem) -> NDArray[np.bool_]:
     """Which of the user's random columns do not vary within any group, shape (n_random,)."""
+    coordinates = problem.coordinates
+    kept, shift = coordinates.random_kept, coordinates.shift[list(coordinates.random)]
+    # squares of the numbers as they were given, which are rounded
+    given = np.sum(problem.root**2, axis=(1, 2))
+    given += problem.n * ((coordinates.Z_map * shift) ** 2).sum(axis=1)
     # the first of each group's basis is constant
-    own, squares = problem.root[:, 1:], np.sum(problem.root**2, axis=(1, 2))
-    constant = np.zeros(len(problem.coordinates.random_kept), dtype=np.bool_)
-    is_constant = np.sum(own**2, axis=(1, 2)) <= CONSTANT_WITHIN * squares
-    constant[problem.coordinates.random_kept] = is_constant
+    own = np.sum(problem.root[:, 1:] ** 2, axis=(1, 2))
+    constant = np.zeros(len(kept), dtype=np.bool_)
+    constant[kept] = own <= ROUNDED * given
     return constant
 
 

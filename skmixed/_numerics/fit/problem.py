@@ -28,6 +28,10 @@ from skmixed._numerics.moments.coordinates import (
 from skmixed._numerics.moments.moments import GroupedMoments
 from skmixed._numerics.moments.own_lines import OwnLines
 
+# A column is near 0 if the square of its mean is no more than so many times its squares around
+# the shift.
+NEAR_ZERO = 10
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -212,6 +216,8 @@ def _choose_columns(
     """
     has_ones = constant is not None
     moments = near_means(moments) if has_ones else moments.around(np.zeros(len(moments.shift)))
+    if not random_intercept:
+        moments = _without_needless_shift(moments)
     scale, varies = scales(moments)
     kept, dependent = _fixed_columns(
         moments, scale, varies, has_ones=has_ones, random_only=random_only
@@ -235,6 +241,20 @@ def _choose_columns(
         taken=moments.taken if isinstance(moments, OwnLines) else np.zeros(len(scale) - 2),
     )
     return coordinates, moments
+
+
+def _without_needless_shift(moments: GroupedMoments | OwnLines) -> GroupedMoments | OwnLines:
+    """Undo the shift of slope columns and y where they are near 0.
+
+    Slopes without levels are those of z itself. Where they vary much, so that little is known
+    of its coefficient, a shifted z would share that with the ones, and a shifted y would be
+    as large beside the ones as the slopes make it.
+    """
+    shift, columns = moments.shift.copy(), [*moments.random[1:], -1]
+    mean = shift[columns] + moments.T[0, columns] / moments.n
+    square = np.diag(moments.T)[columns] / moments.n
+    shift[columns] = np.where(mean**2 <= NEAR_ZERO * square, 0.0, shift[columns])
+    return moments.around(shift)
 
 
 def _random_only(

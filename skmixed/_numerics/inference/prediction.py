@@ -17,6 +17,7 @@ from skmixed._numerics.linalg.small_matrices import (
     multiply,
     solve_lower,
 )
+from skmixed._numerics.linalg.triangular import inverse_of_lower
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Uncertainty:
         """Eliminate the random effects once, for all later questions."""
         _, M = criterion.eliminate(Lambda)
         L, _ = lapack.dpotrf(M[:-1, :-1], lower=1, clean=1)
-        return cls(criterion.problem, Lambda, lapack.dtrtri(L, lower=1)[0])
+        return cls(criterion.problem, Lambda, inverse_of_lower(L))
 
     def of_predictions(self, X: Array, Z: Array, codes: NDArray[np.intp]) -> Array:
         """Return the variance of each row's prediction around its true mean.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import qr
+from scipy.linalg import lapack, qr
 
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.digits import FACTOR_ERROR
@@ -23,3 +23,8 @@ def triangular(factor: Array, *, diagonal: bool) -> Array:
     L *= np.where(np.diag(L) < 0, -1.0, 1.0)
     size = np.sqrt(np.sum(L**2, axis=1, keepdims=True))
     return np.where(np.abs(L) <= FACTOR_ERROR * size, 0.0, L)
+
+
+def inverse_of_lower(L: Array) -> Array:
+    """Inverse of a lower triangular L, of which LAPACK takes none of size 0."""
+    return np.asarray(lapack.dtrtri(L, lower=1)[0]) if len(L) else L

@@ -13,6 +13,7 @@ from scipy.linalg import lapack
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.digits import FACTOR_ERROR, GRAM_ERROR, RANK_TOLERANCE
 from skmixed._numerics.linalg.small_matrices import multiply
+from skmixed._numerics.linalg.triangular import inverse_of_lower
 from skmixed._numerics.moments.moments import GroupedMoments
 from skmixed._numerics.moments.own_lines import OwnLines
 
@@ -223,7 +224,7 @@ def independent(R: Array) -> NDArray[np.bool_]:
     """
     L, info = lapack.dpotrf(R, lower=1, clean=1)
     if info == 0 and len(R):
-        left, inverse = np.diag(L) ** 2, lapack.dtrtri(L, lower=1)[0]
+        left, inverse = np.diag(L) ** 2, inverse_of_lower(L)
         noise = GRAM_ERROR * left * np.sum(inverse**2, axis=1)
         if np.all(left > np.maximum(RANK_TOLERANCE, noise)):
             return np.ones(len(R), dtype=np.bool_)
