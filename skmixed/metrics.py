@@ -9,7 +9,8 @@ from sklearn.metrics import get_scorer, make_scorer
 from sklearn.utils.metadata_routing import UNUSED
 
 from skmixed._estimators.grouped import BaseGroupedRegressor
-from skmixed._rows.routing import predicting_model, requested
+from skmixed._rows.containers import take_rows
+from skmixed._rows.routing import predicting_model, refuse_class, requested
 
 __all__ = ["group_scorer"]
 
@@ -82,6 +83,9 @@ class _GroupScorer(BaseEstimator):
         return self.score(*args, **kwargs)
 
     def score(self, estimator, X, y=None, groups=None, sample_weight=None):
+        refuse_class(estimator, "estimator")
+        given = {"y": y, "groups": groups, "sample_weight": sample_weight}
+        X, y, groups, sample_weight = take_rows(X=X, **given)
         weights = {} if sample_weight is None else {"sample_weight": sample_weight}
         model = estimator if groups is None else _ModelOfGroups(estimator, groups)
         return self.scorer(model, X, y, **weights)

@@ -15,12 +15,13 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from skmixed._estimators.pickles import PacksTables
 from skmixed._numerics.moments.within_between import group_means, which_vary
 from skmixed._rows.columns import as_table, find_feature_columns, find_group_column
+from skmixed._rows.containers import take_rows
+from skmixed._rows.features import cells_explained, numeric_columns
 from skmixed._rows.labels import (
     check_new_groups,
     check_none_missing,
     check_weights,
     encode_groups,
-    explain_text_columns,
     match_groups,
     number_new_groups,
 )
@@ -197,6 +198,7 @@ class WithinBetween(OnePiece, PacksTables, TransformerMixin, BaseEstimator):
         self : object
             The fitted transformer.
         """
+        X, groups, sample_weight = take_rows(X=X, groups=groups, sample_weight=sample_weight)
         self._group_by = self.group_by
         X, groups = self._check_rows(X, groups, reset=True)
         self._chosen = self._choose_columns(X)
@@ -259,6 +261,7 @@ class WithinBetween(OnePiece, PacksTables, TransformerMixin, BaseEstimator):
             groups and ``new_groups="error"``.
         """
         check_is_fitted(self)
+        X, groups = take_rows(X=X, groups=groups)
         X, groups = self._check_rows(X, groups, reset=False)
         values = self._check_values(X, groups)
         means = self._means_of(values, groups)
@@ -308,7 +311,9 @@ class WithinBetween(OnePiece, PacksTables, TransformerMixin, BaseEstimator):
                 return X, X.index.get_level_values(self._group_by)
             return X, _get_column(X, position)
         if not hasattr(X, "columns"):
-            X = check_array(X, dtype=FLOATS, ensure_all_finite=False, estimator=self)
+            X = numeric_columns(X, has_groups=groups is not None)
+            with cells_explained(X, has_groups=groups is not None):
+                X = check_array(X, dtype=FLOATS, ensure_all_finite=False, estimator=self)
         return X, groups
 
     def _choose_columns(self, X):
@@ -325,10 +330,10 @@ class WithinBetween(OnePiece, PacksTables, TransformerMixin, BaseEstimator):
         if not self._chosen:
             return np.empty((X.shape[0], 0))
         values = X.iloc[:, self._chosen] if hasattr(X, "iloc") else X[:, self._chosen]
-        try:
+        known = {"has_groups": groups is not None, "positions": self._chosen}
+        values = numeric_columns(values, **known)
+        with cells_explained(values, **known):
             return check_array(values, dtype=FLOATS, estimator=self, input_name="X")
-        except (ValueError, TypeError) as error:
-            explain_text_columns(values, error, has_groups=groups is not None)
 
     def _encode(self, groups, n_rows):
         self._has_groups = groups is not None

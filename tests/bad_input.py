@@ -35,7 +35,6 @@ BAD_ROWS = {
         lambda X, y, g: (X, y, np.column_stack([g, g])),
         r"one-dimensional, but got shape \(60, 2\)",
     ),
-    "groups in one column": (lambda X, y, g: (X, y, g[:, None]), r"got shape \(60, 1\)"),
     "a name for groups": (lambda X, y, g: (X, y, "site"), "got 'site'. To name a column"),
     "a number for groups": (
         lambda X, y, g: (X, y, 3),
@@ -57,6 +56,7 @@ BAD_ROWS = {
     "text in y": (lambda X, y, g: (X, y.astype(str), g), "y must be numeric, but got dtype <U"),
     "words in y": (lambda X, y, g: (X, ["low", "high"] * 30, g), "y must be numeric|could not"),
     "two targets": (lambda X, y, g: (X, np.c_[y, y], g), "y should be a 1d array"),
+    "ragged X": (lambda X, y, g: ([[1.0, 2.0]] * 59 + [[1.0]], y, g), "inhomogeneous shape"),
     "one-dimensional X": (lambda X, y, g: (X[:, 0], y, g), "Expected 2D array, got 1D"),
 }
 

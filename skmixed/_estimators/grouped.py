@@ -18,6 +18,7 @@ from skmixed._rows.columns import GROUP_BY
 from skmixed._rows.dask import sum_up_partitions
 from skmixed._rows.dask_partitions import is_dask
 from skmixed._rows.labels import (
+    as_index,
     check_enough_rows,
 )
 from skmixed._rows.reader import (
@@ -172,7 +173,7 @@ class BaseGroupedRegressor(
     # ------------------------------------------------------------------- moments -> attributes
 
     def _store_groups(self, moments):
-        self.groups_ = pd.Index(moments.labels, name=self._columns.group_name)
+        self.groups_ = as_index(moments.labels, name=self._columns.group_name)
         self.n_groups_ = len(self.groups_)
         sizes = moments.sizes
         whole = np.array_equal(sizes, moments.n_rows)

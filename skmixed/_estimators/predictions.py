@@ -13,8 +13,10 @@ from sklearn.utils.validation import check_is_fitted
 from skmixed._renamed import renamed
 from skmixed._reports.messages import NO_PRECISION
 from skmixed._rows.columns import dense_column
+from skmixed._rows.containers import take_rows
 from skmixed._rows.dask import predict_partitions, score_partitions
 from skmixed._rows.dask_partitions import is_dask
+from skmixed._rows.features import read_target
 from skmixed._rows.labels import check_new_groups, check_weights, match_groups
 from skmixed._rows.messages import MISSING_IN_PREDICT
 from skmixed._rows.reader import INTERCEPT, by_features_alone, read_rows
@@ -203,7 +205,11 @@ class PredictionsMixin:
         """
         if is_dask(X):
             return score_partitions(self, X, y, groups, sample_weight)
-        return r2_score(y, self.predict(X, groups=groups), sample_weight=sample_weight)
+        given = {"y": y, "groups": groups, "sample_weight": sample_weight}
+        X, y, groups, sample_weight = take_rows(X=X, **given)
+        predicted = self.predict(X, groups=groups)
+        weight = check_weights(sample_weight, predicted)
+        return r2_score(read_target(y), predicted, sample_weight=weight)
 
     # --------------------------------------------------------------------- steps of the above
 

@@ -17,6 +17,7 @@ STYLE = (
     ".skmixed-summary thead tr {border-bottom: 1px solid currentColor}"
     "</style>"
 )
+STARS = "* p < 0.05, ** p < 0.01, *** p < 0.001"
 WITHOUT_GROUPS = "Fitted without groups: a pooled linear regression."
 # By the first word of a column's name; other columns have the decimals that they need.
 FORMATS = {
@@ -40,12 +41,17 @@ class Printed:
         """Sentences by heading, which follow the tables."""
         return {}
 
+    def _notes(self):
+        """How to read the tables, at the end."""
+        return ()
+
     def __str__(self):
         blocks = [self.title, *(fill(remark, 88) for remark in self.remarks)]
         for name, table in self._tables():
             blocks.append(f"{name}:\n{table.to_string(**_layout(table))}")
         for name, sentences in self._lists().items():
             blocks.append("\n".join([f"{name}:", *map(_as_item, sentences)]))
+        blocks += [fill(note, 88) for note in self._notes()]
         return "\n\n".join(blocks)
 
     __repr__ = __str__
@@ -60,6 +66,7 @@ class Printed:
         for name, sentences in self._lists().items():
             items = "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
             blocks.append(f"<p><b>{escape(name)}</b></p><ul>{items}</ul>")
+        blocks += [f"<p>{escape(note)}</p>" for note in self._notes()]
         return f'{STYLE}<div class="skmixed-summary">{"".join(blocks)}</div>'
 
 
@@ -70,6 +77,18 @@ def _as_item(sentence):
 def _layout(table):
     """Leave out the names of the index, and a header that is empty."""
     return {"header": list(table.columns) != [""], "index_names": False}
+
+
+def title_of(model, method):
+    """Say what was fitted, to what, and how."""
+    target = model._columns.target
+    of_target = f" of {target}" if target else ""
+    return f"{type(model).__name__}{of_target}, fitted by {method}"
+
+
+def percent(level):
+    """Write a level without decimals that it does not need."""
+    return f"{100 * level:.4g}%"
 
 
 def whole(number):

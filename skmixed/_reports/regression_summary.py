@@ -8,10 +8,13 @@ import pandas as pd
 
 from skmixed._public import public
 from skmixed._reports.layout import (
+    STARS,
     WITHOUT_GROUPS,
     Printed,
+    percent,
     series_as_text,
     table_as_text,
+    title_of,
     whole,
 )
 
@@ -35,6 +38,8 @@ class RegressionSummary(Printed):
         against 0), lower and upper; NaN for terms without a coefficient.
     remarks : tuple of str
         What to know before reading on.
+    level : float
+        Level of the intervals.
     stars : bool
         Whether the text marks p-values below 0.05, 0.01 and 0.001.
 
@@ -54,6 +59,7 @@ class RegressionSummary(Printed):
     fit_statistics: pd.Series
     fixed_effects: pd.DataFrame
     remarks: tuple[str, ...]
+    level: float = 0.95
     stars: bool = False
 
     @classmethod
@@ -75,10 +81,11 @@ class RegressionSummary(Printed):
             Its tables.
         """
         return cls(
-            title=f"{type(model).__name__}, fitted by least squares",
+            title=title_of(model, "least squares"),
             fit_statistics=_fit_statistics(model),
             fixed_effects=model.fixed_effects_frame(level),
             remarks=_remarks(model),
+            level=level,
             stars=stars,
         )
 
@@ -87,10 +94,17 @@ class RegressionSummary(Printed):
         """The former name of `fixed_effects`."""
         raise AttributeError("`coefficients` of a summary is called `fixed_effects` now.")
 
+    def _notes(self):
+        if self.stars:
+            yield STARS
+
     def _tables(self):
         yield "Fit", series_as_text(self.fit_statistics)
         if len(self.fixed_effects):
-            yield "Fixed effects", table_as_text(self.fixed_effects, stars=self.stars)
+            caption = (
+                f"Fixed effects ({percent(self.level)} intervals; t, with the residual df)"
+            )
+            yield caption, table_as_text(self.fixed_effects, stars=self.stars)
 
 
 def _fit_statistics(model):

@@ -8,17 +8,33 @@ import numpy as np
 import pandas as pd
 
 from skmixed._numerics.fit.fit import Fit
+from skmixed._numerics.inference.variance_parts import random_variances
 from skmixed._numerics.moments.columns import drop_columns_of_lines
 from skmixed._numerics.moments.within_between import shares
 from skmixed._public import public
 from skmixed._reports.layout import (
+    STARS,
     WITHOUT_GROUPS,
     Printed,
+    percent,
     series_as_text,
     table_as_text,
+    title_of,
     whole,
 )
 from skmixed._reports.not_identified import explain_not_identified
+
+# Correlations of more fixed effects are not printed, as in R.
+MOST_CORRELATED = 12
+NO_CORRELATIONS = (
+    "Correlations of the {n} fixed effects are not printed: they are in "
+    "`fixed_effects_correlation` of this summary."
+)
+BY = {
+    "satterthwaite": "t, with df by Satterthwaite",
+    "kenward-roger": "t, with df by Kenward and Roger",
+    "normal": "normal quantiles",
+}
 
 
 @public("skmixed.inference")
@@ -48,6 +64,10 @@ class ModelSummary(Printed):
         Correlation of the estimated fixed effects.
     remarks : tuple of str
         What to know before reading on, such as that the fit is singular.
+    level : float
+        Level of the intervals.
+    df_method : str
+        Method of the degrees of freedom.
     stars : bool
         Whether the text marks p-values below 0.05, 0.01 and 0.001.
 
@@ -70,6 +90,8 @@ class ModelSummary(Printed):
     variation: pd.DataFrame
     fixed_effects_correlation: pd.DataFrame
     remarks: tuple[str, ...]
+    level: float = 0.95
+    df_method: str = "satterthwaite"
     stars: bool = False
 
     @classmethod
@@ -93,13 +115,15 @@ class ModelSummary(Printed):
             Its tables.
         """
         return cls(
-            title=f"{type(model).__name__}, fitted by {'REML' if _by_reml(model) else 'ML'}",
+            title=title_of(model, "REML" if _by_reml(model) else "ML"),
             fit_statistics=_fit_statistics(model),
             variance_components=_variance_components(model),
             fixed_effects=_fixed_effects(model, level, df_method),
             variation=_variation(model),
             fixed_effects_correlation=_correlation(model.coef_cov_),
             remarks=_remarks(model),
+            level=level,
+            df_method=df_method,
             stars=stars,
         )
 
@@ -107,14 +131,27 @@ class ModelSummary(Printed):
         yield "Fit", series_as_text(self.fit_statistics)
         yield "Variance components", table_as_text(self.variance_components)
         if len(self.fixed_effects):
-            yield "Fixed effects", table_as_text(self.fixed_effects, stars=self.stars)
+            yield self._caption, table_as_text(self.fixed_effects, stars=self.stars)
         if len(self.variation):
             yield "Where the features vary", table_as_text(self.variation)
-        if len(self.fixed_effects) > 1:
+        if 1 < len(self.fixed_effects) <= MOST_CORRELATED:
             yield (
                 "Correlation of fixed effects",
                 _lower_triangle(self.fixed_effects_correlation),
             )
+
+    @property
+    def _caption(self):
+        if "lower" not in self.fixed_effects:  # fitted without groups
+            return "Fixed effects"
+        return f"Fixed effects ({percent(self.level)} intervals; {BY[self.df_method]})"
+
+    def _notes(self):
+        n = len(self.fixed_effects)
+        if n > MOST_CORRELATED:
+            yield NO_CORRELATIONS.format(n=n)
+        if self.stars and "p_value" in self.fixed_effects:
+            yield STARS
 
 
 def _by_reml(model):
@@ -240,8 +277,8 @@ def _remark_on_level_2(model):
     level_2 = [term for term in level_2 if term not in model.random_effects_cov_]
     if not level_2 or "(Intercept)" not in model.random_effects_cov_ or model.singular_:
         return
-    with_them = model.random_effects_cov_.loc["(Intercept)", "(Intercept)"]
-    without_them = _variance_of_intercepts_without(model, level_2)
+    with_them = _variance_between(model, model.random_effects_cov_.to_numpy())
+    without_them = _variance_between(model, _covariance_without(model, level_2))
     change = f"from {without_them:.4g} to {with_them:.4g}"
     names = ", ".join(level_2)
     if with_them <= without_them:
@@ -265,9 +302,18 @@ def _lower_triangle(correlation):
     return text.where(below, "").iloc[1:, :-1].rename_axis(None)
 
 
-def _variance_of_intercepts_without(model, terms):
-    """Estimate the variance of the groups' levels again without some of the features."""
+def _variance_between(model, cov):
+    """Variance of random effects between groups, averaged over the rows.
+
+    With slopes that of the intercepts depends on where the slope columns are 0.
+    """
+    random_intercept = model._fitted.specification.random_intercept
+    return random_variances(model._moments, cov, random_intercept=random_intercept)[1]
+
+
+def _covariance_without(model, terms):
+    """Estimate the random effects' covariance again without some of the features."""
     dropped = np.array([False, *(term in terms for term in model._terms), False])
     lines = drop_columns_of_lines(model._fitted.own_lines, dropped)
     fit = Fit.of(lines, model._fitted.specification, tol=model.tol, max_iter=model.max_iter)
-    return fit.solution.sigma2 * np.sum(fit.solution.Lambda[0] ** 2)
+    return fit.solution.sigma2 * fit.solution.Lambda @ fit.solution.Lambda.T

@@ -148,7 +148,7 @@ def find_feature_columns(X, columns, group_by, *, parameter):
         features, columns = np.arange(X.shape[1]), columns(X)
     try:
         positions = [features.tolist().index(i) for i in _positions(X, columns)]
-    except ValueError as error:
+    except (ValueError, TypeError) as error:  # or what cannot be the name of a column
         names = list(X.columns) if hasattr(X, "columns") else f"0 to {X.shape[1] - 1}"
         raise ValueError(
             f"{parameter}={columns!r} must be feature columns of X, but the columns of X are "

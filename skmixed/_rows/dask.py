@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import clone
 from sklearn.exceptions import UndefinedMetricWarning
-from sklearn.utils import check_array, gen_batches
+from sklearn.utils import gen_batches
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skmixed._numerics.linalg.digits import SAME_SUMS
@@ -25,9 +25,9 @@ from skmixed._numerics.moments.moments import GroupedMoments, merge
 from skmixed._numerics.moments.second_pass import ConstantColumns, LeftOver, hardly_vary
 from skmixed._rows.columns import split_group_column
 from skmixed._rows.dask_partitions import align, check_same_rows, empty_table, is_frame
+from skmixed._rows.features import read_target
 from skmixed._rows.labels import (
     check_enough_moments,
-    check_real,
     check_same_kind,
     check_weights,
     refuse_missing,
@@ -117,7 +117,7 @@ class PartitionsAgain:
 
 def sum_up_partitions(model, X, y, groups, sample_weight):
     """Rows -> moments; what is learned of the columns; and the rows, to be read again."""
-    columns = _learn_columns(model, X, groups)
+    columns = _learn_columns(model, X, groups).with_target(getattr(y, "_meta", None))
     if groups is None and model.group_by is None:
         number_groups(model, None, 0)  # warns, once
     on_workers = clone(model)
@@ -291,8 +291,7 @@ def _sum_up_residuals(X, y, groups, sample_weight, model):
     n_rows = len(y)
     if n_rows == 0 or _all_zero(sample_weight):
         return Part(n_rows=n_rows)
-    y = check_array(y, ensure_2d=False, dtype=None, input_name="y")
-    check_real(y, "y")
+    y = read_target(y)
     residuals = (y - model.predict(X, groups=groups))[:, None]
     one_group = np.zeros(n_rows, dtype=np.intp), np.array([0])
     weight = check_weights(sample_weight, X)

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 import numpy as np
 import pandas as pd
+from sklearn.utils.validation import assert_all_finite
 
 from skmixed._rows.columns import dense_column
-from skmixed._rows.messages import TOO_LARGE, TOO_SMALL
+from skmixed._rows.messages import (
+    INEXACT_LABELS,
+    LONE_SURROGATE,
+    NOT_WEIGHTS,
+    TOO_LARGE,
+    TOO_SMALL,
+    WEIGHTS_OUT_OF_RANGE,
+)
 from skmixed._sklearn_private import check_sample_weight
 
 LABELS_SHOWN = 10
+ZONED = "datetime with a time zone"
+# What pandas calls objects among which there are floats.
+OBJECTS_WITH_FLOATS = ("floating", "mixed-integer-float")
 # Sums of squares below this have lost digits to underflow.
 SMALLEST_SQUARE = 1e-290
-# What errors about text in an array of numbers say.
-SIGNS_OF_TEXT = ("convert", "promoted", "must be numeric", "float()")
+# The largest weight must be one of these: sums of weighted squares are multiplied.
+SMALLEST_WEIGHT, LARGEST_WEIGHT = 1e-100, 1e100
 # The hash table grows from here; pandas would start with 34 MB for a million rows.
 SIZE_HINT = 2**14
 POPULATION_LINE = (
@@ -48,12 +61,14 @@ def encode_groups(groups, n_rows):
     if _are_close_integers(values):
         return _number_integers(np.asarray(values))
     codes, labels = _factorize(values)
+    _check_exact(labels)
     _check_whole(labels)
     check_none_missing(codes, "in fit")
     try:
         order = labels.argsort()
     except TypeError as error:
         kind = pd.api.types.infer_dtype(labels)
+        kind = "datetime with and without a time zone" if kind == "datetime" else kind
         raise ValueError(
             f"`groups` must have labels of one type, but got {kind}. Convert them, as in "
             "groups.astype(str)."
@@ -90,22 +105,42 @@ def match_groups(groups, labels, n_rows):
     """
     values = _check_labels(groups, n_rows)
     if pd.api.types.is_numeric_dtype(values):
+        _check_exact(values)
         codes = labels.get_indexer(values)
         new = pd.Index(values[codes < 0]).unique().dropna()
     else:  # each string is looked up once
         codes, given = _factorize(values)
+        _check_exact(given)
         position = np.append(labels.get_indexer(given), -1)
         codes, new = position[codes], given[position[:-1] < 0]
     check_same_kind(new, labels)
     return codes, new
 
 
+def kind_of_labels(labels):
+    """Name the kind of labels that can be compared: number, string, datetime, ..."""
+    kind = pd.api.types.infer_dtype(labels, skipna=True)
+    if kind in ("integer", "floating", "mixed-integer-float", "decimal"):
+        return "number"
+    kind = {"datetime64": "datetime", "date": "datetime"}.get(kind, kind)
+    has_zone = kind == "datetime" and getattr(labels[0], "tzinfo", None) is not None
+    return ZONED if has_zone else kind
+
+
+def as_index(labels, name):
+    """Make an index of known labels; times of several zones are put in that of the first."""
+    labels = pd.Index(labels, name=name)
+    if labels.dtype == object and len(labels) and kind_of_labels(labels) == ZONED:
+        labels = pd.to_datetime(labels, utc=True).tz_convert(labels[0].tzinfo)
+    return labels
+
+
 def check_same_kind(new, labels):
     """Refuse labels of another type than those that are known."""
-    if len(new) and len(labels) and _kind(new) != _kind(labels):
+    if len(new) and len(labels) and kind_of_labels(new) != kind_of_labels(labels):
         raise ValueError(
-            f"`groups` must have labels of the same type as in fit, {_kind(labels)} (such as "
-            f"{labels[:1].tolist()[0]!r}), but got {_kind(new)} (such as "
+            f"`groups` must have labels of the same type as in fit, {kind_of_labels(labels)} "
+            f"(such as {labels[:1].tolist()[0]!r}), but got {kind_of_labels(new)} (such as "
             f"{new[:1].tolist()[0]!r}). Convert them, as in groups.astype(...)."
         )
 
@@ -167,9 +202,23 @@ def check_weights(sample_weight, X):
     """Validate the weights; None stays None."""
     if sample_weight is None:
         return None
-    weights = check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-    if not np.any(weights > 0):
+    checks = {"dtype": np.float64, "ensure_non_negative": True}
+    try:
+        if np.asarray(sample_weight).dtype.kind in "mM":
+            raise TypeError("dates and durations are none.")
+        weights = check_sample_weight(sample_weight, X, **checks)
+    except (ValueError, TypeError) as error:
+        if "ample" in str(error):  # it says already that it is about weights, or samples
+            raise
+        given = type(sample_weight).__name__
+        raise ValueError(NOT_WEIGHTS.format(given=given, error=error)) from error
+    assert_all_finite(weights, input_name="sample_weight")  # one number for all rows, too
+    largest = weights.max(initial=0.0)
+    if largest == 0:
         raise ValueError("Sample weights must contain at least one non-zero number.")
+    if not SMALLEST_WEIGHT <= largest <= LARGEST_WEIGHT:
+        limits = {"low": SMALLEST_WEIGHT, "high": LARGEST_WEIGHT}
+        raise ValueError(WEIGHTS_OUT_OF_RANGE.format(largest=largest, **limits))
     return weights
 
 
@@ -228,30 +277,6 @@ def _check_enough_weight(total, n_rows, n_columns):
         )
 
 
-def explain_text_columns(X, error, *, has_groups):
-    """Name the columns of a DataFrame that cannot be numbers, or pass the error on."""
-    about_text = any(sign in str(error) for sign in SIGNS_OF_TEXT)
-    if not (about_text and isinstance(X, pd.DataFrame)):
-        raise error
-    text = [str(name) for name in X.columns if _is_text(X[name])]
-    if not text:
-        raise error
-    hint = "" if has_groups else f"If one of them holds the groups, pass group_by={text[0]!r}. "
-    raise ValueError(
-        f"X must be numeric, but these columns are not: {', '.join(text)}. {hint}Encode them "
-        "as numbers, for example with sklearn.preprocessing.OneHotEncoder."
-    ) from error
-
-
-def _is_text(column):
-    if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
-        return False
-    if pd.api.types.is_datetime64_any_dtype(column):
-        return True
-    numbers = pd.to_numeric(column.astype(object), errors="coerce")
-    return bool((numbers.isna() & column.notna()).any())
-
-
 def _check_labels(groups, n_rows):
     """Refuse groups that are not one label for each row."""
     if isinstance(groups, str) or not hasattr(groups, "__len__"):
@@ -260,10 +285,11 @@ def _check_labels(groups, n_rows):
             "To name a column of X, use the constructor: group_by='column'."
         )
     if not hasattr(groups, "shape"):
-        nested = any(pd.api.types.is_list_like(label) for label in groups)
-        groups = np.array(groups, dtype=object) if nested else pd.Series(groups)
+        groups = _as_array(groups)
     if np.ma.isMaskedArray(groups):
         groups = pd.Series(groups)
+    if not isinstance(groups, pd.Series | pd.Index | pd.api.extensions.ExtensionArray):
+        groups = np.asarray(groups)
     if len(groups.shape) != 1:
         raise ValueError(
             f"`groups` must be one-dimensional, but got shape {tuple(groups.shape)}. Groups "
@@ -275,8 +301,58 @@ def _check_labels(groups, n_rows):
             f"`groups` must have one label for each row of X, but got {len(groups)} labels "
             f"for {n_rows} rows."
         )
-    known = isinstance(groups, pd.Series | pd.Index | pd.api.extensions.ExtensionArray)
-    return groups if known else np.asarray(groups)
+    return _as_pandas_knows(groups)
+
+
+def _as_array(groups):
+    """Make an array of a list; of lists of one label each, one of the labels."""
+    if not any(pd.api.types.is_list_like(label) for label in groups):
+        with _text_encoded():
+            return pd.Series(groups)
+    groups = np.array(groups, dtype=object)
+    return groups[:, 0] if groups.ndim == 2 and groups.shape[1] == 1 else groups
+
+
+def _as_pandas_knows(values):
+    """Bring labels to a type that pandas can look up: not float16, for one, nor big endian."""
+    dtype = values.dtype
+    if isinstance(dtype, pd.ArrowDtype):
+        value_type = getattr(dtype.pyarrow_dtype, "value_type", None)  # of a dictionary
+        return values if value_type is None else values.astype(pd.ArrowDtype(value_type))
+    if not isinstance(dtype, np.dtype):
+        return values
+    if dtype.kind == "f" and dtype.itemsize not in (4, 8):
+        _check_exact(values)
+        return np.asarray(values, dtype=np.float32 if dtype.itemsize == 2 else np.float64)
+    return values if dtype.isnative else np.asarray(values, dtype=dtype.newbyteorder("="))
+
+
+@contextmanager
+def _text_encoded():
+    """Say which label cannot be encoded, where pandas keeps text as UTF-8."""
+    try:
+        yield
+    except UnicodeEncodeError as error:
+        raise ValueError(LONE_SURROGATE.format(label=error.object)) from error
+
+
+def _check_exact(labels):
+    """Refuse floats so large that they do not tell whole numbers apart."""
+    dtype = getattr(labels.dtype, "numpy_dtype", labels.dtype)  # that of nullable types
+    if (
+        pd.api.types.is_object_dtype(dtype)
+        and pd.api.types.infer_dtype(labels) in OBJECTS_WITH_FLOATS
+    ):
+        labels, dtype = pd.Series(labels), np.dtype(np.float64)
+        labels = labels[labels.map(pd.api.types.is_float)]
+    if not isinstance(dtype, np.dtype) or dtype.kind != "f":
+        return
+    numbers = np.abs(pd.Series(labels).to_numpy(dtype, na_value=np.nan))
+    limit = 2 / np.finfo(dtype).eps
+    inexact = numbers[np.isfinite(numbers) & (numbers >= limit)]
+    if len(inexact):
+        label = {"label": inexact[0], "limit": limit, "dtype": dtype}
+        raise ValueError(INEXACT_LABELS.format(**label))
 
 
 def _check_whole(labels):
@@ -314,7 +390,11 @@ def _number_integers(values):
 def _factorize(values):
     """Codes (-1 if missing) and unique labels, in order of appearance."""
     try:
-        codes, labels = pd.factorize(values, size_hint=SIZE_HINT)
+        with _text_encoded():
+            codes, labels = pd.factorize(values, size_hint=SIZE_HINT)
+            labels = pd.Index(labels)
+            if labels.dtype == object:
+                pd.Index(labels.to_numpy())  # what it is made of is found out by then
     except TypeError as error:
         raise ValueError(
             "`groups` must hold labels such as numbers or strings, but got "
@@ -322,13 +402,4 @@ def _factorize(values):
         ) from error
     if isinstance(labels.dtype, pd.CategoricalDtype):
         labels = labels.astype(labels.categories.dtype)
-    return codes, pd.Index(labels)
-
-
-def _kind(labels):
-    if getattr(labels.dtype, "tz", None) is not None:
-        return "datetime with a time zone"
-    kind = pd.api.types.infer_dtype(labels, skipna=True)
-    if kind in ("integer", "floating", "mixed-integer-float", "decimal"):
-        return "number"
-    return {"datetime64": "datetime", "date": "datetime"}.get(kind, kind)
+    return codes, labels

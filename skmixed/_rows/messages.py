@@ -47,6 +47,37 @@ NOT_FOR_DASK = (
     "`predict_population` and `score` take dask arrays and DataFrames, too; all else goes "
     "partition by partition: X.map_partitions(...), or X.partitions[0].compute()."
 )
+NOT_ROWS = "`{name}` must be an array or a table of rows in an order, but got a {given}."
+SPARSE_VECTOR = "`{name}` must be dense, but got a sparse array. Pass {name}.toarray().ravel()."
+NOT_COLLECTED = (
+    "`{name}` must be an array or a table in memory, but got {given}: collect it, as in "
+    "{name}.{fetch}()."
+)
+NOT_FOR_NUMPY = (
+    "`{name}` must be an array that NumPy can read, but got {given}, of which it says: "
+    "{error} Move it to main memory and convert it, as in {name}.detach().cpu().numpy()."
+)
+ANOTHER_ORDER = (
+    "Rows are taken by position, but the indexes of {first} and {other} hold the same labels "
+    "in another order. Bring the rows into one order, as in {one}.loc[{first}.index]; if they "
+    "are in order, and the labels are not, pass {one}.to_numpy()."
+)
+NOT_NUMERIC = "X must be numeric, but these columns are not: {columns}. {advice}"
+PASS_GROUPS = "If one of them holds the groups, pass group_by={name!r}."
+ENCODE = "Encode text as numbers, for example with sklearn.preprocessing.OneHotEncoder."
+FROM_DATES = "Turn dates and times into numbers, such as days since the first, year or month."
+FROM_DURATIONS = "Turn durations into numbers, such as seconds."
+SPLIT_COMPLEX = "Complex data not supported: take real and imaginary parts as columns."
+LEAVE_OUT = "Leave out what can be no number, or take numbers from it."
+MISSING_IN_X = (
+    "Input X contains NaN, that is, missing values: {columns}. Impute them, for example with "
+    "sklearn.impute.SimpleImputer before this step of a pipeline, or drop those rows."
+)
+NOT_FINITE = (
+    "Input X contains infinity, or values too large for float64: {columns}. Replace them, or "
+    "drop those rows."
+)
+MISSING_IN_Y = "Input y contains NaN: {n} of {n_rows} values are missing. Drop those rows."
 NOT_LIKE_FRAME = (
     "`{name}` must be a dask Series, since X is a dask DataFrame, but got {given}. Take a "
     "column of the same DataFrame, or use dask.dataframe.from_dask_array({name}, "
@@ -105,6 +136,26 @@ NAMED_INTERCEPT = (
 TOO_SMALL = (
     "{name} must be large enough for its squares to be summed, but they vanish: its values "
     "differ by no more than {spread:.3g}. Multiply it by a power of ten."
+)
+WEIGHTS_OUT_OF_RANGE = (
+    "`sample_weight` must be of a size whose squares can be summed, {low:g} to {high:g}, but "
+    "the largest is {largest:.3g}. A weight of 2 counts as two rows. To give precisions, scale "
+    "them: weights = sample_weight / sample_weight.max(), then weights / weights.mean()."
+)
+NOT_WEIGHTS = (
+    "`sample_weight` must be numbers that are not negative, one for each row of X, but got "
+    "{given}: {error}"
+)
+INEXACT_LABELS = (
+    "`groups` must hold labels that are exact, but got {dtype} numbers such as {label:.0f}: "
+    "from {limit:.0f} on {dtype} does not tell whole numbers apart, so different labels may "
+    "have become the same. Keep them as integers or strings from the start (in pandas a "
+    "missing label turns integers into floats, unless their dtype is 'Int64')."
+)
+LONE_SURROGATE = (
+    "`groups` must hold labels that are valid text, but {label!r} has a lone surrogate, as "
+    "decoding with errors='surrogateescape' makes them. Decode the bytes by their own "
+    "encoding, or replace such characters: label.encode(errors='replace').decode()."
 )
 TOO_LARGE = (
     "X and y must be small enough for their squares to be summed, but the sums overflow. "

@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator
 from skmixed._numerics.moments.moments import GroupedMoments as Sums
 from skmixed._public import public
 from skmixed._rows.columns import GROUP_BY, SLOPES, as_table, find_feature_columns
+from skmixed._rows.containers import take_rows
 from skmixed._rows.labels import check_same_kind
 from skmixed._rows.reader import read_training_rows, sum_up
 
@@ -118,6 +119,8 @@ class GroupedMoments:
         slopes = list(slopes) if isinstance(slopes, tuple) else slopes
         reader = _Rows(slopes, group_by)
         reader._validate_params()
+        given = {"X": X, "y": y, "groups": groups, "sample_weight": sample_weight}
+        X, y, groups, sample_weight = take_rows(**given)
         X = as_table(X)
         rows, columns = read_training_rows(reader, X, y, groups, sample_weight)
         names = getattr(reader, "feature_names_in_", None)
@@ -203,6 +206,7 @@ class _Rows(BaseEstimator):
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
+        tags.target_tags.required = True
         return tags
 
     def _find_slopes(self, X):

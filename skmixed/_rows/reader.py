@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,14 +20,15 @@ from sklearn.utils.validation import (
 from skmixed._numerics.moments.moments import GroupedMoments
 from skmixed._numerics.moments.second_pass import ConstantColumns, LeftOver, hardly_vary
 from skmixed._rows.columns import split_group_column
+from skmixed._rows.containers import take_rows
 from skmixed._rows.dask_partitions import refuse_dask
+from skmixed._rows.features import cells_explained, numeric_columns
 from skmixed._rows.labels import (
     check_finite_moments,
     check_real,
     check_squares,
     check_weights,
     encode_groups,
-    explain_text_columns,
 )
 from skmixed._rows.messages import GIVEN_TWICE, MISSING_IN_FIT, NAMED_INTERCEPT
 from skmixed._rows.threads import one_blas_thread
@@ -65,6 +66,8 @@ class Columns:
         Those of the slopes that are not fixed effects, too.
     group : int or None
         Position of the group among the columns of X; None if it is not one of them.
+    target : str or None
+        Name of y, if it has one.
     """
 
     terms: tuple[str, ...]
@@ -73,6 +76,7 @@ class Columns:
     group_by: str | int | None
     random_only: tuple[int, ...] = ()
     group: int | None = None
+    target: str | None = None
 
     @classmethod
     def of(cls, model, X, groups):
@@ -100,6 +104,11 @@ class Columns:
     def slope_terms(self):
         """Names of the columns that have slopes."""
         return [self.terms[position] for position in self.slopes]
+
+    def with_target(self, y):
+        """Learn the name of y."""
+        name = getattr(y, "name", None)
+        return self if name is None else replace(self, target=str(name))
 
     def with_group(self, values):
         """Line up values of the features with the columns of X: 0 for the group."""
@@ -132,21 +141,27 @@ def read_training_rows(model, X, y, groups=None, sample_weight=None):
     columns : Columns
         What is learned.
     """
-    rows, groups = _read_with_target(model, X, y, groups, sample_weight, reset=True)
-    return rows, Columns.of(model, X, groups)
+    given = take_rows(X=X, y=y, groups=groups, sample_weight=sample_weight)
+    rows, groups = _read_with_target(model, *given, reset=True)
+    return rows, Columns.of(model, given[0], groups).with_target(given[1])
 
 
 def read_further_rows(model, X, y, groups=None, sample_weight=None):
     """Check rows, with target and weights, that must have the columns of the fit."""
-    return _read_with_target(model, X, y, groups, sample_weight, reset=False)[0]
+    given = take_rows(X=X, y=y, groups=groups, sample_weight=sample_weight)
+    return _read_with_target(model, *given, reset=False)[0]
 
 
 def read_rows(model, X, groups=None):
     """Check rows to predict; return X without the group column, and the groups."""
+    X, groups = take_rows(X=X, groups=groups)
     X, groups = _split_off_groups(model, X, groups, reset=False)
     checks = _checks(model, null_model=True)
-    with _text_explained(X, groups):
-        if find_group_by(model, reset=False) is None:
+    group_by = find_group_by(model, reset=False)
+    known = _what_is_known(model, groups, group_by)
+    X = numeric_columns(X, **known)
+    with cells_explained(X, **known):
+        if group_by is None:
             X = validate_data(model, X, reset=False, **checks)
         else:
             X = check_array(X, **checks)
@@ -156,16 +171,20 @@ def read_rows(model, X, groups=None):
 
 def read_rows_and_target(model, X, y, groups=None, *, reset=False):
     """Check rows and their target; return X without the group column, y and the groups."""
+    X, y, groups = take_rows(X=X, y=y, groups=groups)
     X, groups = _split_off_groups(model, X, groups, reset=reset, y=y)
     checks = _checks(model, null_model=groups is not None or not reset)
-    with _text_explained(X, groups):
-        if find_group_by(model, reset=reset) is None:
+    group_by = find_group_by(model, reset=reset)
+    known = _what_is_known(model, groups, group_by)
+    X = numeric_columns(X, **known)
+    with cells_explained(X, y, **known):
+        if group_by is None:
             X, y = validate_data(model, X, y, reset=reset, y_numeric=True, **checks)
         else:
             X, y = check_X_y(X, y, y_numeric=True, **checks)
         check_real(X, "X")
-    check_real(y, "y")
-    assert_all_finite(y, input_name="y")  # None in an object array is NaN by now
+        check_real(y, "y")
+        assert_all_finite(y, input_name="y")  # None in an object array is NaN by now
     return X, y, groups
 
 
@@ -279,13 +298,12 @@ def _checks(model, *, null_model):
     return {**checks, "ensure_min_features": 0} if null_model else checks
 
 
-@contextmanager
-def _text_explained(X, groups):
-    """Name the columns that hold text, where scikit-learn's checks say that some do."""
-    try:
-        yield
-    except (ValueError, TypeError) as error:
-        explain_text_columns(X, error, has_groups=groups is not None)
+def _what_is_known(model, groups, group_by):
+    """Tell what errors about the features, without the group column, must know."""
+    positions = None
+    if isinstance(group_by, Integral):
+        positions = np.delete(np.arange(model.n_features_in_), group_by)
+    return {"has_groups": groups is not None, "positions": positions}
 
 
 def _name_columns(model):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from inspect import isclass
+
 from sklearn import config_context
 from sklearn.utils.metadata_routing import (
     MetadataRouter,
@@ -11,8 +13,18 @@ from sklearn.utils.metadata_routing import (
 )
 
 
+def refuse_class(value, name):
+    """Refuse a class in place of an object of it."""
+    if isclass(value):
+        given = value.__name__
+        raise TypeError(
+            f"`{name}` must be an object, but got the class {given}. Call it: {given}(...)."
+        )
+
+
 def predicting_model(estimator):
     """Step through searches, whose `predict` takes X alone, to the model they chose."""
+    refuse_class(estimator, "estimator")
     while hasattr(estimator, "best_estimator_"):
         estimator = estimator.best_estimator_
     return estimator

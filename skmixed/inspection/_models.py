@@ -9,6 +9,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from skmixed._estimators.mixed import BaseMixedRegressor
+from skmixed._rows.containers import take_rows
 from skmixed._rows.reader import read_rows_and_target
 from skmixed._rows.routing import predicting_model
 from skmixed._sklearn_private import check_matplotlib_support
@@ -53,6 +54,7 @@ def model_to_draw(display, estimator, X=None):
 
 def predict_rows(model, X, y, groups):
     """Predict the rows to draw, of X as the model takes it."""
+    X, y, groups = take_rows(X=X, y=y, groups=groups)
     fitted = model.predict(X, groups)
     X, y, groups = read_rows_and_target(model, X, y, groups)
     return PredictedRows(X, y, groups, fitted)

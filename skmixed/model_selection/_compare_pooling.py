@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.utils import check_random_state, indexable
-from sklearn.utils.validation import column_or_1d
 
 from skmixed._estimators.least_squares import FixedEffectsRegressor, PooledRegressor
 from skmixed._estimators.random_intercept import RandomInterceptRegressor
@@ -24,8 +23,11 @@ from skmixed._reports.pooling_names import (
     SLOPES,
 )
 from skmixed._rows.columns import as_table, find_feature_columns, split_group_column
+from skmixed._rows.containers import take_rows
+from skmixed._rows.features import read_target
 from skmixed._rows.labels import encode_groups
 from skmixed._rows.messages import GIVEN_TWICE
+from skmixed._rows.routing import refuse_class
 from skmixed._sklearn_private import Interval, num_samples, validate_params
 from skmixed.model_selection._pooling_comparison import PoolingComparison
 from skmixed.model_selection._pooling_folds import predict_all, split_rows, without_numbers
@@ -173,12 +175,13 @@ def compare_pooling(
     In known groups random intercept beats pooled by 0.111 (SE 0.027) in RMSE, 1.035 against
     1.146.
     """
+    X, y, groups = take_rows(X=X, y=y, groups=groups)
     X, groups, group_name = _check_groups(X, y, groups, group_by)
-    y = column_or_1d(y, dtype=np.float64)
+    y = read_target(y).astype(np.float64, copy=False)
     codes, labels = groups
     _check_sizes(np.bincount(codes), n_splits)
     models = _models(X, group_by, slopes, estimators)
-    _check_rows(X, y, group_by)
+    _check_rows(X, y, None if group_by is not None else codes, group_by)
     splits = list(split_rows(codes, n_splits, n_repeats, check_random_state(random_state)))
     groups = labels.to_numpy()[codes]
     predictions = predict_all(models, X, y, groups, splits, n_jobs=n_jobs, verbose=verbose)
@@ -230,11 +233,11 @@ def _check_sizes(sizes, n_splits):
         )
 
 
-def _check_rows(X, y, group_by):
+def _check_rows(X, y, groups, group_by):
     """Raise here, as `fit` would, what is wrong with the rows: not once for each fold."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        PooledRegressor(group_by=group_by).fit(X, y)
+        PooledRegressor(group_by=group_by).fit(X, y, groups=groups)
 
 
 def _models(X, group_by, slopes, estimators):
@@ -258,6 +261,7 @@ def _models(X, group_by, slopes, estimators):
                 f"`estimators` must have names that are strings other than "
                 f"{', '.join(map(repr, OURS))}, but got {name!r}. Rename it."
             )
+        refuse_class(estimator, f"estimators[{name!r}]")
         if not (hasattr(estimator, "fit") and hasattr(estimator, "predict")):
             raise ValueError(
                 f"`estimators` must hold regressors with fit and predict, but {name!r} is "

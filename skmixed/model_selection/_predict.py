@@ -15,8 +15,9 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from skmixed._estimators.mixed import BaseMixedRegressor
 from skmixed._public import public
-from skmixed._rows.routing import predicting_model, requested, takes_groups
+from skmixed._rows.routing import predicting_model, refuse_class, requested, takes_groups
 from skmixed._sklearn_private import check_method_params, num_samples, safe_indexing
+from skmixed.model_selection._given import check_folds, not_empty, take_rows_and_metadata
 from skmixed.model_selection._refit import RefitsFromMoments
 
 
@@ -83,12 +84,13 @@ def cross_val_predict(
     >>> round(r2_score(y, predicted), 2)
     0.73
     """
+    refuse_class(estimator, "estimator")
+    X, y, metadata = take_rows_and_metadata(X, y, groups, params)
     X, y = indexable(X, y)
-    cv = check_cv(cv, y, classifier=is_classifier(estimator))
-    given = {} if groups is None else {"groups": groups}
-    metadata = {**(params or {}), **given}
+    cv = check_cv(check_folds(cv, X), y, classifier=is_classifier(estimator))
+    given = {name: value for name, value in metadata.items() if name == "groups"}
     split_params, fit_params = _route(estimator, cv, given, metadata)
-    splits = list(cv.split(X, y, **split_params))
+    splits = list(not_empty(cv.split(X, y, **split_params)))
     tested = np.concatenate([test for _, test in splits])
     if not np.array_equal(np.sort(tested), np.arange(num_samples(X))):
         raise ValueError("cross_val_predict only works for partitions")

@@ -9,6 +9,7 @@ from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils import check_random_state, indexable
 
 from skmixed._public import public
+from skmixed._rows.containers import take_rows
 from skmixed._rows.labels import encode_groups
 from skmixed._sklearn_private import num_samples
 
@@ -75,7 +76,7 @@ class WithinGroupKFold(_WithinGroupSplitter):
     def _iter_test_indices(self, X=None, y=None, groups=None):
         n_rows = num_samples(X)
         _check_n_splits(self.n_splits, n_rows)
-        codes = _check_groups(groups, n_rows, type(self).__name__)
+        codes = _check_groups(X, groups, type(self).__name__)
         order = np.arange(n_rows)
         if self.shuffle:
             check_random_state(self.random_state).shuffle(order)
@@ -144,7 +145,7 @@ class WithinGroupTimeSeriesSplit(_WithinGroupSplitter):
         X, y, groups = indexable(X, y, groups)
         n_rows = num_samples(X)
         _check_n_splits(self.n_splits, n_rows, least=1)
-        codes = _check_groups(groups, n_rows, type(self).__name__)
+        codes = _check_groups(X, groups, type(self).__name__)
         sizes = np.bincount(codes)
         order = np.argsort(codes, kind="stable")
         age = np.empty(n_rows, dtype=np.intp)  # 0 for a group's first row
@@ -172,11 +173,12 @@ def _check_n_splits(n_splits, n_rows, least=2):
         )
 
 
-def _check_groups(groups, n_rows, name):
+def _check_groups(X, groups, name):
     if groups is None:
         raise ValueError(
             f"`groups` must be given to {name}.split, but got None. Pass it on, as in "
             "cross_validate(..., groups=groups), or with metadata routing enabled "
             "cross_validate(..., params={'groups': groups})."
         )
-    return encode_groups(groups, n_rows)[0]
+    X, groups = take_rows(X=X, groups=groups)
+    return encode_groups(groups, num_samples(X))[0]

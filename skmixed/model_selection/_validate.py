@@ -17,7 +17,7 @@ from skmixed._estimators.least_squares import FixedEffectsRegressor, PooledRegre
 from skmixed._estimators.random_intercept import RandomInterceptRegressor
 from skmixed._estimators.random_slope import RandomSlopeRegressor
 from skmixed._public import public
-from skmixed._rows.routing import takes_groups
+from skmixed._rows.routing import refuse_class, takes_groups
 from skmixed._sklearn_private import (
     aggregate_score_dicts,
     cross_validate_constraints,
@@ -29,6 +29,7 @@ from skmixed._sklearn_private import (
 )
 from skmixed.model_selection._cross_validation import CrossValidation
 from skmixed.model_selection._fold import Fold
+from skmixed.model_selection._given import check_folds, not_empty, take_rows_and_metadata
 from skmixed.model_selection._scoring import Metrics, with_groups
 from skmixed.model_selection._split import WithinGroupKFold
 
@@ -42,9 +43,15 @@ FITTED_FROM_MOMENTS = (
 # scikit-learn look at the number of folds before that.
 TRAIN_ON_THE_REST = (KFold, GroupKFold, WithinGroupKFold)
 
+# As scikit-learn's, but the errors about containers of rows are ours.
+CONSTRAINTS = {
+    **cross_validate_constraints,
+    **dict.fromkeys(("X", "y", "groups"), "no_validation"),
+}
+
 
 @public("skmixed.model_selection")
-@validate_params(cross_validate_constraints, prefer_skip_nested_validation=False)
+@validate_params(CONSTRAINTS, prefer_skip_nested_validation=False)
 def cross_validate(
     estimator: Any,
     X: Any,
@@ -153,7 +160,9 @@ def cross_validate(
     >>> round(-scores["test_score"].mean(), 1)
     np.float64(37.8)
     """
-    metadata = {**(params or {}), **({} if groups is None else {"groups": groups})}
+    refuse_class(estimator, "estimator")
+    X, y, metadata = take_rows_and_metadata(X, y, groups, params)
+    cv = check_folds(cv, X)
     wanted = {
         "scoring": scoring,
         "cv": cv,
@@ -177,7 +186,7 @@ def _fit_from_moments(
     scorer = check_scoring(estimator, scoring=scoring, raise_exc=error_score == "raise")
     scorer = with_groups(scorer, estimator)
     split_params, fit_params, score_params = _route(estimator, cv, scorer, metadata)
-    splits = _split(cv, X, y, split_params, whole=return_indices)
+    splits = not_empty(_split(cv, X, y, split_params, whole=return_indices))
     if return_indices:
         splits = list(splits)
     folds = (Fold.from_split(train, test, num_samples(X)) for train, test in splits)

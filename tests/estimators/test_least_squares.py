@@ -2,6 +2,7 @@
 
 import pickle
 import re
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -17,14 +18,14 @@ from sklearn.base import clone
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import KFold, cross_val_score, cross_validate
 
-from skmixed import FixedEffectsRegressor, PooledRegressor
+from skmixed import FixedEffectsRegressor, GroupedMoments, PooledRegressor
 from skmixed._numerics.fit.criterion_one_column import RatioCriterion
 from skmixed._numerics.fit.criterion_several_columns import CovarianceCriterion
 from skmixed._numerics.fit.problem import make_problem
 from skmixed._numerics.fit.solution import solve
-from skmixed._numerics.moments.moments import GroupedMoments
+from skmixed._numerics.moments.moments import GroupedMoments as Moments
 from skmixed.datasets import load_hsb, make_mixed_regression
-from skmixed.exceptions import MissingGroupsWarning
+from skmixed.exceptions import MissingGroupsWarning, NewGroupsWarning
 
 PROPERTY = settings(
     max_examples=25,
@@ -187,7 +188,7 @@ def test_is_the_limit_of_the_mixed_model(rows, slopes):
     X, y, groups = rows
     random = (0, *(1 + z for z in SLOPES[slopes]))
     model = FixedEffectsRegressor(SLOPES[slopes]).fit(X, y, groups=groups)
-    moments = GroupedMoments.from_rows(X, y, groups, np.arange(7), random=random)
+    moments = Moments.from_rows(X, y, groups, np.arange(7), random=random)
     problem = make_problem(moments)
     if slopes == "none":
         criterion = RatioCriterion.from_problem(problem, reml=True)
@@ -488,7 +489,10 @@ def test_summary(rows, estimator):
     text = str(summary)
     assert text == repr(summary)
     assert "**" in text
-    block = text.split("Coefficients:\n")[1].splitlines()
+    assert text.startswith(f"{type(model).__name__}, fitted by least squares")
+    assert text.endswith("* p < 0.05, ** p < 0.01, *** p < 0.001")
+    caption = "Fixed effects (90% intervals; t, with the residual df):\n"
+    block = text.split(caption)[1].split("\n\n")[0].splitlines()
     assert len({len(line) for line in block}) == 1
     assert ("Groups (site)" in text) == isinstance(model, FixedEffectsRegressor)
     html = summary._repr_html_()
@@ -509,7 +513,126 @@ def test_nothing_to_estimate(rows):
     assert not model.predict(np.empty((3, 0))).any()
     assert model.residual_variance_ == pytest.approx(np.mean(y**2))
     assert model.summary().fixed_effects.shape == (0, 7)
-    assert "Coefficients" in str(model.summary())
+    assert "Fixed effects" not in str(model.summary())
+
+
+def test_the_former_name_of_the_table_gives_the_new_one(rows):
+    X, y, groups = rows
+    with pytest.raises(AttributeError, match="is called `fixed_effects` now"):
+        _ = FixedEffectsRegressor().fit(X, y, groups).summary().coefficients
+
+
+# -------------------------------------------------------------- how uncertain predictions are
+
+
+def linear_map(model, X, groups, weights, new_X, new_groups):
+    """Predictions are linear in y: those of unit vectors, a column for each row."""
+    fits = (clone(model).fit(X, unit, groups, sample_weight=weights) for unit in np.eye(len(X)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", LinAlgWarning)
+        return np.column_stack([fit.predict(new_X, groups=new_groups) for fit in fits])
+
+
+UNCERTAIN = {
+    "intercepts": FixedEffectsRegressor(),
+    "lines": FixedEffectsRegressor([0]),
+    "two slopes": FixedEffectsRegressor([0, 1]),
+    "pooled": PooledRegressor(),
+    "without intercept": PooledRegressor(fit_intercept=False),
+}
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("kind", UNCERTAIN)
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.filterwarnings("ignore:No coefficient:scipy.linalg.LinAlgWarning")
+@pytest.mark.filterwarnings("ignore:The model explains:scipy.linalg.LinAlgWarning")
+def test_standard_deviations_are_those_of_the_linear_map(kind, weighted, seed):
+    rng, model = np.random.default_rng(seed), UNCERTAIN[kind]
+    groups = np.repeat(np.arange(7), rng.integers(1, 7, 7))
+    n = len(groups)
+    offset = np.array([5, 0, 100, 0])
+    X = rng.normal(size=(n, 4)) + offset
+    X[:, 3] = rng.normal(size=7)[groups]  # constant within groups
+    X[groups == 2, 0] = 3.0  # a group without a slope of its own
+    y, weights = rng.normal(size=n), rng.uniform(0.5, 2, n) if weighted else None
+    new_X, new_groups = rng.normal(size=(12, 4)) + offset, rng.integers(0, 7, 12)
+    P = linear_map(model, X, groups, weights, new_X, new_groups)
+    variance = np.sum(P**2 / (1.0 if weights is None else weights), axis=1)
+    fitted = clone(model).fit(X, y, groups, sample_weight=weights)
+    sigma2, dof = fitted.residual_variance_, fitted.residual_dof_
+    mean, std = fitted.predict(new_X, groups=new_groups, return_std=True)
+    np.testing.assert_allclose(mean, P @ y, atol=1e-8)
+    np.testing.assert_allclose(std, np.sqrt(sigma2 * (1 + variance)), rtol=1e-8)
+    half = stats.t.ppf(0.9, dof) * np.sqrt(sigma2 * variance)
+    limits = fitted.predict_interval(new_X, groups=new_groups, level=0.8, kind="mean")
+    np.testing.assert_allclose(limits, np.column_stack([mean - half, mean + half]), rtol=1e-6)
+    precise = fitted.predict_interval(
+        new_X, groups=new_groups, sample_weight=np.full(12, 4.0), level=0.8
+    )
+    half = stats.t.ppf(0.9, dof) * np.sqrt(sigma2 * (variance + 0.25))
+    np.testing.assert_allclose(precise[:, 1] - mean, half, rtol=1e-6)
+
+
+def test_intervals_are_those_of_dummies(rows):
+    X, y, groups = rows
+    D = np.column_stack([X, np.eye(groups.max() + 1)[groups]])
+    beta, (rss,), *_ = np.linalg.lstsq(D, y)
+    dof = len(y) - D.shape[1]
+    std_error = np.sqrt(rss / dof * np.diag(np.linalg.inv(D.T @ D)))[: X.shape[1]]
+    half = stats.t.ppf(0.975, dof) * std_error
+    model = FixedEffectsRegressor().fit(X, y, groups)
+    limits = model.confint()
+    assert list(limits) == ["estimate", "lower", "upper"]
+    expected = np.column_stack([beta[: X.shape[1]] - half, beta[: X.shape[1]] + half])
+    np.testing.assert_allclose(limits.iloc[1:, 1:], expected, rtol=1e-8)
+    total = np.sum((y - y.mean()) ** 2)
+    assert model.r2_ == pytest.approx(1 - rss / total)
+    assert model.r2_ == pytest.approx(model.score(X, y, groups=groups))
+    assert model.adjusted_r2_ == pytest.approx(1 - rss / dof / (total / (len(y) - 1)))
+
+
+def test_of_new_groups_nothing_is_known(rows):
+    X, y, groups = rows
+    model = FixedEffectsRegressor().fit(X, y, groups)
+    labels = np.where(np.arange(len(y)) < 3, 99, groups)
+    with pytest.warns(NewGroupsWarning, match=f"3 of {len(y)} rows are of groups"):
+        mean, std = model.predict(X, groups=labels, return_std=True)
+    assert np.isfinite(mean).all()
+    assert np.flatnonzero(np.isnan(std)).tolist() == [0, 1, 2]
+    with pytest.warns(NewGroupsWarning):
+        assert np.isnan(model.predict_interval(X[:2], groups=[99, 98])).all()
+    with pytest.warns(NewGroupsWarning):
+        assert np.isnan(model.predict_population(X, return_std=True)[1]).all()
+
+
+@pytest.mark.parametrize("model", [FixedEffectsRegressor([0]), PooledRegressor()])
+def test_batches_and_sums_give_the_fit_of_all_rows(rows, model):
+    X, y, groups = rows
+    whole = clone(model).fit(X, y, groups)
+    batches, halves = clone(model), [slice(0, 40), slice(40, None)]
+    for half in halves:
+        batches.partial_fit(X[half], y[half], groups=groups[half])
+    sums = [GroupedMoments.from_rows(X[h], y[h], groups[h], slopes=[0]) for h in halves]
+    from_sums = clone(model).fit_moments(sums[0] + sums[1])
+    for other in (batches, from_sums):
+        np.testing.assert_allclose(other.coef_, whole.coef_, rtol=1e-9)
+        assert other.residual_variance_ == pytest.approx(whole.residual_variance_)
+        found, expected = (
+            one.predict(X, groups=groups, return_std=True) for one in (other, whole)
+        )
+        np.testing.assert_allclose(found, expected, rtol=1e-8)
+        assert str(other.summary()) == str(whole.summary())
+
+
+def test_sums_without_digits_are_refused(rows):
+    X, y, groups = rows
+    moments = GroupedMoments.from_rows(X, 1e9 * groups + y, groups)
+    with pytest.raises(ValueError, match="digits of what this fit needs"):
+        FixedEffectsRegressor().fit_moments(moments)
+    moments = GroupedMoments.from_rows(X, 1e6 * groups + y, groups)
+    with pytest.warns(LinAlgWarning, match="digits of what this fit needs"):
+        FixedEffectsRegressor().fit_moments(moments)
 
 
 def test_pickle_and_repr(rows):

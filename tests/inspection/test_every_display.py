@@ -177,6 +177,10 @@ def test_models_that_cannot_be_drawn_are_refused(name):
         kind = type(other).__name__
         with pytest.raises(TypeError, match=f"{display} needs a mixed model .* got {kind}"):
             draw(name, other, *rows)
+    with pytest.raises(
+        TypeError, match="`estimator` must be an object, but got the class Rand"
+    ):
+        draw(name, RandomSlopeRegressor, *rows)
 
 
 @pytest.mark.parametrize("name", DISPLAYS)

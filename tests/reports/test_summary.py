@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.linalg import LinAlgWarning
 
-from skmixed import RandomInterceptRegressor
-from skmixed.datasets import load_hsb, load_sleepstudy
+from skmixed import RandomInterceptRegressor, RandomSlopeRegressor
+from skmixed.datasets import load_hsb, load_sleepstudy, make_mixed_regression
 from skmixed.exceptions import MissingGroupsWarning, SingularFitWarning
 
 
@@ -35,7 +35,7 @@ def test_tables_hold_the_numbers_of_lme4(summary):
 def test_text_lines_up(summary):
     text = str(summary)
     assert text == repr(summary)
-    block = text.split("Fixed effects:\n")[1].split("\n\n")[0].splitlines()
+    block = text.split("Satterthwaite):\n")[1].split("\n\n")[0].splitlines()
     assert len({len(line) for line in block}) == 1
     assert re.search(r"Days +10\.4673 +0\.8042 +161\.0 +13\.015 +<0\.0001 +8\.879", text)
     assert "nan" not in text.lower()
@@ -47,7 +47,7 @@ def test_html_has_every_table(summary):
     for caption in (
         "Fit",
         "Variance components",
-        "Fixed effects",
+        "Fixed effects (95% intervals; t, with df by Satterthwaite)",
         "Where the features vary",
         "Correlation of fixed effects",
     ):
@@ -127,3 +127,38 @@ def test_level_2_predictors_are_said_to_explain_variance_or_to_raise_it():
     X = X[["ses"]].assign(noise=noise[np.unique(groups, return_inverse=True)[1]])
     raised = RandomInterceptRegressor().fit(X, y, groups=groups).summary().remarks[0]
     assert "(noise) raise the variance" in raised
+
+
+@pytest.mark.parametrize("offset", [-3.0, 0.0, 3.0, 1000.0])
+def test_the_remark_on_level_2_does_not_depend_on_where_a_slope_column_is_zero(offset):
+    X, y, school = load_hsb(return_X_y=True)
+    X = X[["ses", "catholic"]].assign(ses=X["ses"] + offset)
+    model = RandomSlopeRegressor("ses").fit(X, y, groups=school)
+    (remark,) = model.summary().remarks
+    assert "(catholic) lower the variance between groups from 4.896 to 4.035" in remark
+    assert "explain 18% of it" in remark
+
+
+def test_the_summary_names_target_level_method_and_stars():
+    X, y, subject = load_sleepstudy(return_X_y=True)
+    model = RandomInterceptRegressor().fit(X, y, groups=subject)
+    text = str(model.summary(level=0.9, df_method="kenward-roger", stars=True))
+    assert text.startswith("RandomInterceptRegressor of Reaction, fitted by REML")
+    assert "Fixed effects (90% intervals; t, with df by Kenward and Roger):" in text
+    assert text.endswith("* p < 0.05, ** p < 0.01, *** p < 0.001")
+    assert "Fixed effects (95% intervals; normal quantiles):" in str(
+        model.summary(df_method="normal")
+    )
+    nameless = RandomInterceptRegressor().fit(X, y.to_numpy(), groups=subject)
+    assert str(nameless.summary()).startswith("RandomInterceptRegressor, fitted by REML")
+    assert "p < 0.05" not in str(nameless.summary())
+
+
+@pytest.mark.parametrize("n_features", [11, 12])
+def test_correlations_of_many_fixed_effects_are_left_out(n_features):
+    X, y, groups = make_mixed_regression(200, n_features, 10, random_state=0)
+    summary = RandomInterceptRegressor().fit(X, y, groups=groups).summary()
+    left_out = n_features == 12
+    assert ("Correlation of fixed effects:" in str(summary)) != left_out
+    assert ("Correlations of the 13 fixed effects are not printed" in str(summary)) == left_out
+    assert summary.fixed_effects_correlation.shape == (1 + n_features, 1 + n_features)
