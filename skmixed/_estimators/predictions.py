@@ -47,14 +47,16 @@ class PredictionsMixin:
         """Predict y for rows of known and of new groups.
 
         A row of a known group is predicted by that group's own line, ``x'beta + z'b_j``; a row
-        of a group not seen in fit, or whose label is missing, by the population line.
+        of a group not seen in fit, or whose label is missing, by the population line, which
+        under fixed effects is that of the average group.
 
         Parameters
         ----------
         X : {array-like, sparse matrix, DataFrame} of shape (n_rows, n_columns)
             The same columns as in `fit`.
         groups : array-like of shape (n_rows,), optional
-            Group label of each row. Required if `fit` was given `groups`.
+            Group label of each row. Required if `fit` was given `groups`; `PooledRegressor`
+            ignores them.
         return_std : bool, default=False
             Whether to return the standard deviation of a new y around its prediction, too: it
             holds the residual, what is open about the group, and the uncertainty of the fixed
