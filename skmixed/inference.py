@@ -11,6 +11,8 @@ from scipy.stats import chi2
 from sklearn.utils.validation import check_is_fitted
 
 from skmixed._describe.compare_slopes import SlopeComparison, compare_slopes
+from skmixed._estimators.least_squares import PooledRegressor
+from skmixed._estimators.mixed import BaseMixedRegressor
 from skmixed._numerics.linalg.digits import LOG_LIKELIHOOD_ERROR, SAME_SUMS
 from skmixed._reports.regression_summary import RegressionSummary
 from skmixed._reports.summary import ModelSummary
@@ -111,7 +113,7 @@ def likelihood_ratio_test(small: Any, large: Any) -> LikelihoodRatioTest:
     """
     for model in (small, large):
         check_is_fitted(model)
-        if not hasattr(model, "_moments"):
+        if not isinstance(model, BaseMixedRegressor | PooledRegressor):
             raise ValueError(
                 "`small` and `large` must be mixed models or a PooledRegressor, but got "
                 f"{type(model).__name__}. Fixed effects for groups are not nested in random "

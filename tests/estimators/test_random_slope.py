@@ -307,8 +307,9 @@ def test_ways_to_name_fixed_slopes(rows, frame, fixed_slopes):
     expected = RandomSlopeRegressor([0, 1], fixed_slopes=[1]).fit(X, y, groups=groups)
     options = {"group_by": "site", "fixed_slopes": fixed_slopes}
     found = RandomSlopeRegressor(["a", "b"], **options).fit(frame, y)
-    assert found.coef_[0] == 0 != found.coef_[1]
-    np.testing.assert_allclose(found.coef_, expected.coef_, atol=1e-9)
+    coef = dict(zip(found.feature_names_in_, found.coef_, strict=True))
+    assert coef["a"] == 0 != coef["b"]
+    assert coef == pytest.approx(dict(zip("abc", expected.coef_, strict=True)) | {"site": 0})
     np.testing.assert_allclose(found.coef_cov_.to_numpy(), expected.coef_cov_, atol=1e-9)
 
 
