@@ -101,7 +101,7 @@ for n, batch in enumerate(tqdm(batches, total=N_ROWS // BATCH, desc="batches"), 
     if n & (n - 1) == 0 or n * BATCH == N_ROWS:
         variances = model.coef_cov_.iloc[1, 1], model.random_effects_cov_.iloc[0, 0]
         sds = np.sqrt([*variances, model.residual_variance_])
-        history.append([n * BATCH, model.coef_[0], *sds])
+        history.append([n * BATCH, model.coef_[1], *sds])  # after the group's entry, 0
 columns = ["rows", "coef", "std_error", "sd_customers", "sd_orders"]
 history = pd.DataFrame(history, columns=columns).set_index("rows")
 print("\n" + history.round(4).to_string())
@@ -110,7 +110,8 @@ print("\n" + history.round(4).to_string())
 # Does it find the truth that the file was made from? No coefficient may be further from it than
 # four standard errors.
 std_error = np.sqrt(np.diag(model.coef_cov_))
-distance = (np.append(model.intercept_, model.coef_) - np.append(INTERCEPT, COEF)) / std_error
+found = np.append(model.intercept_, model.coef_[1:])
+distance = (found - np.append(INTERCEPT, COEF)) / std_error
 print("\nStandard errors between estimates and truth:", distance.round(1))
 assert np.all(np.abs(distance) < 4)
 assert abs(history["sd_customers"].iloc[-1] / SD_CUSTOMERS - 1) < 0.03
