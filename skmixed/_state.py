@@ -8,6 +8,7 @@ another thread. A method that reads several attributes is given the model of one
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import contextmanager
 from functools import wraps
@@ -21,6 +22,17 @@ F = TypeVar("F", bound=Callable[..., Any])
 # has it. As an attribute of the model it would have to be left out of copies.
 _LOCKS = WeakValueDictionary()
 _FINDING_A_LOCK = Lock()
+
+
+def _forget_locks():
+    """Forget who has which lock: threads of a parent process are not in a forked one."""
+    global _FINDING_A_LOCK
+    _FINDING_A_LOCK = Lock()
+    _LOCKS.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_locks)
 
 
 class OnePiece:

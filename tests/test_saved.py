@@ -1,15 +1,17 @@
 """Pickles of version 0.1 are refused with a sentence that says what to do."""
 
 import base64
+import copy
 import pickle
 import sys
 import warnings
 import zlib
 
+import pandas as pd
 import pytest
 
 from skmixed import RandomInterceptRegressor
-from skmixed.datasets import load_sleepstudy
+from skmixed.datasets import load_sleepstudy, make_mixed_regression
 
 # Small fitted objects as 0.1 pickled them, compressed.
 SAVED = {
@@ -93,3 +95,16 @@ def test_looking_through_all_modules_meets_no_error():
         warnings.simplefilter("ignore")
         for module in list(sys.modules.values()):
             getattr(module, "__warningregistry__", None)
+
+
+def test_what_users_add_comes_back_as_it_was():
+    X, y, groups = make_mixed_regression(100, 1, 8, random_state=0)
+    model = RandomInterceptRegressor().fit(X, y, groups=groups)
+    model.info_ = {"labels": [1, 2], "frame": 3, "record": "x"}
+    model.table_ = pd.DataFrame(
+        {"a": pd.Categorical(["x", "y"]), "b": pd.array([1, None], dtype="Int64")},
+        index=pd.MultiIndex.from_tuples([(1, "a"), (3, "b")]),
+    )
+    for copied in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
+        assert copied.info_ == model.info_
+        pd.testing.assert_frame_equal(copied.table_, model.table_)

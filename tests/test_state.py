@@ -215,8 +215,9 @@ CHANGES = {
 
 def interrupt(model, change, rows, n_points):
     """Make a change again and again, interrupted at points spread over it."""
+    other = copy.deepcopy(model)
     with Interrupts() as uninterrupted:
-        CHANGES[change](copy.deepcopy(model), rows)
+        CHANGES[change](other, rows)
     for point in np.linspace(1, uninterrupted.n_calls, n_points).astype(int):
         one = copy.deepcopy(model)
         before = vars(one).copy()

@@ -20,6 +20,7 @@ from skmixed._rows.dask_partitions import is_dask
 from skmixed._rows.labels import (
     as_index,
     check_enough_rows,
+    warn_about_small_weights,
 )
 from skmixed._rows.reader import (
     INTERCEPT,
@@ -114,6 +115,7 @@ class BaseGroupedRegressor(
             return self._fit_moments(*sum_up_partitions(self, X, y, groups, sample_weight))
         rows, columns = read_training_rows(self, X, y, groups, sample_weight)
         check_enough_rows(rows.X, rows.sample_weight, has_groups=rows.codes is not None)
+        warn_about_small_weights(rows.sample_weight)
         return self._fit_moments(sum_up(rows, columns), columns, RowsAgain(rows))
 
     @property
@@ -127,6 +129,11 @@ class BaseGroupedRegressor(
             A row for each group, a column for each term.
         """
         check_is_fitted(self)
+        if not self._uses_groups:
+            name = type(self).__name__
+            raise AttributeError(
+                f"{name} has one line, `intercept_` and `coef_`, for all groups."
+            )
         lines = np.tile([self.intercept_, *self._slopes], (self.n_groups_, 1))
         lines = pd.DataFrame(lines, self.groups_, [INTERCEPT, *self._terms])
         lines[self._group_effects.columns] += self._group_effects

@@ -110,7 +110,7 @@ class BaseLeastSquaresRegressor(BaseGroupedRegressor):
     def _fit_moments(self, moments, columns, again=None):
         with one_blas_thread():
             solution, lines = solve_with_digits(self._estimate, moments, again)
-        if again is None:
+        if again is None and self._regression(solution).dof > 0:
             refuse_without_digits(solution.digits_left)
         self._store(solution, moments, columns, lines)
         self._warn_about(solution, digits=None if again else solution.digits_left)
@@ -311,6 +311,8 @@ class FixedEffectsRegressor(BaseLeastSquaresRegressor):
         self.group_by = group_by
         self.new_groups = new_groups
 
+    _for_new_groups = "Use new_groups='mean' to predict them by the line of the average group."
+
     def _find_slopes(self, X):
         return find_feature_columns(
             X, [] if self.slopes is None else self.slopes, self.group_by, parameter="slopes"
@@ -325,6 +327,9 @@ class FixedEffectsRegressor(BaseLeastSquaresRegressor):
 
     def _record(self, moments, lines):
         return FittedRegression(moments, has_own_lines=True, lines=lines)
+
+    def _regression(self, solution):
+        return solution.regression
 
     def _store_solution(self, solution):
         self._store_groups(self._moments)
@@ -436,6 +441,9 @@ class PooledRegressor(BaseLeastSquaresRegressor):
 
     def _record(self, moments, lines):
         return FittedRegression(moments, False, self.fit_intercept, lines)
+
+    def _regression(self, solution):
+        return solution
 
     def _store_solution(self, regression):
         self._store_regression(regression)

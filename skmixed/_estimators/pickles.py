@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from dataclasses import fields
 
+import numpy as np
 import pandas as pd
 
 from skmixed._estimators.fitted import FittedModel, FittedRegression
@@ -17,6 +18,8 @@ from skmixed._saved_by_0_1 import REFUSAL
 
 # The make of the states that are stored; those of 0.1 say none.
 STATE = 2
+# Marks what was packed, and says what it was.
+PACKED = "_skmixed_packed"
 # What is stored as a dictionary of its fields: skops knows neither these nor pandas.
 RECORDS = {
     record.__name__: record
@@ -46,29 +49,46 @@ class PacksTables:
 
 
 def pack(value):
-    """Turn a pandas object or a record into a dictionary of plain values; leave the rest."""
-    if isinstance(value, pd.DataFrame):
-        columns = value.columns.tolist()
-        return {"frame": value.to_numpy(), "index": pack(value.index), "columns": columns}
-    if isinstance(value, pd.Series):
-        return {"series": value.to_numpy(), "index": pack(value.index), "name": value.name}
-    if isinstance(value, pd.Index):
-        return {"labels": value.to_numpy(), "name": value.name}
-    if type(value) in RECORDS.values():
+    """Turn a pandas object or a record into a dictionary of plain values; leave the rest.
+
+    Pandas objects that would lose types on the way are left, too, as what users add may.
+    """
+    if isinstance(value, pd.DataFrame) and _is_plain(value.index, value.columns):
+        if len(set(value.dtypes)) == 1 and isinstance(value.dtypes.iloc[0], np.dtype):
+            columns = value.columns.tolist()
+            parts = {"values": value.to_numpy(), "index": pack(value.index)}
+            return {PACKED: "frame", **parts, "columns": columns}
+    elif isinstance(value, pd.Series) and _is_plain(value.index):
+        if isinstance(value.dtype, np.dtype):
+            parts = {"values": value.to_numpy(), "index": pack(value.index)}
+            return {PACKED: "series", **parts, "name": value.name}
+    elif isinstance(value, pd.Index) and _is_plain(value):
+        return {PACKED: "index", "values": value.to_numpy(), "name": value.name}
+    elif type(value) in RECORDS.values():
         values = {field.name: pack(getattr(value, field.name)) for field in fields(value)}
-        return {"record": type(value).__name__, "fields": values}
+        return {PACKED: "record", "of": type(value).__name__, "fields": values}
     return value
 
 
 def unpack(value):
     """Undo `pack`."""
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) or PACKED not in value:
         return value
-    if "frame" in value:
-        return pd.DataFrame(value["frame"], unpack(value["index"]), value["columns"])
-    if "series" in value:
-        return pd.Series(value["series"], unpack(value["index"]), name=value["name"])
-    if "record" in value:
+    kind = value[PACKED]
+    if kind == "record":
         values = {name: unpack(part) for name, part in value["fields"].items()}
-        return RECORDS[value["record"]](**values)
-    return pd.Index(value["labels"], name=value["name"]) if "labels" in value else value
+        return RECORDS[value["of"]](**values)
+    if kind == "index":
+        return pd.Index(value["values"], name=value["name"])
+    index = unpack(value["index"])
+    if kind == "series":
+        return pd.Series(value["values"], index, name=value["name"])
+    return pd.DataFrame(value["values"], index, value["columns"])
+
+
+def _is_plain(*indexes):
+    """Whether indexes have one level, and come back from an array as they are."""
+    return all(
+        not isinstance(index, pd.MultiIndex) and pd.Index(index.to_numpy()).dtype == index.dtype
+        for index in indexes
+    )

@@ -17,7 +17,13 @@ from skmixed._rows.containers import take_rows
 from skmixed._rows.dask import predict_partitions, score_partitions
 from skmixed._rows.dask_partitions import is_dask
 from skmixed._rows.features import read_target
-from skmixed._rows.labels import check_new_groups, check_weights, match_groups
+from skmixed._rows.labels import (
+    POPULATION_LINE,
+    check_new_groups,
+    check_none_missing,
+    check_weights,
+    match_groups,
+)
 from skmixed._rows.messages import MISSING_IN_PREDICT
 from skmixed._rows.reader import INTERCEPT, by_features_alone, read_rows
 from skmixed._sklearn_private import Interval, StrOptions, validate_params
@@ -31,6 +37,8 @@ class PredictionsMixin:
 
     Subclasses have `_variance_of_means`, `_quantile` and perhaps `_check_knows_std`.
     """
+
+    _for_new_groups = POPULATION_LINE  # what to do where new groups are an error
 
     @overload
     def predict(
@@ -226,7 +234,8 @@ class PredictionsMixin:
             return y, np.full(len(y), -1)
         codes, new = match_groups(groups, self.groups_, len(y))
         if self.new_groups == "error":
-            check_new_groups(new, self.groups_)
+            check_new_groups(new, self.groups_, self._for_new_groups)
+            check_none_missing(codes, "in predict, since new_groups='error'")
         return y + self._predict_random(X, codes), codes
 
     def _predict_fixed(self, X):

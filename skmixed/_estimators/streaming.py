@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from inspect import get_annotations
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -161,7 +162,7 @@ class StreamingMixin:
 
         def __getattr__(self, name):
             # Only asked for what is not there: after `partial_fit`, what follows from solving.
-            if "_seen" in vars(self) and _follows_from_solving(name):
+            if "_seen" in vars(self) and _follows_from_solving(self, name):
                 solved = vars(self._as_it_is())
                 if name in solved:
                     return solved[name]
@@ -207,7 +208,7 @@ class StreamingMixin:
 
     def _unsolve(self):
         """Drop everything that follows from the moments."""
-        for name in [name for name in vars(self) if _follows_from_solving(name)]:
+        for name in [name for name in vars(self) if _follows_from_solving(self, name)]:
             del vars(self)[name]
 
     @in_one_step
@@ -289,9 +290,12 @@ def _waits_for_solving(model):
     return known.get("_seen") is not None and "_fitted" not in known
 
 
-def _follows_from_solving(name):
-    public = name.endswith("_") and not name.startswith("_") and name not in FROM_ROWS
-    return public or name in SOLVED
+def _follows_from_solving(model, name):
+    """Whether solving stores an attribute: one that the package's classes annotate."""
+    if not name.endswith("_") or name.startswith("_"):
+        return name in SOLVED
+    ours = (c for c in type(model).__mro__ if c.__module__.split(".")[0] == "skmixed")
+    return name not in FROM_ROWS and any(name in get_annotations(c) for c in ours)
 
 
 def _equal(one, other):

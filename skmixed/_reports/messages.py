@@ -29,10 +29,11 @@ RANK_DEFICIENT = (
     "between columns matters, make it a column of its own."
 )
 BEYOND_MEASURE = (
-    "The variance between groups exceeds the residual variance beyond measure: within groups y "
-    "is explained exactly, or without an intercept the level of y counts as variance between "
-    "groups. The estimates are those of the largest ratio tried. Fit an intercept, or leave "
-    "out random effects."
+    "The variance between groups exceeds the residual variance beyond measure: groups lie too "
+    "far apart beside their residuals, or within groups y is explained exactly, or without an "
+    "intercept the level of y counts as variance between groups. The estimates are those of "
+    "the largest ratio tried. Fit an intercept, take off y what is known of the groups' "
+    "levels, or leave out random effects."
 )
 ABSORBED = (
     "No coefficient can be estimated for {columns}: within groups there is no variation"
@@ -58,14 +59,14 @@ EXPLAINED_EXACTLY = (
     "rounding. The residual variance and all standard errors are set to 0."
 )
 UNKNOWN_STD = (
-    "{n_new} of {n_rows} rows are of groups that were not in the fit. Fixed effects tell "
-    "nothing of how far a new group is from the average one, so the standard deviations of "
-    "these predictions are NaN. RandomInterceptRegressor estimates them."
+    "{n_new} of {n_rows} predictions are for groups that were not in the fit, or for the "
+    "average group. Fixed effects tell nothing of how far a new group is from that one, so "
+    "their standard deviations are NaN. RandomInterceptRegressor estimates them."
 )
 NO_DOF = (
-    "There are {n_coefficients:.6g} coefficients, those of the groups included, for "
-    "{n_rows:.6g} rows, so that nothing is left to estimate the residual variance from. It is "
-    "NaN, and so are all standard errors. Use fewer columns or more rows."
+    "There are {n_coefficients:.6g} coefficients{of_groups}, for {n_rows:.6g} rows, so that "
+    "nothing is left to estimate the residual variance from. It is NaN, and so are all "
+    "standard errors. Use fewer columns or more rows."
 )
 NOT_CONVERGED = (
     "No convergence after max_iter={max_iter} iterations; the attributes hold the estimate so "
@@ -253,7 +254,9 @@ def warn_about_regression(model, absorbed, dependent, *, digits=None):
         messages.append(RANK_DEFICIENT.format(columns=", ".join(terms[dependent])))
     if model.residual_dof_ <= 0:
         n_coefficients = n_rows - model.residual_dof_
-        messages.append(NO_DOF.format(n_coefficients=n_coefficients, n_rows=n_rows))
+        of_groups = ", those of the groups included" if len(model._moments.labels) else ""
+        given = {"n_coefficients": n_coefficients, "of_groups": of_groups, "n_rows": n_rows}
+        messages.append(NO_DOF.format(**given))
     elif model.residual_variance_ == 0:
         messages.append(EXPLAINED_EXACTLY)
     for message in messages:

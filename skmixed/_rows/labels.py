@@ -13,11 +13,13 @@ from skmixed._rows.messages import (
     INEXACT_LABELS,
     LONE_SURROGATE,
     NOT_WEIGHTS,
+    SMALL_WEIGHTS,
     TOO_LARGE,
     TOO_SMALL,
     WEIGHTS_OUT_OF_RANGE,
 )
 from skmixed._sklearn_private import check_sample_weight
+from skmixed._warn import warn
 
 LABELS_SHOWN = 10
 ZONED = "datetime with a time zone"
@@ -192,6 +194,14 @@ def check_new_groups(new, labels, remedy=POPULATION_LINE):
         )
 
 
+def warn_about_small_weights(weights):
+    """Say what weights mean if all of them are below 1, as numbers of rows never are."""
+    if weights is None or not weights.size or (largest := weights.max()) >= 1:
+        return
+    n_rows, total = np.count_nonzero(weights), weights.sum()
+    warn(SMALL_WEIGHTS.format(largest=largest, n_rows=n_rows, total=total), UserWarning)
+
+
 def check_real(array, name):
     """Refuse an array that is not made of real numbers."""
     if array.dtype.kind not in "biuf":
@@ -245,9 +255,10 @@ def check_finite_moments(moments):
 
 def check_squares(rows, moments, terms):
     """Refuse columns whose squares are too small for float64, though they differ."""
-    X, y, *_ = rows
+    X, y, weight = rows.X, rows.y, rows.sample_weight
+    counted = slice(None) if weight is None else weight > 0
     for position in np.flatnonzero(np.diag(moments.T)[1:] < SMALLEST_SQUARE):
-        column = y if position == len(terms) else dense_column(X, position)
+        column = (y if position == len(terms) else dense_column(X, position))[counted]
         spread = float(column.max()) - float(column.min())
         if spread > 0:
             name = "y" if position == len(terms) else f"The column {terms[position]}"
@@ -282,7 +293,7 @@ def _check_labels(groups, n_rows):
     if isinstance(groups, str) or not hasattr(groups, "__len__"):
         raise ValueError(
             f"`groups` must be an array with one label for each row of X, but got {groups!r}. "
-            "To name a column of X, use the constructor: group_by='column'."
+            "To name a column of X, pass group_by='column' instead."
         )
     if not hasattr(groups, "shape"):
         groups = _as_array(groups)

@@ -71,7 +71,8 @@ SPLIT_COMPLEX = "Complex data not supported: take real and imaginary parts as co
 LEAVE_OUT = "Leave out what can be no number, or take numbers from it."
 MISSING_IN_X = (
     "Input X contains NaN, that is, missing values: {columns}. Impute them, for example with "
-    "sklearn.impute.SimpleImputer before this step of a pipeline, or drop those rows."
+    "sklearn.impute.SimpleImputer before this step of a pipeline, in a ColumnTransformer that "
+    "leaves a group column alone, or drop those rows."
 )
 NOT_FINITE = (
     "Input X contains infinity, or values too large for float64: {columns}. Replace them, or "
@@ -185,4 +186,9 @@ SPARSE_TO_SPLIT = (
 NAMED_TWICE = (
     "The columns that come out must have different names, but {names} would come out twice. "
     "Rename columns of X."
+)
+SMALL_WEIGHTS = (
+    "All weights are below 1, the largest is {largest:.4g}: a weight of 2 counts as two rows, "
+    "so {n_rows} rows count as {total:.4g}. If they are precisions, scale them to mean 1: "
+    "sample_weight / sample_weight.mean()."
 )

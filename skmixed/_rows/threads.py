@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from threading import Lock
 
@@ -34,6 +35,10 @@ class _SharedLimit:
     def __init__(self):
         self.lock, self.n_inside, self.limiter = Lock(), 0, None
 
+    def renew_lock(self):
+        """In a forked process: a thread of the parent that had the lock is not there."""
+        self.lock = Lock()
+
     def enter(self):
         with self.lock:
             if self.n_inside == 0:
@@ -50,6 +55,8 @@ class _SharedLimit:
 
 
 _shared = _SharedLimit()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_shared.renew_lock)
 
 
 @contextmanager

@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
-from tqdm.auto import tqdm
 
 from skmixed import RandomInterceptRegressor, RandomSlopeRegressor
 
@@ -96,10 +95,10 @@ def _share_of_new_rows(rng, model, z, b, groups, labels):
     return np.mean((limits[:, 0] < y) & (y < limits[:, 1]))
 
 
-def run(n_data_sets, *, progress=True):
+def run(n_data_sets):
     """Coverage in per cent, with its Monte Carlo error: a row for each design and question."""
     tables = {}
-    for design in tqdm(DESIGNS, disable=not progress):
+    for design in DESIGNS:
         jobs = (delayed(coverage)(design, seed) for seed in range(n_data_sets))
         shares = 100 * pd.DataFrame(Parallel(n_jobs=-1)(jobs)).astype(float)
         kind = "random slope" if design.slope else "random intercept"

@@ -592,11 +592,47 @@ def test_intervals_are_those_of_dummies(rows):
     assert model.adjusted_r2_ == pytest.approx(1 - rss / dof / (total / (len(y) - 1)))
 
 
+@pytest.mark.parametrize("slopes", [[0, 1], [1, 0], [0, 1, 2], "all"])
+@pytest.mark.parametrize("values", ["normal", "0/1", "far"])
+def test_a_slope_column_that_is_constant_within_groups_is_absorbed(rows, slopes, values):
+    X, y, groups = rows
+    rng = np.random.default_rng(0)
+    of_groups = {
+        "normal": rng.normal(size=groups.max() + 1),
+        "0/1": np.arange(groups.max() + 1) % 2.0,
+        "far": 1.7e9 + 1e6 * rng.normal(size=groups.max() + 1),
+    }[values]
+    X = X.copy()
+    X[:, 1] = of_groups[groups]
+    varying = [column for column in (0, 2) if slopes == "all" or column in slopes]
+    expected = FixedEffectsRegressor([0, 1][: len(varying)]).fit(X[:, [0, 2]], y, groups)
+    with pytest.warns(LinAlgWarning, match="estimated for x1: within groups"):
+        model = FixedEffectsRegressor(slopes).fit(X, y, groups)
+    assert model.coef_[1] == 0
+    np.testing.assert_allclose(model.coef_[[0, 2]], expected.coef_, rtol=1e-8)
+    assert model.residual_dof_ == expected.residual_dof_
+    found = model.predict(X, groups=groups, return_std=True)
+    known = expected.predict(X[:, [0, 2]], groups=groups, return_std=True)
+    np.testing.assert_allclose(found, known, rtol=1e-8)
+
+
+def test_rows_without_weight_do_not_make_a_column_too_small(rows):
+    X, y, groups = rows
+    X = np.column_stack([X, groups == 3])
+    weights = np.where(groups == 3, 0.0, 1.0)
+    with pytest.warns(LinAlgWarning, match="x3"):
+        model = PooledRegressor().fit(X, y, sample_weight=weights)
+    kept = groups != 3
+    np.testing.assert_allclose(
+        model.coef_[:3], PooledRegressor().fit(X[kept, :3], y[kept]).coef_, rtol=1e-9
+    )
+
+
 def test_of_new_groups_nothing_is_known(rows):
     X, y, groups = rows
     model = FixedEffectsRegressor().fit(X, y, groups)
     labels = np.where(np.arange(len(y)) < 3, 99, groups)
-    with pytest.warns(NewGroupsWarning, match=f"3 of {len(y)} rows are of groups"):
+    with pytest.warns(NewGroupsWarning, match=f"3 of {len(y)} predictions are for groups"):
         mean, std = model.predict(X, groups=labels, return_std=True)
     assert np.isfinite(mean).all()
     assert np.flatnonzero(np.isnan(std)).tolist() == [0, 1, 2]

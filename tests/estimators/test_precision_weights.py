@@ -121,6 +121,7 @@ def test_weights_identify_the_variance_of_single_rows():
     np.testing.assert_allclose(model.residual_variance_, LME4["residual"], rtol=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore:All weights are below 1")
 @pytest.mark.parametrize("w", [1.0, 0.5])
 def test_equal_weights_tell_nothing_of_an_intercept(w):
     X, y, groups, _ = draw(0, ONE_EACH)

@@ -492,3 +492,25 @@ def test_the_population_line_by_position_or_index(rows, position):
     model = RandomInterceptRegressor(group_by="site").fit(frame, y)
     found = model.predict_population(frame.reset_index(drop=True), return_std=True)
     np.testing.assert_allclose(found, expected)
+
+
+@pytest.mark.parametrize("labels", [[np.nan, 1.0], [None, 1]])
+@pytest.mark.parametrize("kind", [RandomInterceptRegressor, FixedEffectsRegressor])
+def test_missing_labels_are_an_error_where_new_ones_are(rows, kind, labels):
+    X, y, groups = rows
+    model = kind(new_groups="error").fit(X, y, groups=groups)
+    with pytest.raises(ValueError, match=r"since new_groups='error', but 1 of 2 are missing"):
+        model.predict(X[:2], groups=labels)
+
+
+def test_weights_that_are_all_below_1_are_no_numbers_of_rows(rows):
+    X, y, groups = rows
+    with pytest.warns(UserWarning, match=r"the largest is 0\.5: .* rows count as"):
+        RandomInterceptRegressor().fit(X, y, groups, sample_weight=np.full(len(y), 0.5))
+
+
+@pytest.mark.parametrize("group_by", [True, np.False_])
+def test_a_column_is_no_truth_value(rows, group_by):
+    X, y, _ = rows
+    with pytest.raises(ValueError, match="group_by"):
+        RandomInterceptRegressor(group_by=group_by).fit(X, y)

@@ -509,3 +509,20 @@ def test_updates_need_a_fit_with_groups(hsb):
         model = RandomInterceptRegressor().fit(X, y)
     with pytest.raises(ValueError, match="was fitted without groups"):
         model.update_groups(X, y, groups=school)
+
+
+class Counting(RandomInterceptRegressor):
+    def partial_fit(self, X, y, groups=None, sample_weight=None):
+        super().partial_fit(X, y, groups, sample_weight)
+        self.n_batches_ = getattr(self, "n_batches_", 0) + 1
+        return self
+
+
+def test_attributes_of_subclasses_stay():
+    X, y, groups = make_mixed_regression(90, 1, 8, random_state=0)
+    model = Counting()
+    for start in (0, 30, 60):
+        batch = slice(start, start + 30)
+        model.partial_fit(X[batch], y[batch], groups[batch])
+        assert np.isfinite(model.coef_).all()
+    assert model.n_batches_ == 3

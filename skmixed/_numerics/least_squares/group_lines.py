@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skmixed._numerics.linalg.arrays import Array
-from skmixed._numerics.linalg.digits import CONSTANT_UP_TO, RANK_TOLERANCE
+from skmixed._numerics.linalg.digits import CONSTANT_UP_TO, RANK_TOLERANCE, RELATIVE_ERROR
 from skmixed._numerics.linalg.small_matrices import gram
 from skmixed._numerics.moments.coordinates import independent
 from skmixed._numerics.moments.own_lines import OwnLines, triangular_sums
@@ -36,7 +36,9 @@ class GroupLines:
     W, M : ndarray of shape (n_columns, n_columns)
         Scatter of D around the groups' means, and around their lines.
     noise : ndarray of shape (n_columns,)
-        Error of their diagonals.
+        Error of the diagonal of M, 0 for the columns that form Z.
+    rounding : ndarray of shape (n_columns,)
+        What rounding of the numbers alone makes of squares around the groups' means.
     """
 
     B: Array
@@ -45,6 +47,7 @@ class GroupLines:
     W: Array
     M: Array
     noise: Array
+    rounding: Array
 
     @classmethod
     def from_lines(cls, lines: OwnLines, scale: Array) -> GroupLines:
@@ -66,7 +69,9 @@ class GroupLines:
             B = triangular_sums(lines.T[random][..., None].copy(), random, RANK_TOLERANCE)
             M = lines.T - gram(B)
         B, M = B / scale[:, None], M / np.outer(scale, scale)
-        return cls(B, random, lines.n, M + gram(B[1:]), M, lines.noise / scale**2)
+        rounding = RELATIVE_ERROR**2 * lines.squares
+        W, noise = M + gram(B[1:]), lines.noise / scale**2
+        return cls(B, random, lines.n, W, M, noise, rounding / scale**2)
 
     @property
     def rank(self) -> int:
@@ -93,7 +98,8 @@ class GroupLines:
         """
         is_slope = np.isin(np.arange(len(varies)), self.random[1:])
         left = np.where(is_slope, np.diag(self.W)[:-1], np.diag(self.M)[:-1])
-        absorbed = ~varies | (left <= CONSTANT_UP_TO * self.noise[:-1])
+        error = np.where(is_slope, self.rounding[:-1], self.noise[:-1])
+        absorbed = ~varies | (left <= CONSTANT_UP_TO * error)
         absorbed[0] = False
         kept = ~absorbed
         for S, chosen in ((self.W, kept & is_slope), (self.M, kept & ~is_slope)):
