@@ -151,9 +151,14 @@ class BaseGroupedRegressor(
 
     @property
     def _coefficients(self):
-        """Intercept, if there is one, and coefficients: in the order of `coef_cov_`."""
+        """Intercept, if there is one, and coefficients: in the order of `coef_cov_`.
+
+        NaN for columns without a coefficient.
+        """
         has_intercept = len(self.coef_cov_) > len(self._terms)
-        return np.array([self.intercept_, *self._slopes] if has_intercept else self._slopes)
+        estimate = np.array([self.intercept_, *self._slopes] if has_intercept else self._slopes)
+        dropped = (estimate == 0) & np.isnan(np.diag(self.coef_cov_))
+        return np.where(dropped, np.nan, estimate)
 
     @property
     def _slopes(self):

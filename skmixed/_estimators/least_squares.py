@@ -79,9 +79,7 @@ class BaseLeastSquaresRegressor(BaseGroupedRegressor):
         check_is_fitted(self)
         cov = self.coef_cov_
         estimate, std_error = self._coefficients, np.sqrt(np.diag(cov))
-        dropped = (estimate == 0) & np.isnan(std_error)
-        df = np.full(len(cov), self.residual_dof_)
-        estimate, df = np.where(dropped, np.nan, [estimate, df])
+        df = np.where(np.isnan(estimate), np.nan, self.residual_dof_)
         return with_tests(estimate, std_error, df, level, cov.index)
 
     @in_one_piece

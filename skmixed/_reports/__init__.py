@@ -2,6 +2,7 @@
 
 ======================  ==================================================================
 `layout`                how a summary is laid out, as text and as HTML
+`correlations`          those of fixed effects, for all summaries
 `summary`               the tables and remarks of a mixed model
 `regression_summary`    those of a regression by least squares
 `tests`                 tables of tests and intervals

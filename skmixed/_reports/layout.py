@@ -17,6 +17,8 @@ STYLE = (
     ".skmixed-summary thead tr {border-bottom: 1px solid currentColor}"
     "</style>"
 )
+# Columns of text that a terminal has at least.
+WIDTH = 80
 STARS = "* p < 0.05, ** p < 0.01, *** p < 0.001"
 WITHOUT_GROUPS = "Fitted without groups: a pooled linear regression."
 # By the first word of a column's name; other columns have the decimals that they need.
@@ -46,12 +48,12 @@ class Printed:
         return ()
 
     def __str__(self):
-        blocks = [self.title, *(fill(remark, 88) for remark in self.remarks)]
+        blocks = [fill(sentence, WIDTH) for sentence in (self.title, *self.remarks)]
         for name, table in self._tables():
-            blocks.append(f"{name}:\n{table.to_string(**_layout(table))}")
+            blocks.append(f"{name}:\n{_wrapped(table)}")
         for name, sentences in self._lists().items():
             blocks.append("\n".join([f"{name}:", *map(_as_item, sentences)]))
-        blocks += [fill(note, 88) for note in self._notes()]
+        blocks += [fill(note, WIDTH) for note in self._notes()]
         return "\n\n".join(blocks)
 
     __repr__ = __str__
@@ -71,7 +73,23 @@ class Printed:
 
 
 def _as_item(sentence):
-    return fill(sentence, width=88, initial_indent="- ", subsequent_indent="  ")
+    return fill(sentence, width=WIDTH, initial_indent="- ", subsequent_indent="  ")
+
+
+def is_wide(text):
+    """Whether a line of text does not fit."""
+    return max(map(len, text.splitlines())) > WIDTH
+
+
+def numbered(names):
+    """Put numbers before names, where columns of a table have these for heads."""
+    return [f"{1 + i} {name}" for i, name in enumerate(names)]
+
+
+def _wrapped(table):
+    """Write a table as text; columns that do not fit go below the others."""
+    text = table.to_string(**_layout(table))
+    return table.to_string(line_width=WIDTH, **_layout(table)) if is_wide(text) else text
 
 
 def _layout(table):

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import pandas as pd
 
 from skmixed._public import public
+from skmixed._reports.correlations import PrintsCorrelations, correlation
 from skmixed._reports.layout import (
     STARS,
     WITHOUT_GROUPS,
-    Printed,
     percent,
     series_as_text,
     table_as_text,
@@ -21,7 +21,7 @@ from skmixed._reports.layout import (
 
 @public("skmixed.inference")
 @dataclass(frozen=True, repr=False)
-class RegressionSummary(Printed):
+class RegressionSummary(PrintsCorrelations):
     """Tables that describe a regression by least squares.
 
     Printing it shows the tables as text; a notebook shows them as HTML.
@@ -36,6 +36,8 @@ class RegressionSummary(Printed):
     fixed_effects : DataFrame
         One row for each term: estimate, std_error, df, t, p_value (of a two-sided test
         against 0), lower and upper; NaN for terms without a coefficient.
+    fixed_effects_correlation : DataFrame
+        Correlation of the estimated coefficients.
     remarks : tuple of str
         What to know before reading on.
     level : float
@@ -58,6 +60,7 @@ class RegressionSummary(Printed):
     title: str
     fit_statistics: pd.Series
     fixed_effects: pd.DataFrame
+    fixed_effects_correlation: pd.DataFrame
     remarks: tuple[str, ...]
     level: float = 0.95
     stars: bool = False
@@ -84,6 +87,7 @@ class RegressionSummary(Printed):
             title=title_of(model, "least squares"),
             fit_statistics=_fit_statistics(model),
             fixed_effects=model.fixed_effects_frame(level),
+            fixed_effects_correlation=correlation(model.coef_cov_),
             remarks=_remarks(model),
             level=level,
             stars=stars,
@@ -95,6 +99,7 @@ class RegressionSummary(Printed):
         raise AttributeError("`coefficients` of a summary is called `fixed_effects` now.")
 
     def _notes(self):
+        yield from super()._notes()
         if self.stars:
             yield STARS
 
@@ -105,6 +110,7 @@ class RegressionSummary(Printed):
                 f"Fixed effects ({percent(self.level)} intervals; t, with the residual df)"
             )
             yield caption, table_as_text(self.fixed_effects, stars=self.stars)
+        yield from self._correlation_table()
 
 
 def _fit_statistics(model):

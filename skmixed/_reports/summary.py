@@ -12,10 +12,12 @@ from skmixed._numerics.inference.variance_parts import random_variances
 from skmixed._numerics.moments.columns import drop_columns_of_lines
 from skmixed._numerics.moments.within_between import shares
 from skmixed._public import public
+from skmixed._reports.correlations import PrintsCorrelations, correlation
 from skmixed._reports.layout import (
     STARS,
     WITHOUT_GROUPS,
-    Printed,
+    is_wide,
+    numbered,
     percent,
     series_as_text,
     table_as_text,
@@ -24,12 +26,6 @@ from skmixed._reports.layout import (
 )
 from skmixed._reports.not_identified import explain_not_identified
 
-# Correlations of more fixed effects are not printed, as in R.
-MOST_CORRELATED = 12
-NO_CORRELATIONS = (
-    "Correlations of the {n} fixed effects are not printed: they are in "
-    "`fixed_effects_correlation` of this summary."
-)
 BY = {
     "satterthwaite": "t, with df by Satterthwaite",
     "kenward-roger": "t, with df by Kenward and Roger",
@@ -39,7 +35,7 @@ BY = {
 
 @public("skmixed.inference")
 @dataclass(frozen=True, repr=False)
-class ModelSummary(Printed):
+class ModelSummary(PrintsCorrelations):
     """Tables that describe a fitted mixed model.
 
     Printing it shows the tables as text; a notebook shows them as HTML.
@@ -120,7 +116,7 @@ class ModelSummary(Printed):
             variance_components=_variance_components(model),
             fixed_effects=_fixed_effects(model, level, df_method),
             variation=_variation(model),
-            fixed_effects_correlation=_correlation(model.coef_cov_),
+            fixed_effects_correlation=correlation(model.coef_cov_),
             remarks=_remarks(model),
             level=level,
             df_method=df_method,
@@ -129,16 +125,12 @@ class ModelSummary(Printed):
 
     def _tables(self):
         yield "Fit", series_as_text(self.fit_statistics)
-        yield "Variance components", table_as_text(self.variance_components)
+        yield "Variance components", _short_heads(table_as_text(self.variance_components))
         if len(self.fixed_effects):
             yield self._caption, table_as_text(self.fixed_effects, stars=self.stars)
         if len(self.variation):
             yield "Where the features vary", table_as_text(self.variation)
-        if 1 < len(self.fixed_effects) <= MOST_CORRELATED:
-            yield (
-                "Correlation of fixed effects",
-                _lower_triangle(self.fixed_effects_correlation),
-            )
+        yield from self._correlation_table()
 
     @property
     def _caption(self):
@@ -147,9 +139,7 @@ class ModelSummary(Printed):
         return f"Fixed effects ({percent(self.level)} intervals; {BY[self.df_method]})"
 
     def _notes(self):
-        n = len(self.fixed_effects)
-        if n > MOST_CORRELATED:
-            yield NO_CORRELATIONS.format(n=n)
+        yield from super()._notes()
         if self.stars and "p_value" in self.fixed_effects:
             yield STARS
 
@@ -195,11 +185,23 @@ def _variance_components(model):
     if list(cov.index) == ["(Intercept)"]:
         table["share"] = variances / max(variances.sum(), np.finfo(float).tiny)
     elif len(model.theta_) > len(cov):
-        below = _correlation(cov).where(np.tri(len(cov), k=-1, dtype=bool)).iloc[:, :-1]
+        below = correlation(cov).where(np.tri(len(cov), k=-1, dtype=bool)).iloc[:, :-1]
         table[[f"corr {term}" for term in below]] = np.pad(
             below, ((0, 1), (0, 0)), constant_values=np.nan
         )
     return table
+
+
+def _short_heads(components):
+    """Let numbers stand for long names in the heads of the correlations."""
+    heads = [name for name in components if name.startswith("corr ")]
+    if not heads or not is_wide(components.to_string()):
+        return components
+    *effects, residual = components.index
+    levels, terms = zip(*effects, strict=True)
+    index = [*zip(levels, numbered(terms), strict=True), residual]
+    short = {name: f"corr {1 + i}" for i, name in enumerate(heads)}
+    return components.rename(columns=short).set_axis(pd.MultiIndex.from_tuples(index))
 
 
 def _fixed_effects(model, level, df_method):
@@ -242,12 +244,6 @@ def shares_of_variation(within, between, index):
     )
     columns = {"between": between, "within": within, "varies": kinds}
     return pd.DataFrame(columns, index=index)
-
-
-def _correlation(cov):
-    std = np.sqrt(np.diag(cov))
-    with np.errstate(invalid="ignore"):
-        return cov / np.outer(std, std)
 
 
 def _remarks(model):
@@ -293,13 +289,6 @@ def _remark_on_level_2(model):
             "up for each coefficient. Nothing is wrong with the fit; the predictors do not "
             "tell the groups apart."
         )
-
-
-def _lower_triangle(correlation):
-    """Correlations below the diagonal, as text, without the empty row and column."""
-    text = correlation.map("{:.3f}".format)
-    below = np.tri(len(text), k=-1, dtype=bool)
-    return text.where(below, "").iloc[1:, :-1].rename_axis(None)
 
 
 def _variance_between(model, cov):

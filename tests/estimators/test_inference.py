@@ -165,8 +165,8 @@ def test_dropped_columns_have_no_numbers():
     with pytest.warns(match="rank-deficient"):
         model = RandomInterceptRegressor().fit(X.assign(twice=2 * X["Days"]), y, subject)
     frame = model.fixed_effects_frame()
-    assert frame.loc["twice", "estimate"] == 0
-    assert frame.loc["twice"].drop("estimate").isna().all()
+    assert frame.loc["twice"].isna().all()
+    assert model.confint(method="wald").loc["twice"].isna().all()
     np.testing.assert_allclose(
         frame.drop(index="twice"),
         RandomInterceptRegressor().fit(X, y, subject).fixed_effects_frame(),

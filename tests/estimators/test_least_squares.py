@@ -496,7 +496,7 @@ def test_summary(rows, estimator):
     assert len({len(line) for line in block}) == 1
     assert ("Groups (site)" in text) == isinstance(model, FixedEffectsRegressor)
     html = summary._repr_html_()
-    assert html.count("<table") == html.count("</table>") == 2
+    assert html.count("<table") == html.count("</table>") == 3
     assert "&lt;c&gt;" in html
 
 

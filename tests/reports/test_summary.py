@@ -1,10 +1,18 @@
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.linalg import LinAlgWarning
+from sklearn.base import clone
 
-from skmixed import RandomInterceptRegressor, RandomSlopeRegressor
+from skmixed import (
+    FixedEffectsRegressor,
+    GroupedMoments,
+    PooledRegressor,
+    RandomInterceptRegressor,
+    RandomSlopeRegressor,
+)
 from skmixed.datasets import load_hsb, load_sleepstudy, make_mixed_regression
 from skmixed.exceptions import MissingGroupsWarning, SingularFitWarning
 
@@ -162,3 +170,131 @@ def test_correlations_of_many_fixed_effects_are_left_out(n_features):
     assert ("Correlation of fixed effects:" in str(summary)) != left_out
     assert ("Correlations of the 13 fixed effects are not printed" in str(summary)) == left_out
     assert summary.fixed_effects_correlation.shape == (1 + n_features, 1 + n_features)
+
+
+# ------------------------------------------------------------------------ words, for all models
+
+MODELS = {
+    "intercept": RandomInterceptRegressor(),
+    "slopes": RandomSlopeRegressor([0]),
+    "fixed": FixedEffectsRegressor(),
+    "pooled": PooledRegressor(),
+}
+
+
+@pytest.fixture(params=list(MODELS))
+def model(request):
+    return clone(MODELS[request.param])
+
+
+def make_rows(n_columns, n_groups=10):
+    rng = np.random.default_rng(0)
+    X, groups = rng.normal(size=(300, n_columns)), np.arange(300) % n_groups
+    effects = rng.normal(size=(2, n_groups))[:, groups]
+    y = X.sum(axis=1) + effects[0] + effects[1] * X[:, 0] + rng.normal(size=300)
+    return pd.DataFrame(X).rename(columns="x{}".format), y, groups
+
+
+def test_it_says_what_its_columns_are(model):
+    X, y, groups = make_rows(3)
+    summary = model.fit(X, pd.Series(y, name="sales"), groups=groups).summary(level=0.9)
+    assert summary.level == 0.9
+    for text in (str(summary), summary._repr_html_()):
+        assert "Fixed effects (90% intervals; t, with " in text
+        assert "of sales, fitted by" in text
+        assert "*" not in text
+    starred = model.summary(stars=True)
+    assert "95% intervals" in str(starred)
+    assert str(starred).endswith("* p < 0.05, ** p < 0.01, *** p < 0.001")
+    assert "*** p &lt; 0.001" in starred._repr_html_()
+    assert "99.9% intervals" in str(model.summary(level=0.999))
+
+
+@pytest.mark.parametrize("name", [None, "", 0, ("a", "b")])
+def test_names_of_targets(model, name):
+    X, y, groups = make_rows(2)
+    model.fit(X, pd.Series(y, name=name), groups=groups)
+    of_target = "" if name in (None, "") else f" of {name}"
+    title = model.summary().title
+    assert title.startswith(f"{type(model).__name__}{of_target}, fitted by ")
+
+
+def test_a_target_keeps_its_name_in_batches_and_has_none_in_sums(model):
+    X, y, groups = make_rows(2)
+    y = pd.Series(y, name="sales")
+    for rows in (slice(0, 100), slice(100, 300)):
+        model.partial_fit(X[rows], y[rows], groups=groups[rows])
+    assert " of sales, fitted by" in model.summary().title
+    sums = GroupedMoments.from_rows(X, y, groups, slopes="all")
+    assert " of " not in clone(model).fit_moments(sums).summary().title
+
+
+def test_correlations_of_many_terms_are_not_printed(model):
+    for n_columns, printed in ((1, True), (11, True), (12, False), (29, False)):
+        X, y, groups = make_rows(n_columns)
+        summary = model.fit(X, y, groups=groups).summary()
+        text = str(summary).replace("\n", " ")
+        assert ("Correlation of fixed effects:" in text) == printed
+        assert ("are not printed: they are in `fixed_effects_correlation`" in text) == (
+            not printed
+        )
+        n_terms = n_columns + 1
+        assert summary.fixed_effects_correlation.shape == (n_terms, n_terms)
+
+
+LONG = "measure_of_the_quantity_that_has_a_long_name_"
+
+
+@pytest.mark.parametrize("prefix", ["", LONG])
+@pytest.mark.parametrize("n_columns", [1, 11, 29])
+def test_lines_fit_in_80_columns_and_lose_nothing(model, prefix, n_columns):
+    X, y, groups = make_rows(n_columns)
+    X = X.rename(columns=f"{prefix}{{}}".format)
+    summary = model.fit(X, pd.Series(y, name=f"{prefix}y"), groups=groups).summary(stars=True)
+    text = str(summary)
+    assert max(map(len, text.splitlines())) <= 80
+    for term, upper in summary.fixed_effects["upper"].items():
+        lines = re.findall(rf"^{re.escape(term)} (.*)$", text, re.M)
+        numbers = re.findall(r"-?\d+\.\d+", " ".join(lines))
+        assert np.abs(np.array(numbers, dtype=float) - upper).min() < 5e-4
+
+
+def test_long_names_in_the_heads_of_correlations_give_way_to_numbers():
+    X, y, groups = make_rows(3)
+    X = X.rename(columns=f"{LONG}{{}}".format)
+    summary = RandomSlopeRegressor([0, 1]).fit(X, y, groups=groups).summary()
+    text = str(summary)
+    correlation = summary.fixed_effects_correlation.to_numpy()
+    line = re.search(rf"^3 {LONG}x1 +(-?[\d.]+) +(-?[\d.]+) *$", text, re.M)
+    assert line.groups() == tuple(f"{value:.3f}" for value in correlation[2, :2])
+    head = re.search(r"^ +corr 1 +corr 2 *$", text, re.M)
+    block = text[head.end() :].splitlines()
+    of_random = summary.variance_components[f"corr {LONG}x0"].iloc[2]
+    assert block[3].split() == ["3", f"{LONG}x1", *block[3].split()[2:]]
+    assert float(block[3].split()[-1]) == pytest.approx(of_random, abs=5e-4)
+
+
+def test_terms_without_an_estimate_are_blank(model):
+    X, y, groups = make_rows(2)
+    with pytest.warns(LinAlgWarning):
+        summary = model.fit(X.assign(twice=2 * X["x0"]), y, groups=groups).summary()
+    text = str(summary)
+    assert summary.fixed_effects.loc["twice"].isna().all()
+    assert "nan" not in text.lower()
+    assert re.search(r"^twice *$", text, re.M)
+
+
+@pytest.mark.filterwarnings("ignore::skmixed.exceptions.SingularFitWarning")
+def test_one_group(model):
+    X, y, groups = make_rows(2, n_groups=1)
+    text = str(model.fit(X, y, groups=groups).summary())
+    assert re.search(r"^x1 +\d", text, re.M)
+
+
+@pytest.mark.parametrize("name", ["intercept", "fixed", "pooled"])
+def test_one_term(name):
+    _, y, groups = make_rows(2)
+    model = clone(MODELS[name]).set_params(group_by="g")
+    text = str(model.fit(pd.DataFrame({"g": groups}), y).summary())
+    assert re.search(r"^\(Intercept\) +-?\d", text, re.M)
+    assert "Correlation" not in text
