@@ -23,7 +23,6 @@ from skmixed.model_selection import cross_val_predict
 from skmixed.preprocessing import WithinBetween
 
 # scikit-learn 1.8 reads polars through it
-pytestmark = pytest.mark.filterwarnings("ignore:Support for the dataframe interchange")
 
 
 def correlated_rows(*, balanced=True, seed=0):

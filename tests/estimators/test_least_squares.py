@@ -397,7 +397,6 @@ CONTAINERS = {
 }
 
 
-@pytest.mark.filterwarnings("ignore:Support for the dataframe interchange")
 @pytest.mark.parametrize("container", CONTAINERS)
 def test_formats_of_x_agree(rows, container):
     X, y, groups = rows

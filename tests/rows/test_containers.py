@@ -28,7 +28,6 @@ from skmixed.model_selection import (
 from skmixed.preprocessing import WithinBetween
 
 # scikit-learn 1.8 reads polars through it
-pytestmark = pytest.mark.filterwarnings("ignore:Support for the dataframe interchange")
 
 
 def as_polars(frame):
