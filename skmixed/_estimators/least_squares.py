@@ -131,9 +131,6 @@ class BaseLeastSquaresRegressor(BaseGroupedRegressor):
         self.aic_ = 2 * n_parameters - 2 * regression.log_likelihood
         self.bic_ = np.log(n) * n_parameters - 2 * regression.log_likelihood
 
-    def _variance_of_means(self, X, codes):
-        return self._fitted.variance_of_means(X, codes)
-
     def _quantile(self, probability):
         return t.ppf(probability, self.residual_dof_)
 

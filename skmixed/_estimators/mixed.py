@@ -118,10 +118,6 @@ class BaseMixedRegressor(
 
     _check_knows_std = _check_has_groups
 
-    def _variance_of_means(self, X, codes):
-        """Variances of predictions around the true means of rows, over sigma2."""
-        return self._fitted.variance_of_means(X, codes)
-
     def _quantile(self, probability):
         return norm.ppf(probability)
 

@@ -35,7 +35,7 @@ LEVEL = Interval(Real, 0, 1, closed="neither")
 class PredictionsMixin:
     """What a fitted model predicts.
 
-    Subclasses have `_variance_of_means`, `_quantile` and perhaps `_check_knows_std`.
+    Subclasses have `_fitted`, `_quantile` and perhaps `_check_knows_std`.
     """
 
     _for_new_groups = POPULATION_LINE  # what to do where new groups are an error
@@ -81,7 +81,7 @@ class PredictionsMixin:
         ------
         ValueError
             If the model was fitted with groups and none are given, or if there are new
-            groups and ``new_groups="error"``.
+            groups or missing labels and ``new_groups="error"``.
         """
         if is_dask(X):
             return predict_partitions(self, X, groups, return_std=return_std)
@@ -251,6 +251,10 @@ class PredictionsMixin:
         for position, effect in zip(self._columns.slopes, effects, strict=True):
             total += dense_column(X, position) * np.append(effect, 0.0)[codes]
         return total
+
+    def _variance_of_means(self, X, codes):
+        """Variances of predictions around the true means of rows, over sigma2."""
+        return self._fitted.variance_of_means(X, codes)
 
     def _std_of_new_y(self, X, codes):
         """Return the standard deviation of a new y around its prediction."""
