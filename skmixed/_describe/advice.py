@@ -9,8 +9,14 @@ TOO_FEW_GROUPS = 5
 # With fewer, to no better than +-30%, and p-values need a small-sample correction.
 FEW_GROUPS = 20
 LEVEL = 0.05
-# The fewest rows of a group that tell a line of its own from residuals.
-ROWS_FOR_A_LINE = 3
+# The models by which groups are judged.
+WITHOUT_FEATURES = "y alone"
+GIVEN_FEATURES, GIVEN_SPLIT = "y given the features", "y given split features"
+# Pooling does little harm if it predicts known groups worse by no more than this share, and
+# makes standard errors too small by no more than the second.
+LITTLE_WORSE, LITTLE_TOO_SMALL = 0.02, 0.1
+# How many names are spelled out.
+MOST_NAMES = 4
 
 
 def advise(description):
@@ -60,7 +66,8 @@ def _why_not(d):
             f"Complete pooling of one row for each group: {y.name} does not vary within groups "
             f"(share 0%), so the {n_rows:.10g} rows tell no more than {n_groups} would."
         )
-    if d.variance_components.isna().any(axis=None):
+    of_y, given = d.variance_components.loc[WITHOUT_FEATURES], given_features(d)
+    if np.isnan(of_y["icc"]) or np.isnan(given["residual"]):
         return (
             f"Complete pooling: the features ({len(d.variation) - 1}) leave no residuals of "
             f"{y.name} in {n_rows:.10g} rows, so nothing is left for groups to differ in."
@@ -68,23 +75,46 @@ def _why_not(d):
     return None
 
 
+# ------------------------------------------------------------------------ complete pooling
+
+
 def _pooling(d):
-    components, n_rows = d.variance_components, d.sizes["rows"]
-    of_y, given_features = components.iloc[0], components.iloc[-1]
+    of_y, name = d.variance_components.iloc[0], d.variation.index[0]
+    yield f"{_share(of_y)} of the variance of {name} lies between groups ({_test(of_y)})."
+    if len(d.variance_components) > 1:
+        model = given_features(d)
+        if not _is_saturated(d):
+            given = model.name.removeprefix("y ")
+            yield f"{given.capitalize()} it is {_share(model)} ({_test(model)})."
+        else:
+            yield _saturated(d)
     yield (
-        f"{of_y['icc']:.1%} of the variance of {d.variation.index[0]} lies between groups "
-        f"(intraclass correlation {of_y['icc']:.3f}; test that it is 0: "
-        f"{_p(of_y['p_value'])})."
+        f"About the mean of {name} the {d.sizes['rows']:.10g} rows tell as much as "
+        f"{d.effective_rows:.0f} independent ones."
     )
-    if len(components) > 1:
-        icc, p_value = given_features[["icc", "p_value"]]
-        yield f"Given the features it is {icc:.1%} ({_p(p_value)})."
-    effect = of_y["design_effect"]
-    yield (
-        f"About the mean, and about features of groups, the rows tell as much as "
-        f"{n_rows / effect:.0f} independent ones (design effect {effect:.2f}). Standard errors "
-        f"that ignore groups are too small there, by a factor of {np.sqrt(effect):.2f}."
+    level_2 = [name for name in _level_2(d) if name in d.slope_sources.index]
+    ratios = d.slope_sources["std_error_ratio"].reindex(level_2).dropna()
+    if len(ratios):
+        yield (
+            "Standard errors that ignore groups are off for features of groups: with a "
+            "random intercept they are "
+            f"{_listed(f'{ratio:.2f} times as large for {x}' for x, ratio in ratios.items())}."
+        )
+
+
+def _is_saturated(d):
+    return not given_features(d)["df_num"] > 0
+
+
+def _saturated(d):
+    return (
+        f"The features leave no degrees of freedom between the {len(d.group_sizes)} groups, so "
+        "how much groups differ given the features cannot be told, and nothing below rests on "
+        "it."
     )
+
+
+# --------------------------------------------------------------------------- fixed effects
 
 
 def _fixed_effects(d):
@@ -99,6 +129,7 @@ def _fixed_effects(d):
             f"{_count(singletons, 'group')} of 1 row, which its own level uses up: "
             f"{singletons / sizes['rows']:.1%} of the rows say nothing about slopes."
         )
+    yield from _effective(d)
     if level_2:
         yield (
             f"No slope for {_names(level_2)}: 0% of the variation lies within groups, where "
@@ -110,45 +141,67 @@ def _fixed_effects(d):
             f"No slope for {_names(dependent)}: within groups they depend linearly on the "
             "features before (to all but a share of 1e-12)."
         )
-    yield from _slopes(d.slopes)
+    yield from _slopes(d)
 
 
-def _slopes(comparison):
-    """Say what Hausman's test finds."""
-    if comparison is None or not comparison.df:
-        return
-    if comparison.p_value >= LEVEL:
-        yield (
-            "Slopes within and between groups do not differ by more than chance "
-            f"({comparison.as_text()}), so a random-effects slope means both."
+def _effective(d):
+    """Say which slopes rest on a part of the rows."""
+    features = d.variation.iloc[1:]
+    partly = features[(features["groups"] > 0) & (features["groups"] < len(d.group_sizes))]
+    partly = partly.sort_values("rows").head(MOST_NAMES)
+    if len(partly):
+        lines = (
+            f"{name} varies in {row.groups:.0f} ({row.rows:.0f} rows)"
+            for name, row in partly.iterrows()
         )
-    else:
-        most = comparison.slopes.loc[comparison.slopes["z"].abs().idxmax()]
+        yield (
+            f"A slope rests on the groups in which the feature varies: of the "
+            f"{len(d.group_sizes)} groups {_listed(lines)}."
+        )
+
+
+def _slopes(d):
+    """Say what Hausman's test finds, and what it could have found."""
+    comparison = d.slopes
+    if comparison is None:
+        return
+    if np.isnan(comparison.p_value):
+        yield (
+            f"Whether slopes within and between groups differ cannot be told: the features and "
+            f"their group means use up what {len(d.group_sizes)} groups can tell."
+        )
+        return
+    slopes = comparison.slopes
+    if comparison.p_value < LEVEL:
+        most = slopes.loc[slopes["t"].abs().idxmax()]
         yield (
             f"Slopes within and between groups differ ({comparison.as_text()}), most that of "
             f"{most.name}: {most['within']:.3g} within, {most['between']:.3g} between. Group "
             "effects are correlated with features, and a single random-effects slope would be "
             "a mixture. Fixed effects give the slope within groups, and so does WithinBetween."
         )
-    yield from comparison.remarks[1:]
-
-
-def _precision_of_variance(d):
-    n_groups, verdict = len(d.group_sizes), "enough"
-    if n_groups < FEW_GROUPS:
-        verdict = "too few" if n_groups < TOO_FEW_GROUPS else "few"
-    return (
-        f"The variance between {n_groups} groups is known to about "
-        f"+-{_error_of_variance(d):.0%} at best: {verdict} groups for it."
+        return
+    widest = slopes.loc[(slopes["std_error"] / slopes["within"].abs()).idxmax()]
+    yield (
+        f"Slopes within and between groups cannot be told apart ({comparison.as_text()}). That "
+        f"is no proof that they are equal: between less within, the slope of {widest.name} may "
+        f"differ by {widest['lower']:.3g} to {widest['upper']:.3g} (95%), beside "
+        f"{widest['within']:.3g} within groups."
     )
 
 
+# -------------------------------------------------------------------------- random effects
+
+
 def _random_effects(d):
-    sizes, model = d.group_sizes, d.variance_components.iloc[-1]
-    yield _precision_of_variance(d)
+    sizes, model = d.group_sizes, judged(d)
     if model["between"] > 0:
         half, median = model["residual"] / model["between"], sizes.median()
         small = int(np.count_nonzero(sizes < half))
+        yield (
+            f"The variance between groups is {model['between']:.3g}, with a standard error of "
+            f"{model['between_std_error'] / model['between']:.0%} of it ({_known(d)})."
+        )
         yield (
             f"From {half:.1f} rows on, a group's own mean counts for more than the common "
             f"line; {small} of {len(sizes)} groups have fewer. The median group has "
@@ -157,16 +210,17 @@ def _random_effects(d):
     else:
         yield (
             "The variance between groups is estimated as 0, so all groups are predicted by the "
-            "common line."
+            f"common line{_at_most(model)}."
         )
+    yield from _mixtures(d)
     if d.variation["varies"].iloc[1:].isin(["both", "within groups"]).any():
-        enough = int(np.count_nonzero(sizes >= ROWS_FOR_A_LINE))
+        enough = int(np.count_nonzero(sizes >= 2))
         yield (
-            f"{enough} of {len(sizes)} groups have {ROWS_FOR_A_LINE} rows or more, as they "
-            "need to say something about slopes of their own."
+            f"{enough} of {len(sizes)} groups have 2 rows or more, and say something about "
+            "slopes that differ between groups, the more the larger they are."
         )
     level_2 = _level_2(d)
-    if level_2:
+    if level_2 and not _is_saturated(d):
         yield (
             f"There can be a slope of {_names(level_2)}, for which the {len(sizes)} groups "
             "count as rows."
@@ -177,40 +231,186 @@ def _random_effects(d):
     )
 
 
-def _choice(d):
-    n_groups, p_value = len(d.group_sizes), d.variance_components["p_value"].iloc[-1]
-    given = " given the features" if len(d.variation) > 1 else ""
+def _known(d):
+    n_groups = len(d.group_sizes)
     if n_groups < TOO_FEW_GROUPS:
+        return f"{n_groups} groups are too few to know it well"
+    return f"{n_groups} groups are few" if n_groups < FEW_GROUPS else f"{n_groups} groups"
+
+
+def _at_most(model):
+    """Say how much the variance may be, where it is estimated as 0."""
+    upper = model["icc_upper"]
+    return f"; up to {upper:.1%} of the variance may be (95%)" if upper > 0 else ""
+
+
+def _mixtures(d):
+    """Say where the slopes of a model with one slope each come from."""
+    both = d.variation.index[1:][d.variation["varies"].iloc[1:] == "both"]
+    share = d.slope_sources["from_within"].reindex(both).dropna()
+    if len(share):
+        parts = (f"{value:.0%} for {name}" for name, value in share.items())
+        yield (
+            "Of what is known about a slope that is the same within and between groups, the "
+            f"rows within groups tell {_listed(parts)}; the rest is from the groups' means."
+        )
+
+
+# -------------------------------------------------------------------------------- the choice
+
+
+def _choice(d):
+    n_groups, level_2 = len(d.group_sizes), _level_2(d)
+    model = judged(d)
+    given = "" if model.name == WITHOUT_FEATURES else f" {model.name.removeprefix('y ')}"
+    if n_groups < TOO_FEW_GROUPS and not level_2:
         yield (
             f"Fixed effects: {n_groups} groups are too few to estimate a variance from "
-            f"(+-{_error_of_variance(d):.0%} at best)."
+            f"({_interval(model)}), and the question is about these groups."
         )
         return
-    if p_value < LEVEL:
+    if n_groups < TOO_FEW_GROUPS:
         yield (
-            f"Random effects: groups differ{given} ({_p(p_value)}), and the variance between "
-            f"{n_groups} of them can be estimated (+-{_error_of_variance(d):.0%} at best)."
+            f"Random effects, with caution: fixed effects have no slope for {_names(level_2)}, "
+            f"but {n_groups} groups can hardly tell one either, nor the variance between them "
+            f"({_interval(model)}). Look for more groups."
+        )
+        return
+    if model["p_value"] < LEVEL:
+        test = f"{_p(model['p_value'])}; {_interval(model)}"
+        yield f"Random effects: groups differ{given} ({test})."
+    else:
+        yield from _without_evidence(d, model, given)
+    if level_2 and _is_saturated(d):
+        yield (
+            f"The slopes of features of groups cannot be judged: {len(level_2)} of them, and "
+            f"the other features, fit the {n_groups} groups exactly. Leave some out."
+        )
+    yield from _split(d)
+    if n_groups < FEW_GROUPS:
+        yield (
+            f"With {n_groups} groups use REML, and p-values with a small-sample correction."
+            + ("" if level_2 else " Fixed effects are as good if no other groups matter.")
+        )
+
+
+def given_features(description):
+    """Find the model of y given the features that the slopes call for: split, or not.
+
+    Parameters
+    ----------
+    description : GroupDescription
+        Of which the variance components and the test of the slopes count.
+
+    Returns
+    -------
+    Series
+        Its row in the table of variance components; that of y alone without features.
+    """
+    models, slopes = description.variance_components, description.slopes
+    if slopes is not None and slopes.p_value < LEVEL:
+        return models.loc[GIVEN_SPLIT]
+    return models.loc[GIVEN_FEATURES if GIVEN_FEATURES in models.index else WITHOUT_FEATURES]
+
+
+def judged(description):
+    """Find the model that tells how much groups differ: with the features, if it can.
+
+    Parameters
+    ----------
+    description : GroupDescription
+        Of which the variance components count.
+
+    Returns
+    -------
+    Series
+        Its row in the table of variance components.
+    """
+    if _is_saturated(description):
+        return description.variance_components.loc[WITHOUT_FEATURES]
+    return given_features(description)
+
+
+def _without_evidence(d, model, given):
+    """Weigh what pooling would cost if groups differed as much as they may."""
+    upper = model["icc_upper"]
+    worse, too_small = cost_of_pooling(d.group_sizes.to_numpy(), upper)
+    may = (
+        f"{_interval(model)}; at most that much pooling would predict known groups "
+        f"{worse:.1%} worse, and its standard error of a mean would be too small by a factor "
+        f"of {too_small:.2f}"
+    )
+    harmless = worse <= LITTLE_WORSE
+    if harmless and (too_small <= 1 + LITTLE_TOO_SMALL or not _level_2(d)):
+        yield (
+            f"Complete pooling will do for predictions: the data show no differences between "
+            f"groups{given} ({_p(model['p_value'])}), and large ones are ruled out ({may}). A "
+            "random intercept gives nearly the same, with standard errors that allow for "
+            "groups."
         )
     else:
         yield (
-            f"Complete pooling will do: groups do not differ by more than chance{given} "
-            f"({_p(p_value)}). A random intercept does no harm."
-        )
-    if d.slopes is not None and d.slopes.p_value < LEVEL:
-        yield (
-            "Split the features by WithinBetween: slopes within and between groups differ "
-            f"({_p(d.slopes.p_value)}). Those within are then the slopes of fixed effects."
-        )
-    if n_groups < FEW_GROUPS:
-        yield (
-            f"With {n_groups} groups use REML, and p-values with a small-sample correction. "
-            "Fixed effects are as good if no other groups matter."
+            f"Random effects, since the data cannot tell: no differences between groups{given} "
+            f"are shown ({_p(model['p_value'])}), but they are not ruled out ({may}). A random "
+            "intercept is complete pooling if its variance is 0."
         )
 
 
-def _error_of_variance(d):
-    """Relative standard error of a variance that is estimated from J normal draws."""
-    return np.sqrt(2 / (len(d.group_sizes) - 1))
+def _split(d):
+    if d.slopes is None or not d.slopes.p_value < LEVEL:
+        return
+    yield (
+        "Split the features by WithinBetween: slopes within and between groups differ "
+        f"({_p(d.slopes.p_value)}). Those within are then the slopes of fixed effects. The "
+        f"price: {d.slopes.df_num} more slopes, which rest on {len(d.group_sizes)} groups and "
+        f"add about {d.price_of_split:.1%} to the error in new groups; and the prediction of a "
+        "row depends on the other rows given of its group, whose means are its features."
+    )
+
+
+def cost_of_pooling(sizes, icc):
+    """Compute what complete pooling costs if a share of the variance is between groups.
+
+    Parameters
+    ----------
+    sizes : ndarray of shape (n_groups,)
+        Rows of each group.
+    icc : float
+        Share of the variance that lies between groups.
+
+    Returns
+    -------
+    worse : float
+        By how much larger the root mean squared error is for new rows of known groups than
+        with partial pooling: there ICC (1 - w_j) is left of a share of ICC, with the pooling
+        weight w_j = n_j ICC / (n_j ICC + 1 - ICC).
+    too_small : float
+        By which factor the standard error of a mean over all rows should be larger: the
+        square root of the design effect 1 + (m - 1) ICC, m = sum_j n_j^2 / n.
+    """
+    n = sizes.sum()
+    weight = sizes * icc / (sizes * icc + 1 - icc) if icc < 1 else np.ones(len(sizes))
+    left = max(1 - icc * float(sizes @ weight) / n, np.finfo(float).tiny)
+    size_seen_by_a_row = float(sizes @ sizes) / n
+    return 1 / np.sqrt(left) - 1, np.sqrt(1 + max(size_seen_by_a_row - 1, 0.0) * icc)
+
+
+# ------------------------------------------------------------------------------------- words
+
+
+def _share(model):
+    return f"{model['icc']:.1%}"
+
+
+def _test(model):
+    return f"{_interval(model)}; test that it is 0: {_p(model['p_value'])}"
+
+
+def _interval(model):
+    low, high = model["icc_lower"], model["icc_upper"]
+    if np.isnan(low):
+        return f"intraclass correlation {model['icc']:.2f}, without an interval"
+    return f"intraclass correlation {low:.2f} to {high:.2f} (95%)"
 
 
 def _level_2(d):
@@ -219,7 +419,17 @@ def _level_2(d):
 
 
 def _names(names):
-    return ", ".join(map(str, names))
+    names = list(map(str, names))
+    if len(names) > MOST_NAMES + 1:
+        names = [*names[:MOST_NAMES], f"{len(names) - MOST_NAMES} others"]
+    return _listed(names)
+
+
+def _listed(parts):
+    parts = list(parts)
+    if len(parts) > MOST_NAMES + 1:
+        parts = parts[:MOST_NAMES]
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
 def _count(number, noun):

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import chi2, norm
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from skmixed._estimators.mixed import BaseMixedRegressor
+from skmixed._numerics.fit.fit import Fit
+from skmixed._numerics.inference.degrees_of_freedom import kenward_roger, kenward_roger_f
+from skmixed._numerics.inference.two_strata import NO_TEST, FTest, TwoStrata
+from skmixed._numerics.least_squares.fixed_effects import solve_fixed_effects
 from skmixed._public import public
-from skmixed._reports.layout import Printed, column_as_text
+from skmixed._reports.layout import Printed, column_as_text, table_as_text
+from skmixed._reports.tests import with_tests
 from skmixed._rows.routing import predicting_model
 from skmixed.preprocessing import BETWEEN, WITHIN, WithinBetween
 
-# With fewer groups the normal approximation is poor for slopes between groups.
-FEW_GROUPS = 30
+LEVEL = 0.95
 NO_MODEL = (
     "compare_slopes needs a fitted mixed model of this package, or a pipeline that ends in "
     "one, but got {model}."
@@ -47,36 +50,42 @@ class SlopeComparison(Printed):
     ----------
     slopes : DataFrame
         One row for each split column: slopes within and between groups, their difference
-        (between less within, the contextual effect), its std_error, z and p_value.
+        (between less within, the contextual effect), its std_error, df (degrees of freedom),
+        t, p_value, and the lower and upper limit of its 95% interval.
     statistic : float
-        Wald statistic of all differences being 0.
-    df : int
-        Its degrees of freedom: the number of differences that can be tested.
+        F statistic of all differences being 0; NaN if that cannot be tested.
+    df_num : int
+        Its numerator degrees of freedom: the number of differences that can be tested.
+    df_den : float
+        Its denominator degrees of freedom.
     p_value : float
-        How often it would be larger by chance if slopes were the same, by the chi-squared
-        distribution with `df` degrees of freedom.
+        How often it would be larger by chance if slopes were the same.
     n_groups : int
         Number of groups.
     """
 
     slopes: pd.DataFrame
     statistic: float
-    df: int
+    df_num: int
+    df_den: float
     p_value: float
     n_groups: int
 
     @classmethod
-    def from_estimates(cls, names, within, between, cov, n_groups):
+    def from_model(cls, names, pairs, beta, test, n_groups):
         """Test the differences between two sets of slopes.
 
         Parameters
         ----------
         names : list of str
-            Names of the columns.
-        within, between : ndarray of shape (n_columns,)
-            Their slopes.
-        cov : ndarray of shape (2 * n_columns, 2 * n_columns)
-            Covariance of (within, between); NaN for slopes without an estimate.
+            Names of the features.
+        pairs : ndarray of shape (n_features, 2)
+            Where their slopes within and between groups are among the coefficients.
+        beta : ndarray of shape (n_columns,)
+            The coefficients; NaN for those without an estimate.
+        test : callable
+            From contrasts of shape (k, n_columns), k of which may be 1, to their variances and
+            their joint `FTest`.
         n_groups : int
             Number of groups.
 
@@ -85,21 +94,28 @@ class SlopeComparison(Printed):
         SlopeComparison
             The test.
         """
-        difference, cov = between - within, _cov_of_difference(cov)
-        std_error = np.sqrt(np.diag(cov))
-        tested = std_error > 0  # False for NaN
-        z = np.full(len(names), np.nan)
-        z[tested] = difference[tested] / std_error[tested]
-        scale = np.outer(std_error[tested], std_error[tested])
-        correlation = cov[np.ix_(tested, tested)] / scale
-        statistic, df = z[tested] @ np.linalg.solve(correlation, z[tested]), int(tested.sum())
-        slopes = {"within": within, "between": between, "difference": difference}
-        slopes |= {"std_error": std_error, "z": z, "p_value": 2 * norm.sf(np.abs(z))}
+        rows = np.arange(len(names))
+        contrasts = np.zeros((len(names), len(beta)))
+        contrasts[rows, pairs[:, 0]], contrasts[rows, pairs[:, 1]] = -1.0, 1.0
+        within, between = beta[pairs].T
+        tested = np.isfinite(between - within)
+        std_error, df = np.full((2, len(names)), np.nan)
+        for i in np.flatnonzero(tested):
+            variance, single = test(contrasts[[i]])
+            std_error[i], df[i] = np.sqrt(variance[0]), single.df_den
+        tested &= std_error > 0
+        joint = test(contrasts[tested])[1] if tested.any() else NO_TEST
+        slopes = pd.DataFrame(
+            {"within": within, "between": between}, index=pd.Index(names, name="column")
+        )
+        difference = with_tests(between - within, std_error, df, LEVEL, slopes.index)
+        slopes = slopes.join(difference.rename(columns={"estimate": "difference"}))
         return cls(
-            slopes=pd.DataFrame(slopes, index=pd.Index(names, name="column")),
-            statistic=float(statistic) if df else np.nan,
-            df=df,
-            p_value=float(chi2.sf(statistic, df)) if df else np.nan,
+            slopes=slopes,
+            statistic=joint.statistic,
+            df_num=int(joint.df_num),
+            df_den=joint.df_den,
+            p_value=joint.p_value,
             n_groups=n_groups,
         )
 
@@ -116,20 +132,14 @@ class SlopeComparison(Printed):
 
     @property
     def remarks(self):
-        """The joint test, and how far to trust it.
+        """The joint test.
 
         Returns
         -------
         tuple of str
             Sentences.
         """
-        remarks = [f"Test that all differences are 0: {self.as_text()}"]
-        if self.n_groups < FEW_GROUPS:
-            remarks.append(
-                f"There are {self.n_groups} groups; with fewer than {FEW_GROUPS} p-values tend "
-                "to be too small."
-            )
-        return tuple(remarks)
+        return (f"Test that all differences are 0: {self.as_text()}",)
 
     def as_text(self):
         """Give the joint test as text.
@@ -139,17 +149,19 @@ class SlopeComparison(Printed):
         str
             Statistic, degrees of freedom and p-value.
         """
-        if not self.df:
-            return "not possible"
-        return f"chi2({self.df}) = {self.statistic:.2f}, p = {self.p_value:.3g}"
+        if np.isnan(self.p_value):
+            return "not possible, since too few groups are left to judge by"
+        return (
+            f"F({self.df_num}, {self.df_den:.1f}) = {self.statistic:.2f}, "
+            f"p = {self.p_value:.3g}"
+        )
 
     def _tables(self):
-        slopes = self.slopes
-        text = slopes.drop(columns=["z", "p_value"]).apply(
-            lambda column: column_as_text(column.rename("slope"), like=slopes["std_error"])
+        alike = ["within", "between", "difference", "std_error"]
+        text = table_as_text(self.slopes.drop(columns=["lower", "upper"]))
+        text[alike] = self.slopes[alike].apply(
+            lambda column: column_as_text(column.rename("slope"), like=self.slopes["std_error"])
         )
-        text["z"] = slopes["z"].map("{:.3f}".format).where(slopes["z"].notna(), "")
-        text["p_value"] = column_as_text(slopes["p_value"])
         yield "Slopes", text
 
 
@@ -159,9 +171,9 @@ def compare_slopes(estimator: Any) -> SlopeComparison:
 
     A mixed model gives each feature one slope, an average of two. If these differ, group
     effects are correlated with the features, the average means neither, and it is not that
-    of fixed effects. This is Hausman's test in Mundlak's form: a Wald test that all
-    differences are 0, in a model of the within and between parts. For columns that vary in
-    one way only there is nothing to compare.
+    of fixed effects. This is Hausman's test in Mundlak's form: a test that all differences
+    are 0, in a model of the within and between parts. For columns that vary in one way only
+    there is nothing to compare.
 
     Parameters
     ----------
@@ -185,11 +197,15 @@ def compare_slopes(estimator: Any) -> SlopeComparison:
 
     Notes
     -----
-    For a random intercept and features that are either split or constant within groups the
-    statistic is exactly (b_W - b_R)' (V_W - V_R)^-1 (b_W - b_R), where b_W are the slopes of
-    fixed effects and b_R those of the mixed model of unsplit features, V their covariances,
-    and variance components are those of the split model. The test treats these as known, so
-    it is good with many groups; a difference that matters may go unnoticed with few.
+    With a random intercept the slopes within groups rest on the rows, with as many degrees of
+    freedom as a fixed-effects regression has, and those between on the groups, with the
+    number of groups less that of the coefficients they bear. The difference has a variance
+    from both, each by a mean square of its own, so that it is right where the variance between
+    groups is estimated as 0, too; degrees of freedom follow by Satterthwaite's formula, lowered
+    to the geometric mean with those of the smaller of the two, since the shares in that formula
+    are estimates. In simulations with 5 to 200 groups and 1 to 20 features it finds a
+    difference where there is none in 2 to 9 of 100 data sets where 5 are meant. With random
+    slopes the test is Kenward and Roger's, by REML.
 
     References
     ----------
@@ -198,6 +214,9 @@ def compare_slopes(estimator: Any) -> SlopeComparison:
 
     Mundlak, Y. (1978). On the pooling of time series and cross section data. Econometrica,
     46(1), 69-85. doi:10.2307/1913646
+
+    Kenward, M. G. and Roger, J. H. (1997). Small sample inference for fixed effects from
+    restricted maximum likelihood. Biometrics, 53, 983-997. doi:10.2307/2533558
 
     Examples
     --------
@@ -230,23 +249,53 @@ def compare_slopes(estimator: Any) -> SlopeComparison:
     ]
     if not names:
         raise ValueError(NO_PAIRS.format(terms=terms))
-    within = [slopes[name + WITHIN] for name in names]
-    between = [slopes[name + BETWEEN] for name in names]
-    cov = model.coef_cov_.to_numpy()[-len(terms) :, -len(terms) :]
-    return SlopeComparison.from_estimates(
-        names,
-        model._slopes[within],
-        model._slopes[between],
-        cov[np.ix_(within + between, within + between)],
-        model.n_groups_,
+    pairs = np.array([[slopes[name + part] for part in (WITHIN, BETWEEN)] for name in names])
+    fitted, beta = model._fitted, model._coefficients.copy()
+    beta[np.isnan(np.diag(model.coef_cov_))] = np.nan
+    pairs += len(beta) - len(terms)  # the intercept comes first
+    if model.random_effects_cov_.shape == (1, 1) and fitted.specification.random_intercept:
+        test = _two_strata_test(fitted, beta)
+    else:
+        test, beta = _kenward_roger_test(fitted, model)
+    return SlopeComparison.from_model(names, pairs, beta, test, model.n_groups_)
+
+
+def test_in_strata(strata, beta):
+    """Make the test of contrasts of a random-intercept model."""
+    known = np.nan_to_num(beta)
+
+    def test(contrasts):
+        return strata.variances(contrasts), strata.test(contrasts @ known, contrasts)
+
+    return test
+
+
+def _two_strata_test(fitted, beta):
+    fixed = solve_fixed_effects(fitted.own_lines).regression
+    ratio = float(fitted.Lambda[0, 0] ** 2)
+    return test_in_strata(TwoStrata(fitted.criterion, fixed, ratio), beta)
+
+
+def _kenward_roger_test(fitted, model):
+    """Make the test for random slopes, and the coefficients by REML, where it is defined."""
+    specification = replace(fitted.specification, reml=True)
+    fit = Fit.of(
+        fitted.lines or fitted.moments, specification, tol=model.tol, max_iter=model.max_iter
     )
+    criterion = specification.criterion(fitted.lines or fitted.moments)
+    Lambda, solution = fit.optimum.Lambda, fit.solution
+    coordinates = criterion.problem.coordinates
+    sigma = np.sqrt(solution.sigma2) / coordinates.y_scale
+    beta = np.where(np.isnan(np.diag(solution.beta_cov)), np.nan, solution.beta)
+    known = np.nan_to_num(beta)
 
+    def test(contrasts):
+        scaled = contrasts @ coordinates.backmap
+        _, variances = kenward_roger(criterion, Lambda, scaled)
+        statistic, df = kenward_roger_f(criterion, Lambda, contrasts @ known / sigma, scaled)
+        return sigma**2 * variances, FTest(statistic, len(contrasts), df)
 
-def _cov_of_difference(cov):
-    """Var(b - w), element by element: NaN of one column does not spread to others."""
-    k = len(cov) // 2
-    cross = cov[:k, k:]
-    return cov[:k, :k] + cov[k:, k:] - cross - cross.T
+    return test, beta
 
 
 def _model_and_terms(estimator):

@@ -7,16 +7,22 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import chi2
 
-from skmixed._describe.advice import advise
-from skmixed._describe.compare_slopes import SlopeComparison
+from skmixed._describe.advice import (
+    GIVEN_FEATURES,
+    GIVEN_SPLIT,
+    LEVEL,
+    WITHOUT_FEATURES,
+    advise,
+)
+from skmixed._describe.compare_slopes import SlopeComparison, test_in_strata
+from skmixed._describe.conditions import conditions
 from skmixed._describe.random_intercepts import RandomIntercepts
 from skmixed._estimators.digits import solve_with_digits
 from skmixed._estimators.random_intercept import RandomInterceptRegressor
 from skmixed._numerics.moments.coordinates import near_means
 from skmixed._numerics.moments.own_lines import OwnLines
-from skmixed._numerics.moments.within_between import shares
+from skmixed._numerics.moments.within_between import count_where_varying, shares
 from skmixed._public import public
 from skmixed._reports.layout import Printed, column_as_text
 from skmixed._reports.summary import shares_of_variation
@@ -26,7 +32,6 @@ NO_GROUPS = (
     "The groups must be given to describe_groups, but got None. Pass them as `groups`, one "
     "label for each row of X, or name the column of X that holds them: group_by='column'."
 )
-WITHOUT_FEATURES, GIVEN_FEATURES = "y alone", "y given the features"
 
 
 @public("skmixed")
@@ -40,20 +45,33 @@ class GroupDescription(Printed):
     ----------
     group_sizes : Series of shape (n_groups,)
         Number of rows (sum of weights) of each group.
-    variation : DataFrame of shape (1 + n_features, 3)
+    variation : DataFrame of shape (1 + n_features, 5)
         For y, the first row, and each feature: the shares of its sum of squares that lie
         between groups and within them, and where it varies: "both", "within groups",
-        "between groups" (a level-2 feature) or "nowhere", if it is constant. Of a feature that
-        has nothing to do with the groups, a share of (n_groups - 1) / (n_rows - 1) lies
-        between them.
-    variance_components : DataFrame of shape (1 or 2, 6)
-        Of random-intercept models by REML, of ``y alone`` and of ``y given the features``,
-        which are split into within and between parts: variance ``between`` groups and
-        ``residual``, intraclass correlation ``icc``, ``design_effect``, likelihood ratio
-        ``statistic`` of no variance between groups and its ``p_value``. NaN if they cannot be
-        estimated.
+        "between groups" (a level-2 feature) or "nowhere", if it is constant; the number of
+        groups in which it varies, and of the rows of those, which alone count for fixed
+        effects. Of a feature that has nothing to do with the groups, a share of
+        (n_groups - 1) / (n_rows - 1) lies between them.
+    variance_components : DataFrame of shape (1 to 3, 10)
+        Of random-intercept models by REML, of ``y alone``, of ``y given the features``, each
+        with one slope, and of ``y given split features``, if some vary both within and between
+        groups and have a slope of either kind: variance ``between`` groups, its standard error
+        and the ``residual`` variance; intraclass correlation ``icc`` and its 95% interval; F
+        ``statistic`` of no variance between groups, its degrees of freedom ``df_num`` and
+        ``df_den``, and its ``p_value``. NaN for what cannot be told.
+    effective_rows : float
+        How many independent rows would tell as much about the mean of y: its variance,
+        between + residual, over the squared standard error of the mean, in the model of y
+        alone.
     slopes : SlopeComparison or None
         Slopes within and between groups, of the features that vary in both ways.
+    slope_sources : DataFrame
+        For each feature, in a random-intercept model that gives it one slope: the slope, its
+        standard error, and the ratio of this to one that ignores groups; and how much of the
+        information on the slope comes ``from_within`` groups and ``from_between`` them.
+    price_of_split : float
+        Share that splitting the features adds to the error of prediction in new groups, since
+        the slopes between groups are estimates; NaN without features to split.
     without_fixed_effects_slope : tuple of str
         Features whose slope fixed effects cannot estimate: they do not vary within groups, or
         within groups depend linearly on the features before.
@@ -62,7 +80,10 @@ class GroupDescription(Printed):
     group_sizes: pd.Series
     variation: pd.DataFrame
     variance_components: pd.DataFrame
+    effective_rows: float
     slopes: SlopeComparison | None
+    slope_sources: pd.DataFrame
+    price_of_split: float
     without_fixed_effects_slope: tuple[str, ...]
 
     @property
@@ -99,6 +120,45 @@ class GroupDescription(Printed):
         return advise(self)
 
     @property
+    def conditions(self):
+        """Conditions that speak for a way to treat the groups, and how they are here.
+
+        Returns
+        -------
+        DataFrame
+            A row for each condition.
+        """
+        return conditions(self)
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw where features vary, and where their slopes come from.
+
+        Parameters
+        ----------
+        ax : array of two matplotlib Axes, default=None
+            Where to draw, features first; a new figure if None.
+
+        Returns
+        -------
+        SlopeSourcesDisplay
+            With the axes as ``axes_`` and the figure as ``figure_``.
+
+        Raises
+        ------
+        ValueError
+            If there are no features.
+        """
+        from skmixed.inspection import SlopeSourcesDisplay  # `import skmixed` loads no pictures
+
+        if len(self.variation) == 1:
+            raise ValueError(
+                f"There must be features to draw, but only {self.variation.index[0]} was "
+                "described. Give describe_groups an X with features."
+            )
+        sources = self.variation[["within", "between"]].iloc[1:]
+        return SlopeSourcesDisplay(sources=sources.join(self.slope_sources)).plot(ax)
+
+    @property
     def title(self):
         """Number of rows and groups.
 
@@ -114,14 +174,35 @@ class GroupDescription(Printed):
 
     def _tables(self):
         yield "Group sizes", self.sizes.map(_number).to_frame("")
-        shares = self.variation[["between", "within"]].map("{:.1%}".format)
-        yield "Shares of the variation", shares.assign(varies=self.variation["varies"])
-        components = self.variance_components
-        text = components.map("{:.4g}".format)
+        text = self.variation.copy()
+        text[["between", "within"]] = text[["between", "within"]].map("{:.1%}".format)
+        text[["groups", "rows"]] = text[["groups", "rows"]].map(_number)
+        yield (
+            "Shares of the variation, and the groups and rows in which a variable varies",
+            text[["between", "within", "varies", "groups", "rows"]],
+        )
+        columns = ["between", "residual", "icc", "icc_lower", "icc_upper", "p_value"]
+        components = self.variance_components[columns]
+        text = components.map("{:.4g}".format).where(components.notna(), "")
+        intervals = ["icc", "icc_lower", "icc_upper"]
+        text[intervals] = (
+            components[intervals].map("{:.3f}".format).where(components[intervals].notna(), "")
+        )
         text["p_value"] = column_as_text(components["p_value"])
-        yield "Random-intercept models", text
+        yield "Random-intercept models (95% interval of the icc)", text
         if self.slopes is not None:
             yield from self.slopes._tables()
+        if len(self.slope_sources):
+            columns = ["slope", "std_error", "from_within", "from_between"]
+            sources = self.slope_sources[columns]
+            text = sources.apply(column_as_text, like=sources["std_error"])
+            shares = ["from_within", "from_between"]
+            text[shares] = sources[shares].map("{:.0%}".format)
+            yield "One slope for each feature, and where it comes from", text
+        yield (
+            "What speaks for what",
+            self.conditions.rename(columns={"speaks_for": "speaks for"}),
+        )
 
     def _lists(self):
         return self.advice
@@ -176,16 +257,27 @@ def describe_groups(
     Notes
     -----
     All is computed from cross-products by group, in one pass over the rows; where groups lie so
-    far apart, or residuals are so small, that these lack digits, in two or three. The design
-    effect is 1 + (m - 1) icc with m = sum_j n_j^2 / n, the size of the average row's group
-    (Kish). The likelihood ratio of no variance between groups is compared with an equal mixture
-    of 0 and chi-squared with one degree of freedom, since 0 is at the boundary. A variance that
-    is estimated from J groups has a relative standard error of at least sqrt(2 / (J - 1)).
+    far apart, or residuals are so small, that these lack digits, in two or three.
+
+    The test of no variance between groups compares the mean square between groups, given the
+    features, with that within them: as an F test it is exact for normal y, whatever the sizes
+    of the groups, and so is the interval of the intraclass correlation, which holds the ratios
+    of variances that such a test does not reject (Seely and El-Bassiouni 1983). The test of
+    slopes is that of `compare_slopes`.
+
+    A slope that is the same within and between groups weighs what both say of it by their
+    information, W of the rows within groups and B of the groups' means, slope = (W + B)^-1
+    (W slope_within + B slope_between). Of its variance (W + B)^-1 (W + B) (W + B)^-1, up to
+    the residual variance, ``from_within`` is the share of W: the weight of the slope within, if
+    there is one feature.
 
     References
     ----------
     Gelman, A. and Hill, J. (2007). Data Analysis Using Regression and Multilevel/Hierarchical
     Models. Cambridge University Press, chapter 12.
+
+    Seely, J. F. and El-Bassiouni, Y. (1983). Applying Wald's variance component test. Annals of
+    Statistics, 11, 197-201. doi:10.1214/aos/1176346069
 
     Bell, A., Fairbrother, M. and Jones, K. (2019). Fixed and random effects models: making an
     informed choice. Quality & Quantity, 53, 1051-1074. doi:10.1007/s11135-018-0802-x
@@ -217,19 +309,27 @@ def describe_groups(
     fits, lines = solve_with_digits(RandomIntercepts.of, moments, again)
     within, between = shares(lines or OwnLines.of(near_means(moments)))
     variation = shares_of_variation(np.roll(within, 1), np.roll(between, 1), variables)
-    split, models = fits.given_features, {WITHOUT_FEATURES: fits.y_alone}
+    counts = _count_where_varying(again.rows, moments.sizes, variation["varies"])
+    both = np.flatnonzero(variation["varies"].iloc[1:] == "both")
+    slopes = _slopes(fits.given_split, names, both, len(labels))
+    models = {WITHOUT_FEATURES: fits.y_alone}
     if names:
-        models[GIVEN_FEATURES] = split
-    components = {name: _components(fit, moments.sizes) for name, fit in models.items()}
-    without_slope = np.flatnonzero(split.problem.coordinates.dependent[1 : 1 + len(names)])
+        models[GIVEN_FEATURES] = fits.given_features
+    if len(both):
+        models[GIVEN_SPLIT] = fits.given_split
+    components = {name: _components(model) for name, model in models.items()}
+    dependent = fits.given_split.fit.problem.coordinates.dependent[1 : 1 + len(names)]
     whole = np.array_equal(moments.sizes, moments.n_rows)
     sizes = moments.n_rows if whole else moments.sizes
     return GroupDescription(
         group_sizes=pd.Series(sizes, index=labels, name="size"),
-        variation=variation,
+        variation=variation.assign(**counts),
         variance_components=pd.DataFrame.from_dict(components, orient="index"),
-        slopes=_slopes(split, names, variation["varies"], len(labels)),
-        without_fixed_effects_slope=tuple(names[i] for i in without_slope),
+        effective_rows=_effective_rows(fits.y_alone),
+        slopes=slopes,
+        slope_sources=_slope_sources(fits.given_features, names),
+        price_of_split=_price_of_split(fits.given_split, len(names), both),
+        without_fixed_effects_slope=tuple(names[i] for i in np.flatnonzero(dependent)),
     )
 
 
@@ -246,32 +346,85 @@ def _sum_rows(X, y, groups, group_by, sample_weight):
     return moments, list(columns.terms), labels, RowsAgain(rows)
 
 
-def _components(fit, sizes):
-    names = ["between", "residual", "icc", "design_effect", "statistic", "p_value"]
-    criterion, solution = fit.criterion, fit.solution
-    if not criterion.is_identified:
-        return dict.fromkeys(names, np.nan)
-    between = solution.sigma2 * solution.Lambda[0, 0] ** 2
-    design_effect = 1 + (np.sum(sizes**2) / sizes.sum() - 1) * solution.icc
-    pooled = criterion.profile(*criterion.eliminate(np.zeros((1, 1))))
-    statistic = max(pooled - solution.criterion, 0.0) if between > 0 else 0.0
-    p_value = chi2.sf(statistic, 1) / 2 if statistic > 0 else 1.0
-    values = [between, solution.sigma2, solution.icc, design_effect, statistic, p_value]
+def _count_where_varying(rows, sizes, varies):
+    """Count groups and rows in which y and the features vary."""
+    y = rows.y[:, None]
+    parts = [count_where_varying(values, rows.codes, sizes) for values in (y, rows.X)]
+    # what is but rounding within groups does not count
+    constant = ~varies.isin(["both", "within groups"]).to_numpy()
+    groups, n_rows = (
+        np.where(constant, 0, np.concatenate(each)) for each in zip(*parts, strict=True)
+    )
+    return {"groups": groups, "rows": n_rows}
+
+
+def _components(model):
+    names = ["between", "between_std_error", "residual", "icc", "icc_lower", "icc_upper"]
+    names += ["statistic", "df_num", "df_den", "p_value"]
+    if not model.is_identified:
+        left, known = model.strata.df_within > 0, dict.fromkeys(names, np.nan)
+        if left and model.strata.df_between == 0:  # groups' means are fitted exactly
+            within = {"residual": model.fixed.regression.sigma2}
+            known |= within | {"df_num": 0.0, "df_den": float(model.strata.df_within)}
+        return known
+    test = model.strata.test_of_no_variance()
+    ratios = np.array(model.strata.ratio_interval(1 - LEVEL))
+    low, high = 1 - 1 / (1 + ratios)
+    between = model.between
+    values = [between, model.error_of_variance * between, model.solution.sigma2]
+    values += [model.solution.icc, low, high]
+    values += [test.statistic, test.df_num, test.df_den, test.p_value]
     return dict(zip(names, map(float, values), strict=True))
 
 
-def _slopes(fit, names, varies, n_groups):
+def _effective_rows(y_alone):
+    if not y_alone.is_identified:
+        return np.nan
+    solution = y_alone.solution
+    return float((y_alone.between + solution.sigma2) / solution.beta_cov[0, 0])
+
+
+def _slopes(model, names, both, n_groups):
     """Compare the slopes of the features that vary in both ways."""
-    both = np.flatnonzero(varies.iloc[1:] == "both")
-    if not fit.criterion.is_identified or not len(both):
+    if not len(both) or model.fit.criterion.is_perfect or not model.strata.df_within > 0:
         return None
-    solution = fit.solution
-    within, between = 1 + both, 1 + len(names) + both
-    pair = np.concatenate([within, between])
-    return SlopeComparison.from_estimates(
+    solution = model.solution
+    beta = np.where(np.isnan(np.diag(solution.beta_cov)), np.nan, solution.beta)
+    return SlopeComparison.from_model(
         [names[i] for i in both],
-        solution.beta[within],
-        solution.beta[between],
-        solution.beta_cov[np.ix_(pair, pair)],
+        np.column_stack([1 + both, 1 + len(names) + both]),
+        beta,
+        test_in_strata(model.strata, beta),
         n_groups,
     )
+
+
+def _slope_sources(model, names):
+    """Tabulate the slopes of unsplit features, and what they rest on."""
+    columns = ["slope", "std_error", "std_error_ratio", "from_within", "from_between"]
+    if not names or not model.is_identified:
+        return pd.DataFrame(columns=columns, dtype=float)
+    std_error = np.sqrt(np.diag(model.solution.beta_cov))
+    share = model.strata.share_from_within()
+    with np.errstate(divide="ignore", invalid="ignore"):  # without groups the fit is perfect
+        ratio = std_error / np.sqrt(np.diag(model.pooled.beta_cov))
+    values = [model.solution.beta, std_error, ratio, share, 1 - share]
+    table = pd.DataFrame(np.column_stack(values)[1:], pd.Index(names, name="feature"), columns)
+    return table[np.isfinite(table["std_error"])]
+
+
+def _price_of_split(model, n_features, both):
+    """Compare the error of slopes between groups with the error of a new row."""
+    if not model.is_identified or not len(both) or not model.strata.exist:
+        return np.nan
+    between = 1 + n_features + both
+    cov = model.solution.beta_cov[np.ix_(between, between)]
+    lines, scale = model.fit.problem, model.fit.problem.coordinates
+    # scatter of the split features among groups, in the user's units, a row at a time
+    position = {column: i for i, column in enumerate(scale.used[:-1])}
+    kept = [position[column] for column in between if column in position]
+    found = np.isfinite(np.diag(cov))
+    units = scale.scale[kept]
+    scatter = lines.T[np.ix_(kept, kept)] / lines.n * np.outer(units, units)
+    added = float(np.sum(cov[np.ix_(found, found)] * scatter))
+    return float(np.sqrt(1 + added / (model.between + model.solution.sigma2)) - 1)

@@ -17,6 +17,7 @@ from skmixed._estimators.streaming import RowsSeen
 from skmixed._numerics.fit.problem import make_problem
 from skmixed._numerics.least_squares.fixed_effects import solve_fixed_effects, solve_pooled
 from skmixed._numerics.moments.coordinates import around_means
+from skmixed._numerics.moments.within_between import count_where_varying
 from skmixed._public import public
 from skmixed._reports.messages import (
     UNKNOWN_STD,
@@ -202,6 +203,10 @@ class FixedEffectsRegressor(BaseLeastSquaresRegressor):
     within_r2_ : float
         Share of the sum of squares of y around its group means that the model explains; NaN
         if y is constant within groups.
+    effective_sizes_ : DataFrame of shape (n_features, 2) or None
+        Of each feature, the ``groups`` in which it varies and their ``rows`` (sum of weights):
+        no others tell anything of its coefficient. None if the rows were not there as a whole,
+        as after `partial_fit`.
     log_likelihood_ : float
         Log-likelihood of normal errors at its maximum.
     aic_, bic_ : float
@@ -285,6 +290,7 @@ class FixedEffectsRegressor(BaseLeastSquaresRegressor):
 
     group_effects_: pd.DataFrame
     within_r2_: float
+    effective_sizes_: pd.DataFrame | None
     groups_: pd.Index
     group_sizes_: pd.Series
     n_groups_: int
@@ -316,6 +322,18 @@ class FixedEffectsRegressor(BaseLeastSquaresRegressor):
     @property
     def _group_effects(self):
         return self.group_effects_
+
+    def _fit_moments(self, moments, columns, again=None):
+        super()._fit_moments(moments, columns, again)
+        self.effective_sizes_ = again and self._count_where_varying(again.rows)
+        return self
+
+    def _count_where_varying(self, rows):
+        if rows.codes is None:
+            return None
+        counts = count_where_varying(rows.X, rows.codes, self._moments.sizes)
+        table = pd.DataFrame(dict(zip(["groups", "rows"], counts, strict=True)))
+        return table.set_index(pd.Index(self._columns.terms, name="feature"))
 
     def _estimate(self, moments):
         return solve_fixed_effects(moments)

@@ -38,6 +38,9 @@ class RegressionSummary(PrintsCorrelations):
         against 0), lower and upper; NaN for terms without a coefficient.
     fixed_effects_correlation : DataFrame
         Correlation of the estimated coefficients.
+    effective_sizes : DataFrame or None
+        Of fixed effects for groups, the groups in which each feature varies, and their rows:
+        those that its coefficient rests on. Printed if they are not all.
     remarks : tuple of str
         What to know before reading on.
     level : float
@@ -61,6 +64,7 @@ class RegressionSummary(PrintsCorrelations):
     fit_statistics: pd.Series
     fixed_effects: pd.DataFrame
     fixed_effects_correlation: pd.DataFrame
+    effective_sizes: pd.DataFrame | None
     remarks: tuple[str, ...]
     level: float = 0.95
     stars: bool = False
@@ -88,6 +92,7 @@ class RegressionSummary(PrintsCorrelations):
             fit_statistics=_fit_statistics(model),
             fixed_effects=model.fixed_effects_frame(level),
             fixed_effects_correlation=correlation(model.coef_cov_),
+            effective_sizes=getattr(model, "effective_sizes_", None),
             remarks=_remarks(model),
             level=level,
             stars=stars,
@@ -97,6 +102,12 @@ class RegressionSummary(PrintsCorrelations):
     def coefficients(self):
         """The former name of `fixed_effects`."""
         raise AttributeError("`coefficients` of a summary is called `fixed_effects` now.")
+
+    @property
+    def _n_groups(self):
+        return next(
+            (number for name, number in self.fit_statistics.items() if "Groups (" in name), 0
+        )
 
     def _notes(self):
         yield from super()._notes()
@@ -110,6 +121,12 @@ class RegressionSummary(PrintsCorrelations):
                 f"Fixed effects ({percent(self.level)} intervals; t, with the residual df)"
             )
             yield caption, table_as_text(self.fixed_effects, stars=self.stars)
+        sizes = self.effective_sizes
+        if sizes is not None and sizes["groups"].lt(self._n_groups).any():
+            yield (
+                "Groups, and their rows, in which a feature varies",
+                sizes.map("{:.10g}".format),
+            )
         yield from self._correlation_table()
 
 

@@ -6,6 +6,7 @@ from skmixed.inspection._pooling import PoolingDisplay
 from skmixed.inspection._random_effects import RandomEffectsDisplay
 from skmixed.inspection._residuals import ResidualsDisplay
 from skmixed.inspection._shrinkage import ShrinkageDisplay
+from skmixed.inspection._slope_sources import SlopeSourcesDisplay
 from skmixed.inspection._variance import VarianceDisplay
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "RandomEffectsDisplay",
     "ResidualsDisplay",
     "ShrinkageDisplay",
+    "SlopeSourcesDisplay",
     "VarianceDisplay",
     "importances",
 ]

@@ -10,12 +10,17 @@ import pytest
 import scipy.sparse as sp
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from scipy.stats import chi2
+from scipy.stats import f
 from sklearn.pipeline import make_pipeline
 
-from skmixed import FixedEffectsRegressor, RandomInterceptRegressor, describe_groups
+from skmixed import (
+    FixedEffectsRegressor,
+    PooledRegressor,
+    RandomInterceptRegressor,
+    describe_groups,
+)
+from skmixed._describe.advice import cost_of_pooling
 from skmixed.datasets import load_hsb, load_sleepstudy, make_mixed_regression
-from skmixed.exceptions import MissingGroupsWarning
 from skmixed.inference import compare_slopes
 from skmixed.preprocessing import WithinBetween
 
@@ -64,16 +69,56 @@ def test_shares_of_variation(hsb, description):
     assert description.variation["varies"].tolist() == ["both"] * 4 + ["between groups"]
 
 
-def pooled_criterion(X, y):
-    with pytest.warns(MissingGroupsWarning):
-        return RandomInterceptRegressor().fit(X, y).criterion_
+def test_groups_and_rows_in_which_a_variable_varies(hsb, description):
+    features = ["math", "ses", "minority", "female", "catholic"]
+    varies = hsb.groupby("school")[features].nunique() > 1
+    sizes = hsb.groupby("school").size()
+    assert description.variation["groups"].tolist() == varies.sum().tolist()
+    expected = [int(sizes[varies[name]].sum()) for name in features]
+    assert description.variation["rows"].tolist() == expected
+
+
+def test_only_the_rows_that_vary_make_a_slope_of_fixed_effects():
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(50), 10)
+    x = rng.standard_normal(500)
+    x[groups >= 5] = rng.standard_normal(50)[groups[groups >= 5]]
+    y = x + rng.standard_normal(50)[groups] + rng.standard_normal(500)
+    found = describe_groups(x[:, None], y, groups)
+    assert found.variation.loc["x0", ["groups", "rows"]].tolist() == [5, 50]
+    some = groups < 5
+    whole = FixedEffectsRegressor().fit(x[:, None], y, groups=groups)
+    part = FixedEffectsRegressor().fit(x[some, None], y[some], groups=groups[some])
+    assert whole.coef_[0] == pytest.approx(part.coef_[0], rel=1e-12)
+    sentence = "of the 50 groups x0 varies in 5 (50 rows)."
+    assert sentence in " ".join(found.advice[FIXED])
+    assert whole.effective_sizes_.loc["x0"].tolist() == [5, 50]
+
+
+def f_test_of_groups(X, y, groups):
+    """Dummies of the groups beside X, against X alone, by two regressions."""
+    X, dummies = np.column_stack([np.ones(len(y)), X]), pd.get_dummies(groups, dtype=float)
+    both = np.column_stack([X, dummies])
+    rest, df = [], []
+    for D in (X, both):
+        beta = np.linalg.lstsq(D, y)[0]
+        rest.append(((y - D @ beta) ** 2).sum())
+        df.append(len(y) - np.linalg.matrix_rank(D))
+    statistic = (rest[0] - rest[1]) / (df[0] - df[1]) / (rest[1] / df[1])
+    return statistic, df[0] - df[1], df[1]
+
+
+def rows_of_models(hsb):
+    """Columns of each model, by the name of its row."""
+    X, school = hsb.drop(columns=["math", "school"]), hsb["school"]
+    yield "y alone", X[[]]
+    yield "y given the features", X
+    yield "y given split features", WithinBetween().fit_transform(X, groups=school)
 
 
 def test_variance_components_are_those_of_fitted_models(hsb, description):
-    X, y, school = hsb.drop(columns=["math", "school"]), hsb["math"], hsb["school"]
-    parts = WithinBetween().fit_transform(X, groups=school)
-    sizes = hsb.groupby("school").size()
-    for name, columns in (("y alone", hsb[["school"]]), ("y given the features", parts)):
+    y, school = hsb["math"], hsb["school"]
+    for name, columns in rows_of_models(hsb):
         model = RandomInterceptRegressor(group_by="school")
         model.fit(columns.assign(school=school), y)
         found = description.variance_components.loc[name]
@@ -81,13 +126,87 @@ def test_variance_components_are_those_of_fitted_models(hsb, description):
         assert found["between"] == pytest.approx(between, rel=1e-6)
         assert found["residual"] == pytest.approx(model.residual_variance_, rel=1e-8)
         assert found["icc"] == pytest.approx(model.icc_, rel=1e-6)
-        size_seen_by_a_row = (sizes**2).sum() / sizes.sum()
-        deff = 1 + (size_seen_by_a_row - 1) * model.icc_
-        assert found["design_effect"] == pytest.approx(deff, rel=1e-6)
+        statistic, df_num, df_den = f_test_of_groups(columns, y, school)
+        assert found["statistic"] == pytest.approx(statistic, rel=1e-8)
+        assert found[["df_num", "df_den"]].tolist() == [df_num, df_den]
+        assert found["p_value"] == pytest.approx(f.sf(statistic, df_num, df_den), rel=1e-6)
+        if name == "y alone":
+            variance = model.coef_cov_.iloc[0, 0]
+            total = between + model.residual_variance_
+            assert description.effective_rows == pytest.approx(total / variance, rel=1e-6)
         if name == "y given the features":
-            statistic = pooled_criterion(columns, y) - model.criterion_
-            assert found["statistic"] == pytest.approx(statistic, abs=1e-6)
-            assert found["p_value"] == pytest.approx(chi2.sf(statistic, 1) / 2, rel=1e-5)
+            frame = model.fixed_effects_frame()
+            for column in ("estimate", "std_error"):
+                key = {"estimate": "slope"}.get(column, column)
+                expected = frame[column].drop("(Intercept)")
+                np.testing.assert_allclose(description.slope_sources[key], expected, rtol=1e-6)
+            pooled = PooledRegressor().fit(columns, y).fixed_effects_frame()["std_error"]
+            ratio = (frame["std_error"] / pooled).drop("(Intercept)")
+            np.testing.assert_allclose(description.slope_sources["std_error_ratio"], ratio)
+
+
+def test_the_interval_holds_the_ratios_that_are_not_rejected():
+    """At a limit, V^-1/2 turns the data into some without differences between groups."""
+    X, y, groups = make_mixed_regression(90, 1, 15, balanced=False, random_state=3)
+    found = describe_groups(X, y, groups).variance_components.loc["y given the features"]
+    D = np.column_stack([np.ones(90), X])
+    same = np.equal.outer(groups, groups).astype(float)
+    df_num, df_den = f_test_of_groups(X, y, groups)[1:]
+    for limit, tail in (("icc_lower", 0.975), ("icc_upper", 0.025)):
+        psi = found[limit] / (1 - found[limit])
+        V_inv = np.linalg.inv(np.eye(90) + psi * same)
+        P = V_inv - V_inv @ D @ np.linalg.solve(D.T @ V_inv @ D, D.T @ V_inv)
+        within = y @ _without(np.column_stack([D, same]), y)
+        between = (y @ P @ y - within) / df_num / (within / df_den)
+        assert f.cdf(between, df_num, df_den) == pytest.approx(tail, abs=1e-5)
+    assert found["icc_lower"] < found["icc"] < found["icc_upper"]
+
+
+def _without(D, y):
+    return y - D @ np.linalg.lstsq(D, y)[0]
+
+
+def test_the_standard_error_of_the_variance_counts_singletons():
+    """Balanced: sqrt(2 (ms_B^2 / (J - 1) + ms_W^2 / (n - J))) / m, from mean squares."""
+    X, y, groups = make_mixed_regression(60, 0, 12, random_state=1)
+    found = describe_groups(X, y, groups).variance_components.loc["y alone"]
+    within, between = found["residual"], found["residual"] + 5 * found["between"]
+    expected = np.sqrt(2 * (between**2 / 11 + within**2 / 48)) / 5
+    assert found["between_std_error"] == pytest.approx(expected, rel=1e-6)
+    groups = np.repeat(np.arange(60), np.append(np.ones(58, dtype=int), [10, 10]))
+    rng = np.random.default_rng(0)
+    y = 2 * rng.standard_normal(60)[groups] + rng.standard_normal(len(groups))
+    found = describe_groups(np.empty((len(y), 0)), y, groups).variance_components.iloc[0]
+    same = np.equal.outer(groups, groups).astype(float)
+    V_inv = np.linalg.inv(found["residual"] * np.eye(len(y)) + found["between"] * same)
+    P = V_inv - np.outer(V_inv.sum(axis=0), V_inv.sum(axis=0)) / V_inv.sum()
+    parts = (P @ same, P)
+    information = np.array([[np.sum(a * b.T) / 2 for b in parts] for a in parts])
+    expected = np.sqrt(np.linalg.inv(information)[0, 0])
+    assert found["between_std_error"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_where_a_slope_comes_from():
+    """With one feature the slope is a mean of those within and between, so weighted."""
+    X, y, groups = make_mixed_regression(200, 1, 20, balanced=False, random_state=5)
+    X = X + np.random.default_rng(5).standard_normal(20)[groups, None]
+    found = describe_groups(X, y, groups)
+    source = found.slope_sources.loc["x0"]
+    psi = found.variance_components.loc["y given the features"]
+    psi = psi["between"] / psi["residual"]
+    same = np.equal.outer(groups, groups).astype(float)
+    D = np.column_stack([np.ones(200), X])
+    M = D.T @ np.linalg.inv(np.eye(200) + psi * same) @ D
+    within = X[:, 0] @ _without(same, X[:, 0])
+    total = M[1, 1] - M[0, 1] ** 2 / M[0, 0]
+    assert source["from_within"] == pytest.approx(within / total, rel=1e-6)
+    assert source["from_within"] + source["from_between"] == pytest.approx(1)
+    slope = found.slopes.slopes.loc["x0", "within"]
+    V_inv = np.linalg.inv(np.eye(200) + psi * same)
+    means = np.column_stack([np.ones(200), X]) - np.column_stack([X * 0, _without(same, X)])
+    between = np.linalg.solve(means.T @ V_inv @ means, means.T @ V_inv @ y)[1]
+    weights = source[["from_within", "from_between"]]
+    assert source["slope"] == pytest.approx(weights @ [slope, between], rel=1e-6)
 
 
 def test_slopes_are_those_of_a_fitted_pipeline(hsb, description):
@@ -97,7 +216,7 @@ def test_slopes_are_those_of_a_fitted_pipeline(hsb, description):
     expected = compare_slopes(pipeline)
     np.testing.assert_allclose(description.slopes.slopes, expected.slopes, rtol=1e-6)
     assert description.slopes.statistic == pytest.approx(expected.statistic, rel=1e-7)
-    assert description.slopes.df == expected.df == 3
+    assert description.slopes.df_num == expected.df_num == 3
     assert description.without_fixed_effects_slope == ("catholic",)
 
 
@@ -130,6 +249,7 @@ def test_weights_count_rows():
     weighted = describe_groups(X, y, groups, sample_weight=w)
     repeated = describe_groups(X[times], y[times], groups[times])
     assert str(weighted) == str(repeated)
+    assert weighted.variation["rows"].iloc[0] <= w.sum()
     half = describe_groups(X, y, groups, sample_weight=w * 0.5)
     assert half.sizes["rows"] == w.sum() / 2
 
@@ -215,7 +335,7 @@ def test_distance_between_groups_does_not_change_what_is_within(of, apart):
     fixed = FixedEffectsRegressor().fit(X, y, groups=groups)
     np.testing.assert_allclose(b, fixed.coef_, rtol=1e-6)
     # levels far apart are as good as fixed effects, and near ones close to them
-    found = far.variance_components.loc["y given the features", "residual"]
+    found = far.variance_components.loc["y given split features", "residual"]
     rtol = 0.01 if of == "feature" else 1e-6
     assert found == pytest.approx(fixed.residual_variance_, rel=rtol)
 
@@ -273,18 +393,20 @@ def test_every_sentence_has_a_number(n_rows, n_features, n_groups, seed):
 def test_many_groups_that_differ_in_slopes(description):
     choice = description.advice[CHOICE]
     assert choice[0] == (
-        "Random effects: groups differ given the features (p < 0.001), and the variance "
-        "between 160 of them can be estimated (+-11% at best)."
+        "Random effects: groups differ given split features (p < 0.001; intraclass "
+        "correlation 0.04 to 0.07 (95%))."
     )
     assert choice[1].startswith(
         "Split the features by WithinBetween: slopes within and between"
     )
+    assert "the prediction of a row depends on the other rows given of its group" in choice[1]
     assert len(choice) == 2
     fixed = description.advice[FIXED]
     assert "160 levels are estimated from 7185 rows, 44.9 a group." in fixed
-    assert fixed[1].startswith("No slope for catholic: 0% of the variation lies within groups")
-    assert "most that of ses: 1.91 within, 4.15 between" in fixed[2]
-    components = description.variance_components.iloc[1]
+    assert "female varies in 123 (5332 rows)" in fixed[1]
+    assert fixed[2].startswith("No slope for catholic: 0% of the variation lies within groups")
+    assert "most that of ses: 1.91 within, 4.15 between" in fixed[3]
+    components = description.variance_components.loc["y given split features"]
     half = components["residual"] / components["between"]
     weights = (
         f"From {half:.1f} rows on, a group's own mean counts for more than the common line"
@@ -297,24 +419,107 @@ def test_few_groups():
     text, choice = advice(X, y, groups)
     assert choice[0].startswith("Random effects: groups differ given the features (p < ")
     assert choice[1].startswith("With 18 groups use REML")
-    assert "The variance between 18 groups is known to about +-34% at best: few groups" in text
-    assert "18 of 18 groups have 3 rows or more" in text
+    assert "with a standard error of 37% of it (18 groups are few)" in text
+    assert "18 of 18 groups have 2 rows or more" in text
 
 
 def test_too_few_groups():
     X, y, groups = make_mixed_regression(60, 1, 4, intercept_variance=9.0, random_state=0)
-    _, choice = advice(X, y, groups)
-    expected = (
-        "Fixed effects: 4 groups are too few to estimate a variance from (+-82% at best)."
+    text, choice = advice(X, y, groups)
+    assert choice[0].startswith("Fixed effects: 4 groups are too few to estimate a variance")
+    level_2 = np.array([0.0, 1.0, 2.0, 4.0])[groups]
+    text, choice = advice(np.column_stack([X, level_2]), y, groups)
+    assert choice[0].startswith(
+        "Random effects, with caution: fixed effects have no slope for x1, but 4 groups"
     )
-    assert choice == (expected,)
+    text, choice = advice(np.column_stack([X, level_2, level_2**2, level_2**3]), y, groups)
+    assert "The features leave no degrees of freedom between the 4 groups" in text
 
 
 def test_groups_that_do_not_differ():
-    X, y, groups = make_mixed_regression(400, 1, 40, intercept_variance=0, random_state=3)
+    X, y, groups = make_mixed_regression(400, 1, 40, intercept_variance=0, random_state=5)
     text, choice = advice(X, y, groups)
-    assert choice[0].startswith("Complete pooling will do: groups do not differ by more than")
-    assert "Slopes within and between groups do not differ by more than chance" in text
+    assert choice[0].startswith("Complete pooling will do for predictions: the data show no")
+    assert "Slopes within and between groups cannot be told apart (F(1, " in text
+    assert "That is no proof that they are equal: between less within, the slope of x0" in text
+
+
+def test_groups_of_which_the_data_cannot_tell():
+    X, y, groups = make_mixed_regression(30, 1, 10, intercept_variance=0.1, random_state=0)
+    _, choice = advice(X, y, groups)
+    assert choice[0].startswith("Random effects, since the data cannot tell: no differences")
+    assert "at most that much pooling would predict known groups" in choice[0]
+
+
+@pytest.mark.parametrize("n_features", [9, 12])
+def test_as_many_features_as_groups_hide_nothing(n_features):
+    """Split, they fit the groups' means exactly; that says nothing against groups."""
+    rng = np.random.default_rng(n_features)
+    groups = np.repeat(np.arange(10), 20)
+    X = rng.standard_normal((200, n_features)) + rng.standard_normal((10, n_features))[groups]
+    y = X.sum(axis=1) + 2 * rng.standard_normal(10)[groups] + rng.standard_normal(200)
+    found = describe_groups(X, y, groups)
+    assert found.advice[CHOICE][0].startswith("Random effects: groups differ given the")
+    assert found.variance_components.loc["y given split features", "df_num"] == 0
+    assert np.isnan(found.slopes.p_value)
+    text = " ".join(found.advice[FIXED])
+    assert "Whether slopes within and between groups differ cannot be told" in text
+    fixed = FixedEffectsRegressor().fit(X, y, groups=groups)
+    np.testing.assert_allclose(found.slopes.slopes["within"], fixed.coef_, rtol=1e-6)
+
+
+def test_features_of_groups_that_fit_them_exactly():
+    X, y, groups = make_mixed_regression(100, 1, 5, random_state=0)
+    Z = np.random.default_rng(0).standard_normal((5, 4))[groups]
+    found = describe_groups(np.column_stack([X, Z]), y, groups)
+    text = " ".join(sentence for part in found.advice.values() for sentence in part)
+    assert "The features leave no degrees of freedom between the 5 groups" in text
+    assert "cannot be judged: 4 of them, and the other features, fit the 5 groups" in text
+    assert "There can be a slope of" not in text
+    assert found.conditions.loc["tables of groups to add", "here"] == "0 df between groups"
+
+
+def test_what_pooling_costs():
+    """Against the errors of both predictions for many new rows, the parameters known."""
+    rng = np.random.default_rng(0)
+    sizes, icc = np.array([2, 5, 20, 60]), 0.3
+    worse, too_small = cost_of_pooling(sizes, icc)
+    b = np.sqrt(icc) * rng.standard_normal((40_000, 4))
+    mean = b + np.sqrt((1 - icc) / sizes) * rng.standard_normal(b.shape)
+    shrunken = mean * sizes * icc / (sizes * icc + 1 - icc)
+    pooled, partly = (
+        np.average(((b - guess) ** 2).mean(axis=0), weights=sizes) + 1 - icc
+        for guess in (0, shrunken)
+    )
+    assert np.sqrt(pooled / partly) - 1 == pytest.approx(worse, rel=0.02)
+    of_all = (mean * sizes).sum(axis=1) / sizes.sum()
+    assert of_all.std() * np.sqrt(sizes.sum()) == pytest.approx(too_small, rel=0.02)
+
+
+def test_conditions(description):
+    table = description.conditions
+    assert table.loc["features of groups alone"].tolist() == [
+        "catholic",
+        "random effects alone",
+    ]
+    assert table.loc["number of groups", "here"] == "160"
+    assert table.loc["small groups", "here"].endswith("% below 20.3 rows")
+    assert table.loc["unbalanced sizes", "here"] == "14 to 67, median 47"
+    assert max(map(len, str(description).splitlines())) <= 80
+
+
+def test_plot(description, hsb):
+    display = description.plot()
+    (dark, light), slopes = display.bars_[0], display.bars_[1]
+    np.testing.assert_allclose(
+        [bar.get_width() for bar in dark], description.variation["within"].iloc[1:]
+    )
+    np.testing.assert_allclose([bar.get_x() for bar in light], [b.get_width() for b in dark])
+    np.testing.assert_allclose(
+        [bar.get_width() for bar in slopes[0]], description.slope_sources["from_within"]
+    )
+    with pytest.raises(ValueError, match="but only math was described"):
+        describe_groups(hsb[["school"]], hsb["math"], group_by="school").plot()
 
 
 def test_singletons_and_dependent_features():
@@ -331,7 +536,7 @@ def test_a_variance_of_zero():
     text, choice = advice(np.empty((40, 0)), y, np.repeat(np.arange(10), 4))
     assert "0.0% of the variance of y lies between groups" in text
     assert "The variance between groups is estimated as 0" in text
-    assert choice[0].startswith("Complete pooling will do")
+    assert choice[0].startswith("Complete pooling will do for predictions: the data show no")
 
 
 # ------------------------------------------------------------------------------ edge cases

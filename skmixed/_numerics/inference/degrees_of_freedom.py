@@ -96,10 +96,69 @@ def kenward_roger(
     d = np.einsum("rkl,ik,il->ri", of.D, _unit(k), _unit(k))
     # the last direction is the covariance of y itself, with which all variances grow
     d = np.append(d, np.ones((1, len(k))), axis=0)
-    DD = np.einsum("rkm,sml->rskl", of.D, of.D)
-    adjustment = 2 * np.einsum("rs,rskl->kl", of.A[:-1, :-1], of.Q - DD)
-    variances = np.sum(k * (k + k @ adjustment), axis=1)
+    variances = np.sum(k * (k + k @ _adjustment(of)), axis=1)
     return np.asarray(2 / np.sum(d * (of.A @ d), axis=0)), variances
+
+
+def kenward_roger_f(
+    criterion: CovarianceCriterion, Lambda: Array, estimates: Array, contrasts: Array
+) -> tuple[float, float]:
+    """Test that contrasts are 0, by Kenward and Roger's scaled F statistic.
+
+    With Theta the projection on the contrasts, in whitened coordinates, and d the number of
+    these, the first two moments of the Wald statistic are expanded in
+
+        A1 = sum_rs A_rs tr(Theta D_r) tr(Theta D_s),  A2 = sum_rs A_rs tr(Theta D_r Theta D_s),
+
+    and matched by those of a multiple of F with d and df degrees of freedom.
+
+    Parameters
+    ----------
+    criterion : CovarianceCriterion
+        The moments; the method must be REML.
+    Lambda : ndarray of shape (q, q)
+        Any factor of Psi at the optimum.
+    estimates : ndarray of shape (d,)
+        The contrasts' values, over sigma.
+    contrasts : ndarray of shape (d, p)
+        In the coordinates of the problem, linearly independent.
+
+    Returns
+    -------
+    statistic : float
+        The scaled F statistic.
+    df : float
+        Its denominator degrees of freedom; 0 if there are too few for the expansion.
+
+    References
+    ----------
+    Kenward, M. G. and Roger, J. H. (1997). Small sample inference for fixed effects from
+    restricted maximum likelihood. Biometrics, 53, 983-997. doi:10.2307/2533558
+    """
+    of = VarianceUncertainty.from_criterion(criterion, Lambda)
+    k, d = contrasts @ of.root.T, len(contrasts)
+    basis = np.linalg.qr(k.T)[0].T
+    # the last direction is the covariance of y itself, with which all variances grow
+    D = np.append(basis @ of.D @ basis.T, np.eye(d)[None], axis=0)
+    traces = np.trace(D, axis1=1, axis2=2)
+    A1, A2 = traces @ of.A @ traces, np.einsum("rs,rkl,slk->", of.A, D, D)
+    B, g = (A1 + 6 * A2) / (2 * d), ((d + 1) * A1 - (d + 4) * A2) / ((d + 2) * A2)
+    c1, c2, c3 = np.array([g, d - g, d + 2 - g]) / (3 * d + 2 * (1 - g))
+    ratio = (1 - A2 / d) / (1 - c2 * B)
+    excess = ratio**2 * (1 + c1 * B) / (1 - c3 * B) - 1  # of the variance over that of chi2
+    df = 4 + (d + 2) / excess if excess != 0 else np.inf
+    if d <= A2 or not df > 2:
+        return np.nan, 0.0
+    cov = k @ (np.eye(k.shape[1]) + _adjustment(of)) @ k.T
+    wald = float(estimates @ np.linalg.solve(cov, estimates)) / d
+    scale = 1 - A2 / d if np.isinf(df) else df * (1 - A2 / d) / (df - 2)
+    return scale * wald, float(df)
+
+
+def _adjustment(of: VarianceUncertainty) -> Array:
+    """How much wider the whitened covariance of the coefficients is, since Psi is estimated."""
+    DD = np.einsum("rkm,sml->rskl", of.D, of.D)
+    return np.asarray(2 * np.einsum("rs,rskl->kl", of.A[:-1, :-1], of.Q - DD))
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from skmixed._numerics.linalg.digits import (
     SHARE_ERROR,
 )
 from skmixed._numerics.moments.coordinates import around_means
+from skmixed._numerics.moments.moments import dense
 from skmixed._numerics.moments.own_lines import OwnLines
 
 
@@ -88,6 +89,41 @@ def which_vary(
     between = sizes @ (means - sizes @ means / sizes.sum()) ** 2
     offset, n = np.abs(means).max(axis=0), sizes.sum()
     return within > _rounding(0.0, offset, n), between > _rounding(within + between, offset, n)
+
+
+def count_where_varying(
+    X: Any, codes: NDArray[np.integer[Any]], sizes: Array
+) -> tuple[NDArray[np.intp], Array]:
+    """Count the groups in which each column varies, and their rows.
+
+    Parameters
+    ----------
+    X : ndarray or sparse matrix of shape (n_rows, n_columns)
+        Numeric and finite.
+    codes : ndarray of shape (n_rows,)
+        Group of each row; every group from 0 to n_groups - 1 has a row.
+    sizes : ndarray of shape (n_groups,)
+        Number of rows in each group, or sum of their weights.
+
+    Returns
+    -------
+    n_groups, n_rows : ndarray of shape (n_columns,)
+        The rows are sums of sizes.
+    """
+    rows = np.arange(len(codes))
+    first, last = np.empty((2, len(sizes)), dtype=np.intp)
+    first[codes[::-1]] = rows[::-1]
+    last[codes] = rows
+    n_groups, n_rows = np.zeros(X.shape[1], dtype=np.intp), np.zeros(X.shape[1])
+    for i in range(X.shape[1]):
+        x = dense(X[:, [i]])[:, 0] if hasattr(X, "tocsr") else X[:, i]
+        varies = x[first] != x[last]
+        # most groups are told by two of their rows, and only the others are looked at whole
+        open_ = np.flatnonzero(~varies[codes])
+        differs = x[open_] != x[last[codes[open_]]]
+        varies[codes[open_[differs]]] = True
+        n_groups[i], n_rows[i] = np.count_nonzero(varies), sizes[varies].sum()
+    return n_groups, n_rows
 
 
 def shares(lines: OwnLines) -> tuple[Array, Array]:
