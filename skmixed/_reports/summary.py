@@ -285,9 +285,9 @@ def _remark_on_level_2(model):
     else:
         yield (
             f"Level-2 predictors ({names}) raise the variance between groups {change}: they "
-            "explain less of it than as many columns of noise would, and the estimate makes "
-            "up for each coefficient. Nothing is wrong with the fit; the predictors do not "
-            "tell the groups apart."
+            "explain less of it than as many columns of noise do on average, and the estimate "
+            "makes up for each coefficient. Nothing is wrong with the fit. Effects are not "
+            "excluded by it: see their intervals."
         )
 
 
