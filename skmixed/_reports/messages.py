@@ -138,8 +138,8 @@ LOW_RANK = (
     "correlated. The data do not support so many random effects: leave out a slope, or use "
     "covariance='diag'."
 )
-NO_INTERVALS = (
-    "`{name}` needs random effects, but {model} was fitted without groups, which is a pooled "
+NO_GROUP_EFFECTS = (
+    "`{name}` needs group effects, but {model} was fitted without groups, which is a pooled "
     "linear regression. Pass the groups as `model.fit(X, y, groups=groups)`."
 )
 NO_PRECISION = (
