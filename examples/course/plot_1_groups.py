@@ -11,13 +11,14 @@ holds. There are two ways to look at it.
 - As a chance: there are two kinds of variation, *within* groups and *between* them, and one can
   choose which of them is to answer a question.
 
-This chapter shows what groups share, and what happens if it is ignored.
+The choice of a model is part of the design of a study: which variation does the theory speak
+of? This chapter shows what groups share, and what happens if it is ignored.
 """
 
 # %%
-# The data are synthetic: the ``Staff`` that members of a parliament employ at home. A member has
-# a ``Nationality``; ``PartySize`` is the share of seats that the member's party holds in the
-# national parliament. ``ElectoralSystem`` is one of two, 0 or 1, and a matter of the
+# The data are synthetic: the ``Staff`` that members of a parliament employ at home. A member
+# has a ``Nationality``; ``PartySize`` is the share of seats that the member's party holds in
+# the national parliament. ``ElectoralSystem`` is one of two, 0 or 1, and a matter of the
 # nationality; ``ProxNatElection`` is minus the years to the next national election.
 import matplotlib.pyplot as plt
 import numpy as np
@@ -40,12 +41,13 @@ print(f"\n{len(staff)} rows in {len(sizes)} groups of {sizes.min()} to {sizes.ma
 # An experiment makes the variation that it needs, and lots even out the rest. Without one, the
 # variation must be found, and what disturbs it controlled for. What disturbs is a *confounder*:
 # it goes with y, it goes with x, and it is a cause of both (not a consequence of x). Left out,
-# its effect is taken for that of x.
+# its effect is taken for that of x. A column that goes with both and is no cause of either is
+# often the sign of a group behind it.
 #
 # Many confounders are the same for all rows of a group: the wealth of a country, its history,
-# its laws. A level for each group takes all of them away at once, those that nobody has measured
-# included. A small simulation, in which the true slope of x is 1, and wealth and history of 12
-# countries drive x up and y down:
+# its laws. A level for each group takes all of them away at once, those that nobody has
+# measured included. A small simulation, in which the true slope of x is 1, and wealth and
+# history of 12 countries drive x up and y down:
 rng = np.random.default_rng(0)
 country = np.repeat(np.arange(12), 40)
 wealth, history = rng.normal(size=(2, 12))[:, country]
@@ -106,13 +108,14 @@ ax.legend()
 pooled = PooledRegressor().fit(X[["PartySize"]], staff)
 print(f"Staff = {pooled.intercept_:.2f} {pooled.coef_[0]:+.2f} PartySize")
 figure, ax = plt.subplots(figsize=(8, 6.4), layout="constrained")
-ResidualsDisplay.from_predictions(
-    staff, pooled.predict(X[["PartySize"]]), groups=nationality, kind="groups", ax=ax
+ResidualsDisplay.from_estimator(
+    pooled, X[["PartySize"]], staff, groups=nationality, kind="groups", ax=ax
 )
 
 # %%
-# If errors did not know their group, all boxes would be centred at the same place, up to chance.
-# In numbers, for the first ten groups, and for those of the least and the greatest spread:
+# If errors did not know their group, all boxes would be centred at the same place, up to
+# chance. In numbers, for the first ten groups, and for those of the least and the greatest
+# spread:
 residual = staff - pooled.predict(X[["PartySize"]])
 by_group = residual.groupby(nationality).agg(["size", "mean", "std"])
 print(by_group.head(10).round(2).to_string())
@@ -124,8 +127,9 @@ print(by_group.sort_values("std").iloc[[0, -1]].round(2).to_string(header=False)
 group_x = X["PartySize"].groupby(nationality)
 within = np.corrcoef(X["PartySize"] - group_x.transform("mean"), residual)[0, 1]
 between = np.corrcoef(group_x.mean(), by_group["mean"])[0, 1]
-print(f"correlation of PartySize and error over all rows: {np.corrcoef(X['PartySize'], residual)[0, 1]:.2f}")
-print(f"within groups: {within:.2f}, of group means: {between:.2f}")
+over_all = np.corrcoef(X["PartySize"], residual)[0, 1]
+print("Correlation of PartySize and error:")
+print(f"all rows {abs(over_all):.2f}, within groups {within:.2f}, group means {between:.2f}")
 
 # %%
 # The distribution of group means
@@ -136,11 +140,13 @@ print(f"within groups: {within:.2f}, of group means: {between:.2f}")
 means = by_group["mean"]
 grid = np.linspace(-8, 12, 400)
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+shown = {"Luxembourg": "#0072B2", "Germany": "#009E73", "Netherlands": "#D55E00"}
 for label, group in by_group.iterrows():
-    axes[0].plot(grid, norm.pdf(grid, group["mean"], group["std"]), color="0.8", linewidth=0.8)
-for label, color in {"Luxembourg": "#0072B2", "Germany": "#009E73", "Netherlands": "#D55E00"}.items():
-    group = by_group.loc[label]
-    axes[0].plot(grid, norm.pdf(grid, group["mean"], group["std"]), color=color, label=label)
+    density = norm.pdf(grid, group["mean"], group["std"])
+    if label in shown:
+        axes[0].plot(grid, density, color=shown[label], label=label, zorder=3)
+    else:
+        axes[0].plot(grid, density, color="0.8", linewidth=0.8)
 axes[0].set(xlabel="error of the pooled line", yticks=[], ylim=(0, 0.7), title="within groups")
 axes[0].legend()
 axes[1].hist(means, bins=12, density=True, color="#9CCBE8")
@@ -150,8 +156,8 @@ axes[1].set(xlabel="mean error of a group", yticks=[], xlim=(-6, 8), title="betw
 print(f"{len(means)} means of groups: mean {means.mean():.2f}, std {means.std():.2f}")
 
 # %%
-# A normal distribution is an assumption at both levels. The spread :math:`\sigma_j` is one, too:
-# the models of the next chapters take it to be the same in all groups, and here it is not.
+# A normal distribution is an assumption at both levels. The spread :math:`\sigma_j` is one,
+# too: the models of the next chapters take it to be the same in all groups, and here it is not.
 # Chapter 2 shows what that costs.
 
 # %%
@@ -168,9 +174,9 @@ print(
 )
 
 # %%
-# Correlated rows tell less than independent ones. How much the rows tell about the mean is in its
-# standard error: independent rows of the same variance would have the same one if there were
-# this many of them.
+# Correlated rows tell less than independent ones. How much the rows tell about the mean is in
+# its standard error: independent rows of the same variance would have the same one if there
+# were this many of them.
 std_error = np.sqrt(null.coef_cov_.loc["(Intercept)", "(Intercept)"])
 print(
     f"{len(staff)} rows tell about the mean as much as {(between + within) / std_error**2:.0f}"
@@ -178,8 +184,8 @@ print(
 
 # %%
 # The harm is greatest for a feature of the groups. There are 28 values of ``ElectoralSystem``,
-# not 6,948, but pooled regression counts rows. Compare its standard error and p-value with those
-# of a model that knows the groups.
+# not 6,948, but pooled regression counts rows. Compare its standard error and p-value with
+# those of a model that knows the groups.
 features = X[["PartySize", "ElectoralSystem"]]
 naive = PooledRegressor().fit(features, staff)
 mixed = RandomInterceptRegressor().fit(features, staff, groups=nationality)

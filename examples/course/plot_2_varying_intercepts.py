@@ -31,9 +31,10 @@ model = RandomInterceptRegressor().fit(X, staff, groups=nationality)
 # Parsing out the groups
 # ----------------------
 # To *parse out* what differs between groups is to compare rows with their own group only: take
-# the group's mean off y and off x, and fit a line to what is left. A coefficient for each group,
-# *fixed effects*, comes to the same slope. A random intercept keeps a little of the comparison
-# between groups; with groups as large as these it hardly shows. (Chapter 5 says how much.)
+# the group's mean off y and off x, and fit a line to what is left. A coefficient for each
+# group, *fixed effects*, comes to the same slope. A random intercept keeps a little of the
+# comparison between groups; with groups as large as these it hardly shows. (Chapter 5 says how
+# much.)
 deviations = X - X.groupby(nationality).transform("mean")
 own = staff - staff.groupby(nationality).transform("mean")
 slopes = {
@@ -64,14 +65,14 @@ print(model.summary())
 #   ``PartySize`` leaves is a matter of nationality.
 # - *Fixed effects*: the intercept is the grand mean, the level of an average nationality at
 #   ``PartySize`` 0. The slope is how much ``Staff`` changes, within a nationality, from a party
-#   without seats to one that has all. The degrees of freedom tell who is asked: 28 nationalities
-#   about the level, thousands of rows about the slope.
+#   without seats to one that has all. The degrees of freedom tell who is asked: 28
+#   nationalities about the level, thousands of rows about the slope.
 # - *Correlation of fixed effects*: how the errors of two estimates would go together, were the
 #   data drawn again. It is negative here since shares are positive: a slope that comes out too
 #   high goes with an intercept that is too low. Nothing about members or nationalities follows
 #   from it; chapter 4 has more.
-# - *REML criterion*: minus twice the log-likelihood of what the fixed effects leave. By itself it
-#   says nothing. It compares models of the same rows with the *same fixed effects* and other
+# - *REML criterion*: minus twice the log-likelihood of what the fixed effects leave. By itself
+#   it says nothing. It compares models of the same rows with the *same fixed effects* and other
 #   random effects; to compare fixed effects, fit with ``method="ML"``.
 
 # %%
@@ -79,7 +80,8 @@ print(model.summary())
 # group. A tenth of the seats less:
 step = -0.1
 change = model.coef_[0] * step
-print(f"{model.coef_[0]:.3f} * ({step}) = {change:+.3f} staff: one in {1 / change:.0f} members has one more")
+print(f"{model.coef_[0]:.3f} * ({step}) = {change:+.3f} staff")
+print(f"one in {1 / change:.0f} members has one more")
 
 # %%
 # Grand mean, deviations, and their sum
@@ -106,8 +108,8 @@ u = model.random_effects_.loc["Austria", "(Intercept)"]
 for share in [0.0, 0.1]:
     by_hand = model.intercept_ + u + model.coef_[0] * share
     row = pd.DataFrame({"PartySize": [share]})
-    print(f"{model.intercept_:.2f} {u:+.2f} {model.coef_[0]:+.2f} * {share} = {by_hand:.2f}", end="; ")
-    print(f"predict: {model.predict(row, groups=['Austria'])[0]:.2f}")
+    print(f"{model.intercept_:.2f} {u:+.2f} {model.coef_[0]:+.2f} * {share} = {by_hand:.2f}")
+    print("predict:", model.predict(row, groups=["Austria"]).round(2))
 
 # %%
 # A nationality without rows has no deviation yet. Zero is the best guess, but not a sure one:
@@ -132,8 +134,8 @@ display.ax_.set_ylim(-0.5, 12)
 # The distribution of intercepts
 # ------------------------------
 # Each deviation is a point with an interval of 95%, and small groups have wide ones (left).
-# Together they are taken for draws from a normal distribution around 0 (right), with the standard
-# deviation of 1.77 of the summary. Here they are skewed, as staff itself is.
+# Together they are taken for draws from a normal distribution around 0 (right), with the
+# standard deviation of 1.77 of the summary. Here they are skewed, as staff itself is.
 figure, axes = plt.subplots(
     1, 2, figsize=(9, 5.4), layout="constrained", gridspec_kw={"width_ratios": [3, 2]}
 )
@@ -152,7 +154,8 @@ print(spread.iloc[[0, 1, 14, -2, -1]].round(2).to_string())
 # %%
 # What does that do? Estimates are fair but waste precision. Intervals for new rows suffer more:
 # they are too wide in calm groups and too narrow in others, and right on average only. Let half
-# of the rows be new, and count how many of them fall into their interval of 95%, group by group.
+# of the rows be new, and count how many of them fall into their interval of 95%, group by
+# group.
 known = np.random.default_rng(0).random(len(staff)) < 0.5
 X_known, X_new = X[known], X[~known]
 y_known, y_new = staff[known], staff[~known]
@@ -169,9 +172,7 @@ def intervals(own_spread=False, log=False):
     weight = 1 / errors.groupby(g_known).var()
     weight /= g_known.map(weight).mean()  # the mean row counts as one
     model.fit(X_known, target, groups=g_known, sample_weight=g_known.map(weight))
-    return back(
-        model.predict_interval(X_new, groups=g_new, sample_weight=g_new.map(weight))
-    )
+    return back(model.predict_interval(X_new, groups=g_new, sample_weight=g_new.map(weight)))
 
 
 results = {}
@@ -200,7 +201,8 @@ print(pd.DataFrame(results).T.round(2).to_string())
 #   spreads differ less, and no interval reaches below 0. Effects are then ratios. It is not
 #   enough by itself: the group that fares worst is now another one.
 # - *A spread for each group*, from the errors of a first fit, as weights: the variance of a row
-#   is :math:`\sigma^2/w`. It needs enough rows in each group, and there is none for a new group.
+#   is :math:`\sigma^2/w`. It needs enough rows in each group, and there is none for a new
+#   group.
 #
 # Together, even the group that fares worst is not far from 95%, with some 25 rows or more in
 # each group to count by. Otherwise take intervals as what they are: right on average over

@@ -16,9 +16,9 @@ line, :math:`u_{0j} + u_{1j} t`.
 
 # %%
 # There are two ways to estimate it, and both are interactions of t with the group: as fixed
-# effects, R's ``lm(y ~ x + t * Nationality)``, and as random effects, lme4's
-# ``lmer(y ~ x + (t | Nationality))``. We begin with random effects. In this first model t has no
-# fixed effect: slopes vary around zero.
+# effects, R's ``lm(y ~ x + t * Nationality)``, and as random effects, lme4's ``lmer(y ~ x + (t
+# | Nationality))``. We begin with random effects. In this first model t has no fixed effect:
+# slopes vary around zero.
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -26,7 +26,7 @@ import pandas as pd
 from skmixed import FixedEffectsRegressor, RandomInterceptRegressor, RandomSlopeRegressor
 from skmixed.datasets import load_mep_staff
 from skmixed.inference import likelihood_ratio_test
-from skmixed.inspection import RandomEffectsDisplay
+from skmixed.inspection import GroupLinesDisplay, RandomEffectsDisplay
 
 X, y, nationality = load_mep_staff(return_X_y=True)
 X, staff = X.rename(columns={"x": "PartySize"}), y.rename("Staff")
@@ -45,8 +45,9 @@ print(model.random_effects_.head(6).round(4).to_string())
 # %%
 # Marginal effects
 # ----------------
-# Slopes can be read as if each came from a regression of its own. From the day after an election
-# to the day before the next one, t goes from -4 to 0, and expected staff changes by four slopes:
+# Slopes can be read as if each came from a regression of its own. From the day after an
+# election to the day before the next one, t goes from -4 to 0, and expected staff changes by
+# four slopes:
 effect = model.marginal_effects("ProxNatElection", start=-4, stop=0)["total"]
 for label in ["Austria", "Belgium"]:
     slope = model.random_effects_.loc[label, "ProxNatElection"]
@@ -65,10 +66,9 @@ own = model.random_effects_.loc["Austria"]
 for t in [-4.0, 0.0]:
     by_hand = model.intercept_ + own["(Intercept)"] + own["ProxNatElection"] * t
     row = pd.DataFrame({"PartySize": [0.0], "ProxNatElection": [t]})
-    print(
-        f"{model.intercept_:.2f} {own.iloc[0]:+.2f} {own.iloc[1]:+.3f} * {t:.0f} = {by_hand:.3f};"
-        f" predict: {model.predict(row, groups=['Austria'])[0]:.3f}"
-    )
+    level, slope = own["(Intercept)"], own["ProxNatElection"]
+    print(f"{model.intercept_:.2f} {level:+.2f} {slope:+.3f} * {t:.0f} = {by_hand:.3f}")
+    print("predict:", model.predict(row, groups=["Austria"]).round(3))
 
 # %%
 # The sums are in ``group_coef_``, each group's own line:
@@ -111,20 +111,24 @@ print("standard deviation of slopes:", table[["fixed", "random"]].std().round(3)
 # Estonia's level is high, slopes and levels go together, and so its slope is drawn up, to that
 # of groups with a high level.
 #
-# Left and middle: the lines of both models, ``PartySize`` at its mean. Right: both slopes of
-# each group, the smallest groups at the bottom.
-t = np.array([-4.0, 0.0])
+# Left and middle: the lines of both models, ``PartySize`` at its mean (rows above 9 are cut
+# off). Right: both slopes of each group, the smallest groups at the bottom.
 figure, axes = plt.subplots(
-    1, 3, figsize=(10, 4.8), layout="constrained", gridspec_kw={"width_ratios": [3, 3, 4]}
+    1, 3, figsize=(11, 4.8), layout="constrained", gridspec_kw={"width_ratios": [3, 3, 4]}
 )
-shown = {"Latvia": "#0072B2", "Netherlands": "#D55E00", "Portugal": "#009E73"}
-for ax, fitted, title in zip(axes, [fixed, common], ["fixed", "random"], strict=False):
-    for label, line in fitted.group_coef_.iterrows():
-        level = line["(Intercept)"] + line["PartySize"] * X["PartySize"].mean()
-        look = {"color": shown.get(label, "0.75"), "linewidth": 2 if label in shown else 0.8}
-        name = label if label in shown else None
-        ax.plot(t, level + line["ProxNatElection"] * t, label=name, **look)
-    ax.set(xlabel="ProxNatElection", ylabel="Staff", title=f"{title} slopes", ylim=(0, 9))
+for ax, (title, lines) in zip(axes, {"fixed": fixed, "random": common}.items(), strict=False):
+    GroupLinesDisplay.from_estimator(
+        lines,
+        X,
+        staff,
+        groups=nationality,
+        column="ProxNatElection",
+        highlight=["Latvia", "Netherlands", "Portugal"],
+        max_points=500,
+        ax=ax,
+    )
+    ax.get_legend().remove()
+    ax.set(title=f"{title} slopes", ylabel="Staff", ylim=(0, 9))
 axes[0].legend(loc="upper left", fontsize=8)
 places = np.arange(len(table))
 axes[2].hlines(places, table["fixed"], table["random"], color="0.75")
@@ -145,9 +149,9 @@ print(likelihood_ratio_test(level, common))
 
 # %%
 # Levels and slopes of all groups, in the order of their levels. The intervals are for how far a
-# group departs from the common line. Nearly all of those of slopes hold 0, though slopes do vary by
-# the test: taken one by one, groups cannot be told from the common slope. That is not to say that
-# they have it.
+# group departs from the common line. Nearly all of those of slopes hold 0, though slopes do
+# vary by the test: taken one by one, groups cannot be told from the common slope. That is not
+# to say that they have it.
 own = common.random_effects_frame()
 own = own[own["term"] == "ProxNatElection"]
 holds_0 = (own["lower"] < 0) & (own["upper"] > 0)

@@ -2,9 +2,9 @@
 4. Features of groups
 =====================
 
-So far nothing was said about why nationalities differ. Their levels are numbers like any others,
-and numbers can be regressed on something: a feature that is constant within groups, a *level-2
-predictor*. It is a second regression, of the levels, inside the first:
+So far nothing was said about why nationalities differ. Their levels are numbers like any
+others, and numbers can be regressed on something: a feature that is constant within groups, a
+*level-2 predictor*. It is a second regression, of the levels, inside the first:
 
 .. math::
 
@@ -16,8 +16,8 @@ regression: the more of them, the better it is known.
 """
 
 # %%
-# One more column of X, with the same value in all rows of a group: the model sees that it varies
-# between groups only.
+# One more column of X, with the same value in all rows of a group: the model sees that it
+# varies between groups only.
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -37,11 +37,12 @@ model = RandomInterceptRegressor().fit(X, staff, groups=nationality)
 print(model.summary())
 
 # %%
-# The output is read as before. The intercept is now the level of an average nationality with
-# system 0, and the coefficient of ``ElectoralSystem`` the difference between the two systems.
-# Degrees of freedom tell the levels apart: ``PartySize`` is judged by thousands of rows,
-# ``ElectoralSystem`` by 28 groups. Its interval reaches from less than -1 to more than 1.7: with
-# a mean of some two staff, these data do not exclude a large effect of either sign.
+# The output is read as before, and looks the same. The intercept is now the level of an average
+# nationality with system 0, and the coefficient of ``ElectoralSystem`` the difference between
+# the two systems. Degrees of freedom tell the levels apart: ``PartySize`` is judged by
+# thousands of rows, ``ElectoralSystem`` by 28 groups. Its interval reaches from less than -1 to
+# more than 1.7: with a mean of some two staff, these data do not exclude a large effect of
+# either sign.
 
 # %%
 # When the variance between groups rises
@@ -53,14 +54,14 @@ print(f"{model.random_effects_cov_.iloc[0, 0]:.3f}\n")
 print("\n".join(model.summary().remarks))
 
 # %%
-# The remark appears whenever a model has features of groups, and compares with the model without
-# them: it says how much of the variance they explain, or that it rose.
+# The remark appears whenever a model has features of groups, and compares with the model
+# without them: it says how much of the variance they explain, or that it rose.
 #
-# Why can it rise? The variance is an estimate that allows for coefficients, as dividing a sum of
-# squares by n - p does. A coefficient takes one of the 27 degrees of freedom that 28 groups
-# leave; if it explains less than its share, the rest looks larger. How often does that happen to
-# a feature that has nothing to do with the levels? Deal the values out to the nationalities at
-# random, 200 times:
+# Why can it rise? The variance is an estimate that allows for coefficients, as dividing a sum
+# of squares by n - p does. A coefficient takes one of the 27 degrees of freedom that 28 groups
+# leave; if it explains less than its share, the rest looks larger. How often does that happen
+# to a feature that has nothing to do with the levels? Deal the values out to the nationalities
+# at random, 200 times:
 system = X["ElectoralSystem"].groupby(nationality).first()
 rng = np.random.default_rng(0)
 t_values, variances = [], []
@@ -92,14 +93,14 @@ ax.legend(loc="lower center")
 # with a useful one if groups are too few to show it. By itself a rise is no sign of anything
 # complicated between the levels, nor of an effect that is not there.
 #
-# It may be one if a feature *of the rows* makes the variance rise. Such a feature is paid for by
-# the many rows, and not by the groups. ``PartySize`` does that:
+# It may be one if a feature *of the rows* makes the variance rise. Such a feature is paid for
+# by the many rows, and not by the groups. ``PartySize`` does that:
 null = RandomInterceptRegressor(group_by="Nationality").fit(nationality.to_frame(), staff)
 print(f"with no feature {null.random_effects_cov_.iloc[0, 0]:.3f}, with PartySize {before:.3f}")
 
 # %%
-# Within nationalities staff falls with ``PartySize``; between them it is the other way round, as
-# the last section shows. Where the slope within is taken off, levels are driven apart.
+# Within nationalities staff falls with ``PartySize``; between them it is the other way round,
+# as the last section shows. Where the slope within is taken off, levels are driven apart.
 
 # %%
 # The correlation of fixed effects
@@ -108,8 +109,8 @@ print(f"with no feature {null.random_effects_cov_.iloc[0, 0]:.3f}, with PartySiz
 # as nationalities with system 1 having low levels. It says nothing about nationalities. It is
 # about two *estimates*: the intercept is the level at system 0, the coefficient is the level at
 # system 1 less that. If the first comes out too high, the second comes out too low. How
-# strongly depends on where 0 is. Code the systems the other way round, or centre the column, and
-# see what stays the same:
+# strongly depends on where 0 is. Code the systems the other way round, or centre the column,
+# and see what stays the same:
 codings = {
     "as it is": X["ElectoralSystem"],
     "other way round": 1 - X["ElectoralSystem"],
@@ -133,17 +134,17 @@ print(pd.DataFrame(rows).T.round(3).to_string())
 print(f"- sqrt(share of nationalities with system 1) = {-np.sqrt(system.mean()):.3f}")
 
 # %%
-# The effect, its standard error and the variance do not care; the correlation does, and it can be
-# told without looking at ``Staff`` at all: in a regression of 28 equally well known levels it is
-# minus the root of the share of ones. To have an intercept whose estimate does not depend on
-# that of the coefficient, centre the column.
+# The effect, its standard error and the variance do not care; the correlation does, and it can
+# be told without looking at ``Staff`` at all: in a regression of 28 equally well known levels
+# it is minus the root of the share of ones. To have an intercept whose estimate does not depend
+# on that of the coefficient, centre the column.
 
 # %%
 # Real data, and a second table
 # -----------------------------
 # High School and Beyond: scores in mathematics of 7,185 pupils in 160 schools, and the
-# socio-economic status ``ses`` of their families. Whether a school is Catholic does not depend on
-# the pupil. Such data mostly come in a table of their own, a row for each school, often from
+# socio-economic status ``ses`` of their families. Whether a school is Catholic does not depend
+# on the pupil. Such data mostly come in a table of their own, a row for each school, often from
 # another source. That is the strength of the second level: data about groups can be added.
 hsb = load_hsb().frame
 pupils = hsb[["school", "math", "ses"]]
@@ -167,9 +168,7 @@ try:
 except pd.errors.MergeError as error:
     print(f"MergeError: {str(error).splitlines()[0]}")
 repaired = flawed.drop_duplicates("school")  # once you know which entry is right
-left = pupils.merge(
-    repaired, on="school", how="left", validate="many_to_one", indicator="from"
-)
+left = pupils.merge(repaired, on="school", how="left", validate="many_to_one", indicator="from")
 lost = left[left["from"] == "left_only"]
 print(f"no match for {len(lost)} pupils of school {lost['school'].unique()}")
 
@@ -203,17 +202,18 @@ VarianceDisplay.from_estimator(school_model)
 # One feature, two slopes
 # -----------------------
 # ``ses`` varies within schools, and between the means of schools. Are both slopes the same?
-# :class:`~skmixed.preprocessing.WithinBetween` splits a column into the group's mean, which is a
-# predictor of the levels, and the deviation from it.
+# :class:`~skmixed.preprocessing.WithinBetween` splits a column into the group's mean, which is
+# a predictor of the levels, and the deviation from it.
 pipeline = make_pipeline(
     WithinBetween("ses", group_by="school"), RandomInterceptRegressor(group_by="school")
 ).fit(merged[columns], merged["math"])
 print(compare_slopes(pipeline))
 
 # %%
-# A pupil of a family with a higher ``ses`` than the schoolmates' scores higher; and a school whose
-# mean is higher scores higher by more than that. The single slope above is a mixture. The slope
-# within is the one of fixed effects, and it is here without giving up ``catholic`` or new schools.
+# A pupil of a family with a higher ``ses`` than the schoolmates' scores higher; and a school
+# whose mean is higher scores higher by more than that. The single slope above is a mixture. The
+# slope within is the one of fixed effects, and it is here without giving up ``catholic`` or new
+# schools.
 fixed = FixedEffectsRegressor().fit(merged[["ses"]], merged["math"], groups=merged["school"])
 split = pipeline[-1].fixed_effects_frame()
 print(split.round(3).to_string())

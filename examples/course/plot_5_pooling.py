@@ -3,9 +3,9 @@
 ========================================
 
 Fixed effects and random effects both give each group an intercept. Fixed effects take it from
-the group's own rows, and compare within groups only. Random effects ask two sources, the group's
-own rows and all other groups. They average them, and weigh each by how much it knows. In a model
-with nothing but levels, with n rows in group j,
+the group's own rows, and compare within groups only. Random effects ask two sources, the
+group's own rows and all other groups. They average them, and weigh each by how much it knows.
+In a model with nothing but levels, with n rows in group j,
 
 .. math::
 
@@ -35,8 +35,11 @@ nations.fit(mep[["Nationality"]], mep["Staff"])
 schools = RandomInterceptRegressor(group_by="school").fit(hsb[["school"]], hsb["math"])
 for name, fit in {"staff": nations, "schools": schools}.items():
     between, within = fit.random_effects_cov_.iloc[0, 0], fit.residual_variance_
-    print(f"{name:7} between {between:.2f}, within {within:.2f}, ratio {within / between:.2f}; ", end="")
-    print(f"{fit.group_sizes_.min()} to {fit.group_sizes_.max()} rows in a group")
+    print(
+        f"{name}: {fit.group_sizes_.min()} to {fit.group_sizes_.max()} rows in a group;",
+        end=" ",
+    )
+    print(f"between {between:.2f}, within {within:.2f}, ratio {within / between:.2f}")
 
 # %%
 # The average by hand
@@ -66,9 +69,9 @@ np.testing.assert_allclose(table["by hand"], table["model"])
 # %%
 # What moves the weights
 # ----------------------
-# A group of more rows speaks more for itself. And the more groups differ, the less the grand mean
-# says about any of them. Where n is the ratio of the variances, within to between, both weights
-# are equal (dotted).
+# A group of more rows speaks more for itself. And the more groups differ, the less the grand
+# mean says about any of them. Where n is the ratio of the variances, within to between, both
+# weights are equal (dotted).
 figure, ax = plt.subplots(figsize=(8, 4), layout="constrained")
 rows = np.geomspace(0.5, 1000, 300)
 for name, fit, color in [("staff", nations, "#D55E00"), ("schools", schools, "#0072B2")]:
@@ -84,18 +87,18 @@ print(f"staff: weights of {lowest:.3f} and more; ", end="")
 print(f"schools: of {weight.min():.3f} to {weight.max():.3f}")
 
 # %%
-# Nationalities differ much, have many rows, and speak for themselves. Schools are small, and not
-# so different. Each arrow goes from a school's own mean to the model's answer: the fewer rows, the
-# larger the part of the way to the grand mean.
+# Nationalities differ much, have many rows, and speak for themselves. Schools are small, and
+# not so different. Each arrow goes from a school's own mean to the model's answer: the fewer
+# rows, the larger the part of the way to the grand mean.
 ShrinkageDisplay.from_estimator(schools)
 
 # %%
 # A slope is a weighted average, too
 # ----------------------------------
-# The same is true of each coefficient. The slope of ``ses`` averages the slope within schools and
-# the slope of their means, weighted by precision. Within, the precision is the spread of the
-# feature around the groups' means over :math:`\sigma^2`. Between, each group's mean has the variance
-# :math:`\sigma_u^2 + \sigma^2/n_j`.
+# The same is true of each coefficient. The slope of ``ses`` averages the slope within schools
+# and the slope of their means, weighted by precision. Within, the precision is the spread of
+# the feature around the groups' means over :math:`\sigma^2`. Between, each group's mean has the
+# variance :math:`\sigma_u^2 + \sigma^2/n_j`.
 
 
 def two_slopes(x, y, groups, between, within):
@@ -127,15 +130,15 @@ for name, (X, y, groups) in data.items():
     np.testing.assert_allclose(by_hand, fit.coef_[0], rtol=1e-5)
 
 # %%
-# From the coefficient alone one cannot tell where it comes from; from the weights one can. Most of
-# both is from within groups. But the two slopes that are averaged are so far apart that it
-# shows: a reason to keep them apart by ``WithinBetween``, as in the last chapter.
+# From a coefficient alone one cannot tell where it comes from; from the weights one can. Both
+# come mostly from within groups. A small weight of the other slope matters if that is far away:
+# if so, keep the two apart by ``WithinBetween``, as in the last chapter.
 
 # %%
 # Two limits
 # ----------
-# What if groups differed less, or more? Let the variance between schools go from nothing to very
-# much, and leave that within as it is.
+# What if groups differed less, or more? Let the variance between schools go from nothing to
+# very much, and leave that within as it is.
 X, y, groups = data["ses"]
 fit = RandomInterceptRegressor().fit(X, y, groups=groups)
 variances = np.geomspace(1e-3, 1e3, 100)
@@ -147,14 +150,17 @@ pooled = PooledRegressor().fit(X, y).coef_[0]
 fixed = FixedEffectsRegressor().fit(X, y, groups=groups).coef_[0]
 figure, ax = plt.subplots(figsize=(7, 3.6), layout="constrained")
 ax.plot(variances, slopes, color="#0072B2")
-ax.plot(fit.random_effects_cov_.iloc[0, 0], fit.coef_[0], "o", color="#0072B2", label="estimated")
+ax.plot(
+    fit.random_effects_cov_.iloc[0, 0], fit.coef_[0], "o", color="#0072B2", label="estimated"
+)
 ax.axhline(pooled, color="0.4", linestyle="--", label="complete pooling")
 ax.axhline(fixed, color="0.4", linestyle=":", label="fixed effects")
 ax.set(xscale="log", xlabel="variance between schools", ylabel="slope of ses")
 ax.legend()
-print(f"complete pooling {pooled:.3f} ... {slopes[0]:.3f}, {slopes[-1]:.3f} ... {fixed:.3f} fixed effects")
+print(f"from {slopes[0]:.3f} (complete pooling: {pooled:.3f})", end=" ")
+print(f"to {slopes[-1]:.3f} (fixed effects: {fixed:.3f})")
 
 # %%
-# If groups do not differ, a mixed model is *complete pooling*. If they differ without bound, it is
-# *no pooling*, fixed effects. The data decide where in between, since the variance between
+# If groups do not differ, a mixed model is *complete pooling*. If they differ without bound, it
+# is *no pooling*, fixed effects. The data decide where in between, since the variance between
 # groups is estimated.
