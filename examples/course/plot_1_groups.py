@@ -108,8 +108,8 @@ ax.legend()
 pooled = PooledRegressor().fit(X[["PartySize"]], staff)
 print(f"Staff = {pooled.intercept_:.2f} {pooled.coef_[0]:+.2f} PartySize")
 figure, ax = plt.subplots(figsize=(8, 6.4), layout="constrained")
-ResidualsDisplay.from_estimator(
-    pooled, X[["PartySize"]], staff, groups=nationality, kind="groups", ax=ax
+ResidualsDisplay.from_predictions(
+    staff, pooled.predict(X[["PartySize"]]), groups=nationality, kind="groups", ax=ax
 )
 
 # %%
@@ -122,8 +122,8 @@ print(by_group.head(10).round(2).to_string())
 print(by_group.sort_values("std").iloc[[0, -1]].round(2).to_string(header=False))
 
 # %%
-# The errors go with the feature, too. Over all rows least squares makes the correlation 0, but
-# that is a sum of two that are not: one within groups, another between the means of groups.
+# The errors go with the feature, too. Over all rows least squares makes their correlation 0, but
+# that hides two others: one within groups, and one of the means of groups.
 group_x = X["PartySize"].groupby(nationality)
 within = np.corrcoef(X["PartySize"] - group_x.transform("mean"), residual)[0, 1]
 between = np.corrcoef(group_x.mean(), by_group["mean"])[0, 1]
@@ -156,9 +156,9 @@ axes[1].set(xlabel="mean error of a group", yticks=[], xlim=(-6, 8), title="betw
 print(f"{len(means)} means of groups: mean {means.mean():.2f}, std {means.std():.2f}")
 
 # %%
-# A normal distribution is an assumption at both levels. The spread :math:`\sigma_j` is one,
-# too: the models of the next chapters take it to be the same in all groups, and here it is not.
-# Chapter 2 shows what that costs.
+# A normal distribution is an assumption at both levels. So is one spread for all: the models of
+# the next chapters have a single :math:`\sigma` in place of all :math:`\sigma_j`, and these are
+# far from equal here. Chapter 2 shows what that costs.
 
 # %%
 # Two sources of variation

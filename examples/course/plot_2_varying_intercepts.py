@@ -152,10 +152,9 @@ spread = errors.groupby(nationality).std().sort_values()
 print(spread.iloc[[0, 1, 14, -2, -1]].round(2).to_string())
 
 # %%
-# What does that do? Estimates are fair but waste precision. Intervals for new rows suffer more:
-# they are too wide in calm groups and too narrow in others, and right on average only. Let half
-# of the rows be new, and count how many of them fall into their interval of 95%, group by
-# group.
+# What does that do? Intervals for new rows are too wide in calm groups and too narrow in others,
+# and right on average only. Let half of the rows be new, and count how many of them fall into
+# their interval of 95%, group by group.
 known = np.random.default_rng(0).random(len(staff)) < 0.5
 X_known, X_new = X[known], X[~known]
 y_known, y_new = staff[known], staff[~known]

@@ -117,7 +117,7 @@ figure, axes = plt.subplots(
     1, 3, figsize=(11, 4.8), layout="constrained", gridspec_kw={"width_ratios": [3, 3, 4]}
 )
 for ax, (title, lines) in zip(axes, {"fixed": fixed, "random": common}.items(), strict=False):
-    GroupLinesDisplay.from_estimator(
+    display = GroupLinesDisplay.from_estimator(
         lines,
         X,
         staff,
@@ -127,16 +127,20 @@ for ax, (title, lines) in zip(axes, {"fixed": fixed, "random": common}.items(), 
         max_points=500,
         ax=ax,
     )
+    for dots in display.points_[1:]:
+        dots.set_alpha(0.2)
     ax.get_legend().remove()
-    ax.set(title=f"{title} slopes", ylabel="Staff", ylim=(0, 9))
-axes[0].legend(loc="upper left", fontsize=8)
+    ax.set(ylabel="Staff", ylim=(0, 9))
+    ax.set_title(f"{title} slopes", loc="left")
+figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower left", ncols=4)
 places = np.arange(len(table))
 axes[2].hlines(places, table["fixed"], table["random"], color="0.75")
 axes[2].plot(table["fixed"], places, "o", markersize=4, color="#E69F00", label="fixed")
 axes[2].plot(table["random"], places, "o", markersize=4, color="#0072B2", label="random")
 axes[2].axvline(common.coef_[1], color="black", linestyle="--", linewidth=1)
 axes[2].set_yticks(places, table.index, fontsize=7)
-axes[2].set(title="slope of each group", xlabel="slope (dashed: common)")
+axes[2].set_title("slope of each group", loc="left")
+axes[2].set(xlabel="slope (dashed: common)")
 axes[2].legend(loc="upper left", fontsize=8)
 
 # %%

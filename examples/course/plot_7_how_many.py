@@ -118,8 +118,9 @@ print(f"in all {len(varies)} schools, {len(hsb)} pupils; those in which the feat
 print(counted.to_string())
 
 # %%
-# Leave the others out, and the slope is the same to the last digit: they were never in it.
-# (With another feature in the model, they only help with the slope of that one.)
+# Leave the others out, and the slope is the same to the last digit: they were never in it. With
+# another feature in the model they have a part in that one's slope, and through it the two
+# differ a little.
 mixed = hsb["school"].map(varies["female"])
 for columns in [["female"], ["female", "ses"]]:
     print(" + ".join(columns))
