@@ -122,8 +122,8 @@ print(by_group.head(10).round(2).to_string())
 print(by_group.sort_values("std").iloc[[0, -1]].round(2).to_string(header=False))
 
 # %%
-# The errors go with the feature, too. Over all rows least squares makes their correlation 0, but
-# that hides two others: one within groups, and one of the means of groups.
+# The errors go with the feature, too. Over all rows least squares makes their correlation 0,
+# but that hides two others: one within groups, and one of the means of groups.
 group_x = X["PartySize"].groupby(nationality)
 within = np.corrcoef(X["PartySize"] - group_x.transform("mean"), residual)[0, 1]
 between = np.corrcoef(group_x.mean(), by_group["mean"])[0, 1]
@@ -179,7 +179,8 @@ print(
 # were this many of them.
 std_error = np.sqrt(null.coef_cov_.loc["(Intercept)", "(Intercept)"])
 print(
-    f"{len(staff)} rows tell about the mean as much as {(between + within) / std_error**2:.0f}"
+    f"{len(staff)} rows tell about the mean as much as {(between + within) / std_error**2:.0f} "
+    "independent ones"
 )
 
 # %%

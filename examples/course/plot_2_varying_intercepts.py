@@ -81,7 +81,7 @@ print(model.summary())
 step = -0.1
 change = model.coef_[0] * step
 print(f"{model.coef_[0]:.3f} * ({step}) = {change:+.3f} staff")
-print(f"one in {1 / change:.0f} members has one more")
+print(f"one more for every {1 / change:.0f} members")
 
 # %%
 # Grand mean, deviations, and their sum
@@ -150,11 +150,18 @@ axes[1].set_ylim(0, 0.37)
 errors = staff - model.predict(X, groups=nationality)
 spread = errors.groupby(nationality).std().sort_values()
 print(spread.iloc[[0, 1, 14, -2, -1]].round(2).to_string())
+levels = model.group_coef_["(Intercept)"]
+print(f"Correlation of the groups' levels and spreads: {levels.corr(spread):.2f}")
+logs = RandomInterceptRegressor().fit(X, np.log(staff), groups=nationality)
+errors = np.log(staff) - logs.predict(X, groups=nationality)
+of_logs = errors.groupby(nationality).std()
+print(f"largest over smallest: {spread.max() / spread.min():.1f}, ", end="")
+print(f"of log Staff {of_logs.max() / of_logs.min():.1f}")
 
 # %%
-# What does that do? Intervals for new rows are too wide in calm groups and too narrow in others,
-# and right on average only. Let half of the rows be new, and count how many of them fall into
-# their interval of 95%, group by group.
+# What does that do? Intervals for new rows are too wide in calm groups and too narrow in
+# others, and right on average only. Let half of the rows be new, and count how many of them
+# fall into their interval of 95%, group by group.
 known = np.random.default_rng(0).random(len(staff)) < 0.5
 X_known, X_new = X[known], X[~known]
 y_known, y_new = staff[known], staff[~known]
@@ -186,19 +193,22 @@ for name, limits in {
     results[name] = {
         "all rows": covered.mean(),
         "lowest group": of_group.min(),
+        "which": of_group.idxmin(),
         "highest group": of_group.max(),
         "lower limit < 0": np.mean(limits[:, 0] < 0),
         "median width": np.median(limits[:, 1] - limits[:, 0]),
     }
-print(pd.DataFrame(results).T.round(2).to_string())
+table = pd.DataFrame.from_dict(results, orient="index").round(2)
+print(table.to_string())
 
 # %%
 # One spread for ``Staff`` has the right number of rows overall, and for single groups it may
 # have little more than half of them, or all. Two things help here:
 #
-# - *A logarithm.* Staff is positive and skewed, and groups with more staff vary more. In logs
-#   spreads differ less, and no interval reaches below 0. Effects are then ratios. It is not
-#   enough by itself: the group that fares worst is now another one.
+# - *A logarithm.* Staff is positive, and groups with a higher level vary more. In logs spreads
+#   differ less, and no interval reaches below 0. Effects are then ratios, and predictions are
+#   medians. It is not enough by itself: the group that fares worst is now another one, with few
+#   staff.
 # - *A spread for each group*, from the errors of a first fit, as weights: the variance of a row
 #   is :math:`\sigma^2/w`. It needs enough rows in each group, and there is none for a new
 #   group.

@@ -39,8 +39,8 @@ print(model.random_effects_.head(6).round(4).to_string())
 
 # %%
 # Read the variance components as in the last chapter, and one number more: the correlation of
-# levels and slopes. It belongs to the zero of t, the day of the election. Groups with a high
-# level on that day tend to rise towards it.
+# levels and slopes. It belongs to the zero of t, the day of the election. By this
+# estimate groups with a high level on that day rise towards it more than others.
 
 # %%
 # Marginal effects

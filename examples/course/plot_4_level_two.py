@@ -55,7 +55,8 @@ print("\n".join(model.summary().remarks))
 
 # %%
 # The remark appears whenever a model has features of groups, and compares with the model
-# without them: it says how much of the variance they explain, or that it rose.
+# without them: it says how much of the variance they explain, or that it rose. (It is left out
+# where the variance between groups is 0.)
 #
 # Why can it rise? The variance is an estimate that allows for coefficients, as dividing a sum
 # of squares by n - p does. A coefficient takes one of the 27 degrees of freedom that 28 groups
@@ -162,7 +163,8 @@ print(len(inner), "rows,", inner["school"].nunique(), "schools")
 # %%
 # The pupils of the school without a match are gone, those of the other are counted twice.
 # ``validate`` refuses duplicated keys; ``how="left"`` keeps all pupils, and ``indicator`` marks
-# those without a match.
+# those without a match. (Between countries the usual cause is spelling: Czechia is not the
+# Czech Republic.)
 try:
     pupils.merge(flawed, on="school", how="left", validate="many_to_one")
 except pd.errors.MergeError as error:
@@ -174,7 +176,7 @@ print(f"no match for {len(lost)} pupils of school {lost['school'].unique()}")
 
 # %%
 # What is missing is then missing visibly, and the model refuses it. Look the value up, or leave
-# the school out on purpose.
+# the school out on purpose. Take y from the merged table as well, so that the rows fit.
 try:
     RandomInterceptRegressor(group_by="school").fit(
         left[["school", "ses", "catholic"]], left["math"]

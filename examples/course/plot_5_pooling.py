@@ -95,10 +95,10 @@ ShrinkageDisplay.from_estimator(schools)
 # %%
 # A slope is a weighted average, too
 # ----------------------------------
-# The same is true of each coefficient. The slope of ``ses`` averages the slope within schools
-# and the slope of their means, weighted by precision. Within, the precision is the spread of
-# the feature around the groups' means over :math:`\sigma^2`. Between, each group's mean has the
-# variance :math:`\sigma_u^2 + \sigma^2/n_j`.
+# The same is true of the slope of a feature. The slope of ``ses`` averages the slope within
+# schools and the slope of their means, weighted by precision. Within, the precision is the
+# spread of the feature around the groups' means over :math:`\sigma^2`. Between, each group's
+# mean has the variance :math:`\sigma_u^2 + \sigma^2/n_j`.
 
 
 def two_slopes(x, y, groups, between, within):

@@ -41,7 +41,9 @@ print(describe_groups(X, math, school))
 #
 # **Plenty of variation within groups.** Fixed effects compare within groups only: no confounder
 # that pupils of a school share can disturb that. Random effects come close if groups are
-# distinct, that is if they differ much for their size; if not, they are close to pooling.
+# distinct, that is if they differ much compared with the error of a group's mean; if not, they
+# are close to pooling. The levels of fixed effects are taken as they come, from a school of 14
+# pupils as from one of 67; random effects weigh them by size.
 #
 # **Features that vary by group only.** Fixed effects cannot tell them from the groups' own
 # levels. Pooling has an estimate, with a standard error for independent rows. Random effects
@@ -90,7 +92,8 @@ print(pd.DataFrame(errors).round(2).to_string())
 # Features of schools help to predict schools that were never seen, and fixed effects cannot use
 # them. Random effects are no better here than pooling, and with ``ses`` alone they are worse:
 # to predict a school, the slope between schools counts, and theirs is mostly the one within.
-# With ``mean_ses`` both have both slopes. What pooling cannot give is the uncertainty.
+# With ``mean_ses`` both have both slopes. What pooling lacks is the uncertainty of schools:
+# see its standard error of ``catholic`` above.
 
 # %%
 # Small groups

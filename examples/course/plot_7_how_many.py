@@ -68,8 +68,9 @@ for n_groups in [5, 10, 30, 100]:
 # Within groups: distinct groups
 # ------------------------------
 # For a slope within groups the number of groups matters less than how distinct they are. If
-# they differ much for their size, random effects are all but fixed effects; if little, all but
-# complete pooling. The last picture of chapter 5 shows the whole way from one to the other.
+# they differ much compared with the error of a group's mean, random effects are all but fixed
+# effects; if little, all but complete pooling. The last picture of chapter 5 shows the whole
+# way from one to the other.
 
 # %%
 # Groups of unequal size
