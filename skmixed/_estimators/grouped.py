@@ -28,6 +28,7 @@ from skmixed._rows.reader import (
     RowsAgain,
     read_training_rows,
     sum_up,
+    warn_about_column_of_groups,
 )
 from skmixed._rows.routing import without_groups
 from skmixed._sklearn_private import fit_context
@@ -117,6 +118,7 @@ class BaseGroupedRegressor(
         rows, columns = read_training_rows(self, X, y, groups, sample_weight)
         check_enough_rows(rows.X, rows.sample_weight, has_groups=rows.codes is not None)
         warn_about_small_weights(rows.sample_weight)
+        warn_about_column_of_groups(self, rows, columns)
         return self._fit_moments(sum_up(rows, columns), columns, RowsAgain(rows))
 
     @property
