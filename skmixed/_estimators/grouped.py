@@ -102,7 +102,8 @@ class BaseGroupedRegressor(
         groups : array-like of shape (n_rows,), optional
             Group label of each row: numbers, strings, booleans, dates or categories, none
             missing. Not together with `group_by`. If neither is given, the fit is a pooled
-            linear regression and a `MissingGroupsWarning` says so.
+            linear regression and a `MissingGroupsWarning` says so. A column of X that holds
+            these labels as well is named in a warning, except by `PooledRegressor`.
         sample_weight : array-like of shape (n_rows,), optional
             A weight of 2 is the row twice, a weight of 0 is no row. lme4's precision weights
             give the same estimates when scaled to mean 1; `criterion_` is then lme4's plus
