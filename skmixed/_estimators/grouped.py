@@ -28,6 +28,7 @@ from skmixed._rows.reader import (
     RowsAgain,
     read_training_rows,
     sum_up,
+    warn_about_column_of_groups,
 )
 from skmixed._rows.routing import without_groups
 from skmixed._sklearn_private import fit_context
@@ -101,7 +102,8 @@ class BaseGroupedRegressor(
         groups : array-like of shape (n_rows,), optional
             Group label of each row: numbers, strings, booleans, dates or categories, none
             missing. Not together with `group_by`. If neither is given, the fit is a pooled
-            linear regression and a `MissingGroupsWarning` says so.
+            linear regression and a `MissingGroupsWarning` says so. A column of X that holds
+            these labels as well is named in a warning, except by `PooledRegressor`.
         sample_weight : array-like of shape (n_rows,), optional
             A weight of 2 is the row twice, a weight of 0 is no row. lme4's precision weights
             give the same estimates when scaled to mean 1; `criterion_` is then lme4's plus
@@ -117,6 +119,7 @@ class BaseGroupedRegressor(
         rows, columns = read_training_rows(self, X, y, groups, sample_weight)
         check_enough_rows(rows.X, rows.sample_weight, has_groups=rows.codes is not None)
         warn_about_small_weights(rows.sample_weight)
+        warn_about_column_of_groups(self, rows, columns)
         return self._fit_moments(sum_up(rows, columns), columns, RowsAgain(rows))
 
     @property

@@ -24,7 +24,7 @@ from skmixed._reports.layout import (
     title_of,
     whole,
 )
-from skmixed._reports.not_identified import explain_not_identified
+from skmixed._reports.not_identified import explain_not_identified, slopes_as_given
 
 BY = {
     "satterthwaite": "t, with df by Satterthwaite",
@@ -255,9 +255,9 @@ def _remarks(model):
             "Singular fit: the random effects do not vary"
             + (" in every direction." if model.theta_.any() else ", their variance is 0.")
         )
-    terms = model.random_effects_cov_.columns.tolist()
+    slopes = slopes_as_given(model)
     not_identified = explain_not_identified(
-        model._fitted.criterion, model._fitted.Lambda, terms
+        model._fitted.criterion, model._fitted.Lambda, slopes
     )
     if not_identified:
         remarks.append(not_identified)

@@ -185,9 +185,7 @@ def test_models_that_cannot_be_drawn_are_refused(name):
         draw(name, pooled, *rows)
     for other in (LinearRegression().fit(X, y), GridSearchCV(model, {})):
         kind = type(other).__name__
-        with pytest.raises(
-            TypeError, match=f"{display} needs a .*model of .* got {kind}"
-        ):
+        with pytest.raises(TypeError, match=f"{display} needs a .*model of .* got {kind}"):
             draw(name, other, *rows)
     with pytest.raises(
         TypeError, match="`estimator` must be an object, but got the class Rand"
