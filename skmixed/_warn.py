@@ -16,5 +16,15 @@ def warn(message, category):
     warnings.warn(message, category, stacklevel=stacklevel)
 
 
+def is_called_from(module):
+    """Whether a function of a module, or of one inside it, waits for this call to return."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        if f"{frame.f_globals.get('__name__', '')}.".startswith(f"{module}."):
+            return True
+        frame = frame.f_back
+    return False
+
+
 def _package(frame):
     return frame.f_globals.get("__name__", "").partition(".")[0]

@@ -1,6 +1,7 @@
 """Inside scikit-learn's tools the groups arrive, or an error says that they did not."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import sklearn
 from sklearn.base import clone
@@ -9,13 +10,22 @@ from sklearn.model_selection import (
     GridSearchCV,
     GroupKFold,
     KFold,
+    cross_val_predict,
+    cross_val_score,
     cross_validate,
 )
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skmixed import RandomInterceptRegressor
+from skmixed import (
+    FixedEffectsRegressor,
+    PooledRegressor,
+    RandomInterceptRegressor,
+    RandomSlopeRegressor,
+    model_selection,
+)
 from skmixed.datasets import make_mixed_regression
+from skmixed.exceptions import MissingGroupsWarning
 
 SPLITTER = KFold(4, shuffle=True, random_state=0)
 
@@ -92,3 +102,77 @@ def test_groups_lost_on_the_way_are_an_error(rows):
     scorer = get_scorer("r2")
     with pytest.raises(ValueError, match="`groups` must be given to `predict`"):
         scorer(model, X, y)
+
+
+# ------------------------------------------------------------ groups for the splitter alone
+
+
+TOOLS = {
+    "cross_val_score": lambda model, X, y, g: cross_val_score(
+        model, X, y, groups=g, cv=GroupKFold(4), scoring="r2"
+    ),
+    "cross_val_predict": lambda model, X, y, g: cross_val_predict(
+        model, X, y, groups=g, cv=GroupKFold(4)
+    ),
+    "GridSearchCV": lambda model, X, y, g: (
+        GridSearchCV(model, {}, cv=GroupKFold(4), scoring="r2")
+        .fit(X, y, groups=g)
+        .cv_results_["mean_test_score"]
+    ),
+}
+MODELS = [RandomInterceptRegressor, RandomSlopeRegressor, FixedEffectsRegressor]
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("tool", TOOLS)
+def test_groups_for_the_splitter_alone_are_named_as_the_cause(rows, tool, model):
+    with pytest.warns(MissingGroupsWarning) as caught:
+        TOOLS[tool](model(), *rows)
+    message = str(caught[0].message)
+    assert message.startswith(f"{model.__name__} was fitted without groups")
+    assert f"{tool}(" in message
+    assert "give the groups to the splitter and not to the model" in message
+    assert "skmixed.model_selection.cross_validate(model, X, y, groups=groups, cv=" in message
+    assert f"model = {model.__name__}(group_by='column')" in message
+    assert all(warning.filename == __file__ for warning in caught)
+
+
+def test_groups_for_the_splitter_alone_are_all_that_pooling_needs(rows):
+    for tool in TOOLS.values():
+        tool(PooledRegressor(), *rows)
+
+
+def test_fits_elsewhere_do_not_speak_of_splitters(rows):
+    X, y, _ = rows
+    for fit in (
+        RandomInterceptRegressor().fit,
+        make_pipeline(StandardScaler(), RandomInterceptRegressor()).fit,
+    ):
+        with pytest.warns(MissingGroupsWarning) as caught:
+            fit(X, y)
+        assert "splitter" not in str(caught[0].message)
+
+
+@pytest.mark.filterwarnings("ignore:Singular fit")
+@pytest.mark.parametrize("model", MODELS)
+def test_both_remedies_give_the_groups_to_the_model(rows, model):
+    X, y, groups = rows
+    by_hand, scores = np.empty_like(y), []
+    for train, test in GroupKFold(4).split(X, groups=groups):
+        fold = model().fit(X[train], y[train], groups=groups[train])
+        by_hand[test] = fold.predict(X[test], groups=groups[test])
+        scores.append(r2_score(y[test], by_hand[test]))
+    options = {"groups": groups, "cv": GroupKFold(4)}
+    ours = model_selection.cross_validate(model(), X, y, scoring="r2", **options)
+    np.testing.assert_allclose(ours["test_score"], scores)
+    ours = model_selection.cross_val_predict(model(), X, y, **options)
+    np.testing.assert_allclose(ours, by_hand)
+    table = pd.DataFrame(X).add_prefix("x").assign(column=groups)
+    by_column = model(group_by="column")
+    expected = {
+        "cross_val_score": scores,
+        "cross_val_predict": by_hand,
+        "GridSearchCV": [np.mean(scores)],
+    }
+    for tool, result in expected.items():
+        np.testing.assert_allclose(TOOLS[tool](by_column, table, y, groups), result)

@@ -1,121 +1,175 @@
 """
-6. What do I choose, and how much data does it take?
-====================================================
+6. What do I choose?
+====================
 
-Complete pooling, fixed effects or random effects: the data say a good deal about it, and the
-question that is asked says the rest.
+Complete pooling, fixed effects or random effects: the data say something about it, and the
+question that is asked says the rest. This chapter goes through both, with the pupils of High
+School and Beyond.
 """
 
 # %%
 # What the data say
 # -----------------
+# :func:`~skmixed.describe_groups` looks at the variation before any model is chosen.
 import warnings
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from scipy.linalg import LinAlgWarning
 from sklearn.metrics import root_mean_squared_error
+from sklearn.model_selection import GroupKFold, cross_val_predict
 
 from skmixed import (
     FixedEffectsRegressor,
     PooledRegressor,
     RandomInterceptRegressor,
+    compare_pooling,
     describe_groups,
 )
-from skmixed.datasets import load_mep_staff, make_mixed_regression
-from skmixed.exceptions import SingularFitWarning
+from skmixed.datasets import load_hsb, load_mep_staff
+from skmixed.exceptions import NewGroupsWarning, SingularFitWarning
 
-X, y, nationality = load_mep_staff(return_X_y=True)
-X = X[["x", "z"]]
-print(describe_groups(X, y, nationality))
+hsb = load_hsb().frame
+X, math, school = hsb[["ses", "catholic"]], hsb["math"], hsb["school"]
+print(describe_groups(X, math, school))
 
 # %%
 # What is asked
 # -------------
-# Suppose new rows of known groups are to be predicted, and only some rows are known: one in 80
-# is three in the median group. Fit those, predict all others; the mean of twenty draws.
+# Four situations, each with what speaks for and against the models.
+#
+# **Plenty of variation within groups.** Fixed effects compare within groups only: no confounder
+# that pupils of a school share can disturb that. Random effects come close if groups are
+# distinct, that is if they differ much compared with the error of a group's mean; if not, they
+# are close to pooling. The levels of fixed effects are taken as they come, from a school of 14
+# pupils as from one of 67; random effects weigh them by size.
+#
+# **Features that vary by group only.** Fixed effects cannot tell them from the groups' own
+# levels. Pooling has an estimate, with a standard error for independent rows. Random effects
+# have both.
 models = {
     "complete pooling": PooledRegressor(),
     "fixed effects": FixedEffectsRegressor(),
     "random intercept": RandomInterceptRegressor(),
 }
+rows = {}
+for name, model in models.items():
+    with warnings.catch_warnings():
+        # Fixed effects warn that they have no coefficient of catholic.
+        warnings.simplefilter("ignore", LinAlgWarning)
+        table = model.fit(X, math, groups=school).fixed_effects_frame()
+    rows[name] = table.loc[["ses", "catholic"], ["estimate", "std_error"]].stack()
+print(pd.DataFrame(rows).T.round(3).to_string())
 
-
-def error(model, few):
-    model.fit(X.loc[few, ["x"]], y[few], groups=nationality[few])
-    predicted = model.predict(X.loc[~few, ["x"]], groups=nationality[~few])
-    return root_mean_squared_error(y[~few], predicted)
-
-
+# %%
+# **A mix of both.** Random effects borrow from the comparison between groups. The slope of
+# ``ses`` above is between that of fixed effects and that of pooling, and its standard error is
+# smaller than that of fixed effects. The number alone does not say how much comes from where;
+# the weights of chapter 5 do, and ``WithinBetween`` keeps the two slopes apart.
+#
+# **Data about groups, and new groups.** Leave schools out, a tenth at a time, and predict the
+# mean score of their pupils. ``mean_ses`` is the mean status of a school's pupils.
+splitter = GroupKFold(10, shuffle=True, random_state=0)
 errors = {}
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore", SingularFitWarning)  # of some of the smallest draws
-    for one_in in [80, 40, 20, 10]:
-        draws = [np.random.default_rng(i).random(len(y)) < 1 / one_in for i in range(20)]
-        errors[f"1 in {one_in}"] = {
-            name: np.mean([error(model, few) for few in draws])
-            for name, model in models.items()
-        }
-print("Root mean squared error, by share of rows known:")
-print(pd.DataFrame(errors).round(3).to_string())
-
-# %%
-# With few rows, levels of their own are worse than none. With many, they are as good as
-# shrunken ones. Random effects need not know in advance which it is. There is more to ask for
-# than predictions of known groups:
-#
-# ==========================  =================  ===============  ================
-# what you need               complete pooling   fixed effects    random effects
-# ==========================  =================  ===============  ================
-# slopes of x                 if groups do not   yes, within      yes; split x if
-#                             differ             groups           they differ
-# features of groups          errors too small   no               yes
-# small groups                yes                noisy            yes
-# new groups                  yes                average group    with uncertainty
-# few groups, fewer than 5    yes                yes              variance unknown
-# ==========================  =================  ===============  ================
-
-# %%
-# How many groups?
-# ----------------
-# Rows are for what happens within groups, groups for what differs between them. Simulated data,
-# 600 rows each time, variance 1 within groups and 1 between: how well is the standard deviation
-# between groups estimated from few groups with many rows, or many with few?
-numbers = [4, 6, 10, 20, 50, 100, 200]
-estimates = []
-for n_groups in numbers:
-    for seed in range(100):
-        data = make_mixed_regression(600, 1, n_groups, random_state=seed)
+for columns in [["ses"], ["ses", "catholic"], ["ses", "catholic", "mean_ses"]]:
+    of_columns = errors[" + ".join(columns)] = {}
+    for name, estimator in {
+        "complete pooling": PooledRegressor(),
+        "fixed effects": FixedEffectsRegressor(group_by="school"),
+        "random intercept": RandomInterceptRegressor(group_by="school"),
+    }.items():
+        table = hsb[columns] if name == "complete pooling" else hsb[[*columns, "school"]]
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SingularFitWarning)
-            fitted = RandomInterceptRegressor().fit(*data[:2], groups=data[2])
-        std_dev = np.sqrt(fitted.random_effects_cov_.iloc[0, 0])
-        std_error = np.sqrt(fitted.coef_cov_.loc["(Intercept)", "(Intercept)"])
-        estimates.append((n_groups, std_dev, std_error))
-estimates = pd.DataFrame(estimates, columns=["groups", "std_dev", "std_error"])
-quantiles = estimates.groupby("groups")["std_dev"].quantile([0.05, 0.5, 0.95]).unstack()
-print(quantiles.round(2).rename_axis(columns="quantile").to_string())
-
-figure, axes = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained")
-axes[0].fill_between(numbers, quantiles[0.05], quantiles[0.95], color="#56B4E9", alpha=0.5)
-axes[0].plot(numbers, quantiles[0.5], "o-", color="#0072B2")
-axes[0].axhline(1, color="0.4", linewidth=1, linestyle="--")
-axes[0].set_title("std deviation between groups, 90% of runs", loc="left", fontsize=10)
-median = estimates.groupby("groups")["std_error"].median()
-axes[1].plot(numbers, median, "o-", color="#0072B2")
-axes[1].set_title("std error of the grand mean", loc="left", fontsize=10)
-axes[1].set_ylim(0)
-for ax in axes:
-    ax.set(xscale="log", xlabel="groups (600 rows in all)")
-    ax.set_xticks(numbers, [str(number) for number in numbers])
-    ax.minorticks_off()
+            warnings.simplefilter("ignore", (LinAlgWarning, NewGroupsWarning))
+            predicted = cross_val_predict(estimator, table, math, groups=school, cv=splitter)
+        means = pd.DataFrame({"true": math, "predicted": predicted}).groupby(school).mean()
+        of_columns[name] = root_mean_squared_error(means["true"], means["predicted"])
+print("Root mean squared error of the means of new schools:")
+print(pd.DataFrame(errors).round(2).to_string())
 
 # %%
-# Below about ten groups the variance is a guess; from thirty on it is an estimate. The same
-# number of rows in more groups tells more about everything between groups. Theory agrees: from
-# J groups the relative standard error of their variance is at least :math:`\sqrt{2/(J - 1)}`.
+# Features of schools help to predict schools that were never seen, and fixed effects cannot use
+# them. Random effects are no better here than pooling, and with ``ses`` alone they are worse:
+# to predict a school, the slope between schools counts, and theirs is mostly the one within.
+# With ``mean_ses`` both have both slopes. What pooling lacks is the uncertainty of schools:
+# see its standard error of ``catholic`` above.
+
+# %%
+# Small groups
+# ------------
+# Now new rows of *known* groups, when only some rows are known. Fit those, predict all others;
+# the mean of twenty draws. Beside the schools the data on staff, whose groups are larger and
+# more distinct.
+mep = load_mep_staff().frame
+mep = mep.rename(columns={"x": "PartySize", "y": "Staff"})
+data = {
+    "schools": (hsb[["ses"]], math, school, [20, 10, 5, 2]),
+    "staff": (mep[["PartySize"]], mep["Staff"], mep["Nationality"], [80, 40, 20, 10]),
+}
+
+
+def error(model, X, y, groups, few):
+    model.fit(X[few], y[few], groups=groups[few])
+    return root_mean_squared_error(y[~few], model.predict(X[~few], groups=groups[~few]))
+
+
+figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+for ax, (title, (X_all, y, groups, shares)) in zip(axes, data.items(), strict=True):
+    errors, median_rows = {}, []
+    for one_in in shares:
+        draws = [np.random.default_rng(i).random(len(y)) < 1 / one_in for i in range(20)]
+        median_rows.append(groups.value_counts().median() / one_in)
+        with warnings.catch_warnings():  # from some of the smallest draws
+            warnings.simplefilter("ignore", (SingularFitWarning, NewGroupsWarning))
+            errors[f"1 in {one_in}"] = {
+                name: np.mean([error(model, X_all, y, groups, few) for few in draws])
+                for name, model in models.items()
+            }
+    errors = pd.DataFrame(errors)
+    print(f"{title}: root mean squared error, by share of rows known")
+    print(errors.round(3).to_string(), "\n")
+    for (name, line), color in zip(
+        errors.iterrows(), ["0.5", "#E69F00", "#0072B2"], strict=True
+    ):
+        ax.plot(median_rows, line, "o-", color=color, label=name)
+    ax.set(xscale="log", xlabel="known rows of the median group", title=title)
+    ax.set_xticks(median_rows, [f"{rows:.0f}" for rows in median_rows])
+    ax.minorticks_off()
+axes[0].set_ylabel("root mean squared error")
+axes[0].legend()
+
+# %%
+# With few rows, levels of their own are worse than none; with many, they are nearly as good as
+# shrunken ones. Where the change comes depends on how distinct the groups are. Random effects
+# need not know it in advance. :func:`~skmixed.compare_pooling` makes the comparison by
+# cross-validation, for new rows of known groups and for new groups:
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", LinAlgWarning)
+    print(compare_pooling(X, math, school, random_state=0))
+
+# %%
+# In a table
+# ----------
+# ==========================  ====================  ==================  ======================
+# what you have, or need      complete pooling      fixed effects       random effects
+# ==========================  ====================  ==================  ======================
+# variation within groups     disturbed by what     the strictest       close to it if groups
+#                             groups share          comparison          are distinct; or split
+# features of groups          standard errors for   not identified      yes
+#                             independent rows
+# variation of both kinds     a mixture             within only         a mixture by weight;
+#                                                                       or split
+# data from other sources     standard errors for   no use              yes
+#                             independent rows
+# new groups                  no uncertainty of     the average group   with uncertainty
+#                             groups
+# small groups                levels all the same   noisy levels        shrunken levels
+# groups of unequal size      rows count alike      large groups count  levels: groups nearly
+#                                                   more                alike; slopes: large
+#                                                                       groups count more
+# few groups                  no worse than many    no worse than many  the variance between
+#                                                                       groups is a guess
+# ==========================  ====================  ==================  ======================
 #
-# And how many rows in a group? One is enough to take part. A group's own level is known well
-# when its rows outnumber the ratio of the variances (chapter 5); for a slope of its own it
-# needs at least as many rows as random effects, or it adds little. Groups of very few rows do
-# no harm: they are shrunk.
+# How few is few, and what counts as a row: the next chapter.

@@ -2,7 +2,7 @@
 
 ========================  ================================================================
 `random_intercept`        `RandomInterceptRegressor`
-`random_slope`            `RandomSlopeRegressor`, with `marginal_effects`
+`random_slope`            `RandomSlopeRegressor`
 `mixed`                   what both share: the fitted attributes, and `summary`
 `grouped`                 what all estimators share: `fit`, `predict`, `score`
 `streaming`               `partial_fit`, `fit_moments`, `update_groups`

@@ -14,6 +14,7 @@ from sklearn.utils.validation import (
 from skmixed._estimators.pickles import PacksTables
 from skmixed._estimators.predictions import PredictionsMixin
 from skmixed._estimators.streaming import StreamingMixin
+from skmixed._reports.messages import NO_GROUP_EFFECTS
 from skmixed._rows.columns import GROUP_BY
 from skmixed._rows.dask import sum_up_partitions
 from skmixed._rows.dask_partitions import is_dask
@@ -27,6 +28,7 @@ from skmixed._rows.reader import (
     RowsAgain,
     read_training_rows,
     sum_up,
+    warn_about_column_of_groups,
 )
 from skmixed._rows.routing import without_groups
 from skmixed._sklearn_private import fit_context
@@ -100,7 +102,8 @@ class BaseGroupedRegressor(
         groups : array-like of shape (n_rows,), optional
             Group label of each row: numbers, strings, booleans, dates or categories, none
             missing. Not together with `group_by`. If neither is given, the fit is a pooled
-            linear regression and a `MissingGroupsWarning` says so.
+            linear regression and a `MissingGroupsWarning` says so. A column of X that holds
+            these labels as well is named in a warning, except by `PooledRegressor`.
         sample_weight : array-like of shape (n_rows,), optional
             A weight of 2 is the row twice, a weight of 0 is no row. lme4's precision weights
             give the same estimates when scaled to mean 1; `criterion_` is then lme4's plus
@@ -116,6 +119,7 @@ class BaseGroupedRegressor(
         rows, columns = read_training_rows(self, X, y, groups, sample_weight)
         check_enough_rows(rows.X, rows.sample_weight, has_groups=rows.codes is not None)
         warn_about_small_weights(rows.sample_weight)
+        warn_about_column_of_groups(self, rows, columns)
         return self._fit_moments(sum_up(rows, columns), columns, RowsAgain(rows))
 
     @property
@@ -138,6 +142,62 @@ class BaseGroupedRegressor(
         lines = pd.DataFrame(lines, self.groups_, [INTERCEPT, *self._terms])
         lines[self._group_effects.columns] += self._group_effects
         return lines
+
+    @in_one_piece
+    def marginal_effects(
+        self, column: str, start: float = 0.0, stop: float = 1.0
+    ) -> pd.DataFrame:
+        """Compute how much y changes in each group when a column goes from start to stop.
+
+        Parameters
+        ----------
+        column : str
+            Name of a feature column, as in `group_coef_`.
+        start, stop : float, default=0.0 and 1.0
+            Values of the column before and after.
+
+        Returns
+        -------
+        DataFrame of shape (n_groups, 3)
+            For each group the change of y by the population line (``population``), what the
+            group's own slope adds (``group``), and their sum (``total``). Under fixed effects
+            the population line is that of the average group. A model without groups has a
+            single row, for all of them. NaN for a column without a coefficient.
+
+        Examples
+        --------
+        >>> from skmixed import FixedEffectsRegressor, PooledRegressor, RandomSlopeRegressor
+        >>> from skmixed.datasets import load_sleepstudy
+        >>> X, y, subject = load_sleepstudy(return_X_y=True)
+        >>> model = RandomSlopeRegressor("Days").fit(X, y, groups=subject)
+        >>> model.marginal_effects("Days", start=0, stop=9).head(2).round(1)
+                 population  group  total
+        Subject
+        308            94.2   82.8  177.0
+        309            94.2  -77.6   16.6
+        >>> model = FixedEffectsRegressor("Days").fit(X, y, groups=subject)
+        >>> model.marginal_effects("Days", start=0, stop=9).head(2).round(1)
+                 population  group  total
+        Subject
+        308            94.2  101.7  195.9
+        309            94.2  -73.8   20.4
+        >>> model = PooledRegressor().fit(X, y, groups=subject)
+        >>> model.marginal_effects("Days", start=0, stop=9).round(1)
+                    population  group  total
+        Subject
+        all groups        94.2    0.0   94.2
+        """
+        check_is_fitted(self)
+        change = stop - start
+        population, group = change * self._slope_of(column), 0.0
+        if self._uses_groups and self.n_groups_:
+            index = self.groups_
+            if column in self._group_effects:
+                group = change * self._group_effects[column]
+        else:
+            index = pd.Index([self._population_name], name=self._columns.group_name)
+        effects = {"population": population, "group": group, "total": population + group}
+        return pd.DataFrame(effects, index=index)
 
     @property
     def _moments(self):
@@ -165,9 +225,28 @@ class BaseGroupedRegressor(
         """Coefficients of the features: those of `coef_` without the group's."""
         return self._columns.without_group(self.coef_)
 
+    def _slope_of(self, column):
+        """Coefficient of a feature, by name; NaN if it has none."""
+        if column not in self._terms:
+            raise ValueError(
+                f"column={column!r} must be a feature of the fitted model, but these are "
+                f"{self._terms}."
+            )
+        position = self._terms.index(column)
+        if position in self._columns.random_only:
+            return 0.0
+        return self._coefficients[-len(self._terms) :][position]
+
+    def _check_has_groups(self, name):
+        """Refuse what needs group effects, if the model should have them and has none."""
+        check_is_fitted(self)
+        if self._uses_groups and not self.n_groups_:
+            raise ValueError(NO_GROUP_EFFECTS.format(name=name, model=type(self).__name__))
+
     # ------------------------------------------------------------- what subclasses override
 
     _uses_groups = True
+    _population_name = "population"
 
     def _find_slopes(self, X):
         """Positions of the slope columns among the features."""

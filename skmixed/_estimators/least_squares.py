@@ -312,6 +312,7 @@ class FixedEffectsRegressor(BaseLeastSquaresRegressor):
         self.group_by = group_by
         self.new_groups = new_groups
 
+    _population_name = "average group"
     _for_new_groups = "Use new_groups='mean' to predict them by the line of the average group."
 
     def _find_slopes(self, X):
@@ -448,6 +449,7 @@ class PooledRegressor(BaseLeastSquaresRegressor):
         self.fit_intercept = fit_intercept
 
     _uses_groups = False
+    _population_name = "all groups"
 
     def _estimate(self, moments):
         return solve_pooled(make_problem(moments, fit_intercept=self.fit_intercept))

@@ -19,7 +19,7 @@ from skmixed._estimators.inference import InferenceMixin
 from skmixed._estimators.leave_out import LeaveOutMixin
 from skmixed._estimators.streaming import RowsSeen, UpdatingMixin
 from skmixed._numerics.fit.fit import Fit, Specification
-from skmixed._reports.messages import NO_INTERVALS, refuse_without_digits, warn_about_fit
+from skmixed._reports.messages import refuse_without_digits, warn_about_fit
 from skmixed._reports.summary import ModelSummary
 from skmixed._reports.tests import DfMethod
 from skmixed._rows.reader import INTERCEPT
@@ -111,12 +111,8 @@ class BaseMixedRegressor(
         """Which model is fitted to the moments."""
         return Specification(reml=self.method == "reml", fit_intercept=self.fit_intercept)
 
-    def _check_has_groups(self, name):
-        check_is_fitted(self)
-        if not self.n_groups_:
-            raise ValueError(NO_INTERVALS.format(name=name, model=type(self).__name__))
-
-    _check_knows_std = _check_has_groups
+    def _check_knows_std(self, name):
+        self._check_has_groups(name)
 
     def _quantile(self, probability):
         return norm.ppf(probability)

@@ -6,14 +6,11 @@ from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
-from sklearn.utils.validation import check_is_fitted
 
 from skmixed._estimators.mixed import BaseMixedRegressor
 from skmixed._public import public
 from skmixed._rows.columns import SLOPES, find_feature_columns
 from skmixed._sklearn_private import StrOptions
-from skmixed._state import in_one_piece
 
 
 @public("skmixed")
@@ -213,49 +210,6 @@ class RandomSlopeRegressor(BaseMixedRegressor):
         self.covariance = covariance
         self.random_intercept = random_intercept
         self.fixed_slopes = fixed_slopes
-
-    @in_one_piece
-    def marginal_effects(
-        self, column: str, start: float = 0.0, stop: float = 1.0
-    ) -> pd.DataFrame:
-        """Compute how much y changes in each group when a column goes from start to stop.
-
-        Parameters
-        ----------
-        column : str
-            Name of a feature column, as in `group_coef_`.
-        start, stop : float, default=0.0 and 1.0
-            Values of the column before and after.
-
-        Returns
-        -------
-        DataFrame of shape (n_groups, 3)
-            For each group the change of y by the population line (``population``), what the
-            group's own slope adds (``group``), and their sum (``total``).
-
-        Examples
-        --------
-        >>> from skmixed import RandomSlopeRegressor
-        >>> from skmixed.datasets import load_sleepstudy
-        >>> X, y, subject = load_sleepstudy(return_X_y=True)
-        >>> model = RandomSlopeRegressor("Days").fit(X, y, groups=subject)
-        >>> model.marginal_effects("Days", start=0, stop=9).head(2).round(1)
-                 population  group  total
-        Subject
-        308            94.2   82.8  177.0
-        309            94.2  -77.6   16.6
-        """
-        check_is_fitted(self)
-        if column not in self._terms:
-            raise ValueError(
-                f"column={column!r} must be a feature of the fitted model, but these are "
-                f"{self._terms}."
-            )
-        total = (stop - start) * self.group_coef_[column]
-        population = (stop - start) * self._slopes[self._terms.index(column)]
-        return pd.DataFrame(
-            {"population": population, "group": total - population, "total": total}
-        )
 
     def _find_slopes(self, X):
         slopes = find_feature_columns(X, self.slopes, self.group_by, parameter="slopes")

@@ -17,6 +17,7 @@ from skmixed._reports.not_identified import (
     AS_FAR_AS_SUMS_SHOW,
     explain_constant_slopes,
     explain_not_identified,
+    slopes_as_given,
 )
 from skmixed._rows.reader import INTERCEPT
 from skmixed._warn import warn
@@ -138,8 +139,8 @@ LOW_RANK = (
     "correlated. The data do not support so many random effects: leave out a slope, or use "
     "covariance='diag'."
 )
-NO_INTERVALS = (
-    "`{name}` needs random effects, but {model} was fitted without groups, which is a pooled "
+NO_GROUP_EFFECTS = (
+    "`{name}` needs group effects, but {model} was fitted without groups, which is a pooled "
     "linear regression. Pass the groups as `model.fit(X, y, groups=groups)`."
 )
 NO_PRECISION = (
@@ -203,9 +204,9 @@ def warn_about_fit(model, fit, *, may_lack_digits=False):
     if len(dropped):
         message = RANK_DEFICIENT.format(columns=", ".join(dropped))
         warn(message, LinAlgWarning)
-    terms = model.random_effects_.columns.tolist()
-    not_identified = _not_identified(model, fit, terms)
-    constant = None if not_identified else _constant_slopes(fit, terms)
+    slopes = slopes_as_given(model)
+    not_identified = _not_identified(model, fit, slopes)
+    constant = None if not_identified else _constant_slopes(fit, slopes)
     if not_identified or constant:
         message = not_identified or constant
         message += AS_FAR_AS_SUMS_SHOW if may_lack_digits else ""
@@ -263,7 +264,7 @@ def warn_about_regression(model, absorbed, dependent, *, digits=None):
         warn(message, LinAlgWarning)
 
 
-def _not_identified(model, fit, terms):
+def _not_identified(model, fit, slopes):
     """Explain which variances and covariances the rows do not determine, if any.
 
     Two causes are for the warning of a singular fit: fixed effects that leave nothing of random
@@ -273,7 +274,7 @@ def _not_identified(model, fit, terms):
         return None
     if fit.problem.n_rows.max(initial=0) <= 1 or _leaves_nothing(fit):
         return None
-    return explain_not_identified(fit.criterion, fit.optimum.Lambda, terms)
+    return explain_not_identified(fit.criterion, fit.optimum.Lambda, slopes)
 
 
 def _few_digits_beside_effects(fit):
@@ -288,11 +289,11 @@ def _leaves_nothing(fit):
     return bool(absorbed.size and fit.criterion.reml) or absorbed.shape[1] == fit.problem.q
 
 
-def _constant_slopes(fit, terms):
+def _constant_slopes(fit, slopes):
     """Explain which slopes do not vary within groups; of single rows none could."""
     if fit.problem.n_rows.max(initial=0) <= 1:
         return None
-    return explain_constant_slopes(fit.criterion, terms)
+    return explain_constant_slopes(fit.criterion, slopes)
 
 
 def _why_singular(model, fit):

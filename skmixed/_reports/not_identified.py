@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from itertools import combinations
 
+import numpy as np
+
 from skmixed._numerics.fit.flat_directions import constant_within, flat_directions
 from skmixed._rows.reader import INTERCEPT
 
 # More numbers than this are named by their terms alone.
 MANY = 4
+# More columns than this are not listed as what `slopes` would be.
+MANY_SLOPES = 12
 
 NOT_IDENTIFIED = (
     "The rows do not determine {numbers}: the likelihood {depends}. The estimates, and "
@@ -16,7 +20,7 @@ NOT_IDENTIFIED = (
 )
 LEAVE_OUT_CONSTANT = (
     "{columns} {vary} not vary within groups, so no group shows a slope of its own: leave "
-    "{them} out of `slopes`."
+    "{them} out of `slopes`{others}."
 )
 LEAVE_OUT = (
     "The groups have too few different rows for so many random effects: leave out a slope{or_}."
@@ -24,7 +28,7 @@ LEAVE_OUT = (
 CONSTANT_SLOPES = (
     "{columns} {vary} not vary within groups, so no group shows a slope of its own: a random "
     "slope of {them} only lets the variance of the groups' levels depend on {them}. Leave "
-    "{them} out of `slopes`, unless that is meant."
+    "{them} out of `slopes`{others}, unless that is meant."
 )
 # Where the rows were not kept, squares of deviations below a share of 1e-12 cannot be seen.
 AS_FAR_AS_SUMS_SHOW = (
@@ -33,7 +37,18 @@ AS_FAR_AS_SUMS_SHOW = (
 )
 
 
-def explain_not_identified(criterion, Lambda, terms):
+def slopes_as_given(model):
+    """Name the random effects, each with what the parameter `slopes` calls its column."""
+    columns, terms = model._columns, list(model.random_effects_.columns)
+    given = columns.slope_terms
+    if not hasattr(model, "feature_names_in_"):
+        positions = columns.without_group(np.arange(model.n_features_in_))
+        given = positions[list(columns.slopes)].tolist()
+    has_level = INTERCEPT in terms
+    return dict(zip(terms, [INTERCEPT, *given][not has_level :], strict=True))
+
+
+def explain_not_identified(criterion, Lambda, slopes):
     """Say which variances and covariances the rows do not determine, and what to do.
 
     Parameters
@@ -42,14 +57,15 @@ def explain_not_identified(criterion, Lambda, terms):
         Of a model with random effects.
     Lambda : ndarray of shape (q, q)
         Factor of Psi at its optimum.
-    terms : list of str
-        Names of the random effects.
+    slopes : dict
+        As `slopes_as_given` gives them.
 
     Returns
     -------
     str or None
         None if all are determined.
     """
+    terms = list(slopes)
     if len(terms) < 2 or not criterion.is_identified or not Lambda.any():
         return None
     flat = flat_directions(criterion)
@@ -58,7 +74,7 @@ def explain_not_identified(criterion, Lambda, terms):
     changes, remedies = _changes(flat, terms), []
     constant = _constant_slopes(criterion, terms)
     if constant:
-        remedies.append(LEAVE_OUT_CONSTANT.format(**_do_not_vary(constant)))
+        remedies.append(LEAVE_OUT_CONSTANT.format(**_do_not_vary(constant, slopes)))
     if not any(term in constant for _, of in changes for term in of):
         helps = not criterion.problem.diagonal and flat.end_without_covariances
         remedies.append(LEAVE_OUT.format(or_=", or use covariance='diag'" if helps else ""))
@@ -67,14 +83,15 @@ def explain_not_identified(criterion, Lambda, terms):
     )
 
 
-def explain_constant_slopes(criterion, terms):
+def explain_constant_slopes(criterion, slopes):
     """Name random slopes of columns that do not vary within groups; None without any."""
+    terms = list(slopes)
     if INTERCEPT not in terms or not criterion.is_identified:
         return None
     constant = _constant_slopes(criterion, terms)
     if not constant:
         return None
-    return CONSTANT_SLOPES.format(**_do_not_vary(constant))
+    return CONSTANT_SLOPES.format(**_do_not_vary(constant, slopes))
 
 
 def _constant_slopes(criterion, terms):
@@ -82,12 +99,14 @@ def _constant_slopes(criterion, terms):
     return [term for term, is_constant in constant if is_constant and term != INTERCEPT]
 
 
-def _do_not_vary(columns):
+def _do_not_vary(columns, slopes):
     several = len(columns) > 1
+    others = [slope for term, slope in slopes.items() if term not in (INTERCEPT, *columns)]
     return {
         "columns": ", ".join(columns),
         "vary": "do" if several else "does",
         "them": "them" if several else "it",
+        "others": f", as in slopes={others}" if 0 < len(others) <= MANY_SLOPES else "",
     }
 
 

@@ -24,7 +24,7 @@ from skmixed._reports.layout import (
     title_of,
     whole,
 )
-from skmixed._reports.not_identified import explain_not_identified
+from skmixed._reports.not_identified import explain_not_identified, slopes_as_given
 
 BY = {
     "satterthwaite": "t, with df by Satterthwaite",
@@ -255,9 +255,9 @@ def _remarks(model):
             "Singular fit: the random effects do not vary"
             + (" in every direction." if model.theta_.any() else ", their variance is 0.")
         )
-    terms = model.random_effects_cov_.columns.tolist()
+    slopes = slopes_as_given(model)
     not_identified = explain_not_identified(
-        model._fitted.criterion, model._fitted.Lambda, terms
+        model._fitted.criterion, model._fitted.Lambda, slopes
     )
     if not_identified:
         remarks.append(not_identified)
@@ -285,9 +285,9 @@ def _remark_on_level_2(model):
     else:
         yield (
             f"Level-2 predictors ({names}) raise the variance between groups {change}: they "
-            "explain less of it than as many columns of noise would, and the estimate makes "
-            "up for each coefficient. Nothing is wrong with the fit; the predictors do not "
-            "tell the groups apart."
+            "explain less of it than as many columns of noise do on average, and the estimate "
+            "makes up for each coefficient. Nothing is wrong with the fit. Effects are not "
+            "excluded by it: see their intervals."
         )
 
 

@@ -22,6 +22,21 @@ MISSING_IN_FIT = (
     "effects. Pass them as `model.fit(X, y, groups=groups)`, or name the column of X that "
     "holds them: `{name}(group_by='column').fit(X, y)`."
 )
+LOST_BY_SCIKIT_LEARN = (
+    "{name} was fitted without groups, so this is a pooled linear regression with no group "
+    "effects. scikit-learn's cross_val_score(..., groups=groups), cross_val_predict(..., "
+    "groups=groups) and GridSearchCV(...).fit(..., groups=groups) give the groups to the "
+    "splitter and not to the model, unless metadata routing is enabled. Do one of these:\n"
+    "  skmixed.model_selection.cross_validate(model, X, y, groups=groups, cv=cv, "
+    "scoring=scoring)['test_score']  # or cross_val_predict from there\n"
+    "  model = {name}(group_by='column')  # the group is a column of X; the calls stay as they "
+    "are, those of searches, too"
+)
+COLUMN_OF_GROUPS = (
+    "Column {column} of X holds the labels of the groups{as_numbers}, so as a feature it has a "
+    "slope along these numbers. Drop it from X{or_group_by}. If they measure something, as "
+    "years do, ignore this warning."
+)
 CHANGED_PARAMETERS = (
     "Parameters of the model must stay the same from batch to batch, but {names} changed since "
     "the first. Fit a new model: sklearn.base.clone(model).partial_fit(...)."

@@ -17,9 +17,9 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from skmixed._numerics.moments.moments import GroupedMoments
+from skmixed._numerics.moments.moments import GroupedMoments, dense
 from skmixed._numerics.moments.second_pass import ConstantColumns, LeftOver, hardly_vary
-from skmixed._rows.columns import split_group_column
+from skmixed._rows.columns import dense_column, split_group_column
 from skmixed._rows.containers import take_rows
 from skmixed._rows.dask_partitions import refuse_dask
 from skmixed._rows.features import cells_explained, numeric_columns
@@ -29,13 +29,22 @@ from skmixed._rows.labels import (
     check_squares,
     check_weights,
     encode_groups,
+    kind_of_labels,
 )
-from skmixed._rows.messages import GIVEN_TWICE, MISSING_IN_FIT, NAMED_INTERCEPT
+from skmixed._rows.messages import (
+    COLUMN_OF_GROUPS,
+    GIVEN_TWICE,
+    LOST_BY_SCIKIT_LEARN,
+    MISSING_IN_FIT,
+    NAMED_INTERCEPT,
+)
 from skmixed._rows.threads import one_blas_thread
-from skmixed._warn import warn
+from skmixed._warn import is_called_from, warn
 from skmixed.exceptions import MissingGroupsWarning
 
 INTERCEPT = "(Intercept)"
+# Rows by which a column of X is told from the labels of groups, before all are compared.
+ROWS_COMPARED_FIRST = 100
 
 
 class TrainingRows(NamedTuple):
@@ -220,10 +229,55 @@ def number_groups(model, groups, n_rows):
     if not model._uses_groups:
         return None, np.array([])
     if groups is None:
-        warn(MISSING_IN_FIT.format(name=type(model).__name__), MissingGroupsWarning)
+        lost = is_called_from("sklearn.model_selection")
+        message = LOST_BY_SCIKIT_LEARN if lost else MISSING_IN_FIT
+        warn(message.format(name=type(model).__name__), MissingGroupsWarning)
         return None, np.array([])
     codes, labels = encode_groups(groups, n_rows)
     return codes, labels.to_numpy()
+
+
+def warn_about_column_of_groups(model, rows, columns):
+    """Warn of a feature that is the grouping: its labels, or numbers for them by its name."""
+    if rows.codes is None or len(rows.labels) < 2:
+        return
+    equal = _columns_of_labels(rows)
+    for position, term in enumerate(columns.terms):
+        if position in equal:
+            as_numbers = ""
+        elif term == columns.group_name and _numbers_the_groups(rows, position):
+            as_numbers = ", as numbers"
+        else:
+            continue
+        column = term if hasattr(model, "feature_names_in_") else int(position)
+        by = f", or pass group_by={column!r} in place of `groups`, which takes it out of X"
+        given = {"column": term, "as_numbers": as_numbers}
+        given["or_group_by"] = by if columns.group_by is None else ""
+        warn(COLUMN_OF_GROUPS.format(**given), UserWarning)
+
+
+def _columns_of_labels(rows):
+    """Positions of the features whose values are the labels of the groups."""
+    X, codes = rows.X, rows.codes
+    if rows.labels.dtype.kind not in "biuf" and kind_of_labels(rows.labels) != "number":
+        return []
+    labels = rows.labels.astype(np.float64)
+    first = np.linspace(0, len(codes) - 1, ROWS_COMPARED_FIRST).astype(int)
+    alike = dense(X[first]) == labels[codes[first], np.newaxis]
+    return [
+        position
+        for position in np.flatnonzero(alike.all(axis=0))
+        if np.array_equal(dense_column(X, position), labels[codes])
+    ]
+
+
+def _numbers_the_groups(rows, position):
+    """Whether a feature has a number for each group, and for each another."""
+    column = dense_column(rows.X, position)
+    of_group = np.empty(len(rows.labels))
+    of_group[rows.codes] = column
+    alike = np.array_equal(of_group[rows.codes], column)
+    return alike and len(np.unique(of_group)) == len(of_group)
 
 
 def sum_up(rows, columns):

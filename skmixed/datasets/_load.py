@@ -121,8 +121,10 @@ def load_mep_staff(*, return_X_y: bool = False) -> Bunch | Data:
 
     ===================  ===============================================================
     ``y``                size of a member's staff, made up (the target)
-    ``x``                a feature that varies within and between nationalities, 0 to 0.85
-    ``z``                0 or 1: varies between nationalities only (level 2)
+    ``x``                stands for the share of seats of the member's party, 0 to 0.85:
+                         varies within and between nationalities
+    ``z``                stands for one of two electoral systems, 0 or 1: varies between
+                         nationalities only (level 2)
     ``ProxNatElection``  minus the years to the next national election, -4 to 0
     ``Nationality``      name of a country (the group)
     ===================  ===============================================================

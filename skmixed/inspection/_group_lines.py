@@ -11,7 +11,7 @@ import numpy as np
 from skmixed._public import public
 from skmixed._sklearn_private import Interval, StrOptions, validate_params
 from skmixed.inspection._line_data import choose_groups, lines_and_points
-from skmixed.inspection._models import model_to_draw, predict_rows
+from skmixed.inspection._models import ALL_MODELS, model_to_draw, predict_rows
 from skmixed.inspection._style import (
     BLUE,
     FAINT,
@@ -29,6 +29,10 @@ from skmixed.inspection._style import (
 N_HIGHLIGHTS = {"lines": (0, len(PALETTE), 3), "panels": (1, 30, 12)}
 # Longer labels are broken into lines, so that small panels have room for them.
 LABEL_WIDTH = 20
+NO_COEFFICIENT = (
+    "column={column!r} must have a coefficient, but has none in this {model}: it depends "
+    "linearly on other columns, or on the groups' own effects. So there is no line along it."
+)
 OPTIONS = {
     "kind": [StrOptions(set(N_HIGHLIGHTS))],
     "highlight": ["array-like", Interval(Integral, 0, None, closed="left"), None],
@@ -48,9 +52,10 @@ class GroupLinesDisplay:
     ----------
     lines : DataFrame of shape (n_groups, 4)
         Each group's own line: intercept, slope, and the lowest and highest value of the
-        feature in its rows (low, high).
+        feature in its rows (low, high). Intercept and slope are NaN if the group has no line
+        of its own.
     population : Series
-        The population line: intercept, slope, low and high.
+        The population line: intercept, slope, low and high. Its name stands in the legend.
     points : DataFrame of shape (n_rows, 3)
         The rows: x, y and the position of the row's group in `lines`, -1 if it has no line.
     column : str, default="x"
@@ -76,7 +81,8 @@ class GroupLinesDisplay:
         The rows of groups that are not highlighted, then those of each highlighted group; of
         "panels" those of each group shown.
     highlights_ : dict
-        The own line (Line2D) of each highlighted group, by its label; of "lines" only.
+        The own line (Line2D) of each highlighted group that has one, by its label; of "lines"
+        only.
 
     See Also
     --------
@@ -87,6 +93,11 @@ class GroupLinesDisplay:
     A line is drawn over the values of the feature in the group's rows. If other columns are
     made from the feature, such as its square or its product with another, they are held at
     their mean, too, so that the line is not the whole effect of the feature.
+
+    Models whose groups differ in other ways stand beside one another on the axes of one figure:
+    random slopes, the interaction model (``FixedEffectsRegressor("z")``, in R's words ``y ~ x +
+    z * group``), whose population line is that of the average group, and `PooledRegressor`,
+    which has one line for all groups.
 
     Examples
     --------
@@ -132,15 +143,16 @@ class GroupLinesDisplay:
         Parameters
         ----------
         estimator : estimator
-            A mixed model that was fitted with groups, or a fitted search or pipeline that
-            ends in one.
+            A model of this package, or a fitted search or pipeline that ends in one. It was
+            fitted with groups, unless it is a `PooledRegressor`.
         X : {array-like, sparse matrix, DataFrame} of shape (n_rows, n_columns)
             The rows to show, as the estimator takes them.
         y : array-like of shape (n_rows,)
             Target.
         groups : array-like of shape (n_rows,), optional
             Group label of each row, as for `predict`. Rows of groups not seen in `fit` stand
-            around the population line.
+            around the population line. `PooledRegressor` needs none; they then say which rows
+            to highlight.
         column : str
             Feature to show, by its name in `group_coef_`: that of the DataFrame's column, or
             "x0", "x1", ...; in a pipeline a column that arrives at the model.
@@ -161,15 +173,12 @@ class GroupLinesDisplay:
         Raises
         ------
         ValueError
-            If the model was fitted without groups, `column` is not one of its features, or
-            groups to highlight have no rows in X.
+            If the model was fitted without groups, `column` is not one of its features or has
+            no coefficient, or groups to highlight have no rows in X.
         """
-        model, X = model_to_draw(cls, estimator, X)
-        if column not in model._terms:
-            raise ValueError(
-                f"column={column!r} must be a feature of the fitted model, but these are "
-                f"{model._terms}."
-            )
+        model, X = model_to_draw(cls, estimator, X, models=ALL_MODELS)
+        if np.isnan(model._slope_of(column)):
+            raise ValueError(NO_COEFFICIENT.format(column=column, model=type(model).__name__))
         rows = predict_rows(model, X, y, groups)
         display = cls(
             **lines_and_points(model, column, rows),
@@ -199,7 +208,8 @@ class GroupLinesDisplay:
             highlighted groups.
         highlight : int or list of labels, default=None
             Groups to highlight. A number stands for so many of the larger half of the groups,
-            spread evenly from the lowest to the highest slope (level, if slopes do not vary).
+            spread evenly from the lowest to the highest slope (level, if slopes do not vary;
+            mean of the rows, if there are no own lines).
             At most 6, by default 3; of "panels" at most 30, by default 12.
         max_points : int or None, default=5000
             Rows drawn as points; of more rows as many are drawn at random, the same ones at
@@ -222,10 +232,13 @@ class GroupLinesDisplay:
         self._draw_all(ax, shown, max_points)
         self.highlights_ = {}
         for color, group in zip(PALETTE, shown, strict=False):
-            label = self.lines.index[group]
+            label, line = self.lines.index[group], self.lines.iloc[group]
             self.points_.append(self._draw_rows(ax, group, color))
             name = fill(f"{self.lines.index.name or 'group'} {label}", LABEL_WIDTH)
-            self.highlights_[label] = self._draw_line(ax, self.lines.iloc[group], color, name)
+            if _is_own(line):
+                self.highlights_[label] = self._draw_line(ax, line, color, name)
+            else:
+                self.points_[-1].set_label(name)
         ax.set(xlabel=self.column, ylabel=self._target_label())
         ax.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
         return self
@@ -244,7 +257,7 @@ class GroupLinesDisplay:
         self.points_ = [ax.scatter(some["x"], some["y"], alpha=alpha, **look)]
         lines = self.lines.dropna()  # groups without rows here have no range
         ends = [_ends(lines[name], lines) for name in ("low", "high")]
-        width, alpha = np.clip(80 / len(self.lines), [0.4, 0.25], [1.0, 0.8])
+        width, alpha = np.clip(80 / max(len(lines), 1), [0.4, 0.25], [1.0, 0.8])
         self.lines_ = LineCollection(
             np.stack(ends, axis=1), colors=QUIET, linewidths=width, alpha=alpha
         )
@@ -266,7 +279,9 @@ class GroupLinesDisplay:
         for panel, group in zip(axes, shown, strict=True):
             self.points_.append(self._draw_rows(panel, group, BLUE))
             self.population_lines_.append(self._draw_population(panel))
-            self.lines_.append(self._draw_line(panel, self.lines.iloc[group], BLUE, "own line"))
+            line = self.lines.iloc[group]
+            if _is_own(line):
+                self.lines_.append(self._draw_line(panel, line, BLUE, "own line"))
             label = fill(str(self.lines.index[group]), LABEL_WIDTH)
             panel.set_title(label, loc="left", fontsize="small")
             if ax is not None:
@@ -279,7 +294,7 @@ class GroupLinesDisplay:
         self.figure_.supxlabel(self.column)
         self.figure_.supylabel(self._target_label())
         self.figure_.legend(
-            handles=[self.lines_[0], self.population_lines_[0]],
+            handles=[*self.lines_[:1], self.population_lines_[0]],
             loc="outside upper right",
             ncols=2,
             frameon=False,
@@ -298,11 +313,16 @@ class GroupLinesDisplay:
 
     def _draw_population(self, ax):
         look = {"linewidth": 1.4, "linestyle": "--"}
-        return self._draw_line(ax, self.population, INK, "population", **look)
+        name = self.population.name or "population"
+        return self._draw_line(ax, self.population, INK, name, **look)
 
     def _target_label(self):
         held = ", other features at their mean" if self.n_held else ""
         return self.target + held
+
+
+def _is_own(line):
+    return line[["intercept", "slope"]].notna().all()
 
 
 def _ends(x, lines):

@@ -18,7 +18,7 @@ def lines_and_points(model, column, rows):
     Parameters
     ----------
     model : estimator
-        A fitted mixed model.
+        A fitted model.
     column : str
         The feature along which the lines run.
     rows : PredictedRows
@@ -31,21 +31,34 @@ def lines_and_points(model, column, rows):
     """
     x = dense_column(rows.X, model._terms.index(column)).astype(float)
     mean = pd.Series(np.asarray(rows.X.mean(axis=0)).ravel(), model._terms)
-    codes, _ = match_groups(rows.groups, model.groups_, len(x))
-    coef = model.group_coef_
+    codes, coef = _own_lines(model, rows.groups, len(x))
     population_coef = pd.Series([model.intercept_, *model._slopes], coef.columns)
     x_by_group = pd.Series(x).groupby(codes)
     ranges = pd.DataFrame({"low": x_by_group.min(), "high": x_by_group.max()})
     ranges = ranges.reindex(np.arange(len(coef))).set_axis(coef.index)
     lines = pd.DataFrame({**_line(coef, column, mean), **ranges})
     population = pd.Series(
-        {**_line(population_coef, column, mean), "low": x.min(), "high": x.max()}
+        {**_line(population_coef, column, mean), "low": x.min(), "high": x.max()},
+        name=model._population_name,
     )
     columns = ["intercept", "slope"]
-    of_code = np.vstack([lines[columns], population[columns]])  # the last is that of code -1
+    own = lines[columns].fillna(population[columns])
+    of_code = np.vstack([own, population[columns]])  # the last is that of code -1
     y = of_code[codes, 0] + of_code[codes, 1] * x + rows.residuals
     points = pd.DataFrame({"x": x, "y": y, "group": codes})
     return {"lines": lines, "population": population, "points": points}
+
+
+def _own_lines(model, groups, n_rows):
+    """Codes of the rows, and each group's own line, NaN if the model ignores groups."""
+    if model._uses_groups:
+        return match_groups(groups, model.groups_, n_rows)[0], model.group_coef_
+    labels, codes = pd.Index([]), np.full(n_rows, -1)
+    if groups is not None:
+        _, labels = match_groups(groups, labels, n_rows)  # all of them are new
+        codes, _ = match_groups(groups, labels := labels.sort_values(), n_rows)
+    labels = labels.rename(model._columns.group_name)
+    return codes, pd.DataFrame(np.nan, labels, [INTERCEPT, *model._terms])
 
 
 def _line(coef, column, mean):
@@ -87,15 +100,18 @@ def choose_groups(lines, points, highlight, least, most):
     if not least <= len(chosen) <= most:
         raise ValueError(
             f"`highlight` must be {least} to {most} groups, but got {len(chosen)}."
+            + ("" if len(lines) else " Pass `groups`: there are none.")
         )
     return chosen
 
 
 def _spread_evenly(lines, points, n_shown):
     """Positions of groups between the lowest and the highest line, the small ones apart."""
-    sizes = points["group"].value_counts()
-    sizes = sizes.reindex(np.arange(len(lines)), fill_value=0).to_numpy()
-    level = lines["intercept"] + points["x"].mean() * lines["slope"]
+    of_group = points.groupby("group")["y"].agg(["size", "mean"])
+    of_group = of_group.reindex(np.arange(len(lines)))
+    sizes = of_group["size"].fillna(0).to_numpy()
+    level = (lines["intercept"] + points["x"].mean() * lines["slope"]).to_numpy()
+    level = np.where(np.isnan(level), of_group["mean"], level)
     order = np.lexsort((level, lines["slope"]))
     order = order[sizes[order] >= (np.median(sizes[sizes > 0]) if sizes.any() else 1)]
     places = np.linspace(0, len(order) - 1, min(n_shown, len(order)))

@@ -8,11 +8,16 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from skmixed._estimators.grouped import BaseGroupedRegressor
 from skmixed._estimators.mixed import BaseMixedRegressor
 from skmixed._rows.containers import take_rows
 from skmixed._rows.reader import read_rows_and_target
 from skmixed._rows.routing import predicting_model
 from skmixed._sklearn_private import check_matplotlib_support
+
+# What displays can draw, and what errors call it.
+MIXED_MODELS = (BaseMixedRegressor, "a mixed model")
+ALL_MODELS = (BaseGroupedRegressor, "a model")
 
 
 class PredictedRows(NamedTuple):
@@ -29,8 +34,8 @@ class PredictedRows(NamedTuple):
         return self.y - self.fitted
 
 
-def model_to_draw(display, estimator, X=None):
-    """Find the mixed model that a display is to draw, and X as that model takes it.
+def model_to_draw(display, estimator, X=None, *, models=MIXED_MODELS):
+    """Find the model that a display is to draw, and X as that model takes it.
 
     Parameters
     ----------
@@ -40,16 +45,18 @@ def model_to_draw(display, estimator, X=None):
         What the user gave.
     X : array-like, default=None
         Rows as the estimator takes them.
+    models : (type, str), default=MIXED_MODELS
+        What the display can draw, and its name.
 
     Returns
     -------
     model : estimator
-        The mixed model, fitted with groups.
+        The model, fitted with groups unless it ignores them.
     X : array-like
         Rows as the model takes them.
     """
     check_matplotlib_support(f"{display.__name__}.from_estimator")
-    return _mixed_model(estimator, display.__name__, X)
+    return _last_model(estimator, display.__name__, X, *models)
 
 
 def predict_rows(model, X, y, groups):
@@ -60,18 +67,18 @@ def predict_rows(model, X, y, groups):
     return PredictedRows(X, y, groups, fitted)
 
 
-def _mixed_model(estimator, name, X):
-    """Step through searches and pipelines to the mixed model at their end."""
+def _last_model(estimator, name, X, kind, called):
+    """Step through searches and pipelines to the model at their end."""
     estimator = predicting_model(estimator)
     if isinstance(estimator, Pipeline):
         check_is_fitted(estimator)
         if X is not None and len(estimator) > 1:
             X = estimator[:-1].transform(X)
-        return _mixed_model(estimator[-1], name, X)
-    if not isinstance(estimator, BaseMixedRegressor):
+        return _last_model(estimator[-1], name, X, kind, called)
+    if not isinstance(estimator, kind):
         raise TypeError(
-            f"{name} needs a mixed model of skmixed, or a fitted search or pipeline that ends "
-            f"in one, but got {type(estimator).__name__}."
+            f"{name} needs {called} of skmixed, or a fitted search or pipeline that ends in "
+            f"one, but got {type(estimator).__name__}."
         )
     model = estimator._as_it_is()
     model._check_has_groups(name)

@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
+from skmixed._estimators.mixed import BaseMixedRegressor
 from skmixed._public import public
 from skmixed._sklearn_private import StrOptions, check_matplotlib_support, validate_params
-from skmixed.inspection._models import model_to_draw, predict_rows
+from skmixed.inspection._models import ALL_MODELS, model_to_draw, predict_rows
 from skmixed.inspection._quantiles import draw_normal, draw_quantiles
 from skmixed.inspection._style import (
     BLUE,
@@ -32,8 +33,8 @@ from skmixed.inspection._style import (
 )
 
 NEEDS = {
-    "groups": "groups: pass them to from_predictions",
-    "random_effects": "a fitted model whose groups differ: use from_estimator",
+    "groups": "the groups of the rows: pass `groups`",
+    "random_effects": "a fitted mixed model whose groups differ: use from_estimator",
 }
 KINDS = ("fitted", "groups", "qq", "random_effects")
 OPTIONS = {"kind": [StrOptions({*KINDS, "panels"})], "max_points": MAX_POINTS}
@@ -57,7 +58,7 @@ class ResidualsDisplay:
     groups : ndarray of shape (n_rows,), default=None
         Group label of each row.
     effects : DataFrame of shape (n_groups, n_terms), default=None
-        Random effects over their standard deviation.
+        Random effects over their standard deviation; of mixed models only.
     group_name : str, default="group"
         What the groups are called.
 
@@ -124,14 +125,15 @@ class ResidualsDisplay:
         Parameters
         ----------
         estimator : estimator
-            A mixed model that was fitted with groups, or a fitted search or pipeline that
-            ends in one.
+            A model of this package, or a fitted search or pipeline that ends in one. It was
+            fitted with groups, unless it is a `PooledRegressor`.
         X : {array-like, sparse matrix, DataFrame} of shape (n_rows, n_columns)
             Rows, as the estimator takes them.
         y : array-like of shape (n_rows,)
             Target.
         groups : array-like of shape (n_rows,), optional
-            Group label of each row, as for `predict`.
+            Group label of each row, as for `predict`; of `PooledRegressor` for kinds "groups"
+            and "panels" only.
         kind : {"fitted", "groups", "qq", "random_effects", "panels"}, default="fitted"
             As in `plot`.
         max_points : int or None, default=5000
@@ -147,16 +149,16 @@ class ResidualsDisplay:
         Raises
         ------
         ValueError
-            If the model was fitted without groups.
+            If the model was fitted without groups, or does not have what `kind` shows.
         """
-        model, X = model_to_draw(cls, estimator, X)
+        model, X = model_to_draw(cls, estimator, X, models=ALL_MODELS)
         rows = predict_rows(model, X, y, groups)
         display = cls(
             residuals=rows.residuals,
             fitted=rows.fitted,
-            groups=np.asarray(rows.groups),
+            groups=None if rows.groups is None else np.asarray(rows.groups),
             effects=_standardized_effects(model),
-            group_name=model.groups_.name,
+            group_name=model._columns.group_name,
         )
         return display.plot(ax, kind=kind, max_points=max_points)
 
@@ -219,7 +221,8 @@ class ResidualsDisplay:
             - "groups": median, quartiles, and 5% and 95% quantiles of the residuals of each
               group, sorted by the median
             - "qq": quantiles of the residuals against those of the normal distribution
-            - "random_effects": the same of the random effects over their standard deviation
+            - "random_effects": the same of the random effects of a mixed model over their
+              standard deviation
             - "panels": all of these that can be drawn
 
         max_points : int or None, default=5000
@@ -314,6 +317,8 @@ class ResidualsDisplay:
 
 def _standardized_effects(model):
     """Random effects over their standard deviation, without terms that do not vary."""
+    if not isinstance(model, BaseMixedRegressor):
+        return None
     variances = np.diag(model.random_effects_cov_) * model.pooling_weights_
     effects = model.random_effects_ / np.sqrt(variances.where(variances > 0))
     return effects.dropna(axis=1, how="all")

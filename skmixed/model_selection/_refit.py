@@ -26,7 +26,12 @@ from skmixed._numerics.moments.moments import GroupedMoments, pilot_mean
 from skmixed._numerics.moments.own_lines import OwnLines
 from skmixed._reports.messages import warn_about_fit
 from skmixed._rows.labels import check_enough_rows, check_finite_moments
-from skmixed._rows.reader import INTERCEPT, RowsAgain, read_training_rows
+from skmixed._rows.reader import (
+    INTERCEPT,
+    RowsAgain,
+    read_training_rows,
+    warn_about_column_of_groups,
+)
 
 # With fewer groups than this, a fold may move the estimates to another minimum.
 MANY_GROUPS = 100
@@ -75,6 +80,7 @@ class RefitsFromMoments:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # the loop warns in each fold
             rows, columns = read_training_rows(model, X, y, groups, sample_weight)
+        warn_about_column_of_groups(model, rows, columns)
         check_enough_rows(rows.X, rows.sample_weight, has_groups=rows.codes is not None)
         parameters = estimator.get_params(deep=False)
         self.learned = {k: v for k, v in vars(model).items() if k not in parameters}

@@ -156,7 +156,7 @@ def test_models_without_groups_or_with_one():
     X, y, _ = simulate()
     with pytest.warns(MissingGroupsWarning):
         pooled = RandomInterceptRegressor().fit(X, y)
-    with pytest.raises(ValueError, match="`loo_predict` needs random effects"):
+    with pytest.raises(ValueError, match="`loo_predict` needs group effects"):
         pooled.loo_predict(X, y)
     only = np.full(len(y), "Oslo")
     model = fit(RandomInterceptRegressor(), X, y, only)

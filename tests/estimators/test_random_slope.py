@@ -13,7 +13,13 @@ from sklearn.compose import make_column_selector
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LinearRegression
 
-from skmixed import GroupedMoments, RandomInterceptRegressor, RandomSlopeRegressor
+from skmixed import (
+    FixedEffectsRegressor,
+    GroupedMoments,
+    PooledRegressor,
+    RandomInterceptRegressor,
+    RandomSlopeRegressor,
+)
 from skmixed.datasets import load_sleepstudy, make_mixed_regression
 from skmixed.exceptions import MissingGroupsWarning, SingularFitWarning
 from skmixed.inference import likelihood_ratio_test
@@ -433,6 +439,54 @@ def test_a_group_of_one_row_gets_a_line():
     residual = y[4] - model.predict_population(X[4:5])[0]
     assert 0 < (model.predict(X[4:5], groups=[308])[0] - y[4] + residual) / residual < 1
     assert (model.pooling_weights_.loc[308] < model.pooling_weights_.drop(308).min()).all()
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        RandomSlopeRegressor("Days"),
+        RandomSlopeRegressor("Days", fixed_slopes=False),
+        RandomInterceptRegressor(),
+        FixedEffectsRegressor("Days"),
+        FixedEffectsRegressor(),
+    ],
+    ids=str,
+)
+def test_marginal_effects_are_differences_of_predictions(model):
+    X, y, groups = load_sleepstudy(return_X_y=True)
+    model.fit(X, y, groups=groups)
+    effects = model.marginal_effects("Days", start=2, stop=5)
+    days = [pd.DataFrame({"Days": np.full(18, day)}) for day in (2, 5)]
+    before, after = (model.predict(day, groups=model.groups_) for day in days)
+    np.testing.assert_allclose(effects["total"], after - before)
+    before, after = (model.predict_population(day) for day in days)
+    np.testing.assert_allclose(effects["population"], after - before)
+    np.testing.assert_allclose(effects["group"], effects["total"] - effects["population"])
+    pd.testing.assert_index_equal(effects.index, model.groups_)
+
+
+def test_marginal_effects_without_groups():
+    X, y, groups = load_sleepstudy(return_X_y=True)
+    pooled = PooledRegressor().fit(X, y, groups=groups)
+    expected = pd.DataFrame(
+        {"population": 2 * pooled.coef_, "group": 0.0, "total": 2 * pooled.coef_},
+        index=pd.Index(["all groups"], name="Subject"),
+    )
+    pd.testing.assert_frame_equal(pooled.marginal_effects("Days", stop=2), expected)
+    with pytest.warns(MissingGroupsWarning):
+        model = RandomSlopeRegressor("Days").fit(X, y)
+    effects = model.marginal_effects("Days", stop=2)
+    assert effects.index.tolist() == ["population"]
+    np.testing.assert_allclose(effects, expected)
+
+
+def test_marginal_effects_of_columns_without_a_coefficient_are_unknown():
+    X, y, groups = load_sleepstudy(return_X_y=True)
+    table = X.assign(size=groups % 7)
+    with pytest.warns(LinAlgWarning, match="No coefficient can be estimated for size"):
+        model = FixedEffectsRegressor("Days").fit(table, y, groups=groups)
+    assert model.marginal_effects("size")[["population", "total"]].isna().all(axis=None)
+    assert model.marginal_effects("Days").notna().all(axis=None)
 
 
 def test_marginal_effects():

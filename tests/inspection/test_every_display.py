@@ -15,7 +15,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skmixed import RandomInterceptRegressor, RandomSlopeRegressor
+from skmixed import FixedEffectsRegressor, RandomInterceptRegressor, RandomSlopeRegressor
 from skmixed.datasets import load_sleepstudy
 from skmixed.exceptions import MissingGroupsWarning, SingularFitWarning
 from skmixed.inspection import (
@@ -171,11 +171,21 @@ def test_models_that_cannot_be_drawn_are_refused(name):
     with pytest.warns(MissingGroupsWarning):
         pooled = clone(model).fit(X, y)
     display = DISPLAYS[name][0].__name__
-    with pytest.raises(ValueError, match=f"`{display}` needs random effects, but .* without"):
+    with pytest.raises(ValueError, match=f"`{display}` needs group effects, but .* without"):
+        draw(name, pooled, *rows)
+    with pytest.warns(MissingGroupsWarning):
+        pooled = FixedEffectsRegressor().fit(X, y)
+    takes_all = DISPLAYS[name][0] in (GroupLinesDisplay, ResidualsDisplay)
+    error, message = (
+        (ValueError, f"`{display}` needs group effects, but FixedEffectsRegressor was fitted")
+        if takes_all
+        else (TypeError, f"{display} needs a mixed model .* got FixedEffectsRegressor")
+    )
+    with pytest.raises(error, match=message):
         draw(name, pooled, *rows)
     for other in (LinearRegression().fit(X, y), GridSearchCV(model, {})):
         kind = type(other).__name__
-        with pytest.raises(TypeError, match=f"{display} needs a mixed model .* got {kind}"):
+        with pytest.raises(TypeError, match=f"{display} needs a .*model of .* got {kind}"):
             draw(name, other, *rows)
     with pytest.raises(
         TypeError, match="`estimator` must be an object, but got the class Rand"

@@ -1,8 +1,11 @@
+import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
+from scipy.linalg import LinAlgWarning
 from scipy.sparse import csr_array
 
-from skmixed import RandomSlopeRegressor
+from skmixed import FixedEffectsRegressor, PooledRegressor, RandomSlopeRegressor
 from skmixed.inspection import GroupLinesDisplay
 
 
@@ -131,3 +134,99 @@ def test_long_labels_are_broken_into_lines(sleep):
     display = GroupLinesDisplay.from_estimator(*rows, column="Days", kind="panels")
     titles = [ax.get_title(loc="left") for ax in display.axes_]
     assert titles[0] == "participant number\n335"
+
+
+# ------------------------------------------------------- models whose groups differ otherwise
+
+
+@pytest.mark.parametrize("slopes", [None, "Days"])
+def test_lines_of_fixed_effects_are_those_of_the_model(sleep, slopes):
+    _, X, y, groups = sleep
+    model = FixedEffectsRegressor(slopes).fit(X, y, groups)
+    display = GroupLinesDisplay.from_estimator(model, X, y, groups, column="Days")
+    ends = X.iloc[[0, 9]]
+    segments = np.array(display.lines_.get_segments())
+    for segment, label in zip(segments, model.groups_, strict=True):
+        np.testing.assert_allclose(segment[:, 1], model.predict(ends, [label] * 2))
+        if slopes:  # as of a regression of each group alone
+            own = np.polyfit(X["Days"][groups == label], y[groups == label], 1)
+            np.testing.assert_allclose(segment[:, 1], np.polyval(own, [0, 9]))
+    (population,) = display.population_lines_
+    np.testing.assert_allclose(population.get_ydata(), model.predict_population(ends))
+    assert population.get_label() == "average group"
+
+
+def test_pooling_has_one_line_and_shows_the_rows_of_groups(sleep):
+    _, X, y, groups = sleep
+    model = PooledRegressor().fit(X, y)
+    options = {"column": "Days", "highlight": [309, 370]}
+    display = GroupLinesDisplay.from_estimator(model, X, y, groups, **options)
+    assert len(display.lines_.get_segments()) == len(display.highlights_) == 0
+    (population,) = display.population_lines_
+    np.testing.assert_allclose(population.get_ydata(), model.predict(X.iloc[[0, 9]]))
+    for points, label in zip(display.points_[1:], [309, 370], strict=True):
+        np.testing.assert_allclose(points.get_offsets()[:, 1], y[groups == label])
+    labels = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    assert labels == ["all groups", "group 309", "group 370"]
+    assert list(display.ax_.lines) == [population]
+
+
+def test_pooling_spreads_groups_by_the_mean_of_their_rows(sleep):
+    _, X, y, groups = sleep
+    model = PooledRegressor().fit(X, y, groups)
+    display = GroupLinesDisplay.from_estimator(
+        model, X, y, groups, column="Days", kind="panels", highlight=3
+    )
+    order = y.groupby(groups).mean().sort_values().index
+    titles = [ax.get_title(loc="left") for ax in display.axes_]
+    assert titles == [str(order[i]) for i in (0, 8, 17)]
+    assert [len(ax.lines) for ax in display.axes_] == [1, 1, 1]
+    (legend,) = display.figure_.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["all groups"]
+
+
+def test_pooling_needs_no_groups(sleep):
+    _, X, y, groups = sleep
+    model = PooledRegressor().fit(X, y)
+    display = GroupLinesDisplay.from_estimator(model, X, y, column="Days")
+    np.testing.assert_allclose(display.points_[0].get_offsets()[:, 1], y)
+    with pytest.raises(ValueError, match=r"but got 0\. Pass `groups`: there are none"):
+        GroupLinesDisplay.from_estimator(model, X, y, column="Days", kind="panels")
+    some = groups.astype(object).where(groups != 308, None)  # a label may be missing
+    display = GroupLinesDisplay.from_estimator(model, X, y, some, column="Days", highlight=0)
+    assert list(display.lines.index) == sorted(set(groups) - {308})
+
+
+def test_models_stand_beside_one_another(sleep):
+    random, X, y, groups = sleep
+    models = [PooledRegressor(), FixedEffectsRegressor("Days"), random]
+    _, axes = plt.subplots(1, 3, sharey=True)
+    for model, ax in zip(models, axes, strict=True):
+        fitted = model.fit(X, y, groups)
+        display = GroupLinesDisplay.from_estimator(
+            fitted, X, y, groups, column="Days", highlight=[309], ax=ax
+        )
+        np.testing.assert_allclose(display.points_[1].get_offsets()[:, 1], y[groups == 309])
+    assert all(ax.has_data() for ax in axes)
+
+
+def test_a_column_without_a_coefficient_has_no_lines(sleep):
+    _, X, y, groups = sleep
+    table = X.assign(size=groups % 7)
+    with pytest.warns(LinAlgWarning, match="No coefficient can be estimated for size"):
+        model = FixedEffectsRegressor().fit(table, y, groups)
+    with pytest.raises(ValueError, match="column='size' must have a coefficient, but has none"):
+        GroupLinesDisplay.from_estimator(model, table, y, groups, column="size")
+    display = GroupLinesDisplay.from_estimator(model, table, y, groups, column="Days")
+    expected = pd.DataFrame({"Days": 0.0, "size": (groups % 7).mean()}, index=model.groups_)
+    np.testing.assert_allclose(
+        display.lines["intercept"], model.predict(expected, model.groups_)
+    )
+
+
+def test_a_slope_that_is_no_fixed_effect_has_lines(sleep):
+    _, X, y, groups = sleep
+    model = RandomSlopeRegressor("Days", fixed_slopes=False).fit(X, y, groups)
+    display = GroupLinesDisplay.from_estimator(model, X, y, groups, column="Days")
+    assert display.population["slope"] == 0
+    assert display.lines["slope"].abs().min() > 0

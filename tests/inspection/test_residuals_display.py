@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from scipy.stats import norm
 
-from skmixed import RandomInterceptRegressor
+from skmixed import FixedEffectsRegressor, PooledRegressor, RandomInterceptRegressor
 from skmixed.datasets import make_mixed_regression
 from skmixed.inspection import ResidualsDisplay
 
@@ -96,7 +96,7 @@ def test_from_predictions(sleep):
     np.testing.assert_allclose(display.residuals, y - fitted)
     display = ResidualsDisplay.from_predictions(list(y), list(fitted), kind="panels")
     assert len(display.axes_) == 2
-    with pytest.raises(ValueError, match="kind='groups' needs groups: pass them to from_pred"):
+    with pytest.raises(ValueError, match="kind='groups' needs the groups of the rows: pass"):
         display.plot(kind="groups")
     with pytest.raises(ValueError, match="kind='random_effects' needs a fitted model"):
         display.plot(kind="random_effects")
@@ -112,3 +112,23 @@ def test_no_more_labels_than_fit():
     assert len(alone.ax_.get_yticks()) == 35
     panels = ResidualsDisplay.from_predictions(y, np.zeros(140), groups, kind="panels")
     assert panels.axes_[1].get_ylabel() == "town (35, sorted by median)"
+
+
+@pytest.mark.parametrize("model", [FixedEffectsRegressor("Days"), PooledRegressor()])
+def test_of_models_without_random_effects(sleep, model):
+    _, X, y, groups = sleep
+    model.fit(X, y, groups)
+    display = ResidualsDisplay.from_estimator(model, X, y, groups, kind="panels")
+    assert list(display.points_) == ["fitted", "groups", "qq"]
+    np.testing.assert_allclose(display.residuals, y - model.predict(X, groups))
+    assert display.axes_[1].get_ylabel() == "Subject"
+    with pytest.raises(ValueError, match="kind='random_effects' needs a fitted mixed model"):
+        display.plot(kind="random_effects")
+
+
+def test_of_pooling_without_groups(sleep):
+    _, X, y, _ = sleep
+    display = ResidualsDisplay.from_estimator(PooledRegressor().fit(X, y), X, y, kind="panels")
+    assert list(display.points_) == ["fitted", "qq"]
+    with pytest.raises(ValueError, match="kind='groups' needs the groups of the rows: pass"):
+        display.plot(kind="groups")

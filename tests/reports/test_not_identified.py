@@ -63,9 +63,10 @@ def test_a_dummy_that_is_constant_within_groups(hsb, slopes, method):
         "only through the variance of catholic + 2 times the covariance of (Intercept) and "
         "catholic." in message
     )
+    kept = "" if slopes == "catholic" else ", as in slopes=['ses']"
     assert message.endswith(
         "catholic does not vary within groups, so no group shows a slope of its own: leave it "
-        "out of `slopes`."
+        f"out of `slopes`{kept}."
     )
     # as it says: another covariance matrix has the same likelihood
     some = np.isin(groups, np.unique(groups)[:12])
@@ -88,7 +89,25 @@ def test_all_columns_that_do_not_vary_within_groups_are_named(hsb):
     message = only_message(caught)
     assert "the variance of catholic + 2 times the covariance" in message
     assert "mean_ses, catholic do not vary within groups" in message
-    assert message.endswith("leave them out of `slopes`.")
+    varying = ["ses", "minority", "female"]
+    assert message.endswith(f"leave them out of `slopes`, as in slopes={varying}.")
+    _, caught = fit(RandomSlopeRegressor(varying), X, y, groups)
+    assert not any("do not vary within" in str(warning.message) for warning in caught)
+
+
+def test_slopes_to_keep_are_given_as_the_parameter_takes_them(hsb):
+    X, y, groups = hsb
+    kept = ", as in slopes=[{}]."
+    table = np.column_stack([X["ses"], groups, X["catholic"]])
+    by_position = RandomSlopeRegressor(group_by=1)
+    for model, rows, given, others in (
+        (RandomSlopeRegressor(), table[:, [0, 2]], groups, kept.format(0)),
+        (by_position, table, None, kept.format(0)),
+        (by_position, table[:, [2, 1, 0]], None, kept.format(2)),
+        (RandomSlopeRegressor("catholic"), X[["ses", "catholic"]], groups, "of `slopes`."),
+    ):
+        message = only_message(fit(model, rows, y, given)[1])
+        assert message.endswith(others)
 
 
 @pytest.mark.parametrize("covariance", ["full", "diag"])
