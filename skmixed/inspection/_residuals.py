@@ -34,7 +34,7 @@ from skmixed.inspection._style import (
 
 NEEDS = {
     "groups": "the groups of the rows: pass `groups`",
-    "random_effects": "a fitted mixed model whose groups differ: use from_estimator",
+    "random_effects": "a fitted mixed model whose groups differ, given to from_estimator",
 }
 KINDS = ("fitted", "groups", "qq", "random_effects")
 OPTIONS = {"kind": [StrOptions({*KINDS, "panels"})], "max_points": MAX_POINTS}

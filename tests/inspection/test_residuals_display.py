@@ -98,7 +98,7 @@ def test_from_predictions(sleep):
     assert len(display.axes_) == 2
     with pytest.raises(ValueError, match="kind='groups' needs the groups of the rows: pass"):
         display.plot(kind="groups")
-    with pytest.raises(ValueError, match="kind='random_effects' needs a fitted model"):
+    with pytest.raises(ValueError, match="kind='random_effects' needs a fitted mixed model"):
         display.plot(kind="random_effects")
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         ResidualsDisplay.from_predictions(y, fitted[:5])
