@@ -29,8 +29,9 @@ FLOORS = [
     {"_reports"},
     {"_estimators"},
     {"preprocessing", "datasets", "metrics"},
-    {"_describe"},
-    {"inference", "inspection"},
+    {"inspection"},
+    {"_describe"},  # a description plots itself
+    {"inference"},
     {"model_selection"},  # a comparison plots itself
     {"skmixed"},
 ]

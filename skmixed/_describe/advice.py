@@ -359,12 +359,15 @@ def _without_evidence(d, model, given):
 def _split(d):
     if d.slopes is None or not d.slopes.p_value < LEVEL:
         return
+    split, one_slope = d.error_in_new_groups[["split", "one slope"]]
     yield (
         "Split the features by WithinBetween: slopes within and between groups differ "
-        f"({_p(d.slopes.p_value)}). Those within are then the slopes of fixed effects. The "
-        f"price: {d.slopes.df_num} more slopes, which rest on {len(d.group_sizes)} groups and "
-        f"add about {d.price_of_split:.1%} to the error in new groups; and the prediction of a "
-        "row depends on the other rows given of its group, whose means are its features."
+        f"({_p(d.slopes.p_value)}). Those within are then the slopes of fixed effects, and "
+        "those between predict new groups, where one slope for both would make the error about "
+        f"{one_slope:.1%} larger. The price: {d.slopes.df_num} more slopes, which rest on "
+        f"{len(d.group_sizes)} groups and add about {split:.1%} to that error; and the "
+        "prediction of a row depends on the other rows given of its group, whose means are its "
+        "features."
     )
 
 

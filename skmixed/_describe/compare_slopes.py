@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from skmixed._estimators.mixed import BaseMixedRegressor
 from skmixed._numerics.fit.fit import Fit
 from skmixed._numerics.inference.degrees_of_freedom import kenward_roger, kenward_roger_f
-from skmixed._numerics.inference.two_strata import NO_TEST, FTest, TwoStrata
+from skmixed._numerics.least_squares.two_strata import NO_TEST, FTest, TwoStrata
 from skmixed._numerics.least_squares.fixed_effects import solve_fixed_effects
 from skmixed._public import public
 from skmixed._reports.layout import Printed, column_as_text, table_as_text
@@ -232,12 +232,12 @@ def compare_slopes(estimator: Any) -> SlopeComparison:
     >>> compare_slopes(pipeline)
     Slopes within and between 160 groups
     <BLANKLINE>
-    Test that all differences are 0: chi2(2) = 36.09, p = 1.46e-08
+    Test that all differences are 0: F(2, 178.2) = 17.56, p = 1.09e-07
     <BLANKLINE>
     Slopes:
-               within  between difference std_error      z  p_value
-    ses        1.9525   4.3452     2.3927    0.4256  5.621  <0.0001
-    minority  -2.8956  -2.3572     0.5384    0.5721  0.941   0.3466
+               within  between difference std_error     df      t  p_value
+    ses        1.9525   4.3452     2.3927    0.4316  166.6  5.544  <0.0001
+    minority  -2.8956  -2.3572     0.5384    0.5794  182.3  0.929   0.3540
     """
     estimator = predicting_model(estimator)
     model, terms = _model_and_terms(estimator)

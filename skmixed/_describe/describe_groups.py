@@ -69,9 +69,10 @@ class GroupDescription(Printed):
         For each feature, in a random-intercept model that gives it one slope: the slope, its
         standard error, and the ratio of this to one that ignores groups; and how much of the
         information on the slope comes ``from_within`` groups and ``from_between`` them.
-    price_of_split : float
-        Share that splitting the features adds to the error of prediction in new groups, since
-        the slopes between groups are estimates; NaN without features to split.
+    error_in_new_groups : Series
+        By which share the error of prediction in new groups is larger than with the true
+        slopes: ``split``, since slopes between groups are estimates; and with ``one slope``,
+        since it is not that between groups. NaN without features to split.
     without_fixed_effects_slope : tuple of str
         Features whose slope fixed effects cannot estimate: they do not vary within groups, or
         within groups depend linearly on the features before.
@@ -83,7 +84,7 @@ class GroupDescription(Printed):
     effective_rows: float
     slopes: SlopeComparison | None
     slope_sources: pd.DataFrame
-    price_of_split: float
+    error_in_new_groups: pd.Series
     without_fixed_effects_slope: tuple[str, ...]
 
     @property
@@ -289,18 +290,20 @@ def describe_groups(
     >>> X, y, school = load_hsb(return_X_y=True)
     >>> description = describe_groups(X[["ses", "catholic"]], y, school)
     >>> description.variation.round(3)
-              between  within          varies
+              between  within          varies  groups  rows
     variable
-    math        0.191   0.809            both
-    ses         0.282   0.718            both
-    catholic    1.000   0.000  between groups
-    >>> description.variance_components[["between", "residual", "icc"]].round(3)
-                          between  residual   icc
-    y alone                 8.614    39.148  0.18
-    y given the features    2.369    37.023  0.06
-    >>> print(description.advice["Choice"][1])
-    Split the features by WithinBetween: slopes within and between groups differ (p < 0.001).
-    Those within are then the slopes of fixed effects.
+    math        0.191   0.809            both     160  7185
+    ses         0.282   0.718            both     160  7185
+    catholic    1.000   0.000  between groups       0     0
+    >>> columns = ["between", "residual", "icc", "icc_lower", "icc_upper"]
+    >>> description.variance_components[columns].round(3)
+                            between  residual    icc  icc_lower  icc_upper
+    y alone                   8.614    39.148  0.180      0.149      0.223
+    y given the features      3.690    37.044  0.091      0.073      0.117
+    y given split features    2.369    37.023  0.060      0.047      0.083
+    >>> print(description.advice["Choice"][0])
+    Random effects: groups differ given split features (p < 0.001; intraclass correlation 0.05
+    to 0.08 (95%)).
     """
     if groups is None and group_by is None:
         raise ValueError(NO_GROUPS)
@@ -328,7 +331,7 @@ def describe_groups(
         effective_rows=_effective_rows(fits.y_alone),
         slopes=slopes,
         slope_sources=_slope_sources(fits.given_features, names),
-        price_of_split=_price_of_split(fits.given_split, len(names), both),
+        error_in_new_groups=_error_in_new_groups(fits, len(names), both),
         without_fixed_effects_slope=tuple(names[i] for i in np.flatnonzero(dependent)),
     )
 
@@ -355,7 +358,8 @@ def _count_where_varying(rows, sizes, varies):
     groups, n_rows = (
         np.where(constant, 0, np.concatenate(each)) for each in zip(*parts, strict=True)
     )
-    return {"groups": groups, "rows": n_rows}
+    whole = np.array_equal(n_rows, np.round(n_rows))
+    return {"groups": groups.astype(int), "rows": n_rows.astype(int) if whole else n_rows}
 
 
 def _components(model):
@@ -413,18 +417,22 @@ def _slope_sources(model, names):
     return table[np.isfinite(table["std_error"])]
 
 
-def _price_of_split(model, n_features, both):
-    """Compare the error of slopes between groups with the error of a new row."""
+def _error_in_new_groups(fits, n_features, both):
+    """Compare what slopes are off between groups with the error of a new row."""
+    errors, model = pd.Series(np.nan, index=["split", "one slope"]), fits.given_split
     if not model.is_identified or not len(both) or not model.strata.exist:
-        return np.nan
-    between = 1 + n_features + both
+        return errors
+    within, between = 1 + both, 1 + n_features + both
+    found = np.isfinite(np.diag(model.solution.beta_cov)[between])
+    within, between = within[found], between[found]
     cov = model.solution.beta_cov[np.ix_(between, between)]
-    lines, scale = model.fit.problem, model.fit.problem.coordinates
-    # scatter of the split features among groups, in the user's units, a row at a time
-    position = {column: i for i, column in enumerate(scale.used[:-1])}
-    kept = [position[column] for column in between if column in position]
-    found = np.isfinite(np.diag(cov))
-    units = scale.scale[kept]
-    scatter = lines.T[np.ix_(kept, kept)] / lines.n * np.outer(units, units)
-    added = float(np.sum(cov[np.ix_(found, found)] * scatter))
-    return float(np.sqrt(1 + added / (model.between + model.solution.sigma2)) - 1)
+    problem, used = model.fit.problem, model.fit.problem.coordinates.used
+    # scatter of the features among groups, in the user's units, a row at a time
+    kept, units = np.searchsorted(used, between), problem.coordinates.scale
+    scatter = problem.T[np.ix_(kept, kept)] / problem.n
+    scatter *= np.outer(units[kept], units[kept])
+    noise = float(np.sum(cov * scatter))
+    off = model.solution.beta[between] - fits.given_features.solution.beta[within]
+    added = np.array([noise, max(float(off @ scatter @ off) - noise, 0.0)])
+    errors[:] = np.sqrt(1 + added / (model.between + model.solution.sigma2)) - 1
+    return errors

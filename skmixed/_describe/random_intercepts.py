@@ -10,7 +10,7 @@ import numpy as np
 from skmixed._numerics.fit.criterion_several_columns import CovarianceCriterion
 from skmixed._numerics.fit.fit import Fit, Specification
 from skmixed._numerics.inference.degrees_of_freedom import VarianceUncertainty
-from skmixed._numerics.inference.two_strata import TwoStrata
+from skmixed._numerics.least_squares.two_strata import TwoStrata
 from skmixed._numerics.least_squares.fixed_effects import (
     FixedEffects,
     solve_fixed_effects,

@@ -496,6 +496,32 @@ def test_what_pooling_costs():
     assert of_all.std() * np.sqrt(sizes.sum()) == pytest.approx(too_small, rel=0.02)
 
 
+def test_the_error_of_slopes_in_new_groups():
+    """Of the split model and the other, for many groups drawn as those of the fit were."""
+    rng = np.random.default_rng(2)
+
+    def draw(n_groups):
+        groups = np.repeat(np.arange(n_groups), 10)
+        means = rng.standard_normal(n_groups)[groups]
+        X = means[:, None] + rng.standard_normal((len(groups), 1))
+        y = X[:, 0] + means + rng.standard_normal(n_groups)[groups]
+        return X, y + rng.standard_normal(len(groups)), groups, means
+
+    means, found = draw(20_000)[3], []
+    for _ in range(40):
+        X, y, groups, _ = draw(30)
+        d = describe_groups(X, y, groups)
+        between, one = d.slopes.slopes.loc["x0", "between"], d.slope_sources.loc["x0", "slope"]
+        slopes = {"split": between, "one slope": one}
+        off = {name: ((slope - 2) * means).var() for name, slope in slopes.items()}
+        found.append([d.error_in_new_groups, np.sqrt(1 + pd.Series(off) / 2) - 1])
+    estimated, true = (
+        pd.concat(each, axis=1).mean(axis=1) for each in zip(*found, strict=True)
+    )
+    np.testing.assert_allclose(estimated, true, rtol=0.35)
+    assert true["one slope"] > 3 * true["split"]
+
+
 def test_conditions(description):
     table = description.conditions
     assert table.loc["features of groups alone"].tolist() == [

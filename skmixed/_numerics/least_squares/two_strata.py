@@ -106,9 +106,8 @@ class TwoStrata:
         if not self.exist:
             return np.nan, np.nan
         tail = (1 - level) / 2
-        quantiles = f_distribution.isf([tail, 1 - tail], self.df_between, self.df_within)
-        low, high = (self._ratio_at(float(quantile)) for quantile in quantiles)
-        return low, high
+        f = f_distribution(self.df_between, self.df_within)
+        return self._ratio_at(float(f.isf(tail))), self._ratio_at(float(f.ppf(tail)))
 
     def _statistic(self, psi: float) -> float:
         return self.mean_square_between(psi) / self.fixed.sigma2
@@ -159,7 +158,8 @@ class TwoStrata:
         back = np.linalg.solve(M_XX, coordinates.backmap.T)
         within = np.sum(back * (self.criterion.problem.within[:-1, :-1] @ back), axis=0)
         total = np.sum(back * (M_XX @ back), axis=0)
-        return np.divide(within, total, out=np.full(len(total), np.nan), where=total > 0)
+        none = np.full(len(total), np.nan)
+        return np.asarray(np.divide(within, total, out=none, where=total > 0))
 
     def test(self, estimates: Array, contrasts: Array) -> FTest:
         """Test that contrasts of the coefficients are 0.
@@ -199,7 +199,8 @@ class TwoStrata:
         """Return the variances of contrasts of the user's coefficients, shape (k,)."""
         if not self.exist:
             return np.full(len(contrasts), np.nan)
-        return np.asarray(np.einsum("ki,ij,kj->k", contrasts, sum(self.covariances), contrasts))
+        within, between = self.covariances
+        return np.asarray(np.einsum("ki,ij,kj->k", contrasts, within + between, contrasts))
 
     def _factor(self, psi: float) -> Array:
         return np.array([[np.sqrt(psi)]])
