@@ -55,21 +55,23 @@ def paired_difference(values, groups):
     PairedDifference
         The mean over the fits of their means, tested by Hall's t.
     """
-    n_fits, n_groups = len(values), 1 + max(codes.max() for codes in groups)
+    n_fits, n_codes = len(values), 1 + max(codes.max() for codes in groups)
     difference = float(np.mean([row_values.mean() for row_values in values]))
-    sums, shares = np.zeros(n_groups), np.zeros(n_groups)
+    sums, shares = np.zeros(n_codes), np.zeros(n_codes)
     by_fit = by_cell = 0.0  # sums of squares; a cell is a group within a fit
     for row_values, codes in zip(values, groups, strict=True):
         share = 1 / (n_fits * len(codes))
-        cells = np.bincount(codes, (row_values - difference) * share, n_groups)
-        shares += np.bincount(codes, minlength=n_groups) * share
+        cells = np.bincount(codes, (row_values - difference) * share, n_codes)
+        shares += np.bincount(codes, minlength=n_codes) * share
         sums += cells
         by_fit += cells.sum() ** 2
         by_cell += cells @ cells
     df = _satterthwaite(shares)
     if np.isnan(difference) or df == 0:
         return PairedDifference(difference, np.nan, df, np.nan)
-    of_groups = sums @ sums / (1 - shares @ shares)
+    n_groups = np.count_nonzero(shares)
+    # the jackknife's: large groups, which pull the mean towards them, count in full
+    of_groups = (n_groups - 1) / n_groups * np.sum((sums / (1 - shares)) ** 2)
     of_fits = by_fit * n_fits / (n_fits - 1) - by_cell if n_fits > 1 else 0.0
     std_error = float(np.sqrt(of_groups + max(of_fits, 0.0)))
     p_value = _test(difference, std_error, np.sum(sums**3), df) if df >= LEAST_DF else np.nan

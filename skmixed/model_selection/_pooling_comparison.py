@@ -169,15 +169,17 @@ class PoolingComparison(Printed):
 
             V = V_groups + max(0, V_fits - V_both)
 
-            V_groups = sum_j e_j^2 / (1 - sum_j w_j^2)
+            V_groups = (J - 1) / J sum_j e_j^2 / (1 - w_j)^2
             V_fits = F / (F - 1) sum_f e_f^2,   V_both = sum_jf e_jf^2
 
-        for F fits: clustered by groups, whose rows are alike and are tested in several fits,
-        and by fits, which share chance where models draw at random (Cameron, Gelbach and
-        Miller). ``df`` are those of V_groups if rows were independent (Bell and McCaffrey):
-        one less than the number of groups if these have the same size. Where a model loses in
-        few groups but much, as pooling does, t has the less power the more it loses, since the
-        same groups raise D and its error. The p value is that of t less its skewness (Hall):
+        for J groups and F fits: clustered by groups, whose rows are alike and are tested in
+        several fits, and by fits, which share chance where models draw at random (Cameron,
+        Gelbach and Miller). V_groups is the jackknife's, and ``df`` are those of sum_j e_j^2
+        if rows were independent (Bell and McCaffrey): J - 1 if groups have the same size.
+
+        Where a model loses in few groups but much, as pooling does, the same groups raise D
+        and its error, and t has little power. The p value is that of t without its skewness
+        (Hall):
         with t = D / sqrt(V) and a = sum_j e_j^3 / V^(3/2) ::
 
             t + a / 6 + a t^2 / 3 + a^2 t^3 / 27

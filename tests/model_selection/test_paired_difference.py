@@ -34,8 +34,8 @@ def by_hand(values, groups):
             weight[g] = weight.get(g, 0) + share
             for sums, key in ((of_group, g), (of_fit, f), (of_cell, (f, g))):
                 sums[key] = sums.get(key, 0) + share * (value - difference)
-    v_groups = sum(e**2 for e in of_group.values())
-    v_groups /= 1 - sum(w**2 for w in weight.values())
+    v_groups = sum((of_group[g] / (1 - weight[g])) ** 2 for g in weight)
+    v_groups *= (len(weight) - 1) / len(weight)
     v_fits = n_fits / (n_fits - 1) * sum(e**2 for e in of_fit.values())
     v_both = sum(e**2 for e in of_cell.values())
     variance = v_groups + max(0, v_fits - v_both)
