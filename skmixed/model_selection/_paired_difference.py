@@ -9,8 +9,8 @@ from scipy.stats import t
 
 from skmixed._public import public
 
-# With 5 groups, all of one mind, a coincidence has a probability of 2 / 2^5 > 5%.
-LEAST_DF = 5
+# Degrees of freedom of 5 groups: of one mind by chance with a probability of 2 / 2^5 > 5%.
+TOO_FEW = 4
 
 
 @public("skmixed.model_selection")
@@ -29,7 +29,7 @@ class PairedDifference:
     df : float
         Degrees of freedom: with groups of equal size their number less one, else fewer.
     p_value : float
-        Two-sided, for models that predict equally well. NaN if `df` is below 5, since so few
+        Two-sided, for models that predict equally well. NaN if `df` is 4 or less, since five
         groups could all be of one mind by chance.
     """
 
@@ -74,7 +74,7 @@ def paired_difference(values, groups):
     of_groups = (n_groups - 1) / n_groups * np.sum((sums / (1 - shares)) ** 2)
     of_fits = by_fit * n_fits / (n_fits - 1) - by_cell if n_fits > 1 else 0.0
     std_error = float(np.sqrt(of_groups + max(of_fits, 0.0)))
-    p_value = _test(difference, std_error, np.sum(sums**3), df) if df >= LEAST_DF else np.nan
+    p_value = _test(difference, std_error, np.sum(sums**3), df) if df > TOO_FEW else np.nan
     return PairedDifference(difference, std_error, df, p_value)
 
 
@@ -87,7 +87,7 @@ def _satterthwaite(shares):
     if squares > 1 - 1e-12:  # all rows in one group
         return 0.0
     df = (1 - squares) ** 2 / (squares - 2 * cubes + squares**2)
-    return float(round(df, 9))  # 6 groups of equal size have 5, not 4.999...
+    return float(round(df, 9))  # 5 groups of equal size have 4, not 4.000...1
 
 
 def _test(difference, std_error, third_moment, df):

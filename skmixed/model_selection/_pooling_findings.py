@@ -14,7 +14,7 @@ from skmixed._reports.pooling_names import (
     POOLED,
     REGIMES,
 )
-from skmixed.model_selection._paired_difference import LEAST_DF
+from skmixed.model_selection._paired_difference import TOO_FEW
 from skmixed.model_selection._pooling_scores import LEVEL
 
 
@@ -68,7 +68,7 @@ def _verdict(comparison, regime, model, rival):
     if found.p_value < 1 - LEVEL:
         return f"{winner} beats {loser} by {gap} in RMSE, {against}."
     tie = f"{winner} and {loser} cannot be told apart"
-    if found.df < LEAST_DF:
+    if found.df <= TOO_FEW:
         tie += f" for lack of groups (they are worth {found.df + 1:.1f} of equal size)"
     return f"{tie}: RMSE {against}, a difference of {gap}."
 

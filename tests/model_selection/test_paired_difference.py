@@ -73,8 +73,7 @@ def test_degrees_of_freedom_are_those_of_independent_rows(rng):
     centre = np.eye(8) - np.outer(w, np.ones(8))
     eigenvalues = np.linalg.eigvals(centre @ np.diag(w) @ centre.T).real
     assert found.df == pytest.approx(eigenvalues.sum() ** 2 / np.sum(eigenvalues**2))
-    assert found.df < 5  # 7 if groups were of equal size
-    assert np.isnan(found.p_value)
+    assert 4 < found.df < 5  # 7 if groups were of equal size
 
 
 def test_one_fit_of_equal_groups_is_the_t_test():
