@@ -96,7 +96,8 @@ def compare_pooling(
         categorical features. With `groups` they are given X alone, except that `groups` go to
         the methods that request them (metadata routing; mixed models of this package request
         them by themselves, and so does a search whose splitter needs groups). For results that
-        do not vary, set their `random_state`.
+        do not vary, set their `random_state`; the luck of a seed is then part of the model, and
+        no test can tell it from skill.
     n_splits : int, default=5
         Folds, at least 2 and at most the number of groups.
     n_repeats : int, default=2

@@ -46,13 +46,15 @@ class Line:
 
 
 class Trees:
-    """Five trees, drawn anew in each fit."""
+    """Five trees, drawn anew in each fit, or from one seed in all."""
 
-    def __init__(self, seed):
+    def __init__(self, seed, is_fixed):
+        self.seed, self.is_fixed = seed, is_fixed
         self.rng = np.random.RandomState(seed)
 
     def fit(self, X, y, groups):
-        tree = ExtraTreeRegressor(max_depth=4, min_samples_leaf=3, random_state=self.rng)
+        rng = np.random.RandomState(self.seed) if self.is_fixed else self.rng
+        tree = ExtraTreeRegressor(max_depth=4, min_samples_leaf=3, random_state=rng)
         X, y = X.astype(np.float32), y[:, None].copy()
         self.trees = [tree.fit(X, y, check_input=False).tree_ for _ in range(5)]
         return self
@@ -66,8 +68,10 @@ def models(seed):
     return {
         "line in x1": Line(0),
         "line in x2": Line(1),
-        "trees": Trees(2 * seed),
-        "other trees": Trees(2 * seed + 1),
+        "trees": Trees(2 * seed, is_fixed=False),
+        "other trees": Trees(2 * seed + 1, is_fixed=False),
+        "trees of a seed": Trees(2 * seed, is_fixed=True),
+        "trees of another": Trees(2 * seed + 1, is_fixed=True),
         "random intercept": RandomInterceptRegressor(),
         "fixed effects": FixedEffectsRegressor(),
         "pooled": PooledRegressor(),
@@ -76,7 +80,8 @@ def models(seed):
 
 PAIRS = {
     "equal: lines in x1 and in x2": ("line in x1", "line in x2"),
-    "equal: five trees, two seeds": ("trees", "other trees"),
+    "equal: five trees, drawn in each fit": ("trees", "other trees"),
+    "five trees, each from a seed of its own": ("trees of a seed", "trees of another"),
     "random intercept, fixed effects": ("random intercept", "fixed effects"),
     "random intercept, pooled": ("random intercept", "pooled"),
 }
@@ -94,10 +99,10 @@ def draw(rng, n_groups):
 def predict_folds(n_groups, seed):
     """What is tested in each fold of a data set, by regime and model."""
     X, y, groups = draw(np.random.default_rng([n_groups, seed]), n_groups)
-    tested = {}
+    tested, rivals = {}, models(seed)
     for split in split_rows(groups, N_SPLITS, N_REPEATS, np.random.RandomState(seed)):
         train, test = split.train, split.test
-        for name, model in models(seed).items():
+        for name, model in rivals.items():
             mean = model.fit(X[train], y[train], groups=groups[train]).predict(
                 X[test], groups=groups[test]
             )
