@@ -297,10 +297,10 @@ def describe_groups(
     catholic    1.000   0.000  between groups       0     0
     >>> columns = ["between", "residual", "icc", "icc_lower", "icc_upper"]
     >>> description.variance_components[columns].round(3)
-                            between  residual    icc  icc_lower  icc_upper
-    y alone                   8.614    39.148  0.180      0.149      0.223
-    y given the features      3.690    37.044  0.091      0.073      0.117
-    y given split features    2.369    37.023  0.060      0.047      0.083
+                            between  residual   icc  icc_lower  icc_upper
+    y alone                   8.614    39.148  0.18      0.149      0.223
+    y given the features      3.685    37.037  0.09      0.073      0.123
+    y given split features    2.369    37.023  0.06      0.046      0.083
     >>> print(description.advice["Choice"][0])
     Random effects: groups differ given split features (p < 0.001; intraclass correlation 0.05
     to 0.08 (95%)).

@@ -326,8 +326,8 @@ class FixedEffectsRegressor(BaseLeastSquaresRegressor):
 
     def _fit_moments(self, moments, columns, again=None):
         super()._fit_moments(moments, columns, again)
-        whole = isinstance(again, RowsAgain)
-        self.effective_sizes_ = self._count_where_varying(again.rows) if whole else None
+        if isinstance(again, RowsAgain):
+            self.effective_sizes_ = self._count_where_varying(again.rows)
         return self
 
     def _count_where_varying(self, rows):
@@ -352,6 +352,7 @@ class FixedEffectsRegressor(BaseLeastSquaresRegressor):
         terms = [INTERCEPT, *self._columns.slope_terms]
         self.group_effects_ = pd.DataFrame(solution.b.T, index=self.groups_, columns=terms)
         self.within_r2_ = solution.within_r2
+        self.effective_sizes_ = None
 
     def _warn_about(self, solution, digits=None):
         warn_about_regression(self, solution.absorbed, solution.dependent, digits=digits)

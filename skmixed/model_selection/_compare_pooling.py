@@ -161,14 +161,14 @@ def compare_pooling(
     >>> comparison.summary[["rmse", "difference", "std_error"]].round(3)
                                     rmse  difference  std_error
     regime       model
-    known groups pooled            1.146       0.111      0.043
-                 fixed effects     1.089       0.054      0.024
+    known groups pooled            1.146       0.111      0.045
+                 fixed effects     1.089       0.054      0.025
                  random intercept  1.035       0.000      0.000
     new groups   pooled            1.166       0.000      0.000
                  fixed effects     1.170       0.004      0.017
                  random intercept  1.171       0.005      0.013
     >>> print(comparison.findings[2])
-    In known groups random intercept beats pooled by 0.111 (SE 0.043) in RMSE, 1.035 against
+    In known groups random intercept beats pooled by 0.111 (SE 0.045) in RMSE, 1.035 against
     1.146.
     """
     X, y, groups = take_rows(X=X, y=y, groups=groups)
