@@ -296,9 +296,9 @@ def describe_groups(
 
     The test of no variance between groups compares the mean square between groups, given the
     features, with that within them: as an F test it is exact for normal y of the same residual
-    variance in all groups, whatever their sizes, and so is the interval of the intraclass correlation, which holds the ratios
-    of variances that such a test does not reject (Seely and El-Bassiouni 1983). The test of
-    slopes is that of `compare_slopes`.
+    variance in all groups, whatever their sizes, and so is the interval of the intraclass
+    correlation, which holds the ratios of variances that such a test does not reject (Seely and
+    El-Bassiouni 1983). The test of slopes is that of `compare_slopes`.
 
     A slope that is the same within and between groups weighs what both say of it by their
     information, W of the rows within groups and B of the groups' means, slope = (W + B)^-1
