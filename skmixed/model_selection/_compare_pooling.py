@@ -177,9 +177,9 @@ def compare_pooling(
     codes, labels = groups
     _check_sizes(np.bincount(codes), n_splits)
     models = _models(X, group_by, slopes, estimators)
-    some_vary = _check_rows(X, y, None if group_by is not None else codes, group_by)
-    splits = list(split_rows(codes, n_splits, n_repeats, check_random_state(random_state)))
     groups = labels.to_numpy()[codes]
+    some_vary = _check_rows(X, y, None if group_by is not None else groups, group_by)
+    splits = list(split_rows(codes, n_splits, n_repeats, check_random_state(random_state)))
     predictions = predict_all(models, X, y, groups, splits, n_jobs=n_jobs, verbose=verbose)
     tested, size_ranges = tested_folds(predictions, y, codes)
     return PoolingComparison(

@@ -61,7 +61,7 @@ class PairedDifference:
         return decimals_for(self.std_error)
 
     def _error(self, n_looked_at=1):
-        """Standard error and p value in words, the latter corrected for several looks."""
+        """Put error and p value in words, the latter corrected for several looks."""
         error = f"SE {self.std_error:.{self._decimals}f}"
         if np.isnan(self.p_value):
             return error

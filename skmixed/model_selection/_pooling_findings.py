@@ -60,8 +60,8 @@ def _find_in(comparison, regime):
     r2 = comparison.summary.loc[regime, "r2"].max()
     if r2 <= 0:
         yield (
-            f"In {regime} no model predicts better than the mean of y in the rows tested: r2 is "
-            f"{r2:.3f} at best."
+            f"In {regime} no model predicts better than the mean of y in the rows tested: r2 "
+            f"is {r2:.3f} at best."
         )
     yield _intervals(comparison, regime, multilevel)
 

@@ -120,7 +120,9 @@ def _first_line(error):
     """Kind of an error, and the first line of its message; all of it if that leads to more."""
     message = str(error).strip()
     first = message.partition("\n")[0]
-    return f"{type(error).__name__}: {' '.join(message.split()) if first.endswith(':') else first}"
+    return (
+        f"{type(error).__name__}: {' '.join(message.split()) if first.endswith(':') else first}"
+    )
 
 
 def _unique(warned):

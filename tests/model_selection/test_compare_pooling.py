@@ -163,10 +163,14 @@ def test_difference_of_two_models(rows, comparison):
     names = {"model": "fixed effects", "other": "random intercept", "regime": NEW}
     expected = replace(paired_difference(values, codes), **names, score="rmse")
     assert vars(found) == pytest.approx(vars(expected))
-    assert str(found) == repr(found) == (
-        "rmse in new groups, fixed effects less random intercept:\n"
-        f"{found.difference:.3f} (SE {found.std_error:.3f}, p = {found.p_value:.2g}, "
-        f"df = {found.df:.1f})"
+    assert (
+        str(found)
+        == repr(found)
+        == (
+            "rmse in new groups, fixed effects less random intercept:\n"
+            f"{found.difference:.3f} (SE {found.std_error:.3f}, p = {found.p_value:.2g}, "
+            f"df = {found.df:.1f})"
+        )
     )
     for score in ("rmse", "mae", "r2"):
         folds = comparison.scores.pivot(
@@ -457,9 +461,8 @@ def test_equal_lines_predict_the_same():
 def test_slopes_that_were_left_out_are_named(rows, comparison):
     X, y, groups = rows
     options = {"n_splits": 3, "n_repeats": 1, "random_state": 0}
-    sentence = (
-        "Slopes that differ between groups were not compared: pass slopes='all', or the columns."
-    )
+    sentence = "Slopes that differ between groups were not compared: pass slopes='all', or the "
+    sentence += "columns."
     assert compare_pooling(*rows, **options).findings[-1] == sentence
     assert sentence not in comparison.findings
     means = pd.DataFrame(X).groupby(groups).transform("mean")
