@@ -1,6 +1,7 @@
 import contextlib
 import io
 import re
+from fnmatch import fnmatch
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -16,6 +17,12 @@ BLOCK = re.compile(r"```python\n(.*?)```(?:\n+```text\n(.*?)```)?", re.S)
 # Pages whose code works on the reader's own data, so that they cannot show what it prints
 OF_A_READER = ("comparing.md",)
 PAGES = [path.name for path in sorted(DOCS.glob("*.md")) if BLOCK.search(path.read_text())]
+
+INCLUDED = [
+    (path.name, included)
+    for path in sorted(DOCS.glob("*.md"))
+    for included in re.findall(r"```\{include\} (\S+)", path.read_text())
+]
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -35,6 +42,15 @@ def test_links_between_pages_work():
     for page in DOCS.glob("*.md"):
         for target in re.findall(r"\]\((?!http)([^)#]+\.md)[^)]*\)", page.read_text()):
             assert (DOCS / target).exists(), f"{page.name}: {target}"
+
+
+@pytest.mark.parametrize(("page", "included"), INCLUDED)
+def test_included_files_hold_something_and_are_no_pages(page, included):
+    assert (DOCS / included).read_text().strip(), f"{page} includes nothing: write {included}"
+    excluded = re.search(r"exclude_patterns = \[(.*?)\]", (DOCS / "conf.py").read_text(), re.S)
+    patterns = re.findall(r'"(.*?)"', excluded[1])
+    is_outside = included.startswith("..")
+    assert is_outside or any(fnmatch(included, pattern) for pattern in patterns)
 
 
 def data_of_a_reader():
