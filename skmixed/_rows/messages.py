@@ -32,7 +32,7 @@ LOST_BY_SCIKIT_LEARN = (
     "  model = {name}(group_by='column')  # the group is a column of X; the calls stay as they "
     "are, in searches, too: groups=groups is then for the splitter\n"
     "  with sklearn.config_context(enable_metadata_routing=True): ...  # around the same call; "
-    "cross-validation then takes params={{'groups': groups}} in place of groups=groups, and a "
+    "cross_val_score then takes params={{'groups': groups}} in place of groups=groups, and a "
     "named scorer must be scoring=skmixed.metrics.group_scorer(scoring)\n"
     "  skmixed.model_selection.cross_validate(model, X, y, groups=groups, cv=cv, "
     "scoring=scoring)['test_score']  # or cross_val_predict from there; not for searches"
