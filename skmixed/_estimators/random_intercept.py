@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from skmixed._estimators.mixed import BaseMixedRegressor
 from skmixed._public import public
 
@@ -134,3 +136,23 @@ class RandomInterceptRegressor(BaseMixedRegressor):
     >>> model.predict(X.head(1), groups=[999]).round(2)  # a new one
     array([251.41])
     """
+
+    # as in the base, so that an error about an argument names this class
+    def __init__(
+        self,
+        *,
+        group_by: str | int | None = None,
+        method: Literal["reml", "ml"] = "reml",
+        fit_intercept: bool = True,
+        new_groups: Literal["population", "error"] = "population",
+        max_iter: int = 100,
+        tol: float = 1e-8,
+    ) -> None:
+        super().__init__(
+            group_by=group_by,
+            method=method,
+            fit_intercept=fit_intercept,
+            new_groups=new_groups,
+            max_iter=max_iter,
+            tol=tol,
+        )

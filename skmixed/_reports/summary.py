@@ -24,7 +24,11 @@ from skmixed._reports.layout import (
     title_of,
     whole,
 )
-from skmixed._reports.not_identified import explain_not_identified, slopes_as_given
+from skmixed._reports.not_identified import (
+    explain_not_identified,
+    explain_perfect_correlation,
+    slopes_as_given,
+)
 
 BY = {
     "satterthwaite": "t, with df by Satterthwaite",
@@ -251,10 +255,11 @@ def _remarks(model):
     if not model.n_groups_:
         remarks.append(WITHOUT_GROUPS)
     elif model.singular_:
-        remarks.append(
-            "Singular fit: the random effects do not vary"
-            + (" in every direction." if model.theta_.any() else ", their variance is 0.")
+        what_is_left = explain_perfect_correlation(model.random_effects_cov_) or (
+            "the random effects do not vary"
+            + (" in every direction" if model.theta_.any() else ", their variance is 0")
         )
+        remarks.append(f"Singular fit: {what_is_left}.")
     slopes = slopes_as_given(model)
     not_identified = explain_not_identified(
         model._fitted.criterion, model._fitted.Lambda, slopes
