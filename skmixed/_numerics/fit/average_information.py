@@ -1,0 +1,260 @@
+"""Newton's method with the average information, for the covariances of several factors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.linalg import block_diag
+
+from skmixed._numerics.fit.criterion_of_factors import FactorsCriterion, FactorsDerivatives
+from skmixed._numerics.fit.factor import Factor, free_entries
+from skmixed._numerics.linalg.arrays import Array
+from skmixed._numerics.linalg.quadratic import QuadraticModel
+
+MAX_HALVINGS = 30
+# By which share of the slope along a step the criterion must fall at least.
+ENOUGH = 1e-4
+# Falls of the criterion that rounding hides, as a share of it.
+HIDDEN = 1e-12
+# Gradients into a variance that is 0, in units of the curvature there, that are not 0.
+DOWNHILL = 1e-6
+
+
+@dataclass(frozen=True)
+class FactorsOptimum:
+    """Where a search ended.
+
+    Attributes
+    ----------
+    Lambdas : list of ndarray of shape (q_f, q_f)
+        Any factor of each Psi_f, in the coordinates of the problem; a column is exactly 0
+        for each direction in which the random effects do not vary.
+    n_iter : int
+        Steps taken.
+    n_evaluations : int
+        Evaluations of the criterion, most of them with the gradient.
+    converged : bool
+        Whether the last step was below the tolerance.
+    diverged : bool
+        Whether the search ran off: random effects explain y exactly.
+    """
+
+    Lambdas: list[Array]
+    n_iter: int
+    n_evaluations: int
+    converged: bool
+    diverged: bool = False
+
+
+@dataclass(frozen=True)
+class Point:
+    """The criterion near the Psi_f of all factors, in the entries of their factors."""
+
+    factors: list[Factor]
+    derivatives: FactorsDerivatives
+
+    @property
+    def value(self) -> float:
+        return self.derivatives.value
+
+    @cached_property
+    def diagonal(self) -> tuple[bool, ...]:
+        return self.derivatives.at.criterion.problem.diagonal
+
+    @cached_property
+    def directions(self) -> list[Array]:
+        """Changes of Psi_f with each entry."""
+        return [
+            factor.directions(free_entries(len(factor.scale), diagonal=diagonal))
+            for factor, diagonal in zip(self.factors, self.diagonal, strict=True)
+        ]
+
+    @cached_property
+    def gradient(self) -> Array:
+        """First derivatives in the entries."""
+        parts = [
+            np.einsum("rab,ab->r", E, S)
+            for E, S in zip(self.directions, self.derivatives.S, strict=True)
+        ]
+        return np.concatenate(parts)
+
+    @cached_property
+    def information(self) -> Array:
+        """The average information in the entries."""
+        return self.derivatives.average_information(self.directions)[0]
+
+    @cached_property
+    def model(self) -> QuadraticModel:
+        """The average information, and what the criterion curves with Psi itself."""
+        bends = []
+        for factor, S, diagonal in zip(
+            self.factors, self.derivatives.S, self.diagonal, strict=True
+        ):
+            entries = free_entries(len(S), diagonal=diagonal)
+            bends.append(factor.second_changes(_positive_part(S, diagonal), entries))
+        return QuadraticModel.of(self.gradient, self.information + block_diag(*bends))
+
+    @property
+    def decrease(self) -> float:
+        """By how much the next step should lower the criterion."""
+        return float(self.model.predicted_decrease)
+
+    @cached_property
+    def step(self) -> Array:
+        """The next step, shortened where it would leave the range of the model."""
+        step: Array = self.model.basis @ self.model.newton
+        longest = max(1.0, *(float(np.linalg.norm(factor.scale)) for factor in self.factors))
+        return step * min(1.0, longest / max(float(np.linalg.norm(step)), 1e-300))
+
+    def moved(self, share: float, *, to_zero: bool) -> list[Factor]:
+        """The factors after a share of the step.
+
+        `to_zero` ends variances that the average information alone would make negative.
+        """
+        step, first, moved = share * self.step, 0, []
+        in_psi = QuadraticModel.of(self.gradient, self.information)
+        along = in_psi.basis @ in_psi.newton
+        for factor, diagonal in zip(self.factors, self.diagonal, strict=True):
+            entries = free_entries(len(factor.scale), diagonal=diagonal)
+            part = slice(first, first + len(entries[0]))
+            first = part.stop
+            change = np.zeros((len(factor.scale),) * 2)
+            change[entries] = step[part]
+            L = np.diag(factor.scale) + change
+            if to_zero:
+                own = np.zeros(len(factor.scale))
+                on_diagonal = entries[0] == entries[1]
+                own[entries[0][on_diagonal]] = along[part][on_diagonal]
+                # psi = scale^2 changes by 2 scale times the change of the entry
+                L[:, 2 * own <= -factor.scale] = 0.0
+            moved.append(Factor.of_lambda(factor.V @ L, diagonal=diagonal))
+        return moved
+
+    def away_from_zero(self) -> list[Factor] | None:
+        """Let variances that are 0 grow where the criterion falls with them."""
+        moved, leaves = [], False
+        for i, (factor, S, diagonal) in enumerate(
+            zip(self.factors, self.derivatives.S, self.diagonal, strict=True)
+        ):
+            null = factor.scale == 0
+            Psi = factor.Psi
+            if null.any():
+                V = factor.V[:, null]
+                slopes, turn = np.linalg.eigh(V.T @ S @ V)
+                if diagonal:
+                    slopes, turn = np.diag(V.T @ S @ V), np.eye(V.shape[1])
+                v = V @ turn[:, [int(np.argmin(slopes))]]
+                slope = float(slopes.min())
+                E = [np.zeros((0, *part.shape)) for part in self.derivatives.S]
+                E[i] = (v @ v.T)[None]
+                curvature = float(self.derivatives.average_information(E)[0][0, 0])
+                if slope < 0 and slope**2 > DOWNHILL**2 * curvature:
+                    leaves = True
+                    Psi = Psi + v @ v.T * (-slope / max(curvature, 1e-300))
+            moved.append(_factor(Psi, diagonal))
+        return moved if leaves else None
+
+
+@dataclass
+class Search:
+    """Steps until the criterion falls no more.
+
+    Attributes
+    ----------
+    criterion : FactorsCriterion
+        What is minimised.
+    tol : float
+        What the last step may promise.
+    max_iter : int
+        Steps allowed.
+    n_evaluations : int
+        Counted.
+    """
+
+    criterion: FactorsCriterion
+    tol: float
+    max_iter: int
+    n_evaluations: int = 0
+
+    def point(self, factors: list[Factor]) -> Point:
+        self.n_evaluations += 1
+        return Point(factors, self.criterion([factor.Lambda for factor in factors]))
+
+    def run(self, Psi: Sequence[Array]) -> FactorsOptimum:
+        """Search from given Psi_f."""
+        diagonal = self.criterion.problem.diagonal
+        here = self.point([_factor(P, d) for P, d in zip(Psi, diagonal, strict=True)])
+        before, n_iter = np.inf, 0
+        while n_iter < self.max_iter:
+            n_iter += 1
+            if any(bool(factor.diverged()) for factor in here.factors):
+                return self._end(here.factors, n_iter, converged=False, diverged=True)
+            if self._is_last(here.decrease, before):
+                away = here.away_from_zero()
+                if away is None:
+                    return self._end(here.moved(1.0, to_zero=True), n_iter, converged=True)
+                there = self._leave(here, away)
+                if there is None:
+                    return self._end(here.moved(1.0, to_zero=True), n_iter, converged=True)
+                here, before = there, np.inf
+                continue
+            there = self._advance(here)
+            if there is None:
+                small = here.decrease <= np.sqrt(self.tol)
+                return self._end(here.factors, n_iter, converged=small)
+            here, before = there, here.decrease
+        return self._end(here.factors, n_iter, converged=False)
+
+    def _is_last(self, decrease: float, before: float) -> bool:
+        """Whether the step after the next one would promise next to nothing.
+
+        Each step leaves about the same share of the decrease before.
+        """
+        left = decrease * min(1.0, decrease / before) if before < np.inf else decrease
+        return left <= self.tol**1.5
+
+    def _advance(self, here: Point) -> Point | None:
+        hidden = HIDDEN * abs(here.value)
+        slope = float(here.gradient @ here.step)
+        for halvings in range(MAX_HALVINGS):
+            share = 0.5**halvings
+            there = self.point(here.moved(share, to_zero=not halvings))
+            if here.decrease <= hidden or there.value < here.value + share * ENOUGH * slope:
+                return there
+        return None
+
+    def _leave(self, here: Point, away: list[Factor]) -> Point | None:
+        for halvings in range(MAX_HALVINGS):
+            share = 0.25**halvings
+            Psi = [
+                one.Psi + share * (two.Psi - one.Psi)
+                for one, two in zip(here.factors, away, strict=True)
+            ]
+            factors = [_factor(P, d) for P, d in zip(Psi, here.diagonal, strict=True)]
+            there = self.point(factors)
+            if there.value < here.value:
+                return there
+        return None
+
+    def _end(
+        self, factors: list[Factor], n_iter: int, *, converged: bool, diverged: bool = False
+    ) -> FactorsOptimum:
+        Lambdas = [factor.Lambda for factor in factors]
+        return FactorsOptimum(Lambdas, n_iter, self.n_evaluations, converged, diverged)
+
+
+def _positive_part(S: Array, diagonal: bool) -> Array:
+    if diagonal:
+        return np.diag(np.maximum(np.diag(S), 0.0))
+    slopes, V = np.linalg.eigh(S)
+    return np.asarray((V * np.maximum(slopes, 0.0)) @ V.T)
+
+
+def _factor(Psi: Array, diagonal: bool) -> Factor:
+    factor = Factor.of_psi(Psi, diagonal=diagonal)
+    # rounding of a variance of 0
+    least = 1e-7 * factor.scale.max(initial=0.0)
+    return Factor(factor.V, np.where(factor.scale <= least, 0.0, factor.scale))
