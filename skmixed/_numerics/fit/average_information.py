@@ -11,6 +11,7 @@ from scipy.linalg import block_diag
 
 from skmixed._numerics.fit.criterion_of_factors import FactorsCriterion, FactorsDerivatives
 from skmixed._numerics.fit.factor import Factor, free_entries
+from skmixed._numerics.fit.starts_of_factors import start as anova_start
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.quadratic import QuadraticModel
 
@@ -258,3 +259,34 @@ def _factor(Psi: Array, diagonal: bool) -> Factor:
     # rounding of a variance of 0
     least = 1e-7 * factor.scale.max(initial=0.0)
     return Factor(factor.V, np.where(factor.scale <= least, 0.0, factor.scale))
+
+
+def minimize_factors(
+    criterion: FactorsCriterion,
+    *,
+    tol: float,
+    max_iter: int,
+    start: Sequence[Array] | None = None,
+) -> FactorsOptimum:
+    """Find the relative covariance factors where the criterion is least.
+
+    Parameters
+    ----------
+    criterion : FactorsCriterion
+        The moments and the method.
+    tol : float
+        The search ends with a step that promises to lower the criterion by less.
+    max_iter : int
+        Steps allowed.
+    start : sequence of ndarray of shape (q_f, q_f), optional
+        Psi_f that are likely to be near, in the coordinates of the problem.
+
+    Returns
+    -------
+    FactorsOptimum
+    """
+    if criterion.is_perfect:
+        zeros = [np.zeros((q, q)) for q in criterion.problem.q]
+        return FactorsOptimum(zeros, 1, 0, converged=True)
+    search = Search(criterion, tol, max_iter)
+    return search.run(anova_start(criterion.problem) if start is None else start)

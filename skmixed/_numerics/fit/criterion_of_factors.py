@@ -53,9 +53,17 @@ class FactorsCriterion(ProfiledCriterion):
             steps.append(DenseStep.of(self.problem, left, has_inner=bool(nested)))
         return steps
 
-    def eliminate(self, Lambdas: Sequence[Array], *, invert: bool = False) -> Eliminated:
-        """Eliminate the random effects."""
-        elimination = Elimination.at(self.problem, self.steps, Lambdas, invert=invert)
+    @cached_property
+    def largest_first(self) -> list[Step]:
+        """The largest factor is eliminated, and all others are dense, nested or not."""
+        return [DenseStep.of(self.problem, range(len(self.problem.q)), has_inner=False)]
+
+    def eliminate(
+        self, Lambdas: Sequence[Array], *, invert: bool = False, largest_first: bool = False
+    ) -> Eliminated:
+        """Eliminate the random effects; `invert` prepares for derivatives and variances."""
+        steps = self.largest_first if largest_first else self.steps
+        elimination = Elimination.at(self.problem, steps, Lambdas, invert=invert)
         square, reduced = elimination.reduce(self.problem.C)
         return Eliminated(self, elimination, self.problem.T - square, reduced)
 

@@ -311,7 +311,7 @@ class DenseStep(Step):
             k = own.K[0, 0] ** 2
             counts = np.diff(self.rows_of_N.indptr)
             weights = HN + 1j * (np.repeat(k, counts) * N)
-        product = self._products(N, weights)
+        product = self.products(N, weights)
         G = -product.real if with_squares else -product
         for f in self.others:
             G[self.own_entries[f]] += left.G[f]
@@ -327,7 +327,7 @@ class DenseStep(Step):
             self, own.log_det + log_det, own, N, HN, G, H, squares, others, shares
         )
 
-    def _products(self, N: Array, weights: NDArray[np.generic]) -> NDArray[np.generic]:
+    def products(self, N: Array, weights: NDArray[np.generic]) -> NDArray[np.generic]:
         """Return sum_j N_j' weights_j in the buffer of dense blocks."""
         rows, (turned, order) = self.rows_of_N, self.columns_of_N
         left = sparse.csr_array((N[order], turned.indices, turned.indptr), shape=turned.shape)
@@ -426,12 +426,7 @@ class DenseBlocks(Eliminated):
             H.cells[pair] = self.H[entries]
         HN = self._by_column(self.HN)
         with_H = self._times_sparse(HN)
-        counts = np.diff(step.rows_of_N.indptr)[: step.problem.n_levels[e]]
-        j = np.repeat(np.arange(len(counts)), counts)
-        products = [
-            np.bincount(j, weights=one * two, minlength=len(counts)) for one in with_H for two in HN
-        ]
-        H.own[e] = self.own.H + np.array(products).reshape(self.own.H.shape)
+        H.own[e] = self.own.H + self._sums_by_level(with_H, HN)
         flat = np.empty(with_H.size)
         flat[step.source] = -with_H.ravel()
         start = 0
@@ -463,6 +458,78 @@ class DenseBlocks(Eliminated):
             part = np.bincount(row, weights=products * H)
             total[first : first + len(part)] += part
         return total
+
+    def squared_blocks(self) -> dict[tuple[int, int], Array]:
+        """Return sum Q_ac Q_bd over blocks Q of Z'V^-1 Z, axes a b c d, for pairs of factors.
+
+        Each pair has one order. With W_ab = sum_j (K N)_a' (K N)_b over levels of the largest
+        factor e, Y = I - H G~, and X_jj' = (K N)_j H (K N)_j',
+
+            Q_22 = G~ Y,  Q_e2 = K N Y,  Q_ee = K G - X.
+        """
+        step, e, q_e = self.step, self.step.factor, len(self.own.H)
+        sums: dict[tuple[int, int], Array] = {}
+        W = self._squares_of_KN()
+        for f in step.others:
+            sums[e, f] = np.zeros((q_e, q_e) + (step.problem.q[f],) * 2)
+            for g in step.others:
+                if f <= g:
+                    sums[f, g] = np.zeros((step.problem.q[f],) * 2 + (step.problem.q[g],) * 2)
+        KG, X = self.own.KG, self._sums_by_level(*self._KN_with_H())
+        of_e = np.einsum("ack,bdk->abcd", KG, KG - X) - np.einsum("ack,bdk->abcd", X, KG)
+        for kind in step.layout[0]:
+            G, H = kind.of(self.G), kind.of(self.H)
+            Y = -np.matmul(H, G)
+            size = Y.shape[1]
+            Y.reshape(len(Y), -1)[:, :: size + 1] += 1
+            Q = np.matmul(G, Y)
+            blocks = dict(zip(step.others, kind.blocks, strict=True))
+            for (f, g), total in sums.items():
+                if f != e:
+                    total += _squared_block(Q, blocks[f], blocks[g])
+            HW = {pair: np.matmul(H, kind.of(buffer)) for pair, buffer in W.items()}
+            for (a, b), buffer in W.items():
+                WY = np.matmul(kind.of(buffer), Y)
+                for f in step.others:
+                    start, q, levels = blocks[f]
+                    shape = (*Y.shape[:2], q, levels)
+                    columns = slice(start, start + q * levels)
+                    one, two = Y[..., columns].reshape(shape), WY[..., columns].reshape(shape)
+                    sums[e, f][a, b] += np.einsum("nial,nibl->ab", one, two)
+                for c, d in W:  # X_ac X_bd over all pairs of levels
+                    of_e[a, b, c, d] += np.sum(HW[b, a] * HW[c, d].swapaxes(1, 2))
+        sums[e, e] = of_e
+        return sums
+
+    def _squares_of_KN(self) -> dict[tuple[int, int], Array]:
+        """W_ab as buffers of dense blocks."""
+        if self.squares is not None:
+            return {(0, 0): self.squares}
+        KN, W = self._KN(), {}
+        q_e, n = KN.shape
+        for a in range(q_e):
+            for b in range(q_e):
+                left, right = np.zeros((q_e, n)), np.zeros((q_e, n))
+                left[0], right[0] = KN[a], KN[b]  # in rows that have entries for all a
+                W[a, b] = self.step.products(left.ravel(), right.ravel())
+        return W
+
+    def _KN(self) -> Array:
+        step = self.step
+        counts = np.diff(step.rows_of_N.indptr[: step.problem.n_levels[step.factor] + 1])
+        K = np.repeat(self.own.K, counts, axis=-1)
+        return np.asarray(np.einsum("abk,bk->ak", K, self._by_column(self.N)))
+
+    def _KN_with_H(self) -> tuple[Array, Array]:
+        KN = self._KN()
+        return self._times_sparse(KN), KN
+
+    def _sums_by_level(self, one: Array, two: Array) -> Array:
+        """Products of two sets of sparse rows by level of the largest factor, (q, q, J)."""
+        J = self.step.problem.n_levels[self.step.factor]
+        j = np.repeat(np.arange(J), np.diff(self.step.rows_of_N.indptr[: J + 1]))
+        sums = [np.bincount(j, weights=a * b, minlength=J) for a in one for b in two]
+        return np.array(sums).reshape(len(one), len(two), J)
 
     def _left(self, C: list[Array], B_2: Array) -> Array:
         """C_j - N_j B_2 of the largest factor."""
@@ -504,13 +571,8 @@ class DenseBlocks(Eliminated):
         """sum_j K_j N_j H N_j' K_j'."""
         if self.squares is not None:
             return np.array([[self.H @ self.squares]])
-        step = self.step
-        J = step.problem.n_levels[step.factor]
-        N = self._by_column(self.N)
-        counts = np.diff(step.rows_of_N.indptr[: J + 1])
-        K = np.repeat(self.own.K, counts, axis=-1)
-        KN = np.einsum("abk,bk->ak", K, N)
-        return np.asarray(self._times_sparse(KN) @ KN.T)
+        with_H, KN = self._KN_with_H()
+        return np.asarray(with_H @ KN.T)
 
     def _trace_of_other(self, i: int) -> Array:
         """Sum over levels of diagonal blocks of G~ - G~ H G~ = Lam'^-1 (I - S^-1) Lam^-1."""
@@ -579,6 +641,18 @@ def _inverse(S: Array) -> tuple[Array, float]:
 def _as_rows(C: Array) -> Array:
     """(q, m, J) as (q J, m)."""
     return np.ascontiguousarray(C.swapaxes(1, 2)).reshape(-1, C.shape[1])
+
+
+def _squared_block(
+    Q: Array, of_f: tuple[int, int, int], of_g: tuple[int, int, int]
+) -> Array:
+    """Sum Q_ac Q_bd over pairs of levels of two factors, axes a b c d."""
+    (i, q_f, J_f), (j, q_g, J_g) = of_f, of_g
+    block = Q[:, i : i + q_f * J_f, j : j + q_g * J_g].reshape(len(Q), q_f, J_f, q_g, J_g)
+    # rows for (a, c), columns for all pairs of levels
+    rows = block.transpose(1, 3, 0, 2, 4).reshape(q_f * q_g, -1)
+    squares = (rows @ rows.T).reshape(q_f, q_g, q_f, q_g)
+    return np.asarray(squares.transpose(0, 2, 1, 3))
 
 
 def _rank(of: Positions, n: int) -> Positions:
