@@ -15,6 +15,7 @@ from skmixed._numerics.fit.starts_of_factors import start as anova_start
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.quadratic import QuadraticModel
 
+DEBUG=0
 MAX_HALVINGS = 30
 # By which share of the slope along a step the criterion must fall at least.
 ENOUGH = 1e-4
@@ -191,6 +192,7 @@ class Search:
         before, n_iter = np.inf, 0
         while n_iter < self.max_iter:
             n_iter += 1
+            if DEBUG: print(n_iter, here.value, here.decrease, [f.scale for f in here.factors])
             if any(bool(factor.diverged()) for factor in here.factors):
                 return self._end(here.factors, n_iter, converged=False, diverged=True)
             if self._is_last(here.decrease, before):

@@ -322,10 +322,26 @@ class DenseStep(Step):
             G[turned] += left.cells[f, g].swapaxes(0, 1)
         squares = product.imag if with_squares else None
         others = [Lambdas[f] for f in self.others]
-        H, log_det, shares = self._invert(G, others)
-        return DenseBlocks(
-            self, own.log_det + log_det, own, N, HN, G, H, squares, others, shares
-        )
+        transposed = [Lambda.T for Lambda in others]
+        roots, log_det = [], own.log_det
+        for kind in self.layout[0]:
+            S = kind.sandwich(transposed, kind.of(G))
+            S.reshape(len(S), -1)[:, :: S.shape[1] + 1] += 1
+            root, part = _root(S)
+            roots.append(root)
+            log_det += part
+        return DenseBlocks(self, log_det, own, N, HN, G, squares, others, roots)
+
+    @cached_property
+    def _chunks(self) -> list[tuple[int, int]]:
+        """Ranges of columns whose rows of N'N have not too many entries."""
+        rows, (turned, _) = self.rows_of_N, self.columns_of_N
+        counts = np.concatenate([[0], np.cumsum(np.diff(rows.indptr)[turned.indices])])
+        products = np.diff(counts[turned.indptr])  # of each row, before they are added up
+        entries = np.cumsum(np.minimum(products, self.n_columns))
+        cuts = np.arange(CHUNK_ENTRIES, entries[-1], CHUNK_ENTRIES)
+        ends = np.unique([*np.searchsorted(entries, cuts), self.n_columns])
+        return list(zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True))
 
     def products(self, N: Array, weights: NDArray[np.generic]) -> NDArray[np.generic]:
         """Return sum_j N_j' weights_j in the buffer of dense blocks."""
@@ -334,30 +350,13 @@ class DenseStep(Step):
         right = sparse.csr_array((weights, rows.indices, rows.indptr), shape=rows.shape)
         _, base, place, _ = self.layout
         buffer = np.zeros(self.n_entries, dtype=weights.dtype)
-        step = max(CHUNK_ENTRIES // max(self.n_columns, 1), 1)
-        for start in range(0, self.n_columns, step):
-            part = left[start : start + step] @ right
-            some = base[start : start + step]
+        for start, stop in self._chunks:
+            part = left[start:stop] @ right
+            some = base[start:stop]
             where = np.repeat(some, np.diff(part.indptr))
             where += place[part.indices]
             buffer[where] = part.data
         return buffer
-
-    def _invert(self, G: Array, Lambdas: list[Array]) -> tuple[Array, float, list[Array]]:
-        """Return H = Lam S^-1 Lam', log|S|, and the sums of the diagonal blocks of S^-1."""
-        H, log_det = np.empty_like(G), 0.0
-        shares = [np.zeros_like(Lambda) for Lambda in Lambdas]
-        transposed = [Lambda.T for Lambda in Lambdas]
-        for kind in self.layout[0]:
-            S = kind.sandwich(transposed, kind.of(G))
-            size = S.shape[1]
-            S.reshape(len(S), -1)[:, :: size + 1] += 1
-            S, part = _inverse(S)
-            log_det += part
-            for i, share in enumerate(shares):
-                share += kind.diagonal_blocks(S, i)
-            kind.of(H)[...] = kind.sandwich(Lambdas, S)
-        return H, log_det, shares
 
 
 @dataclass(frozen=True)
@@ -370,12 +369,14 @@ class DenseBlocks(Eliminated):
         The largest factor.
     N, HN : ndarray
         Entries of its sparse rows.
-    G, H : ndarray
-        G~ and H of the others: a buffer of dense blocks.
+    G : ndarray
+        G~ of the others: a buffer of dense blocks.
     squares : ndarray or None
         N'K^2N likewise, with one random column.
-    Lambdas, shares : list of ndarray of shape (q_f, q_f)
-        Of the others: Lambda, and the sum over levels of blocks of S^-1.
+    Lambdas : list of ndarray of shape (q_f, q_f)
+        Of the others.
+    roots : list of ndarray
+        Upper Cholesky factors R'R = S for each kind of components; zeros below.
     """
 
     step: DenseStep
@@ -384,10 +385,32 @@ class DenseBlocks(Eliminated):
     N: Array
     HN: Array
     G: Array
-    H: Array
     squares: Array | None
     Lambdas: list[Array]
-    shares: list[Array]
+    roots: list[Array]
+
+    @cached_property
+    def inverses(self) -> list[Array]:
+        """S^-1 of each kind of components."""
+        return [_inverse(root) for root in self.roots]
+
+    @cached_property
+    def H(self) -> Array:
+        """H of the others: a buffer of dense blocks."""
+        H = np.empty_like(self.G)
+        for kind, inverse in zip(self.step.layout[0], self.inverses, strict=True):
+            kind.of(H)[...] = kind.sandwich(self.Lambdas, inverse)
+        return H
+
+    def _solve(self, X: Array) -> Array:
+        """H times columns of shape (n, m), without H."""
+        padded = np.concatenate([X, np.zeros((1, X.shape[1]))])
+        product = np.empty_like(padded)
+        transposed = [Lambda.T for Lambda in self.Lambdas]
+        for kind, root in zip(self.step.layout[0], self.roots, strict=True):
+            part = _solve(root, kind.multiply(transposed, padded[kind.columns]))
+            product[kind.columns] = kind.multiply(self.Lambdas, part)
+        return product[:-1]
 
     def forward(self, C: list[Array]) -> Array:
         step, C_e = self.step, C[self.step.factor]
@@ -395,10 +418,10 @@ class DenseBlocks(Eliminated):
         stacked = step.stack(C) - self._rows(self.N).T @ HC
         for f in step.others:
             C[f] = step.unstack(stacked, f)
-        return np.asarray(gram(times(self.own.F, C_e)) + stacked.T @ self._times(self.H, stacked))
+        return np.asarray(gram(times(self.own.F, C_e)) + stacked.T @ self._solve(stacked))
 
     def backward(self, C: list[Array], B: list[Array]) -> None:
-        rows = self._times(self.H, self.step.stack(C))
+        rows = self._solve(self.step.stack(C))
         for f in self.step.others:
             B[f] = self.step.unstack(rows, f)
         B[self.step.factor] = times(self.own.H, self._left(C, rows))
@@ -579,9 +602,11 @@ class DenseBlocks(Eliminated):
         step, Lambda = self.step, self.Lambdas[i]
         q = len(Lambda)
         if np.linalg.svd(Lambda, compute_uv=False).min() ** 2 > SMALL_PSI:
-            # levels without rows, which fill up blocks, have S = I
-            n_filled = sum(len(kind.columns) * kind.blocks[i][2] for kind in step.layout[0])
-            left = n_filled * np.eye(q) - self.shares[i]
+            left = np.zeros((q, q))
+            for kind, inverse in zip(step.layout[0], self.inverses, strict=True):
+                # levels without rows, which fill up blocks, have S = I
+                left += len(inverse) * kind.blocks[i][2] * np.eye(q)
+                left -= kind.diagonal_blocks(inverse, i)
             half = np.linalg.solve(Lambda.T, left)
             return np.asarray(np.linalg.solve(Lambda.T, half.T))
         total = np.zeros((q, q))
@@ -619,23 +644,41 @@ def pairs(indptr: Positions) -> Iterator[tuple[int, Positions, Positions]]:
         first = last
 
 
-def _inverse(S: Array) -> tuple[Array, float]:
-    """Return the inverses of positive definite matrices, and the sum of their log|S|."""
-    if len(S) == 1:
-        if not S.size:
-            return S, 0.0
-        L, failed = lapack.dpotrf(S[0].T, lower=0, overwrite_a=1, clean=0)
-        if failed:
-            return np.full_like(S, np.nan), np.inf
-        log_det = 2 * float(np.log(np.diag(L)).sum())
-        upper, _ = lapack.dpotri(L, lower=0, overwrite_c=1)
-        inverse = np.triu(upper)
-        inverse += np.triu(upper, 1).T
-        return inverse[None], log_det
-    sign, log_det = np.linalg.slogdet(S)
-    if np.any(sign <= 0):
+def _root(S: Array) -> tuple[Array, float]:
+    """Return Cholesky factors R'R of positive definite matrices, and the sum of log|S|.
+
+    They hold NaN, and the logarithm is infinite, where rounding has left none.
+    """
+    if len(S) == 1 and S.size:
+        R, failed = lapack.dpotrf(S[0].T, lower=0, overwrite_a=1, clean=1)
+        roots = R[None]
+    else:
+        try:
+            roots, failed = np.linalg.cholesky(S).swapaxes(1, 2), 0
+        except np.linalg.LinAlgError:
+            failed = 1
+    if failed:
         return np.full_like(S, np.nan), np.inf
-    return np.linalg.inv(S), float(log_det.sum())
+    return roots, 2 * float(np.log(np.diagonal(roots, axis1=1, axis2=2)).sum())
+
+
+def _inverse(roots: Array) -> Array:
+    """Return (R'R)^-1."""
+    if len(roots) == 1 and roots.size:
+        inverse, _ = lapack.dpotri(roots[0], lower=0)  # zeros below
+        inverse += inverse.T
+        inverse.flat[:: len(inverse) + 1] /= 2
+        return np.asarray(inverse[None])
+    inverse = np.linalg.inv(roots)
+    return np.matmul(inverse, inverse.swapaxes(1, 2))
+
+
+def _solve(roots: Array, X: Array) -> Array:
+    """Return (R'R)^-1 X for X of shape (n, size, m)."""
+    if len(roots) == 1 and roots.size:
+        return np.asarray(lapack.dpotrs(roots[0], X[0], lower=0)[0][None])
+    half = np.linalg.solve(roots.swapaxes(1, 2), X)
+    return np.asarray(np.linalg.solve(roots, half))
 
 
 def _as_rows(C: Array) -> Array:
