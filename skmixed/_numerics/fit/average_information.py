@@ -15,10 +15,16 @@ from skmixed._numerics.fit.starts_of_factors import start as anova_start
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.quadratic import QuadraticModel
 
-DEBUG=0
 MAX_HALVINGS = 30
 # By which share of the slope along a step the criterion must fall at least.
 ENOUGH = 1e-4
+# From where on steps are sure to shrink: a predicted decrease, the square of a distance in
+# standard errors, and the share of it that the next step leaves.
+NEAR = 2.0
+SMALL_SHARE = 0.01
+# With so many columns in dense blocks an evaluation takes long, and so many levels determine
+# variances to a small share of them: a larger one may be left.
+MANY_COLUMNS, LAXER = 1000, 5.0
 # Falls of the criterion that rounding hides, as a share of it.
 HIDDEN = 1e-12
 # Gradients into a variance that is 0, in units of the curvature there, that are not 0.
@@ -111,6 +117,16 @@ class Point:
         longest = max(1.0, *(float(np.linalg.norm(factor.scale)) for factor in self.factors))
         return step * min(1.0, longest / max(float(np.linalg.norm(step)), 1e-300))
 
+    @property
+    def relative_step(self) -> float:
+        """The largest change of a factor, as a share of it."""
+        first, largest = 0, 0.0
+        for factor, E in zip(self.factors, self.directions, strict=True):
+            change = float(np.linalg.norm(self.step[first : first + len(E)]))
+            largest = max(largest, change / max(float(factor.scale.max()), 1e-300))
+            first += len(E)
+        return largest
+
     def moved(self, share: float, *, to_zero: bool) -> list[Factor]:
         """The factors after a share of the step.
 
@@ -192,10 +208,9 @@ class Search:
         before, n_iter = np.inf, 0
         while n_iter < self.max_iter:
             n_iter += 1
-            if DEBUG: print(n_iter, here.value, here.decrease, [f.scale for f in here.factors])
             if any(bool(factor.diverged()) for factor in here.factors):
                 return self._end(here.factors, n_iter, converged=False, diverged=True)
-            if self._is_last(here.decrease, before):
+            if self._is_last(here, before):
                 away = here.away_from_zero()
                 if away is None:
                     return self._end(here.moved(1.0, to_zero=True), n_iter, converged=True)
@@ -211,13 +226,17 @@ class Search:
             here, before = there, here.decrease
         return self._end(here.factors, n_iter, converged=False)
 
-    def _is_last(self, decrease: float, before: float) -> bool:
-        """Whether the step after the next one would promise next to nothing.
+    def _is_last(self, here: Point, before: float) -> bool:
+        """Whether the step after the next one would promise, or change, next to nothing.
 
-        Each step leaves about the same share of the decrease before.
+        A step of the average information leaves about the same share of each decrease.
         """
-        left = decrease * min(1.0, decrease / before) if before < np.inf else decrease
-        return left <= self.tol**1.5
+        share = min(1.0, here.decrease / before) if before < np.inf else 1.0
+        if here.decrease * share <= self.tol**1.5:
+            return True
+        left = here.relative_step * np.sqrt(share)
+        enough = self.tol**0.75 * (LAXER if self.criterion.n_dense > MANY_COLUMNS else 1.0)
+        return before <= NEAR and share <= SMALL_SHARE and left <= enough
 
     def _advance(self, here: Point) -> Point | None:
         hidden = HIDDEN * abs(here.value)

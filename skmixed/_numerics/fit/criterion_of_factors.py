@@ -53,6 +53,11 @@ class FactorsCriterion(ProfiledCriterion):
             steps.append(DenseStep.of(self.problem, left, has_inner=bool(nested)))
         return steps
 
+    @property
+    def n_dense(self) -> int:
+        """Number of columns that are left in dense blocks."""
+        return sum(step.n_columns for step in self.steps if isinstance(step, DenseStep))
+
     @cached_property
     def largest_first(self) -> list[Step]:
         """The largest factor is eliminated, and all others are dense, nested or not."""
