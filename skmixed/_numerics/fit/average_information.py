@@ -27,8 +27,12 @@ SMALL_SHARE = 0.01
 MANY_COLUMNS, LAXER = 1000, 5.0
 # Falls of the criterion that rounding hides, as a share of it.
 HIDDEN = 1e-12
-# Gradients into a variance that is 0, in units of the curvature there, that are not 0.
-DOWNHILL = 1e-6
+# Deviations end at 0 if a step leaves no more than this share of them.
+TO_ZERO = 0.25
+# A step that leaves more than this share of a decrease is a slow one. The Hessian is worth its
+# while for so many columns in dense blocks.
+SLOW, MOST_COLUMNS = 0.05, 500
+MAX_QUARTERINGS = 5
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,7 @@ class Point:
 
     factors: list[Factor]
     derivatives: FactorsDerivatives
+    exact: bool = False
 
     @property
     def value(self) -> float:
@@ -90,20 +95,24 @@ class Point:
         return np.concatenate(parts)
 
     @cached_property
-    def information(self) -> Array:
-        """The average information in the entries."""
-        return self.derivatives.average_information(self.directions)[0]
-
-    @cached_property
     def model(self) -> QuadraticModel:
-        """The average information, and what the criterion curves with Psi itself."""
+        """The criterion near the point.
+
+        Its Hessian if it is known; else the average information, and what the criterion curves
+        with Psi itself, as far as that is upwards.
+        """
+        if self.exact:
+            curvature = self.derivatives.hessian(self.directions)
+        else:
+            curvature, _ = self.derivatives.average_information(self.directions)
         bends = []
         for factor, S, diagonal in zip(
             self.factors, self.derivatives.S, self.diagonal, strict=True
         ):
             entries = free_entries(len(S), diagonal=diagonal)
-            bends.append(factor.second_changes(_positive_part(S, diagonal), entries))
-        return QuadraticModel.of(self.gradient, self.information + block_diag(*bends))
+            up = S if self.exact else _positive_part(S, diagonal)
+            bends.append(factor.second_changes(up, entries))
+        return QuadraticModel.of(self.gradient, curvature + block_diag(*bends))
 
     @property
     def decrease(self) -> float:
@@ -130,50 +139,61 @@ class Point:
     def moved(self, share: float, *, to_zero: bool) -> list[Factor]:
         """The factors after a share of the step.
 
-        `to_zero` ends variances that the average information alone would make negative.
+        `to_zero` ends variances at 0 that the step makes small.
         """
         step, first, moved = share * self.step, 0, []
-        in_psi = QuadraticModel.of(self.gradient, self.information)
-        along = in_psi.basis @ in_psi.newton
-        for factor, diagonal in zip(self.factors, self.diagonal, strict=True):
+        for factor, S, diagonal in zip(
+            self.factors, self.derivatives.S, self.diagonal, strict=True
+        ):
             entries = free_entries(len(factor.scale), diagonal=diagonal)
-            part = slice(first, first + len(entries[0]))
-            first = part.stop
             change = np.zeros((len(factor.scale),) * 2)
-            change[entries] = step[part]
+            change[entries] = step[first : first + len(entries[0])]
+            first += len(entries[0])
             L = np.diag(factor.scale) + change
             if to_zero:
-                own = np.zeros(len(factor.scale))
-                on_diagonal = entries[0] == entries[1]
-                own[entries[0][on_diagonal]] = along[part][on_diagonal]
-                # psi = scale^2 changes by 2 scale times the change of the entry
-                L[:, 2 * own <= -factor.scale] = 0.0
+                upwards = np.diag(factor.V.T @ S @ factor.V) > 0
+                L[:, upwards & (np.diag(L) <= TO_ZERO * factor.scale)] = 0.0
             moved.append(Factor.of_lambda(factor.V @ L, diagonal=diagonal))
         return moved
 
-    def away_from_zero(self) -> list[Factor] | None:
-        """Let variances that are 0 grow where the criterion falls with them."""
-        moved, leaves = [], False
+    @cached_property
+    def growth(self) -> list[tuple[float, Array]]:
+        """For each factor the best variance to add to one that is 0, and what it promises.
+
+        Where the criterion falls with a variance, that is half the slope times the way.
+        """
+        growth = []
         for i, (factor, S, diagonal) in enumerate(
             zip(self.factors, self.derivatives.S, self.diagonal, strict=True)
         ):
             null = factor.scale == 0
-            Psi = factor.Psi
-            if null.any():
-                V = factor.V[:, null]
-                slopes, turn = np.linalg.eigh(V.T @ S @ V)
-                if diagonal:
-                    slopes, turn = np.diag(V.T @ S @ V), np.eye(V.shape[1])
-                v = V @ turn[:, [int(np.argmin(slopes))]]
-                slope = float(slopes.min())
-                E = [np.zeros((0, *part.shape)) for part in self.derivatives.S]
-                E[i] = (v @ v.T)[None]
-                curvature = float(self.derivatives.average_information(E)[0][0, 0])
-                if slope < 0 and slope**2 > DOWNHILL**2 * curvature:
-                    leaves = True
-                    Psi = Psi + v @ v.T * (-slope / max(curvature, 1e-300))
-            moved.append(_factor(Psi, diagonal))
-        return moved if leaves else None
+            nothing = 0.0, np.zeros_like(S)
+            if not null.any():
+                growth.append(nothing)
+                continue
+            V = factor.V[:, null]
+            S_null = V.T @ S @ V
+            slopes, turn = np.linalg.eigh(np.diag(np.diag(S_null)) if diagonal else S_null)
+            v = V @ turn[:, :1]
+            E = [np.zeros((0, *part.shape)) for part in self.derivatives.S]
+            E[i] = (v @ v.T)[None]
+            curvature = float(self.derivatives.average_information(E)[0][0, 0])
+            if slopes[0] >= 0 or curvature <= 0:
+                growth.append(nothing)
+            else:
+                way = -slopes[0] / curvature
+                growth.append((float(-slopes[0] * way / 2), way * v @ v.T))
+        return growth
+
+    def grown(self, share: float, beyond: float) -> list[Factor]:
+        """The factors after the step, and a share of the growth that promises more."""
+        grown = []
+        for factor, (promise, Psi), diagonal in zip(
+            self.moved(1.0, to_zero=False), self.growth, self.diagonal, strict=True
+        ):
+            added = share * Psi if promise > beyond else 0.0
+            grown.append(_factor(factor.Psi + added, diagonal))
+        return grown
 
 
 @dataclass
@@ -197,34 +217,43 @@ class Search:
     max_iter: int
     n_evaluations: int = 0
 
-    def point(self, factors: list[Factor]) -> Point:
+    def point(self, factors: list[Factor], *, exact: bool) -> Point:
         self.n_evaluations += 1
-        return Point(factors, self.criterion([factor.Lambda for factor in factors]))
+        Lambdas = [factor.Lambda for factor in factors]
+        return Point(factors, self.criterion(Lambdas, largest_first=exact), exact)
 
     def run(self, Psi: Sequence[Array]) -> FactorsOptimum:
         """Search from given Psi_f."""
         diagonal = self.criterion.problem.diagonal
-        here = self.point([_factor(P, d) for P, d in zip(Psi, diagonal, strict=True)])
-        before, n_iter = np.inf, 0
+        factors = [_factor(P, d) for P, d in zip(Psi, diagonal, strict=True)]
+        here = self.point(factors, exact=False)
+        before, n_iter, exact = np.inf, 0, False
         while n_iter < self.max_iter:
             n_iter += 1
             if any(bool(factor.diverged()) for factor in here.factors):
                 return self._end(here.factors, n_iter, converged=False, diverged=True)
-            if self._is_last(here, before):
-                away = here.away_from_zero()
-                if away is None:
-                    return self._end(here.moved(1.0, to_zero=True), n_iter, converged=True)
-                there = self._leave(here, away)
-                if there is None:
-                    return self._end(here.moved(1.0, to_zero=True), n_iter, converged=True)
-                here, before = there, np.inf
-                continue
-            there = self._advance(here)
+            last = self._is_last(here, before)
+            # a variance may be 0 where the criterion falls with it
+            beyond = max(self.tol**1.5, ENOUGH * here.decrease)
+            if any(promise > beyond for promise, _ in here.growth):
+                there = self._leave(here, beyond, exact=exact)
+                if there is not None:
+                    here, before = there, np.inf
+                    continue
+            if last:
+                return self._end(here.moved(1.0, to_zero=True), n_iter, converged=True)
+            exact = exact or self._is_slow(here, before)
+            there = self._advance(here, exact=exact)
             if there is None:
                 small = here.decrease <= np.sqrt(self.tol)
                 return self._end(here.factors, n_iter, converged=small)
             here, before = there, here.decrease
         return self._end(here.factors, n_iter, converged=False)
+
+    def _is_slow(self, here: Point, before: float) -> bool:
+        """Whether the Hessian should take the place of the average information."""
+        slow = before <= NEAR and here.decrease > SLOW * before
+        return slow and self.criterion.n_columns <= MOST_COLUMNS
 
     def _is_last(self, here: Point, before: float) -> bool:
         """Whether the step after the next one would promise, or change, next to nothing.
@@ -238,25 +267,24 @@ class Search:
         enough = self.tol**0.75 * (LAXER if self.criterion.n_dense > MANY_COLUMNS else 1.0)
         return before <= NEAR and share <= SMALL_SHARE and left <= enough
 
-    def _advance(self, here: Point) -> Point | None:
+    def _advance(self, here: Point, *, exact: bool) -> Point | None:
         hidden = HIDDEN * abs(here.value)
         slope = float(here.gradient @ here.step)
+        to_zero = here.moved(1.0, to_zero=True)
+        if not all(map(_is_same, to_zero, here.moved(1.0, to_zero=False))):
+            there = self.point(to_zero, exact=exact)
+            if there.value < here.value + ENOUGH * slope:
+                return there
         for halvings in range(MAX_HALVINGS):
             share = 0.5**halvings
-            there = self.point(here.moved(share, to_zero=not halvings))
+            there = self.point(here.moved(share, to_zero=False), exact=exact)
             if here.decrease <= hidden or there.value < here.value + share * ENOUGH * slope:
                 return there
         return None
 
-    def _leave(self, here: Point, away: list[Factor]) -> Point | None:
-        for halvings in range(MAX_HALVINGS):
-            share = 0.25**halvings
-            Psi = [
-                one.Psi + share * (two.Psi - one.Psi)
-                for one, two in zip(here.factors, away, strict=True)
-            ]
-            factors = [_factor(P, d) for P, d in zip(Psi, here.diagonal, strict=True)]
-            there = self.point(factors)
+    def _leave(self, here: Point, beyond: float, *, exact: bool) -> Point | None:
+        for quarterings in range(MAX_QUARTERINGS):
+            there = self.point(here.grown(0.25**quarterings, beyond), exact=exact)
             if there.value < here.value:
                 return there
         return None
@@ -266,6 +294,10 @@ class Search:
     ) -> FactorsOptimum:
         Lambdas = [factor.Lambda for factor in factors]
         return FactorsOptimum(Lambdas, n_iter, self.n_evaluations, converged, diverged)
+
+
+def _is_same(one: Factor, two: Factor) -> bool:
+    return np.array_equal(one.scale, two.scale)
 
 
 def _positive_part(S: Array, diagonal: bool) -> Array:

@@ -17,7 +17,7 @@ from skmixed._numerics.fit.elimination import (
     nested_order,
     sum_by,
 )
-from skmixed._numerics.fit.elimination_dense import DenseStep
+from skmixed._numerics.fit.elimination_dense import DenseBlocks, DenseStep
 from skmixed._numerics.fit.problem_of_factors import FactorsProblem
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.small_matrices import gram_by_matrix, multiply_transposed
@@ -58,6 +58,12 @@ class FactorsCriterion(ProfiledCriterion):
         """Number of columns that are left in dense blocks."""
         return sum(step.n_columns for step in self.steps if isinstance(step, DenseStep))
 
+    @property
+    def n_columns(self) -> int:
+        """The same where the largest factor is eliminated first."""
+        sizes = [q * J for q, J in zip(self.problem.q, self.problem.n_levels, strict=True)]
+        return sum(sizes) - max(sizes)
+
     @cached_property
     def largest_first(self) -> list[Step]:
         """The largest factor is eliminated, and all others are dense, nested or not."""
@@ -76,9 +82,16 @@ class FactorsCriterion(ProfiledCriterion):
         """Return the criterion alone."""
         return self.eliminate(Lambdas).value
 
-    def __call__(self, Lambdas: Sequence[Array]) -> FactorsDerivatives:
-        """Evaluate the criterion with its gradient."""
-        return FactorsDerivatives(self.eliminate(Lambdas, invert=True))
+    def __call__(
+        self, Lambdas: Sequence[Array], *, largest_first: bool = False
+    ) -> FactorsDerivatives:
+        """Evaluate the criterion with its gradient.
+
+        Its Hessian asks for `largest_first`.
+        """
+        return FactorsDerivatives(
+            self.eliminate(Lambdas, invert=True, largest_first=largest_first)
+        )
 
     def times_Z(self, v: Sequence[Array]) -> list[Array]:
         """Return Z_g'W Z v for v over all levels, shapes (q_f, m_f, J_f).
@@ -206,6 +219,52 @@ class FactorsDerivatives:
             total[end - v_f.shape[1] : end] = np.einsum("ark,ask->rs", v_f, Zw_f)
         square, _ = self.at.elimination.reduce(Zw)
         return (total + total.T) / 2 - (square + square.T) / 2
+
+    @cached_property
+    def squared_blocks(self) -> dict[tuple[int, int], Array]:
+        """sum Q_ac Q_bd over the blocks Q of Z'V^-1 Z for two factors: axes a b c d."""
+        (blocks,) = self.at.elimination.parts
+        if not isinstance(blocks, DenseBlocks):
+            raise TypeError("the Hessian needs the largest factor to be eliminated first")
+        return blocks.squared_blocks()
+
+    def expected_information(self, directions: Directions) -> tuple[Array, Array, Array]:
+        """Return tr(P dV_i P dV_j) for changes of Psi_f, and D and Q of `whitened_changes`.
+
+        With ML, P is V^-1.
+        """
+        n = [len(E) for E in directions]
+        ends = np.cumsum(n)
+        total = np.zeros((ends[-1], ends[-1]))
+        for (f, g), squares in self.squared_blocks.items():
+            rows, columns = (slice(ends[i] - n[i], ends[i]) for i in (f, g))
+            part = np.einsum("rab,abcd,scd->rs", directions[f], squares, directions[g])
+            total[rows, columns] = part
+            total[columns, rows] = part.T
+        D, Q = self.whitened_changes(directions)
+        if self.at.criterion.reml:
+            total -= 2 * np.einsum("rskk->rs", Q)
+            total += np.einsum("rkl,slk->rs", D, D)
+        return total, D, Q
+
+    def whitened_changes(self, directions: Directions) -> tuple[Array, Array]:
+        """D_r = U'E_r U, and Q_rs = U'E_r Z'V^-1 Z E_s U, with U = Z'V^-1 X M_XX^-1/2."""
+        p = self.at.criterion.problem.p
+        D, v = [], []
+        for E, U in zip(directions, self.at.U, strict=True):
+            EU = np.einsum("rab,bmk->armk", E, U[:, :-1])
+            D.append(np.einsum("amk,arnk->rmn", U[:, :-1], EU))
+            v.append(EU.reshape(len(U), len(E) * p, U.shape[-1]))
+        m = sum(len(E) for E in directions)
+        squares = self.squares(v).reshape(m, p, m, p)
+        return np.concatenate(D), squares.swapaxes(1, 2)
+
+    def hessian(self, directions: Directions) -> Array:
+        """Second derivative of the profiled criterion in Psi_f, along directions."""
+        average, t = self.average_information(directions)
+        expected, _, _ = self.expected_information(directions)
+        # the observed information is twice the average less the expected one
+        return 2 * average + np.outer(t, t) / self.at.criterion.dof - expected
 
     def _with_scores(self, v: Sequence[Array]) -> Array:
         """Return w'V^-1 D W' for w = Z v."""

@@ -149,14 +149,14 @@ def make_problem(
     -------
     Problem
     """
-    random_only = random_only(moments, fixed_slopes)
-    constant = 0 if fit_intercept else constant_column(moments, random_only)
+    not_fixed = random_only(moments, fixed_slopes)
+    constant = 0 if fit_intercept else constant_column(moments, not_fixed)
     coordinates, moments = _choose_columns(
         moments,
         constant=constant,
         random_intercept=random_intercept,
         diagonal=diagonal,
-        random_only=random_only,
+        random_only=not_fixed,
     )
     columns = coordinates.used[:-1]
     lines = moments if isinstance(moments, OwnLines) else OwnLines.of(moments)
