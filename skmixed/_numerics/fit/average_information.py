@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -33,6 +33,8 @@ TO_ZERO = 0.25
 # while for so many columns in dense blocks.
 SLOW, MOST_COLUMNS = 0.05, 500
 MAX_QUARTERINGS = 5
+# A promised decrease from which on twice as much is all that there may be.
+HOPEFUL = 0.1
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ class FactorsOptimum:
     Lambdas : list of ndarray of shape (q_f, q_f)
         Any factor of each Psi_f, in the coordinates of the problem; a column is exactly 0
         for each direction in which the random effects do not vary.
+    value : float
+        The criterion there, as far as it was evaluated or promised.
     n_iter : int
         Steps taken.
     n_evaluations : int
@@ -55,6 +59,7 @@ class FactorsOptimum:
     """
 
     Lambdas: list[Array]
+    value: float
     n_iter: int
     n_evaluations: int
     converged: bool
@@ -185,6 +190,11 @@ class Point:
                 growth.append((float(-slopes[0] * way / 2), way * v @ v.T))
         return growth
 
+    @property
+    def promise(self) -> float:
+        """By how much the criterion should fall, by the step or by the best growth."""
+        return max(self.decrease, *(promise for promise, _ in self.growth))
+
     def grown(self, share: float, beyond: float) -> list[Factor]:
         """The factors after the step, and a share of the growth that promises more."""
         grown = []
@@ -222,8 +232,8 @@ class Search:
         Lambdas = [factor.Lambda for factor in factors]
         return Point(factors, self.criterion(Lambdas, largest_first=exact), exact)
 
-    def run(self, Psi: Sequence[Array]) -> FactorsOptimum:
-        """Search from given Psi_f."""
+    def run(self, Psi: Sequence[Array], *, least: float = np.inf) -> FactorsOptimum:
+        """Search from given Psi_f; give up where the end will not be below `least`."""
         diagonal = self.criterion.problem.diagonal
         factors = [_factor(P, d) for P, d in zip(Psi, diagonal, strict=True)]
         here = self.point(factors, exact=False)
@@ -231,7 +241,9 @@ class Search:
         while n_iter < self.max_iter:
             n_iter += 1
             if any(bool(factor.diverged()) for factor in here.factors):
-                return self._end(here.factors, n_iter, converged=False, diverged=True)
+                return self._end(here, n_iter, converged=False, diverged=True)
+            if here.decrease <= HOPEFUL and here.value - 2 * here.promise >= least - self.tol:
+                return self._end(here, n_iter, converged=False)
             last = self._is_last(here, before)
             # a variance may be 0 where the criterion falls with it
             beyond = max(self.tol**1.5, ENOUGH * here.decrease)
@@ -241,14 +253,20 @@ class Search:
                     here, before = there, np.inf
                     continue
             if last:
-                return self._end(here.moved(1.0, to_zero=True), n_iter, converged=True)
+                return self._end(here, n_iter, converged=True, step=True)
             exact = exact or self._is_slow(here, before)
             there = self._advance(here, exact=exact)
             if there is None:
                 small = here.decrease <= np.sqrt(self.tol)
-                return self._end(here.factors, n_iter, converged=small)
+                return self._end(here, n_iter, converged=small)
             here, before = there, here.decrease
-        return self._end(here.factors, n_iter, converged=False)
+        return self._end(here, n_iter, converged=False)
+
+    def better(self, best: FactorsOptimum, Psi: Sequence[Array]) -> FactorsOptimum:
+        """Search from another start, too, and return the lower end."""
+        other = self.run(Psi, least=best.value)
+        lower = other.converged and other.value < best.value - self.tol
+        return other if lower else best
 
     def _is_slow(self, here: Point, before: float) -> bool:
         """Whether the Hessian should take the place of the average information."""
@@ -290,10 +308,19 @@ class Search:
         return None
 
     def _end(
-        self, factors: list[Factor], n_iter: int, *, converged: bool, diverged: bool = False
+        self,
+        here: Point,
+        n_iter: int,
+        *,
+        converged: bool,
+        step: bool = False,
+        diverged: bool = False,
     ) -> FactorsOptimum:
+        """End where the search is, or a step further, which the criterion is not asked for."""
+        factors = here.moved(1.0, to_zero=True) if step else here.factors
+        value = here.value - here.decrease if step else here.value
         Lambdas = [factor.Lambda for factor in factors]
-        return FactorsOptimum(Lambdas, n_iter, self.n_evaluations, converged, diverged)
+        return FactorsOptimum(Lambdas, value, n_iter, self.n_evaluations, converged, diverged)
 
 
 def _is_same(one: Factor, two: Factor) -> bool:
@@ -340,6 +367,29 @@ def minimize_factors(
     """
     if criterion.is_perfect:
         zeros = [np.zeros((q, q)) for q in criterion.problem.q]
-        return FactorsOptimum(zeros, 1, 0, converged=True)
+        return FactorsOptimum(zeros, -np.inf, 1, 0, converged=True)
     search = Search(criterion, tol, max_iter)
-    return search.run(anova_start(criterion.problem) if start is None else start)
+    best = search.run(anova_start(criterion.problem) if start is None else start)
+    if start is None and criterion.n_columns <= MOST_COLUMNS and not best.diverged:
+        for Psi in _other_starts(best.Lambdas):
+            best = search.better(best, Psi)
+    return replace(best, n_evaluations=search.n_evaluations)
+
+
+def _other_starts(Lambdas: Sequence[Array]) -> list[list[Array]]:
+    """Where another minimum may be, if effects do not vary in all directions.
+
+    Once all that do not vary do, as much as residuals; and once, in a factor with several
+    columns, they do in place of the others.
+    """
+    null = [np.eye(len(L)) - L @ np.linalg.pinv(L) for L in Lambdas]
+    varies = [bool(L.any()) for L in Lambdas]
+    if all(np.trace(N) < 0.5 for N in null):
+        return []
+    starts = [[L @ L.T + N for L, N in zip(Lambdas, null, strict=True)]]
+    for f, N in enumerate(null):
+        if varies[f] and np.trace(N) > 0.5:
+            Psi = [L @ L.T for L in Lambdas]
+            Psi[f] = N * max(1.0, float(np.abs(Psi[f]).max()))
+            starts.append(Psi)
+    return starts
