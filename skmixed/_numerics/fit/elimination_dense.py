@@ -1,0 +1,334 @@
+"""Elimination of factors that cross: the largest level by level, the others as dense blocks.
+
+Where the columns of the others are, and which blocks they form, is in `dense_layout`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy import sparse
+from scipy.linalg import lapack
+
+from skmixed._numerics.fit.dense_layout import DenseLayout, pairs
+from skmixed._numerics.fit.elimination import (
+    Covariances,
+    Eliminated,
+    Level,
+    Remainder,
+    Step,
+    block_matrix,
+    times,
+)
+from skmixed._numerics.fit.problem_of_factors import FactorsProblem
+from skmixed._numerics.linalg.arrays import Array
+from skmixed._numerics.linalg.small_matrices import gram
+
+# Below this square of a relative standard deviation, I - S^-1 keeps too few digits.
+SMALL_PSI = 1e-6
+
+
+@dataclass(frozen=True)
+class DenseStep(Step):
+    """The largest factor, and the others as dense blocks.
+
+    Attributes
+    ----------
+    layout : DenseLayout
+        Which, and where they are.
+    has_inner : bool
+        Whether other factors were eliminated before: they will ask for covariances.
+    """
+
+    layout: DenseLayout
+    has_inner: bool
+
+    @classmethod
+    def of(cls, problem: FactorsProblem, left: Sequence[int], *, has_inner: bool) -> DenseStep:
+        """Choose the largest of the factors that are left."""
+        e = max(left, key=lambda f: problem.n_levels[f] * problem.q[f])
+        layout = DenseLayout(problem, e, tuple(f for f in left if f != e))
+        return cls(layout, has_inner)
+
+    def at(self, left: Remainder, Lambdas: Sequence[Array], *, invert: bool) -> DenseBlocks:
+        layout = self.layout
+        e, others = layout.factor, layout.others
+        own = Level.of(left.G[e], Lambdas[e])
+        cells = {f: left.between(e, f) for f in others}
+        N = layout.gather([cells[f] for f in others])
+        HN = layout.gather([times(own.H[..., layout.met(f)[0]], cells[f]) for f in others])
+        squares = None
+        if invert and len(own.H) == 1:  # k^2 N beside h N, in one product
+            KKN = np.repeat(own.K[0, 0] ** 2, layout.counts) * N
+            both = layout.products(N, HN + 1j * KKN)
+            G, squares = -both.real, both.imag.copy()
+        else:
+            G = -layout.products(N, HN)
+        for f in others:
+            G[layout.own_entries[f]] += left.G[f]
+        for (f, g), entries in layout.cell_entries.items():
+            G[entries] += left.cells[f, g]
+            levels = layout.problem.cells[f, g]
+            turned = layout.block_entries(g, f, levels.second, levels.first)
+            G[turned] += left.cells[f, g].swapaxes(0, 1)
+        of_others = [Lambdas[f] for f in others]
+        transposed = [Lambda.T for Lambda in of_others]
+        roots, log_det = [], own.log_det
+        for kind in layout.components.kinds:
+            S = kind.sandwich(transposed, kind.of(G))
+            S.reshape(len(S), -1)[:, :: S.shape[1] + 1] += 1
+            root, part = _root(S)
+            roots.append(root)
+            log_det += part
+        return DenseBlocks(self, log_det, own, N, HN, G, squares, of_others, roots)
+
+
+@dataclass(frozen=True)
+class DenseBlocks(Eliminated):
+    """All factors that were left at given Lambda.
+
+    Attributes
+    ----------
+    own : Level
+        The largest factor.
+    N, HN : ndarray
+        Entries of its sparse rows.
+    G : ndarray
+        G~ of the others: a buffer of dense blocks.
+    squares : ndarray or None
+        N'K^2N likewise, with one random column.
+    Lambdas : list of ndarray of shape (q_f, q_f)
+        Of the others.
+    roots : list of ndarray
+        Upper Cholesky factors R'R = S for each kind of components; zeros below.
+    """
+
+    step: DenseStep
+    log_det: float
+    own: Level
+    N: Array
+    HN: Array
+    G: Array
+    squares: Array | None
+    Lambdas: list[Array]
+    roots: list[Array]
+
+    @property
+    def layout(self) -> DenseLayout:
+        return self.step.layout
+
+    @cached_property
+    def inverses(self) -> list[Array]:
+        """S^-1 of each kind of components."""
+        return [_inverse(root) for root in self.roots]
+
+    @cached_property
+    def H(self) -> Array:
+        """H of the others: a buffer of dense blocks."""
+        H = np.empty_like(self.G)
+        for kind, inverse in zip(self.layout.components.kinds, self.inverses, strict=True):
+            kind.of(H)[...] = kind.sandwich(self.Lambdas, inverse)
+        return H
+
+    def _solve(self, X: Array) -> Array:
+        """H times columns of shape (n, m), without H."""
+        padded = np.concatenate([X, np.zeros((1, X.shape[1]))])
+        product = np.empty_like(padded)
+        transposed = [Lambda.T for Lambda in self.Lambdas]
+        for kind, root in zip(self.layout.components.kinds, self.roots, strict=True):
+            part = _solve(root, kind.multiply(transposed, padded[kind.columns]))
+            product[kind.columns] = kind.multiply(self.Lambdas, part)
+        return product[:-1]
+
+    def forward(self, C: list[Array]) -> Array:
+        layout, C_e = self.layout, C[self.layout.factor]
+        HC = _as_rows(times(self.own.H, C_e))
+        stacked = layout.stack(C) - self.layout.rows(self.N).T @ HC
+        for f in layout.others:
+            C[f] = layout.unstack(stacked, f)
+        return np.asarray(gram(times(self.own.F, C_e)) + stacked.T @ self._solve(stacked))
+
+    def backward(self, C: list[Array], B: list[Array]) -> None:
+        rows = self._solve(self.layout.stack(C))
+        for f in self.layout.others:
+            B[f] = self.layout.unstack(rows, f)
+        B[self.layout.factor] = times(self.own.H, self._left(C, rows))
+
+    def scores(self, C: list[Array], B: list[Array], U: list[Array]) -> None:
+        B_2 = self.layout.stack(B)
+        U_2 = self.layout.stack(C) - self._times(self.G, B_2)
+        for f in self.layout.others:
+            U[f] = self.layout.unstack(U_2, f)
+        U[self.layout.factor] = times(self.own.K, self._left(C, B_2))
+
+    def traces(self, H: Covariances, S: list[Array]) -> None:
+        layout = self.layout
+        for i, f in enumerate(layout.others):
+            S[f] = self._trace_of_other(i)
+        S[layout.factor] = self.own.KG.sum(axis=-1) - self._trace_of_largest()
+        if self.step.has_inner:
+            self.covariances(H)
+
+    def covariances(self, H: Covariances) -> None:
+        layout, e = self.layout, self.layout.factor
+        for f in layout.others:
+            H.own[f] = self.H[layout.own_entries[f]]
+        for pair, entries in layout.cell_entries.items():
+            H.cells[pair] = self.H[entries]
+        HN = self.by_column(self.HN)
+        with_H = self._times_sparse(HN)
+        H.own[e] = self.own.H + self.sums_by_level(with_H, HN)
+        flat = np.empty(with_H.size)
+        flat[layout.source] = -with_H.ravel()
+        start = 0
+        for f in layout.others:
+            shape = (len(HN), layout.problem.q[f], len(layout.met(f)[0]))
+            cells = flat[start : start + int(np.prod(shape))].reshape(shape)
+            start += cells.size
+            H.cells[min(e, f), max(e, f)] = cells if e < f else cells.swapaxes(0, 1)
+
+    def variances(self, rows: list[sparse.csr_array]) -> Array:
+        layout, e = self.layout, self.layout.factor
+        J = layout.n_levels
+        here, each = rows[e], np.arange(J)
+        within = here @ block_matrix(self.own.F.swapaxes(0, 1), each, each, (J, J))
+        others = sparse.csr_array(
+            sparse.hstack([rows[f] for f in layout.others], format="csr")
+            - here @ self.layout.rows(self.HN)
+        )
+        total = np.asarray(within.multiply(within).sum(axis=1)).ravel()
+        component = layout.components.of_column
+        for first, i, j in pairs(others.indptr.astype(np.intp)):
+            c_i, c_j = others.indices[i], others.indices[j]
+            products = others.data[i] * others.data[j]
+            same = component[c_i] == component[c_j]
+            H = np.zeros(len(i))
+            H[same] = self.H[layout.components.entry(c_i[same], c_j[same])]
+            row = np.searchsorted(others.indptr, i, side="right") - 1 - first
+            part = np.bincount(row, weights=products * H)
+            total[first : first + len(part)] += part
+        return total
+
+    def KN(self) -> Array:
+        """Entries of K N, with a row for each random column of the largest factor."""
+        K = np.repeat(self.own.K, self.layout.counts, axis=-1)
+        return np.asarray(np.einsum("abk,bk->ak", K, self.by_column(self.N)))
+
+    def KN_with_H(self) -> tuple[Array, Array]:
+        """Entries of K N H, where K N has some, and of K N."""
+        KN = self.KN()
+        return self._times_sparse(KN), KN
+
+    def sums_by_level(self, one: Array, two: Array) -> Array:
+        """Products of two sets of sparse rows by level of the largest factor, (q, q, J)."""
+        J = self.layout.n_levels
+        j = np.repeat(np.arange(J), self.layout.counts)
+        sums = [np.bincount(j, weights=a * b, minlength=J) for a in one for b in two]
+        return np.array(sums, dtype=np.float64).reshape(len(one), len(two), J)
+
+    def _left(self, C: list[Array], B_2: Array) -> Array:
+        """C_j - N_j B_2 of the largest factor."""
+        C_e = C[self.layout.factor]
+        product = np.asarray(self.layout.rows(self.N) @ B_2)
+        q, m, J = C_e.shape
+        return np.asarray(C_e - product.reshape(q, J, m).swapaxes(1, 2))
+
+    def by_column(self, entries: Array) -> Array:
+        """Entries with a row for each random column of the largest factor."""
+        return entries.reshape(len(self.own.H), -1)
+
+    def _times(self, buffer: Array, X: Array) -> Array:
+        """Return the dense blocks times columns of shape (n, m)."""
+        padded = np.concatenate([X, np.zeros((1, X.shape[1]))])
+        product = np.empty_like(padded)
+        for kind in self.layout.components.kinds:
+            product[kind.columns] = np.matmul(kind.of(buffer), padded[kind.columns])
+        return product[:-1]
+
+    def _times_sparse(self, entries: Array) -> Array:
+        """Return rows over the columns times H, where they have entries; shape (q_e, n)."""
+        layout, n = self.layout, entries.shape[1]
+        indptr, indices = layout.indptr[: layout.n_levels + 1], layout.indices[:n]
+        product = np.empty_like(entries)
+        for _, i, j in pairs(indptr):
+            H = self.H[layout.components.entry(indices[i], indices[j])]
+            starts = np.flatnonzero(np.diff(i, prepend=-1))
+            some = slice(int(i[0]), int(i[-1]) + 1)
+            product[:, some] = np.add.reduceat(entries[:, j] * H, starts, axis=1)
+        return product
+
+    def _trace_of_largest(self) -> Array:
+        """sum_j K_j N_j H N_j' K_j'."""
+        if self.squares is not None:
+            return np.array([[self.H @ self.squares]])
+        with_H, KN = self.KN_with_H()
+        return np.asarray(with_H @ KN.T)
+
+    def _trace_of_other(self, i: int) -> Array:
+        """Sum over levels of diagonal blocks of G~ - G~ H G~ = Lam'^-1 (I - S^-1) Lam^-1."""
+        layout, Lambda = self.layout, self.Lambdas[i]
+        q = len(Lambda)
+        if np.linalg.svd(Lambda, compute_uv=False).min() ** 2 > SMALL_PSI:
+            left = np.zeros((q, q))
+            for kind, inverse in zip(layout.components.kinds, self.inverses, strict=True):
+                # levels without rows, which fill up blocks, have S = I
+                left += len(inverse) * kind.blocks[i][2] * np.eye(q)
+                left -= kind.diagonal_blocks(inverse, i)
+            half = np.linalg.solve(Lambda.T, left)
+            return np.asarray(np.linalg.solve(Lambda.T, half.T))
+        total = np.zeros((q, q))
+        for kind in layout.components.kinds:
+            start, _, levels = kind.blocks[i]
+            G = kind.of(self.G)
+            some = G[:, :, start : start + q * levels]
+            HG = np.matmul(kind.of(self.H), some)
+            n, size, _ = some.shape
+            shape = (n, size, q, levels)
+            total += kind.diagonal_blocks(G, i)
+            total -= np.einsum("nial,nibl->ab", some.reshape(shape), HG.reshape(shape))
+        return total
+
+
+def _root(S: Array) -> tuple[Array, float]:
+    """Return Cholesky factors R'R of positive definite matrices, and the sum of log|S|.
+
+    They hold NaN, and the logarithm is infinite, where rounding has left none.
+    """
+    if len(S) == 1 and S.size:
+        R, failed = lapack.dpotrf(S[0].T, lower=0, overwrite_a=1, clean=1)
+        roots = R[None]
+    else:
+        try:
+            roots, failed = np.linalg.cholesky(S).swapaxes(1, 2), 0
+        except np.linalg.LinAlgError:
+            failed = 1
+    if failed:
+        return np.full_like(S, np.nan), np.inf
+    return roots, 2 * float(np.log(np.diagonal(roots, axis1=1, axis2=2)).sum())
+
+
+def _inverse(roots: Array) -> Array:
+    """Return (R'R)^-1."""
+    if len(roots) == 1 and roots.size:
+        inverse, _ = lapack.dpotri(roots[0], lower=0)  # zeros below
+        inverse += inverse.T
+        inverse.flat[:: len(inverse) + 1] /= 2
+        return np.asarray(inverse[None])
+    inverse = np.linalg.inv(roots)
+    return np.asarray(np.matmul(inverse, inverse.swapaxes(1, 2)))
+
+
+def _solve(roots: Array, X: Array) -> Array:
+    """Return (R'R)^-1 X for X of shape (n, size, m)."""
+    if len(roots) == 1 and roots.size:
+        return np.asarray(lapack.dpotrs(roots[0], X[0], lower=0)[0][None])
+    half = np.linalg.solve(roots.swapaxes(1, 2), X)
+    return np.asarray(np.linalg.solve(roots, half))
+
+
+def _as_rows(C: Array) -> Array:
+    """(q, m, J) as (q J, m)."""
+    return np.ascontiguousarray(C.swapaxes(1, 2)).reshape(-1, C.shape[1])

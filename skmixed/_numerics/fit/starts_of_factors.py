@@ -1,0 +1,74 @@
+"""Where the search for the variances of several factors begins: moments of one-way tables."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from skmixed._numerics.fit.problem_of_factors import FactorsProblem
+from skmixed._numerics.linalg.arrays import Array
+
+# Relative variances to start from, at least and at most.
+LEAST, MOST = 1e-2, 1e4
+
+
+def start(problem: FactorsProblem) -> list[Array]:
+    """Return a diagonal Psi of each factor, such that squares are what is expected.
+
+    For the residuals r of least squares, and each random column z on its own, the squares
+    sum_j (z_j'r_j)^2 / z_j'z_j and r'r have expectations that are linear in the variances
+    of all columns and of residuals. Fixed effects count in r'r; in the others their mean does.
+    """
+    beta = np.linalg.solve(problem.T[:-1, :-1], problem.T[:-1, -1])
+    residual = np.append(-beta, 1.0)
+    columns = [(f, a) for f, q in enumerate(problem.q) for a in range(q)]
+    size = len(columns) + 1
+    expected, observed = np.zeros((size, size)), np.zeros(size)
+    inverse = [_inverse_squares(G) for G in problem.G]
+    has_ones = problem.coordinates.constant is not None
+    for i, (f, a) in enumerate(columns):
+        observed[i] = np.sum((residual @ problem.C[f][a]) ** 2 * inverse[f][a])
+        expected[i, -1] = np.count_nonzero(inverse[f][a])
+        for k, (g, b) in enumerate(columns):
+            expected[i, k] = _trace(problem, inverse, (f, a), (g, b))
+    if has_ones:
+        ones = [np.sum(problem.C[f][a, 0] ** 2) / problem.n for f, a in columns]
+        # the share of the ones that lies in the span of each column
+        share = np.array(
+            [np.sum(problem.C[f][a, 0] ** 2 * inverse[f][a]) / problem.n for f, a in columns]
+        )
+        expected[:-1, :-1] -= np.outer(share, ones)
+        expected[:-1, -1] -= share
+    observed[-1] = residual @ problem.T @ residual
+    expected[-1, -1] = problem.n - problem.p
+    L = np.linalg.inv(np.linalg.cholesky(problem.T[:-1, :-1]))
+    for k, (g, b) in enumerate(columns):
+        fixed = np.sum((L @ problem.C[g][b, :-1]) ** 2)
+        expected[-1, k] = problem.G[g][b, b].sum() - fixed
+    variances = np.linalg.lstsq(expected, observed, rcond=1e-10)[0]
+    sigma2 = variances[-1] if variances[-1] > 0 else observed[-1] / problem.n
+    ratios = np.clip(variances[:-1] / max(sigma2, np.finfo(np.float64).tiny), LEAST, MOST)
+    return [
+        np.diag([ratio for ratio, (g, _) in zip(ratios, columns, strict=True) if g == f])
+        for f in range(len(problem.q))
+    ]
+
+
+def _inverse_squares(G: Array) -> Array:
+    """1 / G_aa, or 0, shape (q, J)."""
+    squares = np.einsum("aak->ak", G)
+    positive = squares > 0
+    return np.asarray(np.divide(1.0, squares, out=np.zeros_like(squares), where=positive))
+
+
+def _trace(
+    problem: FactorsProblem, inverse: list[Array], of: tuple[int, int], by: tuple[int, int]
+) -> float:
+    """Sum (z_j'z_l)^2 / z_j'z_j over the levels j and l of two columns."""
+    (f, a), (g, b) = of, by
+    if f == g:
+        return float(np.sum(problem.G[f][a, b] ** 2 * inverse[f][a]))
+    cells = problem.cells[min(f, g), max(f, g)]
+    values, own = (
+        (cells.values[a, b], cells.first) if f < g else (cells.values[b, a], cells.second)
+    )
+    return float(np.sum(values**2 * inverse[f][a, own]))
