@@ -14,7 +14,8 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from skmixed._estimators.pickles import PacksTables
 from skmixed._numerics.moments.within_between import group_means, which_vary
-from skmixed._rows.columns import as_table, find_feature_columns, find_group_column
+from skmixed._rows.chosen_columns import find_feature_columns
+from skmixed._rows.columns import as_table, find_group_column
 from skmixed._rows.containers import take_rows
 from skmixed._rows.features import cells_explained, numeric_columns
 from skmixed._rows.labels import (

@@ -13,8 +13,8 @@ from sklearn.utils.validation import check_is_fitted
 from skmixed._estimators.mixed import BaseMixedRegressor
 from skmixed._numerics.fit.fit import Fit
 from skmixed._numerics.inference.degrees_of_freedom import kenward_roger, kenward_roger_f
-from skmixed._numerics.least_squares.two_strata import NO_TEST, FTest, TwoStrata
 from skmixed._numerics.least_squares.fixed_effects import solve_fixed_effects
+from skmixed._numerics.least_squares.two_strata import NO_TEST, FTest, TwoStrata
 from skmixed._public import public
 from skmixed._reports.layout import Printed, column_as_text, table_as_text
 from skmixed._reports.tests import with_tests

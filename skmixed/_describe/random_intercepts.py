@@ -10,12 +10,12 @@ import numpy as np
 from skmixed._numerics.fit.criterion_several_columns import CovarianceCriterion
 from skmixed._numerics.fit.fit import Fit, Specification
 from skmixed._numerics.inference.degrees_of_freedom import VarianceUncertainty
-from skmixed._numerics.least_squares.two_strata import TwoStrata
 from skmixed._numerics.least_squares.fixed_effects import (
     FixedEffects,
     solve_fixed_effects,
     solve_pooled,
 )
+from skmixed._numerics.least_squares.two_strata import TwoStrata
 from skmixed._numerics.moments.columns import drop_columns_of_lines, split_columns
 
 

@@ -16,6 +16,7 @@ from skmixed._rows.columns import dense_column
 from skmixed._rows.containers import take_rows
 from skmixed._rows.dask import predict_partitions, score_partitions
 from skmixed._rows.dask_partitions import is_dask
+from skmixed._rows.factors import factors_as_fitted, of_factor
 from skmixed._rows.features import read_target
 from skmixed._rows.labels import (
     POPULATION_LINE,
@@ -129,7 +130,7 @@ class PredictionsMixin:
             return predict_partitions(model, X, method=method, return_std=return_std)
         X, _ = read_rows(model, X)
         y = model._predict_fixed(X)
-        return (y, model._std_of_new_y(X, np.full(len(y), -1))) if return_std else y
+        return (y, model._std_of_new_y(X, model._all_new(len(y)))) if return_std else y
 
     @renamed(confidence_level="level")
     @in_one_piece
@@ -231,26 +232,36 @@ class PredictionsMixin:
                 raise ValueError(
                     MISSING_IN_PREDICT.format(method="predict", name=type(self).__name__)
                 )
-            return y, np.full(len(y), -1)
-        codes, new = match_groups(groups, self.groups_, len(y))
-        if self.new_groups == "error":
-            check_new_groups(new, self.groups_, self._for_new_groups)
+            return y, self._all_new(len(y))
+        if not self._columns.factors:
+            codes = self._match(groups, self.groups_, self.new_groups)
+            effects = self._group_effects, self._columns.slopes
+            return y + _predict_random(X, codes, *effects), codes
+        groups = factors_as_fitted(groups, self._columns.factor_names)
+        refuse = self._new_groups_of(list(groups))
+        codes = np.empty((len(refuse), len(y)), dtype=np.intp)
+        for f, factor in enumerate(self._columns.factors):
+            name = factor.group_name
+            with of_factor(name):
+                codes[f] = self._match(groups[name], self.groups_[name], refuse[f])
+            y += _predict_random(X, codes[f], self.random_effects_[name], factor.slopes)
+        return y, codes
+
+    def _match(self, groups, labels, new_groups):
+        """Positions of labels among those of the fit, -1 for new ones."""
+        codes, new = match_groups(groups, labels, len(groups))
+        if new_groups == "error":
+            check_new_groups(new, labels, self._for_new_groups)
             check_none_missing(codes, "in predict, since new_groups='error'")
-        return y + self._predict_random(X, codes), codes
+        return codes
+
+    def _all_new(self, n_rows):
+        """Positions of rows whose groups are all new."""
+        n_factors = len(self._columns.factors)
+        return np.full((n_factors, n_rows) if n_factors else n_rows, -1)
 
     def _predict_fixed(self, X):
         return safe_sparse_dot(X, self._slopes) + self.intercept_
-
-    def _predict_random(self, X, codes):
-        """z'b_j of each row; 0 where the code is -1."""
-        effects = self._group_effects.to_numpy().T
-        total = np.zeros(len(codes))
-        if INTERCEPT in self._group_effects.columns:
-            total += np.append(effects[0], 0.0)[codes]
-            effects = effects[1:]
-        for position, effect in zip(self._columns.slopes, effects, strict=True):
-            total += dense_column(X, position) * np.append(effect, 0.0)[codes]
-        return total
 
     def _variance_of_means(self, X, codes):
         """Variances of predictions around the true means of rows, over sigma2."""
@@ -262,6 +273,17 @@ class PredictionsMixin:
 
     def _check_knows_std(self, name):
         """Refuse questions about uncertainty that the fit cannot answer."""
+
+
+def _predict_random(X, codes, effects, slopes):
+    """z'b_j of each row; 0 where the code is -1."""
+    total, values = np.zeros(len(codes)), effects.to_numpy().T
+    if INTERCEPT in effects.columns:
+        total += np.append(values[0], 0.0)[codes]
+        values = values[1:]
+    for position, effect in zip(slopes, values, strict=True):
+        total += dense_column(X, position) * np.append(effect, 0.0)[codes]
+    return total
 
 
 def _residual_variance(sample_weight, X):

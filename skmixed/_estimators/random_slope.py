@@ -9,8 +9,12 @@ import numpy as np
 
 from skmixed._estimators.mixed import BaseMixedRegressor
 from skmixed._public import public
-from skmixed._rows.columns import SLOPES, find_feature_columns
+from skmixed._rows.chosen_columns import SLOPES, find_feature_columns
+from skmixed._rows.factors import by_factor, name_of
 from skmixed._sklearn_private import StrOptions
+
+# What the parameters may be for a factor.
+ALLOWED = {"covariance": ["full", "diag"], "random_intercept": [True, False]}
 
 
 @public("skmixed")
@@ -178,23 +182,23 @@ class RandomSlopeRegressor(BaseMixedRegressor):
 
     _parameter_constraints = {
         **BaseMixedRegressor._parameter_constraints,
-        "slopes": SLOPES,
-        "covariance": [StrOptions({"full", "diag"})],
-        "random_intercept": ["boolean"],
-        "fixed_slopes": ["boolean", *SLOPES],
+        "slopes": [*SLOPES, dict],
+        "covariance": [StrOptions({"full", "diag"}), dict],
+        "random_intercept": ["boolean", dict],
+        "fixed_slopes": ["boolean", *SLOPES, dict],
     }
 
     def __init__(
         self,
         slopes: Any = "all",
         *,
-        group_by: str | int | None = None,
-        covariance: Literal["full", "diag"] = "full",
-        random_intercept: bool = True,
+        group_by: Any = None,
+        covariance: Any = "full",
+        random_intercept: Any = True,
         fixed_slopes: Any = True,
         method: Literal["reml", "ml"] = "reml",
         fit_intercept: bool = True,
-        new_groups: Literal["population", "error"] = "population",
+        new_groups: Any = "population",
         max_iter: int = 100,
         tol: float = 1e-8,
     ) -> None:
@@ -211,35 +215,67 @@ class RandomSlopeRegressor(BaseMixedRegressor):
         self.random_intercept = random_intercept
         self.fixed_slopes = fixed_slopes
 
-    def _find_slopes(self, X):
-        slopes = find_feature_columns(X, self.slopes, self.group_by, parameter="slopes")
-        if not slopes and not self.random_intercept:
-            raise ValueError(
-                f"slopes={self.slopes!r} must name a column if random_intercept=False; "
-                "otherwise nothing varies between groups."
-            )
-        return slopes
+    def _find_slopes(self, X, factors):
+        slopes = self._by_factor("slopes", factors, [])
+        levels = self._by_factor("random_intercept", factors, True)
+        found = [
+            find_feature_columns(X, chosen, self.group_by, parameter="slopes")
+            for chosen in slopes
+        ]
+        for name, chosen, positions, has_level in zip(
+            factors, slopes, found, levels, strict=True
+        ):
+            if not positions and not has_level:
+                of = f" of factor {name!r}" if len(factors) > 1 else ""
+                raise ValueError(
+                    f"slopes={chosen!r}{of} must name a column if random_intercept=False; "
+                    "otherwise nothing varies between groups."
+                )
+        return found
 
-    def _find_random_only(self, X, terms, slopes):
-        if isinstance(self.fixed_slopes, bool | np.bool_):
-            return [] if self.fixed_slopes else slopes
-        fixed = find_feature_columns(
-            X, self.fixed_slopes, self.group_by, parameter="fixed_slopes"
-        )
+    def _find_random_only(self, X, terms, factors, slopes):
+        fixed = self._by_factor("fixed_slopes", factors, True)
+        return [
+            self._random_only(X, terms, chosen, positions)
+            for chosen, positions in zip(fixed, slopes, strict=True)
+        ]
+
+    def _random_only(self, X, terms, chosen, slopes):
+        if isinstance(chosen, bool | np.bool_):
+            return [] if chosen else slopes
+        fixed = find_feature_columns(X, chosen, self.group_by, parameter="fixed_slopes")
         others = [terms[position] for position in fixed if position not in slopes]
         if others:
             raise ValueError(
-                f"fixed_slopes={self.fixed_slopes!r} must name columns of `slopes`, which are "
+                f"fixed_slopes={chosen!r} must name columns of `slopes`, which are "
                 f"{[terms[position] for position in slopes]}, but {others} are not among them. "
                 "Leave them out: columns of X without random slopes are fixed effects anyway."
             )
         return [position for position in slopes if position not in fixed]
 
+    def _by_factor(self, parameter, factors, default):
+        return by_factor(
+            getattr(self, parameter),
+            factors,
+            self.group_by,
+            parameter,
+            default=default,
+            allowed=ALLOWED.get(parameter),
+        )
+
+    def _of(self, parameter, columns, default):
+        """Return a parameter for one of the factors."""
+        value = getattr(self, parameter)
+        if not isinstance(value, dict):
+            return value
+        names = {name_of(key) if isinstance(key, tuple) else key: key for key in value}
+        return value[names[columns.group_name]] if columns.group_name in names else default
+
     def _specification(self, columns):
         fixed = tuple(position not in columns.random_only for position in columns.slopes)
         return replace(
             super()._specification(columns),
-            random_intercept=self.random_intercept,
-            diagonal=self.covariance == "diag",
+            random_intercept=self._of("random_intercept", columns, True),
+            diagonal=self._of("covariance", columns, "full") == "diag",
             fixed_slopes=fixed,
         )

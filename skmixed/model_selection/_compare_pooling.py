@@ -22,7 +22,8 @@ from skmixed._reports.pooling_names import (
     POOLED,
     SLOPES,
 )
-from skmixed._rows.columns import as_table, find_feature_columns, split_group_column
+from skmixed._rows.chosen_columns import find_feature_columns
+from skmixed._rows.columns import as_table, split_group_column
 from skmixed._rows.containers import take_rows
 from skmixed._rows.features import read_target
 from skmixed._rows.labels import encode_groups

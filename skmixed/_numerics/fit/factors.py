@@ -182,6 +182,11 @@ class FactorFit:
         return digits_left(self.at.M, self.problem.noise)
 
     @property
+    def is_singular(self) -> bool:
+        """Whether a factor has a direction without variance."""
+        return any(self.singular)
+
+    @property
     def singular(self) -> tuple[bool, ...]:
         """For each factor, whether there is a direction without variance."""
         return tuple(bool(np.any(~Lambda.any(axis=0))) for Lambda in self.optimum.Lambdas)

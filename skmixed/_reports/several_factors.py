@@ -1,0 +1,122 @@
+"""What a user must know of a fit with several grouping factors."""
+
+from __future__ import annotations
+
+from itertools import permutations
+
+import numpy as np
+from scipy.linalg import LinAlgWarning
+from sklearn.exceptions import ConvergenceWarning
+
+from skmixed._numerics.linalg.digits import DIGITS_TRUSTED
+from skmixed._reports.messages import (
+    BEYOND_MEASURE,
+    FEW_DIGITS,
+    LOW_RANK,
+    NO_RESIDUAL,
+    NOT_CONVERGED,
+    RANK_DEFICIENT,
+    SINGULAR,
+)
+from skmixed._warn import warn
+from skmixed.exceptions import SingularFitWarning
+
+# A counter of groups restarts in at least so many others before it is asked about.
+FEWEST_OUTER = 3
+
+NO_VARIANCE_OF_FACTOR = (
+    "the variance between the groups of {factor!r} is estimated as exactly 0, so all its "
+    "effects are 0: given the other factors its groups differ no more than rows would by "
+    "chance."
+)
+NO_VARIANCE_IN_FACTOR = (
+    "in {factor!r} the variance of the random effects of {columns} is estimated as exactly 0. "
+    "Leave them out of its slopes."
+)
+USED_AGAIN = (
+    "Labels of {inner!r} are used again: {label!r} occurs in {n} groups of {outer!r}, and is "
+    "taken for the same group in all of them. If they are different ones, did you mean "
+    "{remedy}?"
+)
+
+
+def warn_about_factors(model, fit):
+    """Warn of what a user must know of a fit with several factors.
+
+    Parameters
+    ----------
+    model : estimator
+        The fitted model.
+    fit : FactorFit
+        What its attributes were made of.
+    """
+    if fit.digits_left < DIGITS_TRUSTED:
+        warn(FEW_DIGITS.format(digits=fit.digits_left), LinAlgWarning)
+    dropped = model.coef_cov_.index[fit.problem.coordinates.dependent]
+    if len(dropped):
+        warn(RANK_DEFICIENT.format(columns=", ".join(dropped)), LinAlgWarning)
+    for message in _labels_used_again(model):
+        warn(message, UserWarning)
+    if not fit.optimum.converged:
+        message = NOT_CONVERGED.format(max_iter=model.max_iter)
+        warn(BEYOND_MEASURE if fit.optimum.diverged else message, ConvergenceWarning)
+    elif fit.criterion.is_perfect:
+        warn(SINGULAR + NO_RESIDUAL, SingularFitWarning)
+    elif model.singular_:
+        reasons = " ".join(_why_factor_singular(model, fit))
+        warn(SINGULAR + reasons, SingularFitWarning)
+
+
+def _why_factor_singular(model, fit):
+    """Explain in which factors random effects do not vary."""
+    for (name, effects), rank, Lambda in zip(
+        model.random_effects_.items(), fit.solution.rank, fit.solution.Lambdas, strict=True
+    ):
+        terms = effects.columns
+        constant = terms[~Lambda.any(axis=1)]
+        if rank == 0:
+            yield NO_VARIANCE_OF_FACTOR.format(factor=name)
+        elif len(constant):
+            yield NO_VARIANCE_IN_FACTOR.format(factor=name, columns=", ".join(constant))
+        elif rank < len(terms):
+            yield f"in {name!r} " + LOW_RANK.format(q=len(terms), rank=rank)
+
+
+def _labels_used_again(model):
+    """Ask about counters that start anew in each group of another factor: 1, 2, ... in each."""
+    moments, columns = model._fitted.moments, model._columns
+    for f, g in permutations(range(len(columns.factors)), 2):
+        outer, inner = (moments.factors[i].labels for i in (f, g))
+        cells = moments.cells[min(f, g), max(f, g)]
+        of_outer, of_inner = (
+            (cells.first, cells.second) if f < g else (cells.second, cells.first)
+        )
+        if _is_counter(inner) and _starts_anew(of_outer, of_inner, cells.n_rows, len(outer)):
+            names = [columns.factors[i].group_name for i in (f, g)]
+            yield USED_AGAIN.format(
+                outer=names[0],
+                inner=names[1],
+                label=inner[0].item(),
+                n=np.count_nonzero(of_inner == 0),
+                remedy=_remedy(columns.group_by, names),
+            )
+
+
+def _is_counter(labels):
+    """Whether labels are 0, 1, 2, ... or 1, 2, 3, ..."""
+    whole = labels.dtype.kind in "iu"
+    return whole and labels[0] in (0, 1) and labels[-1] - labels[0] == len(labels) - 1
+
+
+def _starts_anew(outer, inner, n_rows, n_outer):
+    """Whether each group has the first few labels, of more rows than one."""
+    count, last = np.bincount(outer, minlength=n_outer), np.zeros(n_outer, dtype=np.intp)
+    np.maximum.at(last, outer, inner)
+    few = n_outer >= max(FEWEST_OUTER, 2 * (1 + inner.max()))
+    return few and np.array_equal(count, 1 + last) and np.median(n_rows) > 1
+
+
+def _remedy(group_by, names):
+    if group_by is None:
+        return "groups with joined labels"
+    return f"({names[0]!r}, {names[1]!r}) in group_by in place of {names[1]!r}"
