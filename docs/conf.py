@@ -19,7 +19,13 @@ extensions = [
     "sphinx.ext.autosummary",
     "sphinx_gallery.gen_gallery",
 ]
-exclude_patterns = ["_build", "calibration_table.md", "benchmarks", "**sg_execution_times.rst"]
+exclude_patterns = [
+    "_build",
+    "calibration_table.md",
+    "paired_table.md",
+    "benchmarks",
+    "**sg_execution_times.rst",
+]
 suppress_warnings = [
     "sphinx_gallery.duplicate_filename"
 ]  # chapters lie in a folder of the examples

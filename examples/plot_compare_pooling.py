@@ -74,8 +74,8 @@ print(comparison)
 # ``alpha`` instead of estimated. Here alpha = 1 is near the truth, 1 / 0.5; it would have to be
 # searched for in general, and there is no interval for a new row.
 #
-# The picture shows how far each model is from the best, fold by fold, with one standard error
-# of that difference to either side. No model can get below the truth: errors of standard
+# The picture shows how far each model is from the best, on the same rows, with one standard
+# error of that difference to either side. No model can get below the truth: errors of standard
 # deviation 1 in known groups, and of sqrt(1 + 0.5) = 1.22 in new ones.
 display = comparison.plot()
 

@@ -26,6 +26,7 @@ from skmixed._numerics.moments.within_between import count_where_varying, shares
 from skmixed._public import public
 from skmixed._reports.layout import Printed, column_as_text
 from skmixed._reports.summary import shares_of_variation
+from skmixed._rows.factors import refuse_factors
 from skmixed._rows.reader import RowsAgain, read_training_rows, sum_up
 
 NO_GROUPS = (
@@ -297,10 +298,10 @@ def describe_groups(
     catholic    1.000   0.000  between groups       0     0
     >>> columns = ["between", "residual", "icc", "icc_lower", "icc_upper"]
     >>> description.variance_components[columns].round(3)
-                            between  residual    icc  icc_lower  icc_upper
-    y alone                   8.614    39.148  0.180      0.149      0.223
-    y given the features      3.690    37.044  0.091      0.073      0.117
-    y given split features    2.369    37.023  0.060      0.047      0.083
+                            between  residual   icc  icc_lower  icc_upper
+    y alone                   8.614    39.148  0.18      0.149      0.223
+    y given the features      3.685    37.037  0.09      0.073      0.123
+    y given split features    2.369    37.023  0.06      0.046      0.083
     >>> print(description.advice["Choice"][0])
     Random effects: groups differ given split features (p < 0.001; intraclass correlation 0.05
     to 0.08 (95%)).
@@ -344,6 +345,7 @@ def _sum_rows(X, y, groups, group_by, sample_weight):
     """Check and sum up rows as a fit does; also names, labels, and the rows themselves."""
     reader = RandomInterceptRegressor(group_by=group_by)
     rows, columns = read_training_rows(reader, X, y, groups, sample_weight)
+    refuse_factors(columns, "describe_groups")
     moments = sum_up(rows, columns)
     labels = pd.Index(moments.labels, name=columns.group_name)
     return moments, list(columns.terms), labels, RowsAgain(rows)

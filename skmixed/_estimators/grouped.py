@@ -14,10 +14,10 @@ from sklearn.utils.validation import (
 from skmixed._estimators.pickles import PacksTables
 from skmixed._estimators.predictions import PredictionsMixin
 from skmixed._estimators.streaming import StreamingMixin
-from skmixed._reports.messages import NO_GROUP_EFFECTS, NOT_YET
+from skmixed._reports.messages import NO_GROUP_EFFECTS
 from skmixed._rows.dask import sum_up_partitions
 from skmixed._rows.dask_partitions import is_dask
-from skmixed._rows.factors import SEVERAL
+from skmixed._rows.factors import SEVERAL, refuse_factors
 from skmixed._rows.labels import (
     as_index,
     check_enough_rows,
@@ -33,6 +33,7 @@ from skmixed._rows.reader import (
 from skmixed._rows.routing import without_groups
 from skmixed._sklearn_private import fit_context
 from skmixed._state import OnePiece, in_one_piece, in_one_step
+from skmixed.exceptions import NotAvailableError
 
 
 class BaseGroupedRegressor(
@@ -141,10 +142,7 @@ class BaseGroupedRegressor(
                 f"{name} has one line, `intercept_` and `coef_`, for all groups."
             )
         check_is_fitted(self)
-        if self._columns.factors:
-            raise AttributeError(
-                NOT_YET.format(name="group_coef_", factors=self._columns.factor_names)
-            )
+        refuse_factors(self._columns, "group_coef_")
         lines = np.tile([self.intercept_, *self._slopes], (self.n_groups_, 1))
         lines = pd.DataFrame(lines, self.groups_, [INTERCEPT, *self._terms])
         lines[self._group_effects.columns] += self._group_effects
@@ -195,10 +193,7 @@ class BaseGroupedRegressor(
         all groups        94.2    0.0   94.2
         """
         check_is_fitted(self)
-        if self._columns.factors:
-            raise ValueError(
-                NOT_YET.format(name="marginal_effects", factors=self._columns.factor_names)
-            )
+        refuse_factors(self._columns, "marginal_effects")
         change = stop - start
         population, group = change * self._slope_of(column), 0.0
         if self._uses_groups and self.n_groups_:
@@ -254,10 +249,12 @@ class BaseGroupedRegressor(
         And what does not exist yet for several factors, unless it is told that it does.
         """
         check_is_fitted(self)
-        if self._columns.factors and not several:
-            raise ValueError(NOT_YET.format(name=name, factors=self._columns.factor_names))
+        if not several:
+            refuse_factors(self._columns, name)
         if self._uses_groups and not self.n_groups_:
-            raise ValueError(NO_GROUP_EFFECTS.format(name=name, model=type(self).__name__))
+            raise NotAvailableError(
+                NO_GROUP_EFFECTS.format(name=name, model=type(self).__name__)
+            )
 
     # ------------------------------------------------------------- what subclasses override
 

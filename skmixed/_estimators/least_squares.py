@@ -27,7 +27,7 @@ from skmixed._reports.messages import (
 from skmixed._reports.regression_summary import RegressionSummary
 from skmixed._reports.tests import with_tests
 from skmixed._rows.chosen_columns import SLOPES, find_feature_columns
-from skmixed._rows.reader import INTERCEPT
+from skmixed._rows.reader import INTERCEPT, RowsAgain
 from skmixed._rows.threads import one_blas_thread
 from skmixed._sklearn_private import StrOptions, validate_params
 from skmixed._state import in_one_piece
@@ -326,7 +326,8 @@ class FixedEffectsRegressor(BaseLeastSquaresRegressor):
 
     def _fit_moments(self, moments, columns, again=None):
         super()._fit_moments(moments, columns, again)
-        self.effective_sizes_ = again and self._count_where_varying(again.rows)
+        if isinstance(again, RowsAgain):
+            self.effective_sizes_ = self._count_where_varying(again.rows)
         return self
 
     def _count_where_varying(self, rows):
@@ -351,6 +352,7 @@ class FixedEffectsRegressor(BaseLeastSquaresRegressor):
         terms = [INTERCEPT, *self._columns.slope_terms]
         self.group_effects_ = pd.DataFrame(solution.b.T, index=self.groups_, columns=terms)
         self.within_r2_ = solution.within_r2
+        self.effective_sizes_ = None
 
     def _warn_about(self, solution, digits=None):
         warn_about_regression(self, solution.absorbed, solution.dependent, digits=digits)

@@ -21,7 +21,6 @@ from skmixed._estimators.several_factors import FittedFactors, fit_factors, stor
 from skmixed._estimators.streaming import RowsSeen, UpdatingMixin
 from skmixed._numerics.fit.fit import Fit, Specification
 from skmixed._reports.messages import (
-    NO_GROUP_EFFECTS,
     refuse_without_digits,
     warn_about_fit,
 )
@@ -122,11 +121,6 @@ class BaseMixedRegressor(
 
     def _check_knows_std(self, name):
         self._check_has_groups(name, several=True)
-
-    def _check_has_groups(self, name, *, several=False):
-        super()._check_has_groups(name, several=several)
-        if not self.n_groups_:
-            raise ValueError(NO_GROUP_EFFECTS.format(name=name, model=type(self).__name__))
 
     def _factors_named(self, factor):
         """Names of the factors that are asked for."""

@@ -218,6 +218,7 @@ class RandomSlopeRegressor(BaseMixedRegressor):
     def _find_slopes(self, X, factors):
         slopes = self._by_factor("slopes", factors, [])
         levels = self._by_factor("random_intercept", factors, True)
+        self._by_factor("covariance", factors, "full")  # is checked
         found = [
             find_feature_columns(X, chosen, self.group_by, parameter="slopes")
             for chosen in slopes

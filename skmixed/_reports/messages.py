@@ -143,7 +143,6 @@ NO_GROUP_EFFECTS = (
     "`{name}` needs group effects, but {model} was fitted without groups, which is a pooled "
     "linear regression. Pass the groups as `model.fit(X, y, groups=groups)`."
 )
-NOT_YET = "{name} does not exist yet for several grouping factors, which are {factors}."
 NO_PRECISION = (
     "`sample_weight` must be positive, since the variance of a new observation is that of the "
     "residuals over its weight, but {n_zero} are 0. Leave those rows out, or ask for "

@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 
 from skmixed._rows.columns import GROUP_BY, as_table, find_group_column, split_group_column
+from skmixed.exceptions import NotAvailableError
 
+NOT_YET = "{name} does not exist yet for several grouping factors, which are {factors}."
 JOIN = ":"
 # What the parameter that names the columns may be.
 SEVERAL = [*GROUP_BY, list, tuple, np.ndarray, pd.Index]
@@ -241,13 +243,26 @@ def factors_as_fitted(groups, names):
     return groups[names]
 
 
-def refuse_several(model, names, what):
-    """Refuse several factors where they do not exist yet."""
+def refuse_factors(columns, what):
+    """Refuse several factors in what does not exist yet for them.
+
+    Parameters
+    ----------
+    columns : Columns
+        Of the rows.
+    what : str
+        Its name.
+    """
+    if columns.factors:
+        raise NotAvailableError(NOT_YET.format(name=what, factors=columns.factor_names))
+
+
+def refuse_several(model, names):
+    """Refuse labels of several factors for a model that takes only one."""
     if not model._takes_several:
-        raise ValueError(
-            f"{what} does not exist yet for several grouping factors, but got {names}. "
-            "RandomInterceptRegressor and RandomSlopeRegressor take them."
-        )
+        name = type(model).__name__
+        takers = " RandomInterceptRegressor and RandomSlopeRegressor take them."
+        raise ValueError(NOT_YET.format(name=name, factors=names) + takers)
 
 
 @contextmanager

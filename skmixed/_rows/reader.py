@@ -116,6 +116,8 @@ class Columns:
         names = _name_columns(model)
         group = _find_group(model, X)
         terms = tuple(np.delete(names, list(group)))
+        if is_several(groups) and not model._uses_groups:
+            groups = groups.iloc[:, 0]
         if is_several(groups):
             return cls._of_several(model, X, terms, list(groups.columns), group)
         name = getattr(groups, "name", None)
@@ -267,7 +269,7 @@ def number_groups(model, groups, n_rows):
         warn(message.format(name=type(model).__name__), MissingGroupsWarning)
         return None, np.array([])
     if is_several(groups):
-        refuse_several(model, list(groups.columns), type(model).__name__)
+        refuse_several(model, list(groups.columns))
         parts = [_number_factor(name, groups[name], n_rows) for name in groups]
         return tuple(zip(*parts, strict=True))
     codes, labels = encode_groups(groups, n_rows)

@@ -32,7 +32,7 @@ from skmixed._rows.routing import refuse_class
 from skmixed._sklearn_private import Interval, num_samples, validate_params
 from skmixed.model_selection._pooling_comparison import PoolingComparison
 from skmixed.model_selection._pooling_folds import predict_all, split_rows, without_numbers
-from skmixed.model_selection._pooling_scores import score_fold, score_group_sizes
+from skmixed.model_selection._pooling_scores import MEASURES, score_group_sizes, tested_folds
 
 NO_GROUPS = (
     "The groups must be given to compare_pooling, but got None. Pass them as `groups`, one "
@@ -97,7 +97,8 @@ def compare_pooling(
         categorical features. With `groups` they are given X alone, except that `groups` go to
         the methods that request them (metadata routing; mixed models of this package request
         them by themselves, and so does a search whose splitter needs groups). For results that
-        do not vary, set their `random_state`.
+        do not vary, set their `random_state`; the luck of a seed is then part of the model, and
+        no test can tell it from skill.
     n_splits : int, default=5
         Folds, at least 2 and at most the number of groups.
     n_repeats : int, default=2
@@ -140,20 +141,15 @@ def compare_pooling(
     `GaussianProcessRegressor`, also at the end of a `Pipeline`) are scored by log density,
     coverage and width of 95% intervals, too, from a normal distribution.
 
-    Folds of a cross-validation share most of their training rows, so that differences between
-    scores may vary less from fold to fold than from data set to data set, and the usual
-    standard error of a mean can be far too small. That of Nadeau and Bengio is taken, for folds
-    repeated as by Bouckaert and Frank: for differences with variance s2 in J folds it is
-    ``sqrt((1 / J + n_test / n_train) s2)``, to be compared with t with J - 1 degrees of
-    freedom. It is approximate, and often too large; no estimate is unbiased.
+    Two models are compared on rows that both predict, see `PoolingComparison.difference`: the
+    standard error is over groups and over fits, not over folds. Folds share most of their
+    training rows, so that what differs between folds says little of what differs between data
+    sets (Nadeau and Bengio).
 
     References
     ----------
     Nadeau, C. and Bengio, Y. (2003). Inference for the generalization error. Machine Learning,
     52, 239-281. doi:10.1023/A:1024068626366
-
-    Bouckaert, R. R. and Frank, E. (2004). Evaluating the replicability of significance tests
-    for comparing learning algorithms. PAKDD 2004, 3-12. doi:10.1007/978-3-540-24775-3_3
 
     Examples
     --------
@@ -166,14 +162,14 @@ def compare_pooling(
     >>> comparison.summary[["rmse", "difference", "std_error"]].round(3)
                                     rmse  difference  std_error
     regime       model
-    known groups pooled            1.146       0.111      0.027
-                 fixed effects     1.089       0.054      0.030
+    known groups pooled            1.146       0.111      0.045
+                 fixed effects     1.089       0.054      0.025
                  random intercept  1.035       0.000      0.000
     new groups   pooled            1.166       0.000      0.000
-                 fixed effects     1.170       0.004      0.025
-                 random intercept  1.171       0.005      0.019
+                 fixed effects     1.170       0.004      0.017
+                 random intercept  1.171       0.005      0.013
     >>> print(comparison.findings[2])
-    In known groups random intercept beats pooled by 0.111 (SE 0.027) in RMSE, 1.035 against
+    In known groups random intercept beats pooled by 0.111 (SE 0.045) in RMSE, 1.035 against
     1.146.
     """
     X, y, groups = take_rows(X=X, y=y, groups=groups)
@@ -186,14 +182,16 @@ def compare_pooling(
     splits = list(split_rows(codes, n_splits, n_repeats, check_random_state(random_state)))
     groups = labels.to_numpy()[codes]
     predictions = predict_all(models, X, y, groups, splits, n_jobs=n_jobs, verbose=verbose)
+    tested, size_ranges = tested_folds(predictions, y, codes)
     return PoolingComparison(
-        scores=_scores(predictions, y),
-        group_size_scores=score_group_sizes(predictions, y, codes),
+        scores=_scores(predictions, tested),
+        group_size_scores=score_group_sizes(tested, size_ranges),
         cannot=_cannot(predictions),
         warned=_warned(predictions),
         group_sizes=pd.Series(
             np.bincount(codes), index=pd.Index(labels, name=group_name), name="size"
         ),
+        _tested=tested,
     )
 
 
@@ -275,9 +273,11 @@ def _models(X, group_by, slopes, estimators):
 # ------------------------------------------------------------------------- tables of the result
 
 
-def _scores(predictions, y):
+def _scores(predictions, tested):
     rows = []
+    folds = {key: iter(of_model) for key, of_model in tested.items()}
     for split, name, prediction in predictions:
+        tested_fold = next(folds[split.regime, name])
         rows.append(
             {
                 "regime": split.regime,
@@ -286,7 +286,7 @@ def _scores(predictions, y):
                 "fold": split.fold,
                 "n_train": len(split.train),
                 "n_test": len(split.test),
-                **score_fold(y[split.test], prediction.mean, prediction.std),
+                **{measure: tested_fold.values(measure).mean() for measure in MEASURES},
                 "fit_seconds": prediction.seconds,
                 "icc": prediction.icc,
             }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from textwrap import shorten
 from typing import Any
@@ -13,8 +13,9 @@ import pandas as pd
 from skmixed._public import public
 from skmixed._reports.layout import Printed
 from skmixed._reports.pooling_names import KNOWN, REGIMES
+from skmixed.model_selection._paired_difference import paired_difference
 from skmixed.model_selection._pooling_findings import decimals_for, find
-from skmixed.model_selection._pooling_scores import MEASURES, paired_difference
+from skmixed.model_selection._pooling_scores import MEASURES
 
 # Of a message in print; the tables hold its whole first line.
 LONGEST = 200
@@ -54,6 +55,7 @@ class PoolingComparison(Printed):
     cannot: pd.DataFrame
     warned: pd.DataFrame
     group_sizes: pd.Series
+    _tested: dict = field(repr=False)  # TestedFolds, by regime and model
 
     @cached_property
     def summary(self):
@@ -65,8 +67,7 @@ class PoolingComparison(Printed):
             Its index is (regime, model), its columns the means over folds of rmse, mae, r2,
             log_density, coverage, width and fit_seconds; ``difference`` is that of rmse to the
             best model of the regime, the one with the lowest rmse, and ``std_error`` its paired
-            standard error (Nadeau and Bengio's, see `compare_pooling`). NaN for a model that
-            failed in a fold.
+            standard error, as in `difference`. NaN for a model that failed in a fold.
         """
         measures = [*MEASURES, "fit_seconds"]
         table = pd.DataFrame({name: self._folds(name).mean(skipna=False) for name in measures})
@@ -129,8 +130,7 @@ class PoolingComparison(Printed):
         n_folds, n_repeats = self.scores["fold"].nunique(), self.scores["repeat"].nunique()
         remarks = [
             f"Means over {n_folds} folds x {n_repeats} repeats. `difference` is that of rmse "
-            "to the best model, `std_error` its paired standard error, corrected for "
-            "overlapping training sets (Nadeau and Bengio 2003)."
+            "to the best model, `std_error` its paired standard error over groups and fits."
         ]
         singletons = int(np.count_nonzero(self.group_sizes == 1))
         if singletons:
@@ -141,7 +141,7 @@ class PoolingComparison(Printed):
         return tuple(remarks)
 
     def difference(self, model, other, regime=KNOWN, *, score="rmse"):
-        """Compare two models fold by fold.
+        """Compare two models on the rows that both predict.
 
         Parameters
         ----------
@@ -154,10 +154,61 @@ class PoolingComparison(Printed):
 
         Returns
         -------
-        difference : float
-            Mean score of `model` less that of `other`.
-        std_error : float
-            Its standard error by Nadeau and Bengio, NaN if one of them has no scores.
+        PairedDifference
+            Mean score of `model` less that of `other`, its standard error, degrees of freedom
+            and p value. NaN if one of them has no scores, or there are too few groups for a
+            test.
+
+        Notes
+        -----
+        A score is a mean over the test rows of a fold, RMSE to first order (delta method: rows
+        are ``(rmse + error**2 / rmse) / 2``). Its difference D is the mean over all fits of
+        the mean difference of their rows, in which a row has some weight, and group j the sum
+        of weights w_j. With e the weighted differences of rows, less D, summed over a group
+        (e_j), over a fit (e_f), or over a group within a fit (e_jf), the variance of D is ::
+
+            V = V_groups + max(0, V_fits - V_both)
+
+            V_groups = (J - 1) / J sum_j e_j^2 / (1 - w_j)^2
+            V_fits = F / (F - 1) sum_f e_f^2,   V_both = sum_jf e_jf^2
+
+        for J groups and F fits: clustered by groups, whose rows are alike and are tested in
+        several fits, and by fits, which share chance where models draw at random (Cameron,
+        Gelbach and Miller). V_groups is the jackknife's, and ``df`` are those of sum_j e_j^2
+        if rows were independent (Bell and McCaffrey): J - 1 if groups have the same size.
+
+        Where a model loses in few groups but much, as pooling does, the same groups raise D
+        and its error, and t has little power. The p value is that of t without its skewness
+        (Hall):
+        with t = D / sqrt(V) and a = sum_j e_j^3 / V^(3/2) ::
+
+            t + a / 6 + a t^2 / 3 + a^2 t^3 / 27
+
+        compared with t on ``df`` degrees of freedom. It speaks of groups such as those at hand,
+        for known groups, too, and of models fitted to about as many rows. Between models that
+        hardly differ in new groups it is cautious.
+
+        References
+        ----------
+        Cameron, A. C., Gelbach, J. B. and Miller, D. L. (2011). Robust inference with multiway
+        clustering. Journal of Business & Economic Statistics, 29, 238-249.
+        doi:10.1198/jbes.2010.07136
+
+        Bell, R. M. and McCaffrey, D. F. (2002). Bias reduction in standard errors for linear
+        regression with multi-stage samples. Survey Methodology, 28, 169-181.
+
+        Hall, P. (1992). On the removal of skewness by transformation. Journal of the Royal
+        Statistical Society B, 54, 221-228. doi:10.1111/j.2517-6161.1992.tb01876.x
+
+        Examples
+        --------
+        >>> from skmixed import compare_pooling
+        >>> from skmixed.datasets import make_mixed_regression
+        >>> rows = make_mixed_regression(300, 2, 60, intercept_variance=0.5, random_state=0)
+        >>> comparison = compare_pooling(*rows, random_state=0)
+        >>> found = comparison.difference("random intercept", "fixed effects")
+        >>> print(f"{found.difference:.3f} (SE {found.std_error:.3f}, p = {found.p_value:.1g})")
+        -0.030 (SE 0.006, p = 3e-05)
         """
         columns = self._folds(score)
         for name in (model, other):
@@ -167,19 +218,21 @@ class PoolingComparison(Printed):
                     f"({regime!r}, {name!r}) must be a regime and a model of the comparison, "
                     f"which are: {known}."
                 )
-        return paired_difference(columns[regime, model], columns[regime, other], *self._n_rows)
+        return _difference(self._tested[regime, model], self._tested[regime, other], score)
 
     def _difference_by_size(self, model, other, training_rows):
-        """Difference of RMSE and its standard error as in `difference`, and number of folds."""
-        scores = self.group_size_scores
-        scores = scores[scores["training_rows"] == training_rows]
-        folds = scores.pivot(index=["repeat", "fold"], columns="model", values="rmse")
-        return *paired_difference(folds[model], folds[other], *self._n_rows), len(folds)
-
-    @property
-    def _n_rows(self):
-        """Training and test rows, summed over folds; what counts is their ratio."""
-        return self.scores[["n_train", "n_test"]].sum()
+        """Difference of RMSE as in `difference`, in known groups of some size."""
+        ranges = self.group_size_scores["training_rows"].cat.categories
+        position = ranges.get_loc(training_rows)
+        parts = (
+            [
+                fold.take(fold.size_range == position)
+                for fold in self._tested[KNOWN, name]
+                if position in fold.size_range
+            ]
+            for name in (model, other)
+        )
+        return _difference(*parts, "rmse")
 
     def plot(self, ax: Any = None) -> Any:
         """Draw how far each model is from the best, with standard errors.
@@ -206,7 +259,8 @@ class PoolingComparison(Printed):
 
     def _to_best(self, rmse, regime, model):
         best = rmse[regime].idxmin()
-        return self.difference(model, best, regime)
+        found = self.difference(model, best, regime)
+        return found.difference, found.std_error
 
     def _tables(self):
         for regime, title in REGIMES.items():
@@ -233,6 +287,12 @@ class PoolingComparison(Printed):
                 f"{model} in {regimes}, {same['folds'].sum()} of {total} folds: "
                 f"{shorten(message, LONGEST, placeholder=' ...')}"
             )
+
+
+def _difference(folds, others, score):
+    pairs = zip(folds, others, strict=True)
+    values = [fold.values(score) - other.values(score) for fold, other in pairs]
+    return paired_difference(values, [fold.group for fold in folds])
 
 
 def _as_text(table):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import t
 
 from skmixed._reports.pooling_names import (
     FIXED,
@@ -15,6 +14,7 @@ from skmixed._reports.pooling_names import (
     POOLED,
     REGIMES,
 )
+from skmixed.model_selection._paired_difference import TOO_FEW
 from skmixed.model_selection._pooling_scores import LEVEL
 
 
@@ -58,23 +58,19 @@ def _best(rmse, names):
 
 
 def _verdict(comparison, regime, model, rival):
-    """Say which predicts better, if a t test can tell."""
-    difference, error = comparison.difference(model, rival, regime)
-    n_folds = comparison.scores.groupby(["repeat", "fold"]).ngroups
-    winner, loser = (model, rival) if difference < 0 else (rival, model)
+    """Say which predicts better, if a test can tell."""
+    found = comparison.difference(model, rival, regime)
+    winner, loser = (model, rival) if found.difference < 0 else (rival, model)
     rmse = comparison.summary.loc[regime, "rmse"]
-    decimals = decimals_for(error)
+    decimals = decimals_for(found.std_error)
     against = f"{rmse[winner]:.{decimals}f} against {rmse[loser]:.{decimals}f}"
-    gap = f"{abs(difference):.{decimals}f} (SE {error:.{decimals}f})"
-    if _is_clear(difference, error, n_folds):
+    gap = f"{abs(found.difference):.{decimals}f} (SE {found.std_error:.{decimals}f})"
+    if found.p_value < 1 - LEVEL:
         return f"{winner} beats {loser} by {gap} in RMSE, {against}."
-    return f"{winner} and {loser} cannot be told apart: RMSE {against}, a difference of {gap}."
-
-
-def _is_clear(difference, error, n_folds, n_tests=1):
-    """Test a difference by t, with Bonferroni's correction if it is one of several."""
-    tail = (1 - LEVEL) / 2 / n_tests
-    return n_folds > 1 and abs(difference) > t.isf(tail, n_folds - 1) * error
+    tie = f"{winner} and {loser} cannot be told apart"
+    if found.df <= TOO_FEW:
+        tie += f" for lack of groups (they are worth {found.df + 1:.1f} of equal size)"
+    return f"{tie}: RMSE {against}, a difference of {gap}."
 
 
 def decimals_for(error):
@@ -99,16 +95,20 @@ def _for_whom(comparison, model, rival):
     if len(table) == 1:
         return
     gaps = {rows: comparison._difference_by_size(model, rival, rows) for rows in table.index}
-    clear = [rows for rows, gap in gaps.items() if _is_clear(*gap, n_tests=len(gaps))]
-    widest = max(clear or gaps, key=lambda rows: abs(gaps[rows][0]))
-    (difference, error, _), row = gaps[widest], table.loc[widest]
-    winner, loser = (model, rival) if difference < 0 else (rival, model)
-    decimals = decimals_for(error)
+    gaps = {rows: gap for rows, gap in gaps.items() if gap.df > 0}  # more than one group
+    if not gaps:
+        return
+    # Bonferroni's correction for the sizes looked at
+    clear = [rows for rows, gap in gaps.items() if gap.p_value < (1 - LEVEL) / len(gaps)]
+    widest = max(clear or gaps, key=lambda rows: abs(gaps[rows].difference))
+    gap, row = gaps[widest], table.loc[widest]
+    winner, loser = (model, rival) if gap.difference < 0 else (rival, model)
+    decimals = decimals_for(gap.std_error)
     unit = "row" if widest == "1" else "rows"
     where = f"in groups of {widest} {unit} in training ({row['share']:.0%} of the tests)"
     numbers = (
         f"RMSE {row[winner]:.{decimals}f} of {winner} against {row[loser]:.{decimals}f}, a "
-        f"difference of {abs(difference):.{decimals}f} (SE {error:.{decimals}f})"
+        f"difference of {abs(gap.difference):.{decimals}f} (SE {gap.std_error:.{decimals}f})"
     )
     if clear:
         yield f"For whom: the two differ most {where}: {numbers}."

@@ -13,6 +13,7 @@ from sklearn import config_context
 from sklearn.base import clone
 from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import Pipeline
+from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils.parallel import Parallel, delayed
 
 from skmixed._reports.pooling_names import KNOWN, NEW, OURS
@@ -75,6 +76,8 @@ def _fit_and_predict(estimator, X, y, groups, split, caught):
             seconds = _fit(estimator, safe_indexing(X, train), y[train], groups[train])
             model = predicting_model(estimator)
             mean, std = _predict(model, safe_indexing(X, test), groups[test])
+            mean = column_or_1d(mean)
+            assert_all_finite(mean, input_name="predictions")
         except caught as error:
             return Prediction(error=_first_line(error), warned=_unique(warned))
     icc = getattr(_last_step(model), "icc_", np.nan)

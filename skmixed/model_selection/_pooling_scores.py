@@ -1,76 +1,94 @@
-"""Scores of a fold, and what can be said of their differences."""
+"""What was tested in each fold, and its scores."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy.stats import norm
-from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 
 from skmixed._reports.pooling_names import KNOWN
 
-MEASURES = ["rmse", "mae", "r2", "log_density", "coverage", "width"]
 LEVEL = 0.95
 
 
-def score_fold(y, mean, std):
-    """Score the predictions of a fold.
+def _rmse(y, mean, _):
+    """RMSE in terms of squares, to first order: rows then vary as it does."""
+    squares = (y - mean) ** 2
+    rmse = np.sqrt(squares.mean())
+    return (rmse + squares / rmse) / 2 if rmse > 0 else squares
 
-    Parameters
-    ----------
-    y : ndarray of shape (n_rows,)
-        True values.
-    mean : ndarray of shape (n_rows,) or None
-        Predictions; None if there are none.
-    std : ndarray of shape (n_rows,) or None
-        Standard deviations of normal predictive distributions.
 
-    Returns
-    -------
-    dict of str to float
-        By measure; NaN where it cannot be computed.
+def _mae(y, mean, _):
+    return np.abs(y - mean)
+
+
+def _r2(y, mean, _):
+    return 1 - (y - mean) ** 2 / (y.var() or np.nan)
+
+
+def _log_density(y, mean, std):
+    return norm.logpdf(y, mean, std)
+
+
+def _coverage(y, mean, std):
+    return (np.abs(y - mean) <= _half(std)).astype(np.float64)
+
+
+def _width(y, mean, std):
+    return 2 * _half(std)
+
+
+def _half(std):
+    return norm.ppf((1 + LEVEL) / 2) * std
+
+
+# Values of rows whose mean is the score of a fold; the latter of predictive distributions
+OF_MEANS = {"rmse": _rmse, "mae": _mae, "r2": _r2}
+OF_DISTRIBUTIONS = {"log_density": _log_density, "coverage": _coverage, "width": _width}
+MEASURES = [*OF_MEANS, *OF_DISTRIBUTIONS]
+
+
+class TestedFold(NamedTuple):
+    """Rows of a fold, what a model makes of them, and how large their groups were in training.
+
+    `group` numbers the groups from 0; `size_range` is the position of a range of training rows.
     """
-    scores = dict.fromkeys(MEASURES, np.nan)
-    if mean is not None:
-        scores["rmse"] = root_mean_squared_error(y, mean)
-        scores["mae"] = mean_absolute_error(y, mean)
-        scores["r2"] = r2_score(y, mean) if len(y) > 1 else np.nan
-    if std is not None:
-        half = norm.ppf((1 + LEVEL) / 2) * std
-        scores["log_density"] = norm.logpdf(y, mean, std).mean()
-        scores["coverage"] = np.mean(np.abs(y - mean) <= half)
-        scores["width"] = np.mean(2 * half)
-    return scores
+
+    repeat: int
+    fold: int
+    y: np.ndarray
+    group: np.ndarray
+    size_range: np.ndarray
+    mean: np.ndarray | None
+    std: np.ndarray | None
+
+    def take(self, rows):
+        """Keep some of the rows."""
+        arrays = {name: part[rows] for name, part in self._asdict().items() if np.ndim(part)}
+        return self._replace(**arrays)
+
+    def values(self, measure):
+        """Values of the rows whose mean is a score.
+
+        Parameters
+        ----------
+        measure : str
+            One of MEASURES.
+
+        Returns
+        -------
+        ndarray of shape (n_rows,)
+            NaN if it cannot be computed.
+        """
+        if (self.std if measure in OF_DISTRIBUTIONS else self.mean) is None:
+            return np.full(len(self.y), np.nan)
+        return (OF_MEANS | OF_DISTRIBUTIONS)[measure](self.y, self.mean, self.std)
 
 
-def paired_difference(scores, other, n_train, n_test):
-    """Compare two models by their scores in the same folds (Nadeau and Bengio 2003).
-
-    Parameters
-    ----------
-    scores, other : ndarray of shape (n_folds,)
-        Scores of both models.
-    n_train, n_test : float
-        Rows of a training and of a test set, or their sums over the folds.
-
-    Returns
-    -------
-    difference : float
-        Mean of ``scores - other``.
-    std_error : float
-        With the variance s2 of the differences sqrt((1 / n_folds + n_test / n_train) s2); NaN
-        if there is but one fold.
-    """
-    differences = np.asarray(scores) - np.asarray(other)
-    n_folds = len(differences)
-    variance = np.var(differences, ddof=1) if n_folds > 1 else np.nan
-    return float(differences.mean()), float(
-        np.sqrt((1 / n_folds + n_test / n_train) * variance)
-    )
-
-
-def score_group_sizes(predictions, y, codes):
-    """Compute the error in known groups by how many rows a group has in training.
+def tested_folds(predictions, y, codes):
+    """Put beside each other what was tested in each fold, by regime and model.
 
     Parameters
     ----------
@@ -83,23 +101,53 @@ def score_group_sizes(predictions, y, codes):
 
     Returns
     -------
+    tested : dict of (str, str) to list of TestedFold
+        By regime and model. Models share the arrays of a fold.
+    size_ranges : Categorical
+        Names of the ranges of training rows in known groups, in order. Ranges hold a quarter
+        of the groups each; groups without a row in training have one of their own.
+    """
+    splits = {split[:3]: split for split, *_ in predictions}
+    sizes = {
+        key: np.bincount(codes[split.train], minlength=codes.max() + 1)
+        for key, split in splits.items()
+    }
+    edges, size_ranges = _quarters(
+        np.array([row for (regime, *_), row in sizes.items() if regime == KNOWN])
+    )
+    folds = {}
+    for key, split in splits.items():
+        group = codes[split.test]
+        size_range = np.searchsorted(edges, sizes[key][group])
+        folds[key] = TestedFold(*key[1:], y[split.test], group, size_range, None, None)
+    tested = {}
+    for split, name, found in predictions:
+        fold = folds[split[:3]]._replace(mean=found.mean, std=found.std)
+        tested.setdefault((split.regime, name), []).append(fold)
+    return tested, size_ranges
+
+
+def score_group_sizes(tested, size_ranges):
+    """Compute the error in known groups by how many rows a group has in training.
+
+    Parameters
+    ----------
+    tested : dict of (str, str) to list of TestedFold
+        By regime and model.
+    size_ranges : Categorical
+        Names of the ranges of training rows.
+
+    Returns
+    -------
     DataFrame
         A row for each range of training rows, model, repeat and fold, if there are test rows of
-        such groups: n_test and rmse. Ranges hold a quarter of the groups each; groups without
-        a row in training have one of their own.
+        such groups: n_test and rmse.
     """
-    known = [each for each in predictions if each[0].regime == KNOWN]
-    sizes = {
-        (split.repeat, split.fold): np.bincount(codes[split.train], minlength=codes.max() + 1)
-        for split, *_ in known
-    }
-    edges, labels = _quarters(np.array([*sizes.values()]))
     tables = []
-    for split, name, prediction in known:
-        size = sizes[split.repeat, split.fold][codes[split.test]]
-        bins = np.searchsorted(edges, size)
-        tables.append(_score_bins(bins, labels, y[split.test], prediction.mean))
-        tables[-1][["model", "repeat", "fold"]] = name, split.repeat, split.fold
+    for (regime, name), folds in tested.items():
+        for fold in folds if regime == KNOWN else ():
+            tables.append(_score_ranges(fold, size_ranges))
+            tables[-1][["model", "repeat", "fold"]] = name, fold.repeat, fold.fold
     columns = ["training_rows", "model", "repeat", "fold", "n_test", "rmse"]
     return pd.concat(tables, ignore_index=True)[columns]
 
@@ -115,11 +163,12 @@ def _quarters(sizes):
     return edges, pd.Categorical(names, categories=names, ordered=True)
 
 
-def _score_bins(bins, labels, y, mean):
-    n_test = np.bincount(bins, minlength=len(labels))
-    squares = (y - (np.nan if mean is None else mean)) ** 2
-    sums = np.bincount(bins, squares, minlength=len(labels))
-    filled = n_test > 0
-    rmse = np.sqrt(sums[filled] / n_test[filled])
-    table = {"training_rows": labels[filled], "n_test": n_test[filled], "rmse": rmse}
-    return pd.DataFrame(table)
+def _score_ranges(fold, size_ranges):
+    parts = {i: fold.take(fold.size_range == i) for i in np.unique(fold.size_range)}
+    return pd.DataFrame(
+        {
+            "training_rows": size_ranges[[*parts]],
+            "n_test": [len(part.y) for part in parts.values()],
+            "rmse": [part.values("rmse").mean() for part in parts.values()],
+        }
+    )

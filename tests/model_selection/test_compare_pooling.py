@@ -29,6 +29,7 @@ from skmixed import (
 from skmixed.datasets import load_hsb, make_mixed_regression
 from skmixed.exceptions import SingularFitWarning
 from skmixed.model_selection import WithinGroupKFold
+from skmixed.model_selection._paired_difference import paired_difference
 from skmixed.model_selection._pooling_folds import split_rows
 
 KNOWN, NEW = "known groups", "new groups"
@@ -140,23 +141,43 @@ def test_folds_do_not_leak(rows):
     assert not np.array_equal(tested[KNOWN, 0][0], tested[KNOWN, 1][0])
 
 
-def test_corrected_standard_error(comparison):
-    """Nadeau and Bengio (2003): (1 / J + n_test / n_train) s2."""
-    scores = comparison.scores.query("regime == 'new groups'")
-    rmse = scores.pivot(index=["repeat", "fold"], columns="model", values="rmse")
-    differences = rmse["fixed effects"] - rmse["random intercept"]
+def test_difference_of_two_models(rows, comparison):
+    """Its rows are those that both predict, its mean that of the folds' scores."""
+    X, y, groups = rows
+    values, codes = [], []
+    for seed in np.random.RandomState(0).randint(2**31, size=2):
+        cv = GroupKFold(4, shuffle=True, random_state=int(seed))
+        for train, test in cv.split(X, y, groups):
+            pair = []
+            for name in ("fixed effects", "random intercept"):
+                model = OURS[name].fit(X[train], y[train], groups=groups[train])
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    square = (y[test] - model.predict(X[test], groups[test])) ** 2
+                rmse = np.sqrt(square.mean())
+                pair.append(rmse / 2 + square / (2 * rmse))
+            values.append(pair[0] - pair[1])
+            codes.append(groups[test])
     found = comparison.difference("fixed effects", "random intercept", NEW)
-    variance = differences.var(ddof=1)
-    assert found == pytest.approx([differences.mean(), np.sqrt((1 / 8 + 1 / 3) * variance)])
-    naive = differences.sem()
-    assert found[1] > naive
-    best = rmse.mean().idxmin()
+    assert vars(found) == pytest.approx(vars(paired_difference(values, codes)))
+    for score in ("rmse", "mae", "r2"):
+        folds = comparison.scores.pivot(
+            index=["regime", "repeat", "fold"], columns="model", values=score
+        ).loc[NEW]
+        found = comparison.difference("fixed effects", "random intercept", NEW, score=score)
+        expected = (folds["fixed effects"] - folds["random intercept"]).mean()
+        assert found.difference == pytest.approx(expected)
+        assert found.std_error > 0
+    best = comparison.summary.loc[NEW, "rmse"].idxmin()
     row = comparison.summary.loc[(NEW, "fixed effects")]
     expected = comparison.difference("fixed effects", best, NEW)
-    assert row[["difference", "std_error"]].tolist() == pytest.approx(list(expected))
+    assert row["difference"] == pytest.approx(expected.difference)
+    assert row["std_error"] == pytest.approx(expected.std_error)
     assert comparison.summary.loc[(NEW, best), "difference"] == 0
-    other = comparison.difference("random slopes", "random intercept", score="log_density")
-    assert other[0] > 0
+    density = comparison.difference("random slopes", "random intercept", score="log_density")
+    assert density.difference > 0
+    none = comparison.difference("fixed effects", "random intercept", NEW, score="log_density")
+    assert np.isnan([none.difference, none.std_error, none.p_value]).all()
 
 
 def test_column_and_array_give_the_same(rows, frame, comparison):
@@ -292,6 +313,29 @@ def test_models_that_cannot(rows):
     assert "cannot predict" in {label.get_text() for label in comparison.plot().axes_[1].texts}
 
 
+class Column(RegressorMixin, BaseEstimator):
+    """Predicts a column of shape (n_rows, 1), as neural networks do, of one value."""
+
+    def __init__(self, value=0.0):
+        self.value = value
+
+    def fit(self, X, y):
+        return self
+
+    def predict(self, X):
+        return np.full((len(X), 1), self.value)
+
+
+def test_predictions_of_other_shapes_and_infinite_ones(rows):
+    estimators = {"zero": Column(), "infinite": Column(np.inf)}
+    comparison = compare_pooling(*rows, n_repeats=1, random_state=0, estimators=estimators)
+    scores = comparison.scores.query("model == 'zero'")
+    total = np.sum(scores["n_test"] * scores["rmse"] ** 2)
+    assert total == pytest.approx(2 * np.sum(rows[1] ** 2))
+    assert set(comparison.cannot["model"]) == {"infinite"}
+    assert comparison.cannot["message"].str.contains("predictions contains infinity").all()
+
+
 def test_warnings_are_told_not_shown():
     X, y, school = load_hsb(return_X_y=True)
     comparison = compare_pooling(X, y, school, n_splits=3, n_repeats=1, random_state=0)
@@ -335,14 +379,14 @@ def test_findings_have_their_numbers(comparison):
     rmse, coverage = comparison.summary["rmse"], comparison.summary["coverage"]
     best = rmse[KNOWN].idxmin()
     assert best == "random slopes"
-    difference, error = comparison.difference("fixed effects", best)
+    found = comparison.difference("pooled", best)
     assert (
-        f"In known groups {best} beats fixed effects by {difference:.3f} (SE {error:.3f}) in "
-        f"RMSE, {rmse[KNOWN, best]:.3f} against {rmse[KNOWN, 'fixed effects']:.3f}."
+        f"In known groups {best} beats pooled by {found.difference:.2f} "
+        f"(SE {found.std_error:.2f}) in RMSE, {rmse[KNOWN, best]:.2f} against "
+        f"{rmse[KNOWN, 'pooled']:.2f}."
     ) in findings
-    assert abs(difference) > 2.36 * error  # t with 7 degrees of freedom
-    difference, error = comparison.difference("pooled", "fixed effects", NEW)
-    assert abs(difference) < 2.36 * error
+    assert found.p_value < 0.05
+    assert comparison.difference("pooled", "fixed effects", NEW).p_value > 0.05
     assert re.search(r"In new groups .* cannot be told apart: RMSE", findings)
     assert f"cover {coverage[KNOWN, best]:.1%} of the rows" in findings
     assert "Why: given the features" in findings
