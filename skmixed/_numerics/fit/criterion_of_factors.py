@@ -16,6 +16,7 @@ from skmixed._numerics.fit.elimination import (
     Step,
     nested_order,
     sum_by,
+    times,
 )
 from skmixed._numerics.fit.elimination_dense import DenseBlocks, DenseStep
 from skmixed._numerics.fit.identifiability import absorbed
@@ -69,6 +70,8 @@ class FactorsCriterion(ProfiledCriterion):
     @cached_property
     def largest_first(self) -> list[Step]:
         """The largest factor is eliminated, and all others are dense, nested or not."""
+        if len(self.problem.q) == 1:
+            return self.steps
         return [DenseStep.of(self.problem, range(len(self.problem.q)), has_inner=False)]
 
     @cached_property
@@ -121,14 +124,14 @@ class FactorsCriterion(ProfiledCriterion):
             parts = []
             for f, v_f in enumerate(v):
                 if f == g:
-                    parts.append(np.einsum("abk,bmk->amk", problem.G[g], v_f))
+                    parts.append(times(problem.G[g], v_f))
                     continue
                 cells = problem.cells[min(f, g), max(f, g)]
                 values = cells.values if g < f else cells.values.swapaxes(0, 1)
                 here, there = (
                     (cells.first, cells.second) if g < f else (cells.second, cells.first)
                 )
-                part = np.einsum("abk,bmk->amk", values, v_f[..., there])
+                part = times(values, v_f[..., there])
                 parts.append(sum_by(here, part, J))
             products.append(np.concatenate(parts, axis=1))
         return products
@@ -239,10 +242,11 @@ class FactorsDerivatives:
     @cached_property
     def squared_blocks(self) -> dict[tuple[int, int], Array]:
         """The sum of Q_ac Q_bd over the blocks Q of Z'V^-1 Z for two factors: axes a b c d."""
-        (blocks,) = self.at.elimination.parts
-        if not isinstance(blocks, DenseBlocks):
-            raise TypeError("the Hessian needs the largest factor to be eliminated first")
-        return squared_blocks(blocks)
+        (blocks,) = self.at.elimination.parts  # the largest factor is eliminated first
+        if isinstance(blocks, DenseBlocks):
+            return squared_blocks(blocks)
+        KG = blocks.own.KG  # of a single factor
+        return {(0, 0): np.asarray(np.einsum("ack,bdk->abcd", KG, KG))}
 
     def expected_information(self, directions: Directions) -> tuple[Array, Array, Array]:
         """Return tr(P dV_i P dV_j) for changes of Psi_f, and D and Q of `whitened_changes`.

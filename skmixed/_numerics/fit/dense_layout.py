@@ -23,6 +23,7 @@ from scipy.sparse.csgraph import connected_components
 from skmixed._numerics.fit.elimination import Positions, block_matrix
 from skmixed._numerics.fit.problem_of_factors import FactorsProblem
 from skmixed._numerics.linalg.arrays import Array
+from skmixed._numerics.linalg.scipy_private import csr_product, csr_product_size
 
 # With more kinds of components, they are filled up with levels that have no rows.
 MOST_KINDS = 50
@@ -32,6 +33,8 @@ CHUNK_PAIRS = 2**20
 KEPT_PAIRS = 2**22
 # Entries of a sparse product, which are made before they find their place in dense blocks.
 CHUNK_ENTRIES = 2**22
+# From this share of products on, of those that there might be, sparse rows are not worth it.
+FULL = 0.02
 # Copies of the dense blocks at one time, on the way to the gradient: G~, N'K^2N, S^-1, H.
 COPIES = 6
 # The share of the machine's memory that they may take.
@@ -377,23 +380,77 @@ class DenseLayout:
         products = np.diff(counts[indptr])  # of each row, before they are added up
         entries = np.cumsum(np.minimum(products, self.n_columns))
         cuts = np.arange(CHUNK_ENTRIES, entries[-1], CHUNK_ENTRIES)
-        ends = np.unique([*np.searchsorted(entries, cuts), self.n_columns])
+        ends = np.unique([*np.searchsorted(entries, cuts) + 1, self.n_columns])
         return list(zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True))
 
     def products(self, N: Array, weights: NDArray[Number]) -> NDArray[Number]:
         """Return sum_j N_j' weights_j, of entries of the rows, in the buffer of blocks."""
+        if self.is_full:
+            return self._products_of_full(N, weights)
         rows, (indptr, indices, order) = self._numbered, self._turned
-        shape = rows.shape
-        left: Any = sparse.csr_array((N[order], indices, indptr), shape=shape[::-1])
-        right: Any = sparse.csr_array((weights, rows.indices, rows.indptr), shape=shape)
-        components = self.components
-        buffer: NDArray[Number] = np.zeros(components.n_entries, dtype=weights.dtype)
+        index = rows.indices.dtype
+        right = (rows.indptr, rows.indices, weights)
+        turned, columns, N = indptr.astype(index), indices.astype(index), N[order]
+        buffer: NDArray[Number] = np.zeros(self.components.n_entries, dtype=weights.dtype)
         for start, stop in self._chunks:
-            part = left[start:stop] @ right
-            where = np.repeat(components.base[start:stop], np.diff(part.indptr))
-            where += components.place[part.indices]
-            buffer[where] = part.data
+            chunk = start, stop
+            own = slice(indptr[start], indptr[stop])
+            left = (turned[start : stop + 1] - index.type(own.start), columns[own], N[own])
+            if chunk not in self._sizes:
+                self._sizes[chunk] = csr_product_size(left, right, self.n_columns)
+            size = self._sizes[chunk]
+            pattern, entries = csr_product(left, right, self.n_columns, size)
+            where = self._places.get(chunk)
+            # entries come in the same order, unless one is 0 by chance and left out
+            if where is None or len(where) != len(entries):
+                where = np.repeat(self.components.base[start:stop], np.diff(pattern[0]))
+                where += self.components.place[pattern[1]]
+                if len(self._chunks) == 1 and len(entries) == size:
+                    self._places[chunk] = where
+            buffer[where] = entries
         return buffer
+
+    @cached_property
+    def is_full(self) -> bool:
+        """Whether most levels meet, in a single block: the rows are best taken as dense."""
+        is_single = sum(len(kind.columns) for kind in self.components.kinds) == 1
+        share = float(np.sum(self.counts**2)) / (self.n_levels * self.n_columns**2)
+        return is_single and share > FULL
+
+    def dense_rows(self, *entries: NDArray[Any]) -> Iterator[tuple[slice, list[Any]]]:
+        """Yield rows of given entries, some at a time, and which entries these are."""
+        step = max(CHUNK_ENTRIES // self.n_columns, 1)
+        n_rows = len(self.indptr) - 1
+        for start in range(0, n_rows, step):
+            stop = min(start + step, n_rows)
+            some = slice(self.indptr[start], self.indptr[stop])
+            row = np.repeat(np.arange(stop - start), np.diff(self.indptr[start : stop + 1]))
+            parts = []
+            for values in entries:
+                rows = np.zeros((stop - start, self.n_columns), values.dtype)
+                rows[row, self.indices[some]] = values[some]
+                parts.append(rows)
+            yield some, parts
+
+    def _products_of_full(self, N: Array, weights: NDArray[Number]) -> NDArray[Number]:
+        products: NDArray[Number] = np.zeros((self.n_columns,) * 2, dtype=weights.dtype)
+        for _, (left, right) in self.dense_rows(N, weights):
+            if np.iscomplexobj(right):
+                products.real += left.T @ right.real
+                products.imag += left.T @ right.imag
+            else:
+                products += left.T @ right
+        return products.ravel()
+
+    @cached_property
+    def _sizes(self) -> dict[tuple[int, int], int]:
+        """Numbers of entries of the products of each chunk, as far as they were made."""
+        return {}
+
+    @cached_property
+    def _places(self) -> dict[tuple[int, int], Positions]:
+        """Where these entries are in the buffer."""
+        return {}
 
 
 def pairs(

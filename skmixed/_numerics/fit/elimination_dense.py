@@ -124,7 +124,7 @@ class DenseBlocks(Eliminated):
 
     @cached_property
     def inverses(self) -> list[Array]:
-        """S^-1 of each kind of components."""
+        """S^-1 of each kind of components, the upper triangles; zeros below."""
         return [_inverse(root) for root in self.roots]
 
     @cached_property
@@ -132,7 +132,9 @@ class DenseBlocks(Eliminated):
         """H of the others: a buffer of dense blocks."""
         H = np.empty_like(self.G)
         for kind, inverse in zip(self.layout.components.kinds, self.inverses, strict=True):
-            kind.of(H)[...] = kind.sandwich(self.Lambdas, inverse)
+            whole = inverse + inverse.swapaxes(1, 2)
+            whole.reshape(len(whole), -1)[:, :: whole.shape[1] + 1] /= 2
+            kind.of(H)[...] = kind.sandwich(self.Lambdas, whole)
         return H
 
     def _solve(self, X: Array) -> Array:
@@ -237,7 +239,7 @@ class DenseBlocks(Eliminated):
     def KN(self) -> Array:
         """Entries of K N, with a row for each random column of the largest factor."""
         K = np.repeat(self.own.K, self.layout.counts, axis=-1)
-        return np.asarray(np.einsum("abk,bk->ak", K, self.by_column(self.N)))
+        return times(K, self.by_column(self.N)[:, None])[:, 0]
 
     def KN_with_H(self) -> tuple[Array, Array]:
         """Entries of K N H, where K N has some, and of K N."""
@@ -273,18 +275,41 @@ class DenseBlocks(Eliminated):
     def _times_sparse(self, entries: Array) -> Array:
         """Return rows over the columns times H, where they have entries; shape (q_e, n)."""
         product = np.empty_like(entries)
+        if self.layout.is_full:
+            return self._times_full(entries)
         for some, starts, j, where in self.layout.row_pairs:
             products = entries[:, j]
             products *= self.H[where]
             product[:, some] = np.add.reduceat(products, starts, axis=1)
         return product
 
+    def _times_full(self, entries: Array) -> Array:
+        """Do that with rows that have entries in most columns."""
+        layout = self.layout
+        H = self.H.reshape((layout.n_columns,) * 2)
+        product = np.empty(entries.size)
+        # the same rows for each random column; all of them are there
+        for some, (rows,) in layout.dense_rows(entries.ravel()):
+            row = np.searchsorted(layout.indptr, np.arange(some.start, some.stop), "right") - 1
+            product[some] = (rows @ H)[row - row[0], layout.indices[some]]
+        return product.reshape(entries.shape)
+
     def _trace_of_largest(self) -> Array:
         """sum_j K_j N_j H N_j' K_j'."""
         if self.squares is not None:
-            return np.array([[self.H @ self.squares]])
+            return np.array([[self._product_with_H(self.squares)]])
         with_H, KN = self.KN_with_H()
         return np.asarray(with_H @ KN.T)
+
+    def _product_with_H(self, buffer: Array) -> float:
+        """Sum the products of all entries with those of H, for symmetric blocks."""
+        total = 0.0
+        for kind, inverse in zip(self.layout.components.kinds, self.inverses, strict=True):
+            products = kind.sandwich([Lambda.T for Lambda in self.Lambdas], kind.of(buffer))
+            products *= inverse  # the upper triangle
+            diagonal = products.reshape(len(products), -1)[:, :: products.shape[1] + 1]
+            total += 2 * float(products.sum()) - float(diagonal.sum())
+        return total
 
     def _trace_of_other(self, i: int) -> Array:
         """Sum over levels of diagonal blocks of G~ - G~ H G~ = Lam'^-1 (I - S^-1) Lam^-1."""
@@ -295,7 +320,8 @@ class DenseBlocks(Eliminated):
             for kind, inverse in zip(layout.components.kinds, self.inverses, strict=True):
                 # levels without rows, which fill up blocks, have S = I
                 left += len(inverse) * kind.blocks[i][2] * np.eye(q)
-                left -= kind.diagonal_blocks(inverse, i)
+                upper = kind.diagonal_blocks(inverse, i)
+                left -= upper + np.triu(upper, 1).T
             half = np.linalg.solve(Lambda.T, left)
             return np.asarray(np.linalg.solve(Lambda.T, half.T))
         total = np.zeros((q, q))
@@ -344,14 +370,12 @@ def _root(S: Array) -> tuple[Array, float]:
 
 
 def _inverse(roots: Array) -> Array:
-    """Return (R'R)^-1."""
+    """Return the upper triangles of (R'R)^-1, with zeros below."""
     if len(roots) == 1 and roots.size:
-        inverse, _ = lapack.dpotri(roots[0], lower=0)  # zeros below
-        inverse += inverse.T
-        inverse.flat[:: len(inverse) + 1] /= 2
+        inverse, _ = lapack.dpotri(roots[0], lower=0)
         return np.asarray(inverse[None])
     inverse = np.linalg.inv(roots)
-    return np.asarray(np.matmul(inverse, inverse.swapaxes(1, 2)))
+    return np.asarray(np.triu(np.matmul(inverse, inverse.swapaxes(1, 2))))
 
 
 def _solve(roots: Array, X: Array) -> Array:

@@ -1,6 +1,11 @@
-"""Where the search for the variances of several factors begins: moments of one-way tables."""
+"""Where searches for the variances of several factors begin.
+
+The first begins at the moments of one-way tables, others where another minimum may be.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -8,10 +13,12 @@ from skmixed._numerics.fit.problem_of_factors import FactorsProblem
 from skmixed._numerics.linalg.arrays import Array
 
 # Relative variances to start from, at least and at most.
-LEAST, MOST = 1e-2, 1e4
+LEAST, MOST = 1e-2, 1e8
+# From this cosine on columns are alike.
+ALIKE = 0.5
 
 
-def start(problem: FactorsProblem) -> list[Array]:
+def anova_start(problem: FactorsProblem) -> list[Array]:
     """Return a diagonal Psi of each factor, such that squares are what is expected.
 
     For the residuals r of least squares, and each random column z on its own, the squares
@@ -51,6 +58,57 @@ def start(problem: FactorsProblem) -> list[Array]:
         np.diag([ratio for ratio, (g, _) in zip(ratios, columns, strict=True) if g == f])
         for f in range(len(problem.q))
     ]
+
+
+def other_starts(
+    problem: FactorsProblem, first: Sequence[Array], Lambdas: Sequence[Array]
+) -> list[list[Array]]:
+    """Where another minimum than the one found may be.
+
+    Factors without effects, and uncorrelated effects that do not vary, may vary as much as
+    residuals. And uncorrelated effects of columns that are alike, as are a level and slopes
+    of a column far from 0, may make up for each other: with one of them left out, or with
+    those that do not vary in place of the others.
+
+    Parameters
+    ----------
+    problem : FactorsProblem
+        The moments.
+    first : sequence of ndarray of shape (q_f, q_f)
+        Psi of each factor where the search began.
+    Lambdas : sequence of ndarray of shape (q_f, q_f)
+        Where it ended.
+
+    Returns
+    -------
+    list of list of ndarray
+        Psi of each factor.
+    """
+    Psi = [L @ L.T for L in Lambdas]
+    starts = []
+    null = [
+        np.diag(1.0 - L.any(axis=1)) if own or not L.any() else np.zeros_like(L)
+        for L, own in zip(Lambdas, problem.diagonal, strict=True)
+    ]
+    if any(N.any() for N in null):
+        starts.append([P + N for P, N in zip(Psi, null, strict=True)])
+    for f, (G, N) in enumerate(zip(problem.G, null, strict=True)):
+        if not problem.diagonal[f] or not _are_alike(G.sum(axis=-1)):
+            continue
+        if N.any():
+            starts.append([*Psi[:f], N * float(Psi[f].max()), *Psi[f + 1 :]])
+        else:
+            for column in range(len(N)):
+                one_less = first[f].copy()
+                one_less[column] = 0.0
+                starts.append([*first[:f], one_less, *first[f + 1 :]])
+    return starts
+
+
+def _are_alike(ZZ: Array) -> bool:
+    """Whether two columns have most of their squares in common, by their cross-products."""
+    size = np.sqrt(np.diag(ZZ))
+    return bool(np.any(np.abs(np.triu(ZZ / np.outer(size, size), 1)) > ALIKE))
 
 
 def _inverse_squares(G: Array) -> Array:
