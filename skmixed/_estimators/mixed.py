@@ -77,7 +77,7 @@ class BaseMixedRegressor(
         group_by: Any = None,
         method: Literal["reml", "ml"] = "reml",
         fit_intercept: bool = True,
-        new_groups: Any = "population",
+        new_groups: Literal["population", "error"] | dict[Any, str] = "population",
         max_iter: int = 100,
         tol: float = 1e-8,
     ) -> None:

@@ -236,7 +236,7 @@ class PredictionsMixin:
         if not self._columns.factors:
             codes = self._match(groups, self.groups_, self.new_groups)
             effects = self._group_effects, self._columns.slopes
-            return y + _predict_random(X, codes, *effects), codes
+            return y + predict_random(X, codes, *effects), codes
         groups = factors_as_fitted(groups, self._columns.factor_names)
         refuse = self._new_groups_of(list(groups))
         codes = np.empty((len(refuse), len(y)), dtype=np.intp)
@@ -244,7 +244,7 @@ class PredictionsMixin:
             name = factor.group_name
             with of_factor(name):
                 codes[f] = self._match(groups[name], self.groups_[name], refuse[f])
-            y += _predict_random(X, codes[f], self.random_effects_[name], factor.slopes)
+            y += predict_random(X, codes[f], self.random_effects_[name], factor.slopes)
         return y, codes
 
     def _match(self, groups, labels, new_groups):
@@ -275,7 +275,7 @@ class PredictionsMixin:
         """Refuse questions about uncertainty that the fit cannot answer."""
 
 
-def _predict_random(X, codes, effects, slopes):
+def predict_random(X, codes, effects, slopes):
     """z'b_j of each row; 0 where the code is -1."""
     total, values = np.zeros(len(codes)), effects.to_numpy().T
     if INTERCEPT in effects.columns:
