@@ -15,6 +15,14 @@ GIVEN_FEATURES, GIVEN_SPLIT = "y given the features", "y given split features"
 # Pooling does little harm if it predicts known groups worse by no more than this share, and
 # makes standard errors too small by no more than the second.
 LITTLE_WORSE, LITTLE_TOO_SMALL = 0.02, 0.1
+# Standard errors are off if they differ by more.
+LITTLE_OFF = 0.05
+# Shares of an error that do not matter.
+HARDLY = 5e-4
+# With fewer degrees of freedom, or groups, a slope between groups rests on little.
+FEW_LEFT = 10
+# A remark on the spread of residuals needs a clear case, and one that matters.
+SURE, NOISIER = 0.001, 1.5
 # How many names are spelled out.
 MOST_NAMES = 4
 
@@ -30,33 +38,46 @@ def advise(description):
     Returns
     -------
     dict of tuple of str
-        Sentences by approach, and the choice that follows.
+        The choice, and sentences by approach that it follows from.
     """
-    impossible = _why_not(description)
+    impossible = why_not(description)
     if impossible:
         return {"Choice": (impossible,)}
     return {
+        "Choice": tuple(_choice(description)),
         "Complete pooling (groups ignored)": tuple(_pooling(description)),
         "Fixed effects (a coefficient for each group)": tuple(_fixed_effects(description)),
         "Random effects (groups drawn from a distribution)": tuple(
             _random_effects(description)
         ),
-        "Choice": tuple(_choice(description)),
     }
 
 
-def _why_not(d):
-    """Say what leaves nothing to choose, if anything."""
+def why_not(description):
+    """Say what leaves nothing to choose, if anything.
+
+    Parameters
+    ----------
+    description : GroupDescription
+        Of the groups.
+
+    Returns
+    -------
+    str or None
+        A sentence.
+    """
+    d = description
     n_rows, n_groups = d.sizes["rows"], len(d.group_sizes)
     y = d.variation.iloc[0]
     if y["varies"] == "nowhere":
         return f"There is nothing to explain: {y.name} is the same in all {n_rows:.10g} rows."
     if n_groups == 1:
+        label = d.group_sizes.index.tolist()[0]
         return (
-            f"Complete pooling: there is 1 group, {d.group_sizes.index[0]!r}, so differences "
-            "between groups cannot be seen."
+            f"Complete pooling: there is 1 group, {label!r}, so differences between groups "
+            "cannot be seen."
         )
-    if d.group_sizes.max() <= 1:
+    if d.n_singletons == n_groups:
         return (
             f"Complete pooling: each of the {n_groups} groups has 1 row, so differences "
             "between groups cannot be told from those between rows."
@@ -67,19 +88,172 @@ def _why_not(d):
             f"(share 0%), so the {n_rows:.10g} rows tell no more than {n_groups} would."
         )
     of_y, given = d.variance_components.loc[WITHOUT_FEATURES], given_features(d)
+    n_features = len(d.variation) - 1
+    if given["residual"] == 0:
+        return (
+            f"Fixed and random effects come to the same: within groups the features "
+            f"({n_features}) explain {y.name} exactly, in all {n_rows:.10g} rows, so nothing "
+            "is left to judge differences between groups by."
+        )
     if np.isnan(of_y["icc"]) or np.isnan(given["residual"]):
         return (
-            f"Complete pooling: the features ({len(d.variation) - 1}) leave no residuals of "
-            f"{y.name} in {n_rows:.10g} rows, so nothing is left for groups to differ in."
+            f"Complete pooling: the features ({n_features}) leave no residuals of {y.name} in "
+            f"{n_rows:.10g} rows, so nothing is left for groups to differ in."
         )
     return None
+
+
+# -------------------------------------------------------------------------------- the choice
+
+
+def given_features(description):
+    """Find the model of y given the features that the slopes call for: split, or not.
+
+    Parameters
+    ----------
+    description : GroupDescription
+        Of which the variance components and the test of the slopes count.
+
+    Returns
+    -------
+    Series
+        Its row in the table of variance components; that of y alone without features.
+    """
+    models, slopes = description.variance_components, description.slopes
+    if slopes is not None and slopes.p_value < LEVEL:
+        return models.loc[GIVEN_SPLIT]
+    return models.loc[GIVEN_FEATURES if GIVEN_FEATURES in models.index else WITHOUT_FEATURES]
+
+
+def judged(description):
+    """Find the model that tells how much groups differ: with the features, if it can.
+
+    Parameters
+    ----------
+    description : GroupDescription
+        Of which the variance components count.
+
+    Returns
+    -------
+    Series
+        Its row in the table of variance components.
+    """
+    if _is_saturated(description):
+        return description.variance_components.loc[WITHOUT_FEATURES]
+    return given_features(description)
+
+
+def _choice(d):
+    n_groups, level_2 = len(d.group_sizes), _level_2(d)
+    model = judged(d)
+    given = "" if model.name == WITHOUT_FEATURES else f" {model.name.removeprefix('y ')}"
+    if n_groups < TOO_FEW_GROUPS and not level_2:
+        yield (
+            f"Fixed effects, if the question is about these groups: {n_groups} are too few to "
+            f"estimate a variance from ({_interval(model)})."
+        )
+        return
+    if n_groups < TOO_FEW_GROUPS:
+        yield (
+            f"Random effects, with caution: fixed effects have no slope for {_names(level_2)}, "
+            f"but {n_groups} groups can hardly tell one either, nor the variance between them "
+            f"({_interval(model)}). Look for more groups."
+        )
+        return
+    if model["p_value"] < LEVEL:
+        test = f"{_p(model['p_value'])}; {_interval(model)}"
+        yield f"Random effects: groups differ{given} ({test})."
+    else:
+        yield from _without_evidence(d, model, given)
+    if level_2 and _is_saturated(d):
+        others = ", and the other features," if len(d.variation) - 1 > len(level_2) else ""
+        yield (
+            f"The slopes of features of groups cannot be judged: {len(level_2)} of "
+            f"them{others} fit the {n_groups} groups exactly. Leave some out."
+        )
+    yield from _split(d)
+    if n_groups < FEW_GROUPS:
+        yield (
+            f"With {n_groups} groups take p-values with a small-sample correction: "
+            f"summary(df_method='kenward-roger'). {_as_good(level_2)}"
+        )
+
+
+def _as_good(level_2):
+    if level_2:
+        return (
+            f"Fixed effects are as good for the other features, but have no slope for "
+            f"{_names(level_2)}."
+        )
+    return "Fixed effects are as good if no other groups matter."
+
+
+def _without_evidence(d, model, given):
+    """Weigh what pooling would cost if groups differed as much as they may."""
+    upper, shown = model["icc_upper"], f"no differences between groups{given} are shown"
+    if np.isnan(upper):
+        yield (
+            f"Random effects, since the data cannot tell: {shown}, but {_interval(model)}. Is "
+            f"{d.variation.index[0]} centred by group, or is a group made of rows that differ "
+            "by design?"
+        )
+        return
+    worse, too_small = cost_of_pooling(d.group_sizes.to_numpy(), upper)
+    error = f"{worse:.1%} worse" if worse < 1 else f"with {1 + worse:.1f} times the error"
+    may = (
+        f"{_interval(model)}; at the upper limit pooling would predict known groups {error}, "
+        f"and its standard error of a mean would be too small by a factor of {too_small:.2f}"
+    )
+    harmless = worse <= LITTLE_WORSE
+    if harmless and (too_small <= 1 + LITTLE_TOO_SMALL or not _level_2(d)):
+        yield (
+            f"Complete pooling will do for predictions: {shown} ({_p(model['p_value'])}), and "
+            f"large ones are ruled out ({may}). A random intercept gives nearly the same, with "
+            "standard errors that allow for groups."
+        )
+    else:
+        yield (
+            f"Random effects, since the data cannot tell: {shown} ({_p(model['p_value'])}), "
+            f"but they are not ruled out ({may}). A random intercept is complete pooling if "
+            "its variance is 0."
+        )
+
+
+def _split(d):
+    if d.slopes is None or not d.slopes.p_value < LEVEL:
+        return
+    slopes = d.slopes.slopes
+    some = list(slopes.index[slopes["p_value"] < LEVEL / len(slopes)])
+    split, one_slope = d.error_in_new_groups[["split", "one slope"]]
+    gain = (
+        f"where one slope for both makes the error about {one_slope:.1%} larger"
+        if one_slope >= HARDLY
+        else "though that matters little here"
+    )
+    price = (
+        f"add about {split:.1%} to that error"
+        if np.isfinite(split)
+        else "are hardly enough for them"
+    )
+    more = (
+        "1 more slope, which rests"
+        if len(slopes) == 1
+        else (f"{len(slopes)} more slopes, which rest")
+    )
+    yield (
+        f"Split {_names(some or slopes.index)} by WithinBetween: slopes within and between "
+        f"groups differ ({_p(d.slopes.p_value)}). Those within are then the slopes of fixed "
+        f"effects, and those between predict new groups, {gain}. The price: {more} on "
+        f"{len(d.group_sizes)} groups and {price}; and the prediction of a row of a new group "
+        "depends on the other rows given of that group, whose means are its features."
+    )
 
 
 # ------------------------------------------------------------------------ complete pooling
 
 
 def _pooling(d):
-    of_y, name = d.variance_components.iloc[0], d.variation.index[0]
+    of_y, name = d.variance_components.loc[WITHOUT_FEATURES], d.variation.index[0]
     yield f"{_share(of_y)} of the variance of {name} lies between groups ({_test(of_y)})."
     if len(d.variance_components) > 1:
         model = given_features(d)
@@ -88,17 +262,26 @@ def _pooling(d):
             yield f"{given.capitalize()} it is {_share(model)} ({_test(model)})."
         else:
             yield _saturated(d)
+    rows, low, high = d.effective_rows[["estimate", "lower", "upper"]]
+    between = f" ({low:.0f} to {high:.0f}, 95%)" if np.isfinite([low, high]).all() else ""
     yield (
-        f"About the mean of {name} the {d.sizes['rows']:.10g} rows tell as much as "
-        f"{d.effective_rows:.0f} independent ones."
+        f"About the mean of {name} the {d.sizes['rows']:.10g} rows tell as much as {rows:.0f} "
+        f"independent ones{between}."
     )
-    level_2 = [name for name in _level_2(d) if name in d.slope_sources.index]
-    ratios = d.slope_sources["std_error_ratio"].reindex(level_2).dropna()
-    if len(ratios):
+    off = d.std_error_ratios[(d.std_error_ratios - 1).abs() > LITTLE_OFF]
+    if len(off):
         yield (
             "Standard errors that ignore groups are off for features of groups: with a "
             "random intercept they are "
-            f"{_listed(f'{ratio:.2f} times as large for {x}' for x, ratio in ratios.items())}."
+            f"{_listed(f'{ratio:.2f} times as large for {x}' for x, ratio in off.items())}."
+        )
+    low, high, p_value = d.residual_spread[["lower", "upper", "p_value"]]
+    if p_value < SURE and high > NOISIER * low:
+        yield (
+            f"Residuals do not vary alike in all groups (standard deviation {low:.3g} in "
+            f"quieter ones, {high:.3g} in noisier ones; {_p(p_value)}). Tests, intervals and "
+            "standard errors here assume that they do: if small groups are the noisy ones, "
+            "groups seem to differ more than they do."
         )
 
 
@@ -109,7 +292,7 @@ def _is_saturated(d):
 def _saturated(d):
     return (
         f"The features leave no degrees of freedom between the {len(d.group_sizes)} groups, so "
-        "how much groups differ given the features cannot be told, and nothing below rests on "
+        "how much groups differ given the features cannot be told, and nothing here rests on "
         "it."
     )
 
@@ -119,7 +302,7 @@ def _saturated(d):
 
 def _fixed_effects(d):
     sizes, level_2 = d.sizes, _level_2(d)
-    n_groups, singletons = int(sizes["groups"]), int(sizes["singletons"])
+    n_groups, singletons = int(sizes["groups"]), d.n_singletons
     yield (
         f"{n_groups} levels are estimated from {sizes['rows']:.10g} rows, "
         f"{sizes['mean']:.1f} a group."
@@ -137,8 +320,9 @@ def _fixed_effects(d):
         )
     dependent = [name for name in d.without_fixed_effects_slope if name not in level_2]
     if dependent:
+        depend = "it depends" if len(dependent) == 1 else "they depend"
         yield (
-            f"No slope for {_names(dependent)}: within groups they depend linearly on the "
+            f"No slope for {_names(dependent)}: within groups {depend} linearly on the "
             "features before (to all but a share of 1e-12)."
         )
     yield from _slopes(d)
@@ -148,10 +332,10 @@ def _effective(d):
     """Say which slopes rest on a part of the rows."""
     features = d.variation.iloc[1:]
     partly = features[(features["groups"] > 0) & (features["groups"] < len(d.group_sizes))]
-    partly = partly.sort_values("rows").head(MOST_NAMES)
+    partly = partly.sort_values("rows")
     if len(partly):
         lines = (
-            f"{name} varies in {row.groups:.0f} ({row.rows:.0f} rows)"
+            f"{name} varies in {row.groups:.0f} ({row.rows:.10g} rows)"
             for name, row in partly.iterrows()
         )
         yield (
@@ -196,38 +380,61 @@ def _slopes(d):
 def _random_effects(d):
     sizes, model = d.group_sizes, judged(d)
     if model["between"] > 0:
-        half, median = model["residual"] / model["between"], sizes.median()
-        small = int(np.count_nonzero(sizes < half))
         yield (
             f"The variance between groups is {model['between']:.3g}, with a standard error of "
-            f"{model['between_std_error'] / model['between']:.0%} of it ({_known(d)})."
+            f"{model['between_std_error'] / model['between']:.0%} of it ({_known(d)}). It is "
+            f"that of the likelihood's curvature; the interval says more: {_interval(model)}."
         )
-        yield (
-            f"From {half:.1f} rows on, a group's own mean counts for more than the common "
-            f"line; {small} of {len(sizes)} groups have fewer. The median group has "
-            f"{median:g}, and its own mean a weight of {median / (median + half):.2f}."
-        )
+        yield _weights(sizes, model)
     else:
-        yield (
-            "The variance between groups is estimated as 0, so all groups are predicted by the "
-            f"common line{_at_most(model)}."
-        )
+        yield _no_variance(model)
     yield from _mixtures(d)
     if d.variation["varies"].iloc[1:].isin(["both", "within groups"]).any():
         enough = int(np.count_nonzero(sizes >= 2))
+        have = "has" if enough == 1 else "have"
         yield (
-            f"{enough} of {len(sizes)} groups have 2 rows or more, and say something about "
-            "slopes that differ between groups, the more the larger they are."
+            f"Whether slopes differ between groups is not tested here: fit a "
+            f"RandomSlopeRegressor and take likelihood_ratio_test. {enough} of {len(sizes)} "
+            f"groups {have} 2 rows or more, as they need to say something about it."
         )
-    level_2 = _level_2(d)
-    if level_2 and not _is_saturated(d):
-        yield (
-            f"There can be a slope of {_names(level_2)}, for which the {len(sizes)} groups "
-            "count as rows."
-        )
+    yield from _slopes_of_groups(d)
     yield (
         "A new group is predicted by the common line, with a standard deviation between groups "
         f"of {np.sqrt(model['between']):.3g} as part of the uncertainty."
+    )
+
+
+def _weights(sizes, model):
+    """Say when a group's own mean counts."""
+    half, median = model["residual"] / model["between"], sizes.median()
+    weight = f"and its own mean a weight of {median / (median + half):.2f}."
+    if half < 1:
+        return (
+            "Even one row of a group counts for more than the common line. The median group "
+            f"has {median:g}, {weight}"
+        )
+    small = int(np.count_nonzero(sizes < half))
+    has = "has" if small == 1 else "have"
+    return (
+        f"From {half:.1f} rows on, a group's own mean counts for more than the common line; "
+        f"{small} of {len(sizes)} groups {has} fewer. The median group has {median:g}, {weight}"
+    )
+
+
+def _no_variance(model):
+    """Say what follows from a variance of 0, and whether it is to be trusted."""
+    text = (
+        "The variance between groups is estimated as 0, so all groups are predicted by the "
+        "common line"
+    )
+    if model["p_value"] < LEVEL:
+        return (
+            f"{text}, though the test finds differences ({_p(model['p_value'])}): groups of "
+            "different sizes say different things, and the likelihood weighs them otherwise."
+        )
+    upper = model["icc_upper"]
+    return (
+        f"{text}; up to {upper:.1%} of the variance may be (95%)." if upper > 0 else f"{text}."
     )
 
 
@@ -236,12 +443,6 @@ def _known(d):
     if n_groups < TOO_FEW_GROUPS:
         return f"{n_groups} groups are too few to know it well"
     return f"{n_groups} groups are few" if n_groups < FEW_GROUPS else f"{n_groups} groups"
-
-
-def _at_most(model):
-    """Say how much the variance may be, where it is estimated as 0."""
-    upper = model["icc_upper"]
-    return f"; up to {upper:.1%} of the variance may be (95%)" if upper > 0 else ""
 
 
 def _mixtures(d):
@@ -256,119 +457,27 @@ def _mixtures(d):
         )
 
 
-# -------------------------------------------------------------------------------- the choice
-
-
-def _choice(d):
-    n_groups, level_2 = len(d.group_sizes), _level_2(d)
-    model = judged(d)
-    given = "" if model.name == WITHOUT_FEATURES else f" {model.name.removeprefix('y ')}"
-    if n_groups < TOO_FEW_GROUPS and not level_2:
-        yield (
-            f"Fixed effects: {n_groups} groups are too few to estimate a variance from "
-            f"({_interval(model)}), and the question is about these groups."
-        )
+def _slopes_of_groups(d):
+    """Say what slopes of features of groups rest on."""
+    level_2 = _level_2(d)
+    if not level_2 or _is_saturated(d):
         return
-    if n_groups < TOO_FEW_GROUPS:
-        yield (
-            f"Random effects, with caution: fixed effects have no slope for {_names(level_2)}, "
-            f"but {n_groups} groups can hardly tell one either, nor the variance between them "
-            f"({_interval(model)}). Look for more groups."
-        )
-        return
-    if model["p_value"] < LEVEL:
-        test = f"{_p(model['p_value'])}; {_interval(model)}"
-        yield f"Random effects: groups differ{given} ({test})."
-    else:
-        yield from _without_evidence(d, model, given)
-    if level_2 and _is_saturated(d):
-        yield (
-            f"The slopes of features of groups cannot be judged: {len(level_2)} of them, and "
-            f"the other features, fit the {n_groups} groups exactly. Leave some out."
-        )
-    yield from _split(d)
-    if n_groups < FEW_GROUPS:
-        yield (
-            f"With {n_groups} groups use REML, and p-values with a small-sample correction."
-            + ("" if level_2 else " Fixed effects are as good if no other groups matter.")
-        )
-
-
-def given_features(description):
-    """Find the model of y given the features that the slopes call for: split, or not.
-
-    Parameters
-    ----------
-    description : GroupDescription
-        Of which the variance components and the test of the slopes count.
-
-    Returns
-    -------
-    Series
-        Its row in the table of variance components; that of y alone without features.
-    """
-    models, slopes = description.variance_components, description.slopes
-    if slopes is not None and slopes.p_value < LEVEL:
-        return models.loc[GIVEN_SPLIT]
-    return models.loc[GIVEN_FEATURES if GIVEN_FEATURES in models.index else WITHOUT_FEATURES]
-
-
-def judged(description):
-    """Find the model that tells how much groups differ: with the features, if it can.
-
-    Parameters
-    ----------
-    description : GroupDescription
-        Of which the variance components count.
-
-    Returns
-    -------
-    Series
-        Its row in the table of variance components.
-    """
-    if _is_saturated(description):
-        return description.variance_components.loc[WITHOUT_FEATURES]
-    return given_features(description)
-
-
-def _without_evidence(d, model, given):
-    """Weigh what pooling would cost if groups differed as much as they may."""
-    upper = model["icc_upper"]
-    worse, too_small = cost_of_pooling(d.group_sizes.to_numpy(), upper)
-    may = (
-        f"{_interval(model)}; at most that much pooling would predict known groups "
-        f"{worse:.1%} worse, and its standard error of a mean would be too small by a factor "
-        f"of {too_small:.2f}"
-    )
-    harmless = worse <= LITTLE_WORSE
-    if harmless and (too_small <= 1 + LITTLE_TOO_SMALL or not _level_2(d)):
-        yield (
-            f"Complete pooling will do for predictions: the data show no differences between "
-            f"groups{given} ({_p(model['p_value'])}), and large ones are ruled out ({may}). A "
-            "random intercept gives nearly the same, with standard errors that allow for "
-            "groups."
-        )
-    else:
-        yield (
-            f"Random effects, since the data cannot tell: no differences between groups{given} "
-            f"are shown ({_p(model['p_value'])}), but they are not ruled out ({may}). A random "
-            "intercept is complete pooling if its variance is 0."
-        )
-
-
-def _split(d):
-    if d.slopes is None or not d.slopes.p_value < LEVEL:
-        return
-    split, one_slope = d.error_in_new_groups[["split", "one slope"]]
+    left = given_features(d)["df_num"]
+    few = ", which is little" if left < FEW_LEFT else ""
     yield (
-        "Split the features by WithinBetween: slopes within and between groups differ "
-        f"({_p(d.slopes.p_value)}). Those within are then the slopes of fixed effects, and "
-        "those between predict new groups, where one slope for both would make the error about "
-        f"{one_slope:.1%} larger. The price: {d.slopes.df_num} more slopes, which rest on "
-        f"{len(d.group_sizes)} groups and add about {split:.1%} to that error; and the "
-        "prediction of a row depends on the other rows given of its group, whose means are its "
-        "features."
+        f"There can be a slope of {_names(level_2)}, for which the {len(d.group_sizes)} groups "
+        f"count as rows: {left:.0f} degrees of freedom are left{few}."
     )
+    rare = {name: n for name, n in d.rare_values.items() if n < FEW_LEFT}
+    if rare:
+        lines = (f"{n} for {name}" for name, n in rare.items())
+        yield (
+            "Some features of groups have two values, of which the rarer is found in few "
+            f"groups: {_listed(lines)}. Their slopes rest on these."
+        )
+
+
+# ------------------------------------------------------------------------------ what it costs
 
 
 def cost_of_pooling(sizes, icc):
@@ -412,8 +521,16 @@ def _test(model):
 def _interval(model):
     low, high = model["icc_lower"], model["icc_upper"]
     if np.isnan(low):
-        return f"intraclass correlation {model['icc']:.2f}, without an interval"
-    return f"intraclass correlation {low:.2f} to {high:.2f} (95%)"
+        if np.isnan(model["p_value"]):
+            return f"intraclass correlation {model['icc']:.2f}, without an interval"
+        return "groups are more alike than chance makes them (in 1 of 40 data sets)"
+    return f"intraclass correlation {_limits(low, high)} (95%)"
+
+
+def _limits(low, high):
+    """Write limits with two digits of the upper one."""
+    decimals = 2 if high >= 0.1 else 3 if high >= 0.01 else 4
+    return f"{low:.{decimals}f} to {high:.{decimals}f}"
 
 
 def _level_2(d):
@@ -422,16 +539,13 @@ def _level_2(d):
 
 
 def _names(names):
-    names = list(map(str, names))
-    if len(names) > MOST_NAMES + 1:
-        names = [*names[:MOST_NAMES], f"{len(names) - MOST_NAMES} others"]
-    return _listed(names)
+    return _listed(map(str, names))
 
 
 def _listed(parts):
     parts = list(parts)
     if len(parts) > MOST_NAMES + 1:
-        parts = parts[:MOST_NAMES]
+        parts = [*parts[:MOST_NAMES], f"{len(parts) - MOST_NAMES} others"]
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 

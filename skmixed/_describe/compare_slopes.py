@@ -150,7 +150,7 @@ class SlopeComparison(Printed):
             Statistic, degrees of freedom and p-value.
         """
         if np.isnan(self.p_value):
-            return "not possible, since too few groups are left to judge by"
+            return "not possible: too few groups, or no residuals, are left to judge by"
         return (
             f"F({self.df_num}, {self.df_den:.1f}) = {self.statistic:.2f}, "
             f"p = {self.p_value:.3g}"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from textwrap import shorten
+
 import numpy as np
 import pandas as pd
 
-from skmixed._describe.advice import FEW_GROUPS, TOO_FEW_GROUPS, given_features, judged
+from skmixed._describe.advice import FEW_GROUPS, TOO_FEW_GROUPS, given_features, judged, why_not
 
-# Groups are distinct, or much alike, if this share of the variance lies between them.
-DISTINCT, ALIKE = 0.25, 0.05
+# Groups are distinct, or much alike, if the median group's own mean has more weight than this,
+# or less, beside the common line.
+DISTINCT, ALIKE = 0.9, 0.1
 # Sizes are unbalanced if the largest group is so many times the median one.
 UNBALANCED = 3
 # Shares of the variation within groups that are plenty, and little.
@@ -29,7 +32,7 @@ def conditions(d):
     DataFrame
         A row for each condition: how it is ``here``, and what that ``speaks_for``.
     """
-    rows = dict(_rows(d))
+    rows = {} if why_not(d) else dict(_rows(d))
     return pd.DataFrame.from_dict(rows, orient="index", columns=["here", "speaks_for"])
 
 
@@ -79,13 +82,15 @@ def _to_add(d):
 
 
 def _distinct(d):
-    model = judged(d)
-    if np.isnan(model["icc_lower"]):
+    model, median = judged(d), d.group_sizes.median()
+    if np.isnan(model["icc_upper"]):
         return "", "cannot be told"
-    here = f"ICC {model['icc']:.2f} ({model['icc_lower']:.2f} to {model['icc_upper']:.2f})"
-    if model["icc_lower"] > DISTINCT:
+    icc = np.array([model["icc_lower"], model["icc"], model["icc_upper"]])
+    low, weight, high = median * icc / (median * icc + 1 - icc)
+    here = f"weight {weight:.2f} ({low:.2f} to {high:.2f})"
+    if low > DISTINCT:
         return here, "fixed as random effects"
-    if model["icc_upper"] < ALIKE:
+    if high < ALIKE:
         return here, "pooled as random effects"
     return here, "random effects"
 
@@ -96,7 +101,8 @@ def _small(d):
         return f"median {sizes.median():g} rows", "random effects"
     half = model["residual"] / model["between"]
     share = np.mean(sizes < half)
-    return f"{share:.0%} below {half:.3g} rows", "random effects" if share else "either"
+    here = "none" if half < 1 else f"{share:.0%} below {half:.3g} rows"
+    return here, "random effects" if share else "either"
 
 
 def _unbalanced(sizes):
@@ -113,4 +119,6 @@ def _number(n_groups):
 def _names(names):
     """Names as far as they fit."""
     text = ", ".join(map(str, names))
-    return text if len(text) <= WIDTH else f"{len(names)}, as {names[0]}"
+    if len(text) <= WIDTH:
+        return text
+    return shorten(f"{len(names)}, as {names[0]}", WIDTH, placeholder="...")

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.stats import f as f_distribution
+from sklearn.utils.extmath import safe_sparse_dot
 
 from skmixed._describe.advice import (
     GIVEN_FEATURES,
@@ -26,9 +28,18 @@ from skmixed._numerics.moments.within_between import count_where_varying, shares
 from skmixed._public import public
 from skmixed._reports.layout import Printed, column_as_text
 from skmixed._reports.summary import shares_of_variation
+from skmixed._rows.columns import dense_column
 from skmixed._rows.factors import refuse_factors
-from skmixed._rows.reader import RowsAgain, read_training_rows, sum_up
+from skmixed._rows.labels import warn_about_small_weights
+from skmixed._rows.reader import (
+    RowsAgain,
+    read_training_rows,
+    sum_up,
+    warn_about_column_of_groups,
+)
 
+# Groups of fewer rows say little about a spread of their own, and fewer groups about others'.
+ROWS_FOR_A_SPREAD, GROUPS_FOR_A_SPREAD = 5, 4
 NO_GROUPS = (
     "The groups must be given to describe_groups, but got None. Pass them as `groups`, one "
     "label for each row of X, or name the column of X that holds them: group_by='column'."
@@ -60,33 +71,52 @@ class GroupDescription(Printed):
         and the ``residual`` variance; intraclass correlation ``icc`` and its 95% interval; F
         ``statistic`` of no variance between groups, its degrees of freedom ``df_num`` and
         ``df_den``, and its ``p_value``. NaN for what cannot be told.
-    effective_rows : float
+    effective_rows : Series
         How many independent rows would tell as much about the mean of y: its variance,
         between + residual, over the squared standard error of the mean, in the model of y
-        alone.
+        alone, at the ``estimate`` of the intraclass correlation, and ``lower`` and ``upper``
+        at the limits of its interval.
     slopes : SlopeComparison or None
         Slopes within and between groups, of the features that vary in both ways.
     slope_sources : DataFrame
         For each feature, in a random-intercept model that gives it one slope: the slope, its
-        standard error, and the ratio of this to one that ignores groups; and how much of the
-        information on the slope comes ``from_within`` groups and ``from_between`` them.
+        standard error, and how much of the information on the slope comes ``from_within``
+        groups and ``from_between`` them.
+    std_error_ratios : Series
+        For each feature of groups, the standard error of its slope in the model that the
+        slopes call for, split or not, over the one that ignores groups.
     error_in_new_groups : Series
         By which share the error of prediction in new groups is larger than with the true
         slopes: ``split``, since slopes between groups are estimates; and with ``one slope``,
-        since it is not that between groups. NaN without features to split.
+        since it is not that between groups. NaN without features to split, or with too few
+        groups for them.
+    rare_values : dict of str to int
+        For each feature of groups that has two values, the number of groups with the rarer.
+    residual_spread : Series
+        Whether residuals given the features vary alike in all groups: quartiles ``lower`` and
+        ``upper`` of the standard deviations in groups of 5 rows or more, and the ``p_value`` of
+        Levene's test; or the standard deviations in small and in large groups, and that of an
+        F test, whichever is clearer. The p-value is corrected for the choice. NaN with too few
+        rows.
     without_fixed_effects_slope : tuple of str
         Features whose slope fixed effects cannot estimate: they do not vary within groups, or
         within groups depend linearly on the features before.
+    n_singletons : int
+        Number of groups of one row, which counts once at most.
     """
 
     group_sizes: pd.Series
     variation: pd.DataFrame
     variance_components: pd.DataFrame
-    effective_rows: float
+    effective_rows: pd.Series
     slopes: SlopeComparison | None
     slope_sources: pd.DataFrame
+    std_error_ratios: pd.Series
     error_in_new_groups: pd.Series
+    rare_values: dict[str, int]
+    residual_spread: pd.Series
     without_fixed_effects_slope: tuple[str, ...]
+    n_singletons: int
 
     @property
     def sizes(self):
@@ -106,7 +136,7 @@ class GroupDescription(Printed):
                 "median": sizes.median(),
                 "mean": sizes.mean(),
                 "largest": sizes.max(),
-                "singletons": np.count_nonzero(sizes <= 1),
+                "singletons": self.n_singletons,
             }
         )
 
@@ -177,10 +207,14 @@ class GroupDescription(Printed):
     def _tables(self):
         yield "Group sizes", self.sizes.map(_number).to_frame("")
         text = self.variation.copy()
-        text[["between", "within"]] = text[["between", "within"]].map("{:.1%}".format)
+        there = text["between"].notna()
+        for share in ("between", "within"):
+            text[share] = text[share].map("{:.1%}".format).where(there, "")
         text[["groups", "rows"]] = text[["groups", "rows"]].map(_number)
+        n_rows = self.group_sizes.sum()
+        by_chance = (len(self.group_sizes) - 1) / max(n_rows - 1, 1)
         yield (
-            "Shares of the variation, and the groups and rows in which a variable varies",
+            f"Where variables vary (chance puts {min(by_chance, 1):.1%} between groups)",
             text[["between", "within", "varies", "groups", "rows"]],
         )
         columns = ["between", "residual", "icc", "icc_lower", "icc_upper", "p_value"]
@@ -199,7 +233,7 @@ class GroupDescription(Printed):
             sources = self.slope_sources[columns]
             text = sources.apply(column_as_text, like=sources["std_error"])
             shares = ["from_within", "from_between"]
-            text[shares] = sources[shares].map("{:.0%}".format)
+            text[shares] = sources[shares].clip(0, 1).map("{:.0%}".format)
             yield "One slope for each feature, and where it comes from", text
         yield (
             "What speaks for what",
@@ -262,10 +296,10 @@ def describe_groups(
     far apart, or residuals are so small, that these lack digits, in two or three.
 
     The test of no variance between groups compares the mean square between groups, given the
-    features, with that within them: as an F test it is exact for normal y, whatever the sizes
-    of the groups, and so is the interval of the intraclass correlation, which holds the ratios
-    of variances that such a test does not reject (Seely and El-Bassiouni 1983). The test of
-    slopes is that of `compare_slopes`.
+    features, with that within them: as an F test it is exact for normal y of the same residual
+    variance in all groups, whatever their sizes, and so is the interval of the intraclass
+    correlation, which holds the ratios of variances that such a test does not reject (Seely and
+    El-Bassiouni 1983). The test of slopes is that of `compare_slopes`.
 
     A slope that is the same within and between groups weighs what both say of it by their
     information, W of the rows within groups and B of the groups' means, slope = (W + B)^-1
@@ -303,8 +337,8 @@ def describe_groups(
     y given the features      3.685    37.037  0.09      0.073      0.123
     y given split features    2.369    37.023  0.06      0.046      0.083
     >>> print(description.advice["Choice"][0])
-    Random effects: groups differ given split features (p < 0.001; intraclass correlation 0.05
-    to 0.08 (95%)).
+    Random effects: groups differ given split features (p < 0.001; intraclass correlation 0.046
+    to 0.083 (95%)).
     """
     if groups is None and group_by is None:
         raise ValueError(NO_GROUPS)
@@ -315,6 +349,7 @@ def describe_groups(
     variation = shares_of_variation(np.roll(within, 1), np.roll(between, 1), variables)
     counts = _count_where_varying(again.rows, moments.sizes, variation["varies"])
     both = np.flatnonzero(variation["varies"].iloc[1:] == "both")
+    level_2 = {names[i]: i for i in np.flatnonzero(_is_of_groups(variation).iloc[1:])}
     slopes = _slopes(fits.given_split, names, both, len(labels))
     models = {WITHOUT_FEATURES: fits.y_alone}
     if names:
@@ -329,11 +364,15 @@ def describe_groups(
         group_sizes=pd.Series(sizes, index=labels, name="size"),
         variation=variation.assign(**counts),
         variance_components=pd.DataFrame.from_dict(components, orient="index"),
-        effective_rows=_effective_rows(fits.y_alone),
+        effective_rows=_effective_rows(fits.y_alone, components[WITHOUT_FEATURES]),
         slopes=slopes,
         slope_sources=_slope_sources(fits.given_features, names),
+        std_error_ratios=_std_error_ratios(fits, slopes, level_2, len(names)),
         error_in_new_groups=_error_in_new_groups(fits, len(names), both),
+        rare_values=_rare_values(again.rows, level_2),
+        residual_spread=_residual_spread(again.rows, fits.given_features.fixed.beta),
         without_fixed_effects_slope=tuple(names[i] for i in np.flatnonzero(dependent)),
+        n_singletons=int(np.count_nonzero((moments.n_rows == 1) & (moments.sizes <= 1))),
     )
 
 
@@ -346,6 +385,8 @@ def _sum_rows(X, y, groups, group_by, sample_weight):
     reader = RandomInterceptRegressor(group_by=group_by)
     rows, columns = read_training_rows(reader, X, y, groups, sample_weight)
     refuse_factors(columns, "describe_groups")
+    warn_about_small_weights(rows.sample_weight)
+    warn_about_column_of_groups(reader, rows, columns)
     moments = sum_up(rows, columns)
     labels = pd.Index(moments.labels, name=columns.group_name)
     return moments, list(columns.terms), labels, RowsAgain(rows)
@@ -373,6 +414,8 @@ def _components(model):
             within = {"residual": model.fixed.regression.sigma2}
             known |= within | {"df_num": 0.0, "df_den": float(model.strata.df_within)}
         return known
+    if model.fixed.regression.sigma2 == 0:
+        return dict.fromkeys(names, np.nan) | {"residual": 0.0}
     test = model.strata.test_of_no_variance()
     ratios = np.array(model.strata.ratio_interval(1 - LEVEL))
     low, high = 1 - 1 / (1 + ratios)
@@ -383,11 +426,16 @@ def _components(model):
     return dict(zip(names, map(float, values), strict=True))
 
 
-def _effective_rows(y_alone):
-    if not y_alone.is_identified:
-        return np.nan
-    solution = y_alone.solution
-    return float((y_alone.between + solution.sigma2) / solution.beta_cov[0, 0])
+def _effective_rows(y_alone, components):
+    """Rows that would tell as much of the mean, at three intraclass correlations."""
+    sizes = y_alone.fit.problem.G[0, 0]
+    icc = {"estimate": "icc", "lower": "icc_upper", "upper": "icc_lower"}
+    return pd.Series({name: _effective_at(components[of], sizes) for name, of in icc.items()})
+
+
+def _effective_at(icc, sizes):
+    """Divide the variance of a row by that of the mean, 1 / sum_j n_j / (sigma2 + n_j tau2)."""
+    return float(np.sum(sizes / (1 - icc + sizes * icc))) if icc < 1 else np.nan
 
 
 def _slopes(model, names, both, n_groups):
@@ -407,16 +455,84 @@ def _slopes(model, names, both, n_groups):
 
 def _slope_sources(model, names):
     """Tabulate the slopes of unsplit features, and what they rest on."""
-    columns = ["slope", "std_error", "std_error_ratio", "from_within", "from_between"]
+    columns = ["slope", "std_error", "from_within", "from_between"]
     if not names or not model.is_identified:
         return pd.DataFrame(columns=columns, dtype=float)
     std_error = np.sqrt(np.diag(model.solution.beta_cov))
     share = model.strata.share_from_within()
-    with np.errstate(divide="ignore", invalid="ignore"):  # without groups the fit is perfect
-        ratio = std_error / np.sqrt(np.diag(model.pooled.beta_cov))
-    values = [model.solution.beta, std_error, ratio, share, 1 - share]
+    values = [model.solution.beta, std_error, share, 1 - share]
     table = pd.DataFrame(np.column_stack(values)[1:], pd.Index(names, name="feature"), columns)
     return table[np.isfinite(table["std_error"])]
+
+
+def _is_of_groups(variation):
+    return variation["varies"] == "between groups"
+
+
+def _std_error_ratios(fits, slopes, level_2, n_features):
+    """Compare standard errors of features of groups with those that ignore groups."""
+    split = slopes is not None and slopes.p_value < LEVEL
+    model = fits.given_split if split else fits.given_features
+    if not level_2 or not model.is_identified:
+        return pd.Series(dtype=float)
+    at = [1 + i + n_features * split for i in level_2.values()]
+    with np.errstate(divide="ignore", invalid="ignore"):  # without groups the fit is perfect
+        ratios = np.sqrt(np.diag(model.solution.beta_cov) / np.diag(model.pooled.beta_cov))
+    return pd.Series(ratios[at], index=list(level_2)).dropna()
+
+
+def _rare_values(rows, level_2):
+    """Count the groups with the rarer value of features that have two."""
+    rare, of_group = {}, np.empty(len(rows.labels), dtype=np.intp)
+    of_group[rows.codes] = np.arange(len(rows.codes))
+    for name, position in level_2.items():
+        values, counts = np.unique(dense_column(rows.X, position)[of_group], return_counts=True)
+        if len(values) == 2:
+            rare[name] = int(counts.min())
+    return rare
+
+
+def _residual_spread(rows, beta):
+    """Compare the residuals' standard deviations among groups, and by their size."""
+    X, codes = rows.X, rows.codes
+    residual = rows.y - safe_sparse_dot(X, beta[len(beta) - X.shape[1] :])
+    sizes = np.bincount(codes)
+    residual -= (np.bincount(codes, residual) / sizes)[codes]
+    squares = np.bincount(codes, residual**2)
+    found = [*_by_group(residual, squares, codes, sizes), *_by_size(squares, sizes - 1)]
+    least = min(found, key=lambda each: each[-1], default=(np.nan,) * 3)
+    spread = pd.Series(least, index=["lower", "upper", "p_value"])
+    spread["p_value"] = min(len(found) * spread["p_value"], 1.0)
+    return spread
+
+
+def _by_group(residual, squares, codes, sizes):
+    """Levene's test, by F, that absolute deviations are alike in groups of some rows."""
+    enough = sizes >= ROWS_FOR_A_SPREAD
+    if np.count_nonzero(enough) < GROUPS_FOR_A_SPREAD or not squares.any():
+        return
+    rows = enough[codes]
+    size, code = sizes[codes[rows]], codes[rows]
+    z = np.abs(residual[rows]) / np.sqrt(1 - 1 / size)
+    n_groups, n = np.count_nonzero(enough), len(z)
+    means = np.bincount(code, z, len(sizes))[enough] / sizes[enough]
+    between = np.sum(sizes[enough] * (means - z.mean()) ** 2)
+    within = np.sum((z - z.mean()) ** 2) - between
+    if within > 0:
+        statistic = between / (n_groups - 1) / (within / (n - n_groups))
+        std = np.sqrt(squares[enough] / (sizes[enough] - 1))
+        p_value = f_distribution.sf(statistic, n_groups - 1, n - n_groups)
+        yield (*np.quantile(std, [0.25, 0.75]), p_value)
+
+
+def _by_size(squares, df):
+    """Test, by F, that residuals of small groups vary as those of large ones do."""
+    small = df <= np.median(df[df > 0]) if df.any() else df < 0
+    (one, df_one), (two, df_two) = ((squares[s].sum(), df[s].sum()) for s in (small, ~small))
+    if min(df_one, df_two, one, two) > 0:
+        p_value = f_distribution.sf(one / df_one / (two / df_two), df_one, df_two)
+        low, high = sorted([one / df_one, two / df_two])
+        yield np.sqrt(low), np.sqrt(high), 2 * min(p_value, 1 - p_value)
 
 
 def _error_in_new_groups(fits, n_features, both):
@@ -433,8 +549,11 @@ def _error_in_new_groups(fits, n_features, both):
     kept, units = np.searchsorted(used, between), problem.coordinates.scale
     scatter = problem.T[np.ix_(kept, kept)] / problem.n
     scatter *= np.outer(units[kept], units[kept])
+    # estimated slopes fit the means that they are from: others are off by more
+    df_between = model.strata.df_between
+    beyond = len(model.fit.problem.n_rows) / (df_between - 1) if df_between > 1 else np.nan
     noise = float(np.sum(cov * scatter))
     off = model.solution.beta[between] - fits.given_features.solution.beta[within]
-    added = np.array([noise, max(float(off @ scatter @ off) - noise, 0.0)])
+    added = np.array([beyond * noise, max(float(off @ scatter @ off) - noise, 0.0)])
     errors[:] = np.sqrt(1 + added / (model.between + model.solution.sigma2)) - 1
     return errors

@@ -16,8 +16,9 @@ from skmixed._estimators.predictions import LEVEL
 from skmixed._estimators.streaming import RowsSeen
 from skmixed._numerics.fit.problem import make_problem
 from skmixed._numerics.least_squares.fixed_effects import solve_fixed_effects, solve_pooled
-from skmixed._numerics.moments.coordinates import around_means
-from skmixed._numerics.moments.within_between import count_where_varying
+from skmixed._numerics.moments.coordinates import around_means, near_means
+from skmixed._numerics.moments.own_lines import OwnLines
+from skmixed._numerics.moments.within_between import count_where_varying, shares
 from skmixed._public import public
 from skmixed._reports.messages import (
     UNKNOWN_STD,
@@ -335,6 +336,8 @@ class FixedEffectsRegressor(BaseLeastSquaresRegressor):
             return None
         counts = count_where_varying(rows.X, rows.codes, self._moments.sizes)
         table = pd.DataFrame(dict(zip(["groups", "rows"], counts, strict=True)))
+        within, _ = shares(self._fitted.lines or OwnLines.of(near_means(self._moments)))
+        table[within[:-1] == 0] = 0  # what is there is rounding
         return table.set_index(pd.Index(self._columns.terms, name="feature"))
 
     def _estimate(self, moments):

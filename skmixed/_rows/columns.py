@@ -88,6 +88,10 @@ def find_group_column(X, group_by):
         raise ValueError(
             f"group_by={group_by} must be the name or the position of a column of X."
         )
+    if not isinstance(group_by, str | Integral):
+        raise ValueError(
+            f"group_by={group_by!r} must be the name or the position of a column of X."
+        )
     if not isinstance(group_by, str):
         if not -n_columns <= group_by < n_columns:
             raise ValueError(

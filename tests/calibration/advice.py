@@ -1,6 +1,6 @@
 """Whether advice is right: data sets with a known truth, and the tables of the docs.
 
-``python tests/calibration/advice.py`` draws 200 data sets of each situation, and 2,000 for the
+``python tests/calibration/advice.py`` draws 200 data sets of each situation, and 1,000 for the
 size of the test of slopes, and writes docs/advice_table.md and docs/slopes_table.md; give
 another number of data sets as an argument for a look.
 """
@@ -20,7 +20,7 @@ from joblib import Parallel, delayed
 from skmixed import describe_groups
 
 DOCS = Path(__file__).parents[2] / "docs"
-DATA_SETS, DATA_SETS_FOR_SIZE = 200, 2000
+DATA_SETS, DATA_SETS_FOR_SIZE = 200, 1000
 POOLING, FIXED, RANDOM = "Complete pooling", "Fixed effects", "Random effects"
 
 

@@ -25,7 +25,8 @@ from skmixed.inference import compare_slopes
 from skmixed.preprocessing import WithinBetween
 
 CHOICE = "Choice"
-FIXED, RANDOM = (
+POOLING, FIXED, RANDOM = (
+    "Complete pooling (groups ignored)",
     "Fixed effects (a coefficient for each group)",
     "Random effects (groups drawn from a distribution)",
 )
@@ -133,7 +134,9 @@ def test_variance_components_are_those_of_fitted_models(hsb, description):
         if name == "y alone":
             variance = model.coef_cov_.iloc[0, 0]
             total = between + model.residual_variance_
-            assert description.effective_rows == pytest.approx(total / variance, rel=1e-6)
+            rows = description.effective_rows
+            assert rows["estimate"] == pytest.approx(total / variance, rel=1e-6)
+            assert rows["lower"] < rows["estimate"] < rows["upper"]
         if name == "y given the features":
             frame = model.fixed_effects_frame()
             for column in ("estimate", "std_error"):
@@ -141,8 +144,14 @@ def test_variance_components_are_those_of_fitted_models(hsb, description):
                 expected = frame[column].drop("(Intercept)")
                 np.testing.assert_allclose(description.slope_sources[key], expected, rtol=1e-6)
             pooled = PooledRegressor().fit(columns, y).fixed_effects_frame()["std_error"]
-            ratio = (frame["std_error"] / pooled).drop("(Intercept)")
-            np.testing.assert_allclose(description.slope_sources["std_error_ratio"], ratio)
+            assert pooled["catholic"] < frame.loc["catholic", "std_error"]
+        if name == "y given split features":
+            frames = [
+                m.fixed_effects_frame() for m in (model, PooledRegressor().fit(columns, y))
+            ]
+            name = next(term for term in frames[0].index if term.startswith("catholic"))
+            ratio = frames[0].loc[name, "std_error"] / frames[1].loc[name, "std_error"]
+            assert description.std_error_ratios.to_dict() == {"catholic": pytest.approx(ratio)}
 
 
 def test_the_interval_holds_the_ratios_that_are_not_rejected():
@@ -379,6 +388,7 @@ def test_every_sentence_has_a_number(n_rows, n_features, n_groups, seed):
     y, groups = rng.integers(0, 3, n_rows).astype(float), rng.integers(0, n_groups, n_rows)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", message=r"Column x\d of X holds the labels")
         found = describe_groups(X, y, groups)
         text, html = str(found), found._repr_html_()
     assert html.count("<table") == html.count("</table>") >= 3
@@ -394,12 +404,12 @@ def test_many_groups_that_differ_in_slopes(description):
     choice = description.advice[CHOICE]
     assert choice[0] == (
         "Random effects: groups differ given split features (p < 0.001; intraclass "
-        "correlation 0.04 to 0.07 (95%))."
+        "correlation 0.036 to 0.068 (95%))."
     )
     assert choice[1].startswith(
-        "Split the features by WithinBetween: slopes within and between"
+        "Split ses by WithinBetween: slopes within and between groups differ"
     )
-    assert "the prediction of a row depends on the other rows given of its group" in choice[1]
+    assert "a row of a new group depends on the other rows given of that group" in choice[1]
     assert len(choice) == 2
     fixed = description.advice[FIXED]
     assert "160 levels are estimated from 7185 rows, 44.9 a group." in fixed
@@ -418,7 +428,7 @@ def test_few_groups():
     X, y, groups = load_sleepstudy(return_X_y=True)
     text, choice = advice(X, y, groups)
     assert choice[0].startswith("Random effects: groups differ given the features (p < ")
-    assert choice[1].startswith("With 18 groups use REML")
+    assert choice[1].startswith("With 18 groups take p-values with a small-sample correction")
     assert "with a standard error of 37% of it (18 groups are few)" in text
     assert "18 of 18 groups have 2 rows or more" in text
 
@@ -426,7 +436,7 @@ def test_few_groups():
 def test_too_few_groups():
     X, y, groups = make_mixed_regression(60, 1, 4, intercept_variance=9.0, random_state=0)
     text, choice = advice(X, y, groups)
-    assert choice[0].startswith("Fixed effects: 4 groups are too few to estimate a variance")
+    assert choice[0].startswith("Fixed effects, if the question is about these groups: 4 are")
     level_2 = np.array([0.0, 1.0, 2.0, 4.0])[groups]
     text, choice = advice(np.column_stack([X, level_2]), y, groups)
     assert choice[0].startswith(
@@ -439,7 +449,9 @@ def test_too_few_groups():
 def test_groups_that_do_not_differ():
     X, y, groups = make_mixed_regression(400, 1, 40, intercept_variance=0, random_state=5)
     text, choice = advice(X, y, groups)
-    assert choice[0].startswith("Complete pooling will do for predictions: the data show no")
+    assert choice[0].startswith(
+        "Complete pooling will do for predictions: no differences between"
+    )
     assert "Slopes within and between groups cannot be told apart (F(1, " in text
     assert "That is no proof that they are equal: between less within, the slope of x0" in text
 
@@ -448,7 +460,7 @@ def test_groups_of_which_the_data_cannot_tell():
     X, y, groups = make_mixed_regression(30, 1, 10, intercept_variance=0.1, random_state=0)
     _, choice = advice(X, y, groups)
     assert choice[0].startswith("Random effects, since the data cannot tell: no differences")
-    assert "at most that much pooling would predict known groups" in choice[0]
+    assert "at the upper limit pooling would predict known groups" in choice[0]
 
 
 @pytest.mark.parametrize("n_features", [9, 12])
@@ -477,6 +489,63 @@ def test_features_of_groups_that_fit_them_exactly():
     assert "cannot be judged: 4 of them, and the other features, fit the 5 groups" in text
     assert "There can be a slope of" not in text
     assert found.conditions.loc["tables of groups to add", "here"] == "0 df between groups"
+
+
+@pytest.mark.parametrize("noisy", ["small", "some", "none"])
+def test_a_spread_that_differs_between_groups_is_said(noisy):
+    rng = np.random.default_rng(0)
+    sizes = np.tile([4, 20], 20)
+    groups, sd = np.repeat(np.arange(40), sizes), np.ones(40)
+    sd = {"small": np.where(sizes == 4, 4.0, 1.0), "some": np.exp(rng.normal(size=40))}.get(
+        noisy, sd
+    )
+    y = sd[groups] * rng.standard_normal(len(groups))
+    X = rng.standard_normal((len(groups), 1))
+    found = describe_groups(X, X[:, 0] + y, groups)
+    said = any("do not vary alike" in part for part in found.advice[POOLING])
+    assert said == (noisy != "none")
+    if noisy == "small":
+        expected = [
+            (X[:, 0] * 0 + y)[np.isin(groups, np.flatnonzero(sizes == n))].std()
+            for n in (20, 4)
+        ]
+        np.testing.assert_allclose(
+            found.residual_spread[["lower", "upper"]], expected, rtol=0.3
+        )
+
+
+def test_what_is_exact_within_groups():
+    rng = np.random.default_rng(0)
+    groups, x = np.repeat(np.arange(40), 10), rng.standard_normal(400)
+    choice = describe_groups(x[:, None], 2 * x + groups, groups).advice[CHOICE]
+    assert choice[0].startswith("Fixed and random effects come to the same: within groups")
+
+
+def test_groups_more_alike_than_chance():
+    rng = np.random.default_rng(1)
+    groups, y = np.repeat(np.arange(30), 6), rng.standard_normal(180)
+    y -= (np.bincount(groups, y) / 6)[groups]
+    found = describe_groups(np.empty((180, 0)), y, groups)
+    assert found.variance_components[["icc_lower", "icc_upper"]].isna().all(axis=None)
+    assert "Is y centred by group" in found.advice[CHOICE][0]
+
+
+def test_a_level_two_feature_that_few_groups_have():
+    X, y, groups = make_mixed_regression(600, 1, 60, random_state=0)
+    rare = (np.arange(60) < 4)[groups]
+    found = describe_groups(np.column_stack([X, rare]), y, groups)
+    assert found.rare_values == {"x1": 4}
+    assert "4 for x1" in " ".join(found.advice[RANDOM])
+
+
+def test_what_is_asked_of_the_rows_as_a_fit_does():
+    groups = np.repeat(np.arange(8), 5)
+    X, y = np.random.default_rng(0).standard_normal((40, 1)), np.arange(40.0) % 7
+    with pytest.warns(UserWarning, match="All weights are below 1"):
+        found = describe_groups(X, y, groups, sample_weight=np.full(40, 0.2))
+    assert found.n_singletons == 0
+    with pytest.warns(UserWarning, match="x0 .*labels of the groups|x0"):
+        describe_groups(groups[:, None], y, groups)
 
 
 def test_what_pooling_costs():
@@ -554,7 +623,7 @@ def test_singletons_and_dependent_features():
     level_2 = np.cos(groups)
     text, _ = advice(np.column_stack([X, X[:, 0] + level_2]), y, groups)
     assert "There are 3 groups of 1 row, which its own level uses up: 3.0% of the rows" in text
-    assert "No slope for x1: within groups they depend linearly on the features before" in text
+    assert "No slope for x1: within groups it depends linearly on the features before" in text
 
 
 def test_a_variance_of_zero():
@@ -562,7 +631,8 @@ def test_a_variance_of_zero():
     text, choice = advice(np.empty((40, 0)), y, np.repeat(np.arange(10), 4))
     assert "0.0% of the variance of y lies between groups" in text
     assert "The variance between groups is estimated as 0" in text
-    assert choice[0].startswith("Complete pooling will do for predictions: the data show no")
+    assert "but groups are more alike than chance makes them" in choice[0]
+    assert "ruled out" not in choice[0]
 
 
 # ------------------------------------------------------------------------------ edge cases

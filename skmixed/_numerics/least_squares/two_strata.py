@@ -24,7 +24,7 @@ from scipy.stats import f as f_distribution
 from skmixed._numerics.fit.criterion import Criterion
 from skmixed._numerics.least_squares.fixed_effects import Regression
 from skmixed._numerics.linalg.arrays import Array
-from skmixed._numerics.linalg.digits import residual_square
+from skmixed._numerics.linalg.digits import DOF_ERROR, residual_square
 
 # Ratios of variances are looked for up to this one.
 LARGEST_RATIO = 1e24
@@ -79,7 +79,8 @@ class TwoStrata:
     @property
     def exist(self) -> bool:
         """Whether there are residuals of both kinds."""
-        return self.df_within > 0 and self.df_between > 0 and self.fixed.sigma2 > 0
+        least = DOF_ERROR * self.criterion.problem.n  # sums of fractional weights are rounded
+        return min(self.df_within, self.df_between) > least and self.fixed.sigma2 > 0
 
     @cached_property
     def M(self) -> Array:
@@ -102,11 +103,15 @@ class TwoStrata:
         return FTest(self._statistic(0.0), self.df_between, self.df_within)
 
     def ratio_interval(self, level: float) -> tuple[float, float]:
-        """Return the ratios that an exact test does not reject, (NaN, NaN) without one."""
-        if not self.exist:
-            return np.nan, np.nan
+        """Return the ratios that an exact test does not reject.
+
+        (NaN, NaN) without such a test, and if it rejects all of them: groups are more alike
+        then than any ratio makes likely.
+        """
         tail = (1 - level) / 2
         f = f_distribution(self.df_between, self.df_within)
+        if not self.exist or self._statistic(0.0) < f.ppf(tail):
+            return np.nan, np.nan
         return self._ratio_at(float(f.isf(tail))), self._ratio_at(float(f.ppf(tail)))
 
     def _statistic(self, psi: float) -> float:
