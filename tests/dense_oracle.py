@@ -42,7 +42,9 @@ def dense_factors(X, y, Zs, codes, Psis, *, reml, weights=None):
     n, p = X.shape
     w = np.ones(n) if weights is None else weights
     wide = [_by_level(Z, code) for Z, code in zip(Zs, codes, strict=True)]
-    blocks = [np.kron(Psi, np.eye(code.max() + 1)) for Psi, code in zip(Psis, codes, strict=True)]
+    blocks = [
+        np.kron(Psi, np.eye(code.max() + 1)) for Psi, code in zip(Psis, codes, strict=True)
+    ]
     V = np.diag(1 / w) + sum(Z @ B @ Z.T for Z, B in zip(wide, blocks, strict=True))
     V_inv = np.linalg.inv(V)
     A_inv = np.linalg.inv(X.T @ V_inv @ X)
@@ -126,4 +128,6 @@ def dense_satterthwaite(dense, X, y, directions, contrasts, *, reml):
 
 def _by_level(Z, code):
     """Z with columns (a, level) that are 0 in the rows of other levels."""
-    return np.hstack([z[:, None] * np.equal.outer(code, np.arange(code.max() + 1)) for z in Z.T])
+    return np.hstack(
+        [z[:, None] * np.equal.outer(code, np.arange(code.max() + 1)) for z in Z.T]
+    )

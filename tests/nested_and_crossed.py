@@ -118,7 +118,15 @@ STRUCTURES = [
     "two and their pairs",
     "components",
 ]
-VARIANTS = ["intercepts", "slopes", "slope of one", "uncorrelated", "weights", "ml", "slope alone"]
+VARIANTS = [
+    "intercepts",
+    "slopes",
+    "slope of one",
+    "uncorrelated",
+    "weights",
+    "ml",
+    "slope alone",
+]
 
 
 def make_rows(structure, variant="intercepts", *, seed=0, n=90, shift=5.0):

@@ -35,6 +35,8 @@ SLOW, MOST_COLUMNS = 0.05, 500
 MAX_QUARTERINGS = 5
 # A promised decrease from which on twice as much is all that there may be.
 HOPEFUL = 0.1
+# How much higher than a known minimum another search may begin.
+TOO_HIGH = 5.0
 
 
 @dataclass(frozen=True)
@@ -263,7 +265,14 @@ class Search:
         return self._end(here, n_iter, converged=False)
 
     def better(self, best: FactorsOptimum, Psi: Sequence[Array]) -> FactorsOptimum:
-        """Search from another start, too, and return the lower end."""
+        """Search from another start, too, if it is not far above; return the lower end."""
+        self.n_evaluations += 1
+        factors = [
+            _factor(P, d) for P, d in zip(Psi, self.criterion.problem.diagonal, strict=True)
+        ]
+        value = self.criterion.value([factor.Lambda for factor in factors])
+        if value > best.value + TOO_HIGH:
+            return best
         other = self.run(Psi, least=best.value)
         lower = other.converged and other.value < best.value - self.tol
         return other if lower else best
@@ -371,25 +380,27 @@ def minimize_factors(
     search = Search(criterion, tol, max_iter)
     best = search.run(anova_start(criterion.problem) if start is None else start)
     if start is None and criterion.n_columns <= MOST_COLUMNS and not best.diverged:
-        for Psi in _other_starts(best.Lambdas):
+        for Psi in _other_starts(best.Lambdas, criterion.problem.diagonal):
             best = search.better(best, Psi)
     return replace(best, n_evaluations=search.n_evaluations)
 
 
-def _other_starts(Lambdas: Sequence[Array]) -> list[list[Array]]:
+def _other_starts(Lambdas: Sequence[Array], diagonal: Sequence[bool]) -> list[list[Array]]:
     """Where another minimum may be, if effects do not vary in all directions.
 
-    Once all that do not vary do, as much as residuals; and once, in a factor with several
-    columns, they do in place of the others.
+    Once factors without effects, and uncorrelated effects that do not vary, vary as much as
+    residuals; and once such effects do in place of the others of their factor.
     """
-    null = [np.eye(len(L)) - L @ np.linalg.pinv(L) for L in Lambdas]
-    varies = [bool(L.any()) for L in Lambdas]
-    if all(np.trace(N) < 0.5 for N in null):
+    null = [
+        np.diag(1.0 - L.any(axis=1)) if own or not L.any() else np.zeros_like(L)
+        for L, own in zip(Lambdas, diagonal, strict=True)
+    ]
+    if not any(N.any() for N in null):
         return []
     starts = [[L @ L.T + N for L, N in zip(Lambdas, null, strict=True)]]
     for f, N in enumerate(null):
-        if varies[f] and np.trace(N) > 0.5:
+        if N.any() and Lambdas[f].any():
             Psi = [L @ L.T for L in Lambdas]
-            Psi[f] = N * max(1.0, float(np.abs(Psi[f]).max()))
+            Psi[f] = N * float(np.abs(Psi[f]).max())
             starts.append(Psi)
     return starts

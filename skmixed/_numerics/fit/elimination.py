@@ -97,9 +97,7 @@ class Level:
         if len(G) == 1:
             Psi = Lambda[0, 0] ** 2
             K = 1 / (1 + Psi * G)
-            return cls(
-                -float(np.log(K).sum()), Lambda[0, 0] * np.sqrt(K), Psi * K, K, K * G
-            )
+            return cls(-float(np.log(K).sum()), Lambda[0, 0] * np.sqrt(K), Psi * K, K, K * G)
         A = multiply(Lambda.T, multiply(Lambda.T, G).swapaxes(0, 1))
         A[np.diag_indices(len(A))] += 1
         R = cholesky(A, least=1.0)
@@ -192,9 +190,7 @@ class NestedStep(Step):
         for f in outer:
             pair = (e, f) if e < f else (f, e)
             cells = problem.cells[pair]
-            own, other = (
-                (cells.first, cells.second) if e < f else (cells.second, cells.first)
-            )
+            own, other = (cells.first, cells.second) if e < f else (cells.second, cells.first)
             cell[f] = np.argsort(own, kind="stable")
             level[f] = other[cell[f]]
         for i, f in enumerate(outer):

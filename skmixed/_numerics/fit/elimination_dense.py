@@ -145,9 +145,7 @@ class DenseStep(Step):
     limit: float = MOST_BYTES
 
     @classmethod
-    def of(
-        cls, problem: FactorsProblem, left: Sequence[int], *, has_inner: bool
-    ) -> DenseStep:
+    def of(cls, problem: FactorsProblem, left: Sequence[int], *, has_inner: bool) -> DenseStep:
         e = max(left, key=lambda f: problem.n_levels[f] * problem.q[f])
         return cls(e, tuple(f for f in left if f != e), problem, has_inner)
 
@@ -196,7 +194,9 @@ class DenseStep(Step):
         """Levels of the largest factor and of f in their cells."""
         e = self.factor
         cells = self.problem.cells[min(e, f), max(e, f)]
-        return (cells.first, cells.second, True) if e < f else (cells.second, cells.first, False)
+        return (
+            (cells.first, cells.second, True) if e < f else (cells.second, cells.first, False)
+        )
 
     @cached_property
     def layout(self) -> tuple[list[Kind], Positions, Positions, Positions]:
@@ -205,7 +205,9 @@ class DenseStep(Step):
         n_e, ends = J[e], np.cumsum([J[f] for f in self.others])
         starts = ends - [J[f] for f in self.others]
         own = [self.oriented(f)[0] for f in self.others]
-        other = [n_e + s + self.oriented(f)[1] for f, s in zip(self.others, starts, strict=True)]
+        other = [
+            n_e + s + self.oriented(f)[1] for f, s in zip(self.others, starts, strict=True)
+        ]
         i, j = np.concatenate(own), np.concatenate(other)
         n = n_e + int(ends[-1])
         graph = sparse.csr_array((np.ones(len(i), np.int8), (i, j)), shape=(n, n))
@@ -262,8 +264,10 @@ class DenseStep(Step):
     @cached_property
     def own_entries(self) -> dict[int, Positions]:
         """Where the diagonal blocks of each factor are, shape (q, q, J)."""
-        return {f: self._block_entries(f, f, *(np.arange(self.problem.n_levels[f]),) * 2)
-                for f in self.others}
+        return {
+            f: self._block_entries(f, f, *(np.arange(self.problem.n_levels[f]),) * 2)
+            for f in self.others
+        }
 
     @cached_property
     def cell_entries(self) -> dict[tuple[int, int], Positions]:
@@ -686,9 +690,7 @@ def _as_rows(C: Array) -> Array:
     return np.ascontiguousarray(C.swapaxes(1, 2)).reshape(-1, C.shape[1])
 
 
-def _squared_block(
-    Q: Array, of_f: tuple[int, int, int], of_g: tuple[int, int, int]
-) -> Array:
+def _squared_block(Q: Array, of_f: tuple[int, int, int], of_g: tuple[int, int, int]) -> Array:
     """Sum Q_ac Q_bd over pairs of levels of two factors, axes a b c d."""
     (i, q_f, J_f), (j, q_g, J_g) = of_f, of_g
     block = Q[:, i : i + q_f * J_f, j : j + q_g * J_g].reshape(len(Q), q_f, J_f, q_g, J_g)
@@ -713,5 +715,3 @@ def _filled_up(counts: Positions) -> Positions:
     exponent = np.floor(np.log2(np.maximum(counts, 4) - 1)).astype(np.intp) - 1
     step = np.where(counts > 4, 2**exponent, 1)
     return np.asarray(-(-counts // step) * step)
-
-

@@ -30,9 +30,10 @@ class LostDigitsError(ValueError):
 
     def __init__(self, digits: float) -> None:
         super().__init__(
-            f"the sums of squares carry only {digits:.1f} digits of what the random effects "
-            "and the columns of X leave: y or a column varies too little beside its level. "
-            "Centre the columns and y, or take off what is known of them."
+            f"the sums of squares carry only {max(digits, 0.0):.1f} digits of what the random "
+            "effects and the columns of X leave: they explain y exactly, or y or a column "
+            "varies too little beside its levels. Take off what is known of y, or centre the "
+            "columns."
         )
         self.digits = digits
 
@@ -169,8 +170,10 @@ class FactorFit:
         optimum = minimize_factors(criterion, tol=tol, max_iter=max_iter, start=near)
         at = criterion.eliminate(optimum.Lambdas)
         fit = cls(problem, criterion, optimum, at, solve_factors(at, optimum.Lambdas))
-        if not criterion.is_perfect and fit.digits_left < DIGITS_REFUSED:
-            raise LostDigitsError(fit.digits_left)
+        # a search that runs off leaves nothing of y but rounding
+        digits = 0.0 if optimum.diverged else fit.digits_left
+        if not criterion.is_perfect and digits < DIGITS_REFUSED:
+            raise LostDigitsError(digits)
         return fit
 
     @property
@@ -181,10 +184,7 @@ class FactorFit:
     @property
     def singular(self) -> tuple[bool, ...]:
         """For each factor, whether there is a direction without variance."""
-        return tuple(
-            bool(np.any(~Lambda.any(axis=0)))
-            for Lambda in self.optimum.Lambdas
-        )
+        return tuple(bool(np.any(~Lambda.any(axis=0))) for Lambda in self.optimum.Lambdas)
 
 
 def solve_factors(at: Eliminated, Lambdas: Sequence[Array]) -> FactorsSolution:

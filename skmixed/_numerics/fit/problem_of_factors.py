@@ -205,5 +205,3 @@ def _check_identified(moments: FactorMoments, specifications: Sequence[Specifica
         one_row = np.all(factor.n_rows == 1) and np.ptp(factor.sizes) == 0
         if one_row and 0 in columns[f]:
             raise OneRowPerLevelError(f, len(factor.labels))
-
-

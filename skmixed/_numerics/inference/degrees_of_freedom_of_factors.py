@@ -41,9 +41,7 @@ def satterthwaite_of_factors(
     """
     of = criterion(Lambdas, largest_first=True)
     directions, bends = [], []
-    for Lambda, S, diagonal in zip(
-        Lambdas, of.S, criterion.problem.diagonal, strict=True
-    ):
+    for Lambda, S, diagonal in zip(Lambdas, of.S, criterion.problem.diagonal, strict=True):
         factor = Factor.of_lambda(Lambda, diagonal=diagonal)
         rows, columns = free_entries(len(Lambda), diagonal=diagonal)
         varies = factor.scale[columns] > 0  # a column of zeros does not move
@@ -86,9 +84,7 @@ def variance_uncertainty(
     with_sigma = np.concatenate(
         [np.einsum("rab,ab->r", E, N) for E, N in zip(directions, traces, strict=True)]
     ) - np.einsum("rkk->r", D)
-    information = np.block(
-        [[of_psi, with_sigma[:, None]], [with_sigma, problem.n - problem.p]]
-    )
+    information = np.block([[of_psi, with_sigma[:, None]], [with_sigma, problem.n - problem.p]])
     A = 2 * inverse_where_curved(information, GRAM_ERROR)
     E = np.array(
         [

@@ -104,7 +104,10 @@ class Cells:
         counts = np.concatenate([self.n_rows, sign * other.n_rows])[order]
         values = np.concatenate([self.values, sign * other.values], axis=-1)[..., order]
         if len(starts):
-            counts, values = np.add.reduceat(counts, starts), np.add.reduceat(values, starts, -1)
+            counts, values = (
+                np.add.reduceat(counts, starts),
+                np.add.reduceat(values, starts, -1),
+            )
         there = counts != 0
         return Cells(
             first[starts][there], second[starts][there], counts[there], values[..., there]
@@ -178,7 +181,10 @@ class FactorMoments:
             sample_weight = sample_weight[some]
         cells = {
             (f, g): Cells.from_rows(
-                (positions[f], positions[g]), len(factors[g].labels), (Z[f], Z[g]), sample_weight
+                (positions[f], positions[g]),
+                len(factors[g].labels),
+                (Z[f], Z[g]),
+                sample_weight,
             )
             for f, g in combinations(range(len(factors)), 2)
         }

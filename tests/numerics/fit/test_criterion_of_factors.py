@@ -8,7 +8,9 @@ from skmixed._numerics.fit.factor import changes_of_psi
 from nested_and_crossed import STRUCTURES, VARIANTS, make_rows, some_lambdas
 
 CASES = [(s, v) for s in STRUCTURES for v in ("intercepts", "slopes")]
-CASES += [(s, v) for s in ("crossed", "partly nested", "nested three deep") for v in VARIANTS[2:]]
+CASES += [
+    (s, v) for s in ("crossed", "partly nested", "nested three deep") for v in VARIANTS[2:]
+]
 
 
 @pytest.mark.parametrize(("structure", "variant"), CASES)
@@ -17,9 +19,7 @@ def test_is_that_of_dense_algebra(structure, variant):
     criterion, Lambdas = rows.criterion, some_lambdas(rows)
     dense = rows.dense(Lambdas)
     for largest_first in (False, True):
-        at = criterion.eliminate(
-            rows.scaled(criterion, Lambdas), largest_first=largest_first
-        )
+        at = criterion.eliminate(rows.scaled(criterion, Lambdas), largest_first=largest_first)
         assert at.value == pytest.approx(dense["criterion"], rel=1e-10)
 
 

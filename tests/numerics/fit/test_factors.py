@@ -73,7 +73,9 @@ def test_variances_and_modes_are_those_of_lme4(fitted):
         sd = np.sqrt(np.diag(cov))
         unit = np.where(sd > 0, sd, np.sqrt(solution.sigma2))
         mine = solution.sigma2 * Lambda @ Lambda.T
-        np.testing.assert_allclose(mine / np.outer(unit, unit), cov / np.outer(unit, unit), atol=1e-5)
+        np.testing.assert_allclose(
+            mine / np.outer(unit, unit), cov / np.outer(unit, unit), atol=1e-5
+        )
         modes = case.random_effects(factor, labels[factor]).reshape(b.T.shape)
         np.testing.assert_allclose(b.T / unit, modes / unit, atol=1e-5)
         for label, stored in case.expected["ranef_postvar"][factor].items():
@@ -153,7 +155,9 @@ def without(rows, f):
 @pytest.mark.parametrize("structure", STRUCTURES)
 @pytest.mark.parametrize("seed", range(6))
 def test_is_never_worse_than_a_submodel(structure, seed):
-    rows = make_rows(structure, "slopes" if seed % 2 else "intercepts", seed=seed, n=40 + 20 * seed)
+    rows = make_rows(
+        structure, "slopes" if seed % 2 else "intercepts", seed=seed, n=40 + 20 * seed
+    )
     if seed in (2, 3):  # no effects at all
         noise = np.random.default_rng(seed).normal(size=len(rows.y))
         rows = replace(rows, y=noise)
@@ -166,7 +170,9 @@ def test_is_never_worse_than_a_submodel(structure, seed):
             other = fit_rows(fewer).solution.criterion
         else:
             of = fewer.moments.factors[0]
-            other = Fit.of(of, rows.specifications[0], tol=1e-8, max_iter=100).solution.criterion
+            other = Fit.of(
+                of, rows.specifications[0], tol=1e-8, max_iter=100
+            ).solution.criterion
         assert fit.solution.criterion <= other + 1e-6
         if len(rows.random[f]) > 1:
             fewer = replace(rows, random=[*rows.random[:f], (0,), *rows.random[f + 1 :]])
@@ -177,7 +183,9 @@ def test_is_never_worse_than_a_submodel(structure, seed):
 def test_gradient_is_0_at_the_optimum_or_leads_out_of_bounds(structure):
     rows = make_rows(structure, "slopes")
     fit = fit_rows(rows)
-    for S, Lambda in zip(fit.criterion(fit.optimum.Lambdas).S, fit.optimum.Lambdas, strict=True):
+    for S, Lambda in zip(
+        fit.criterion(fit.optimum.Lambdas).S, fit.optimum.Lambdas, strict=True
+    ):
         np.testing.assert_allclose(S @ Lambda, 0, atol=1e-3)
         assert np.linalg.eigvalsh(S).min() > -1e-3
 

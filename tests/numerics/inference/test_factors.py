@@ -19,7 +19,9 @@ from skmixed._numerics.inference.degrees_of_freedom_of_factors import (
 from skmixed._numerics.inference.prediction_of_factors import FactorsUncertainty, predict_rows
 
 CASES = [(s, v) for s in STRUCTURES for v in ("intercepts", "slopes")]
-CASES += [("crossed", v) for v in ("uncorrelated", "weights", "ml", "slope of one", "slope alone")]
+CASES += [
+    ("crossed", v) for v in ("uncorrelated", "weights", "ml", "slope of one", "slope alone")
+]
 # a fit with its variances within the parameter space
 INTERIOR = [
     ("crossed", "intercepts"),
@@ -50,7 +52,9 @@ def test_solution_is_that_of_dense_algebra(structure, variant):
     np.testing.assert_allclose(solution.beta_cov, dense["beta_cov"], rtol=1e-7, atol=1e-10)
     assert solution.sigma2 == pytest.approx(dense["sigma2"], rel=1e-9)
     assert solution.criterion == pytest.approx(dense["criterion"], rel=1e-9)
-    np.testing.assert_allclose(np.concatenate([b.ravel() for b in solution.b]), dense["b"], atol=1e-8)
+    np.testing.assert_allclose(
+        np.concatenate([b.ravel() for b in solution.b]), dense["b"], atol=1e-8
+    )
     start = 0
     parts = zip(solution.posterior, solution.pooling_weights, Lambdas, strict=True)
     for posterior, weights, Lambda in parts:
@@ -126,7 +130,9 @@ def test_kenward_roger_is_that_of_dense_algebra(structure, variant):
     df, variances = kenward_roger_of_factors(
         criterion, rows.scaled(criterion, Lambdas), backmap
     )
-    expected = dense_kenward_roger(dense, rows.fixed, directions_of(criterion.problem), np.eye(3))
+    expected = dense_kenward_roger(
+        dense, rows.fixed, directions_of(criterion.problem), np.eye(3)
+    )
     np.testing.assert_allclose(df, expected[0], rtol=1e-6)
     scale = criterion.problem.coordinates.y_scale
     np.testing.assert_allclose(variances / scale**2, expected[1], rtol=1e-6)

@@ -45,7 +45,11 @@ def assert_same(one, two, rtol=1e-9, atol=1e-7):
 @pytest.mark.parametrize("weighted", [False, True])
 def test_cells_are_the_cross_products(rows, weighted):
     X, y, codes, _ = rows
-    w = np.random.default_rng(1).integers(0, 3, size=len(y)) * 0.5 if weighted else np.ones(len(y))
+    w = (
+        np.random.default_rng(1).integers(0, 3, size=len(y)) * 0.5
+        if weighted
+        else np.ones(len(y))
+    )
     moments = moments_of(rows, weights=w if weighted else None)
     D = np.column_stack([np.ones(len(y)), X, y]) - moments.shift
     for (f, g), cells in moments.cells.items():
@@ -115,5 +119,7 @@ def test_cells_are_found_in_any_order(rows):
     order = np.lexsort((cells.first, cells.second))
     np.testing.assert_array_equal(turned.first, cells.second[order])
     np.testing.assert_array_equal(turned.values, cells.values.swapaxes(0, 1)[..., order])
-    np.testing.assert_array_equal(cells.find(cells.first, cells.second), np.arange(len(cells.first)))
+    np.testing.assert_array_equal(
+        cells.find(cells.first, cells.second), np.arange(len(cells.first))
+    )
     assert cells.find(np.array([99]), np.array([0])) == -1
