@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
+from dense_oracle import dense_factors
 
 from skmixed._numerics.fit.criterion_of_factors import FactorsCriterion
 from skmixed._numerics.fit.fit import Specification
 from skmixed._numerics.fit.problem_of_factors import make_factors_problem
 from skmixed._numerics.moments.cells import FactorMoments
-from dense_oracle import dense_factors
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def make_rows(structure, variant="intercepts", *, seed=0, n=90, shift=5.0):
     """Rows of one structure, with effects of all factors."""
     rng = np.random.default_rng(seed)
     codes = [np.unique(code, return_inverse=True)[1] for code in _codes(rng, structure, n)]
-    X = rng.normal(size=(n, 2)) + [shift, 0.0]
+    X = rng.normal(loc=[shift, 0.0], size=(n, 2))
     k = len(codes)
     y = 3 + X @ [1.0, -0.5] + rng.normal(size=n)
     for code in codes:

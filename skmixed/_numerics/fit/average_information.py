@@ -144,7 +144,7 @@ class Point:
         return largest
 
     def moved(self, share: float, *, to_zero: bool) -> list[Factor]:
-        """The factors after a share of the step.
+        """Return the factors after a share of the step.
 
         `to_zero` ends variances at 0 that the step makes small.
         """
@@ -198,7 +198,7 @@ class Point:
         return max(self.decrease, *(promise for promise, _ in self.growth))
 
     def grown(self, share: float, beyond: float) -> list[Factor]:
-        """The factors after the step, and a share of the growth that promises more."""
+        """Return the factors after the step, and a share of growth that promises more."""
         grown = []
         for factor, (promise, Psi), diagonal in zip(
             self.moved(1.0, to_zero=False), self.growth, self.diagonal, strict=True

@@ -19,6 +19,7 @@ from skmixed._numerics.fit.elimination import (
 )
 from skmixed._numerics.fit.elimination_dense import DenseBlocks, DenseStep
 from skmixed._numerics.fit.problem_of_factors import FactorsProblem
+from skmixed._numerics.fit.squared_blocks import squared_blocks
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.small_matrices import gram_by_matrix, multiply_transposed
 
@@ -56,7 +57,7 @@ class FactorsCriterion(ProfiledCriterion):
     @property
     def n_dense(self) -> int:
         """Number of columns that are left in dense blocks."""
-        return sum(step.n_columns for step in self.steps if isinstance(step, DenseStep))
+        return sum(step.layout.n_columns for step in self.steps if isinstance(step, DenseStep))
 
     @property
     def n_columns(self) -> int:
@@ -222,11 +223,11 @@ class FactorsDerivatives:
 
     @cached_property
     def squared_blocks(self) -> dict[tuple[int, int], Array]:
-        """sum Q_ac Q_bd over the blocks Q of Z'V^-1 Z for two factors: axes a b c d."""
+        """The sum of Q_ac Q_bd over the blocks Q of Z'V^-1 Z for two factors: axes a b c d."""
         (blocks,) = self.at.elimination.parts
         if not isinstance(blocks, DenseBlocks):
             raise TypeError("the Hessian needs the largest factor to be eliminated first")
-        return blocks.squared_blocks()
+        return squared_blocks(blocks)
 
     def expected_information(self, directions: Directions) -> tuple[Array, Array, Array]:
         """Return tr(P dV_i P dV_j) for changes of Psi_f, and D and Q of `whitened_changes`.

@@ -432,7 +432,7 @@ def sum_by(position: Positions, values: Array, n: int) -> Array:
     """Add up the last axis by position, which has n values."""
     rows = values.reshape(-1, values.shape[-1])
     sums = [np.bincount(position, weights=row, minlength=n) for row in rows]
-    return np.array(sums).reshape(*values.shape[:-1], n)
+    return np.array(sums, dtype=np.float64).reshape(*values.shape[:-1], n)
 
 
 def block_matrix(

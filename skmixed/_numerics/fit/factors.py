@@ -1,4 +1,4 @@
-"""A model with several grouping factors: moments -> problem -> criterion -> optimum -> solution."""
+"""The whole way with several factors: moments -> problem -> optimum -> solution."""
 
 from __future__ import annotations
 

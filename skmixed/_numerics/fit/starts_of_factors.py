@@ -56,13 +56,14 @@ def start(problem: FactorsProblem) -> list[Array]:
 def _inverse_squares(G: Array) -> Array:
     """1 / G_aa, or 0, shape (q, J)."""
     squares = np.einsum("aak->ak", G)
-    return np.divide(1.0, squares, out=np.zeros_like(squares), where=squares > 0)
+    positive = squares > 0
+    return np.asarray(np.divide(1.0, squares, out=np.zeros_like(squares), where=positive))
 
 
 def _trace(
     problem: FactorsProblem, inverse: list[Array], of: tuple[int, int], by: tuple[int, int]
 ) -> float:
-    """The sum of (z_j'z_l)^2 / z_j'z_j over the levels j and l of two columns."""
+    """Sum (z_j'z_l)^2 / z_j'z_j over the levels j and l of two columns."""
     (f, a), (g, b) = of, by
     if f == g:
         return float(np.sum(problem.G[f][a, b] ** 2 * inverse[f][a]))

@@ -1,11 +1,13 @@
 """The criterion of several factors against dense algebra."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-
-from skmixed._numerics.fit import elimination_dense
-from skmixed._numerics.fit.factor import changes_of_psi
 from nested_and_crossed import STRUCTURES, VARIANTS, make_rows, some_lambdas
+
+from skmixed._numerics.fit import dense_layout
+from skmixed._numerics.fit.factor import changes_of_psi
 
 CASES = [(s, v) for s in STRUCTURES for v in ("intercepts", "slopes")]
 CASES += [
@@ -83,7 +85,7 @@ def test_components_of_many_kinds_are_filled_up(monkeypatch):
     rows = make_rows("components", "slopes", n=200)
     Lambdas = rows.scaled(rows.criterion, some_lambdas(rows))
     expected = rows.criterion(Lambdas)
-    monkeypatch.setattr(elimination_dense, "MOST_KINDS", 0)
+    monkeypatch.setattr(dense_layout, "MOST_KINDS", 0)
     filled = rows.criterion(Lambdas)
     assert filled.value == pytest.approx(expected.value, rel=1e-12)
     for one, two in zip(filled.S, expected.S, strict=True):
@@ -95,7 +97,7 @@ def test_products_are_made_in_chunks(monkeypatch):
     Lambdas = rows.scaled(rows.criterion, some_lambdas(rows))
     expected = rows.criterion(Lambdas)
     for name in ("CHUNK_ENTRIES", "CHUNK_PAIRS"):
-        monkeypatch.setattr(elimination_dense, name, 20)
+        monkeypatch.setattr(dense_layout, name, 20)
     chunked = rows.criterion(Lambdas)
     assert chunked.value == pytest.approx(expected.value, rel=1e-12)
     for one, two in zip(chunked.S, expected.S, strict=True):
@@ -104,10 +106,11 @@ def test_products_are_made_in_chunks(monkeypatch):
 
 def test_refuses_blocks_that_do_not_fit():
     criterion = make_rows("crossed").criterion
-    step = criterion.steps[-1]
-    too_small = elimination_dense.DenseStep(
-        step.factor, step.others, step.problem, False, limit=1000.0
-    )
-    with pytest.raises(elimination_dense.TooManyColumnsError, match="up to 7 columns") as error:
-        _ = too_small.layout
+    layout = criterion.steps[-1].layout
+    too_small = replace(layout, limit=1000.0)
+    with pytest.raises(
+        dense_layout.TooManyColumnsError, match=r"up to 7 columns .* GB"
+    ) as error:
+        _ = too_small.components
     assert error.value.n_columns == 7
+    assert error.value.limit == 1e-6

@@ -260,7 +260,7 @@ def test_y_that_is_fitted_exactly_has_no_variances():
 def test_refuses_factors_that_divide_the_rows_alike():
     rows = make_rows("crossed")
     same = replace(rows, codes=[rows.codes[0], rows.codes[0].max() - rows.codes[0]])
-    with pytest.raises(SameLevelsError, match="factors 0 and 1 .* the same 7 groups") as error:
+    with pytest.raises(SameLevelsError, match=r"factors 0 and 1 .* the same 7 groups") as error:
         fit_rows(same)
     assert error.value.factors == (0, 1)
 

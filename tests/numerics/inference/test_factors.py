@@ -9,8 +9,8 @@ from nested_and_crossed import STRUCTURES, make_rows, some_lambdas
 
 from skmixed._numerics.fit.average_information import FactorsOptimum
 from skmixed._numerics.fit.factor import changes_of_psi
-from skmixed._numerics.fit.fit import Fit
 from skmixed._numerics.fit.factors import FactorFit, solve_factors
+from skmixed._numerics.fit.fit import Fit
 from skmixed._numerics.inference.degrees_of_freedom import satterthwaite
 from skmixed._numerics.inference.degrees_of_freedom_of_factors import (
     kenward_roger_of_factors,
@@ -92,7 +92,7 @@ def test_prediction_variance_is_that_of_dense_algebra(structure, variant):
     fit, dense = fit_at(rows, Lambdas), rows.dense(Lambdas)
     rng = np.random.default_rng(2)
     n = 60
-    X = rng.normal(size=(n, 2)) + [5.0, 0.0]
+    X = rng.normal(loc=[5.0, 0.0], size=(n, 2))
     # any levels together, also those that never met, and a new one every so often
     levels = [rng.integers(-1, code.max() + 1, size=n) for code in rows.codes]
     mean, variance = predict_rows(fit, X, levels)
@@ -154,7 +154,7 @@ def test_satterthwaite_is_that_of_dense_algebra(structure, variant):
 
 def test_singular_factor_leaves_the_fit_of_the_others():
     rows = make_rows("crossed")
-    (a, b), rng = rows.codes, np.random.default_rng(3)
+    (a, _), rng = rows.codes, np.random.default_rng(3)
     y = rng.normal(size=len(a)) + rng.normal(size=7)[a]  # nothing of b
     rows = replace(rows, y=y)
     fit = FactorFit.of(rows.moments, rows.specifications, tol=1e-8, max_iter=100)

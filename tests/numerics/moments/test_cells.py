@@ -13,7 +13,7 @@ RANDOM = [(0, 1), (0,), (0, 2, 1)]
 def rows():
     rng = np.random.default_rng(0)
     n = 80
-    X = rng.normal(size=(n, 2)) + [3.0, -1e3]
+    X = rng.normal(loc=[3.0, -1e3], size=(n, 2))
     codes = [rng.integers(k, size=n) for k in (5, 8, 3)]
     return X, rng.normal(size=n), codes, [np.arange(k) for k in (5, 8, 3)]
 
@@ -55,7 +55,13 @@ def test_cells_are_the_cross_products(rows, weighted):
     for (f, g), cells in moments.cells.items():
         labels_f, labels_g = (moments.factors[i].labels for i in (f, g))
         pairs = set()
-        parts = zip(cells.first, cells.second, cells.n_rows, np.moveaxis(cells.values, -1, 0))
+        parts = zip(
+            cells.first,
+            cells.second,
+            cells.n_rows,
+            np.moveaxis(cells.values, -1, 0),
+            strict=True,
+        )
         for i, j, n, values in parts:
             here = (codes[f] == labels_f[i]) & (codes[g] == labels_g[j]) & (w > 0)
             expected = (D[here][:, RANDOM[f]] * w[here, None]).T @ D[here][:, RANDOM[g]]
@@ -100,14 +106,14 @@ def test_only_some_of_the_rows_are_taken_off(rows):
     X, y, codes, labels = rows
     # the same levels of each factor, in other pairs
     turned = [codes[0], np.roll(codes[1], 1), codes[2]]
-    with pytest.raises(ValueError, match="more rows than there are of [0-9]+ pairs of levels"):
+    with pytest.raises(ValueError, match=r"more rows than there are of [0-9]+ pairs of levels"):
         _ = moments_of(rows) - moments_of((X, y, turned, labels))
 
 
 def test_other_factors_are_refused(rows):
     moments = moments_of(rows)
     fewer = FactorMoments(moments.factors[:2], {(0, 1): moments.cells[0, 1]})
-    with pytest.raises(ValueError, match="same factors .* 3 and 2 factors"):
+    with pytest.raises(ValueError, match=r"same factors .* 3 and 2 factors"):
         _ = moments + fewer
 
 
