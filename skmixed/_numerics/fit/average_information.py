@@ -178,10 +178,10 @@ class Point:
             if not null.any():
                 growth.append(nothing)
                 continue
-            V = factor.V[:, null]
+            V = self.derivatives.at.criterion.seen[i] @ factor.V[:, null]
             S_null = V.T @ S @ V
             slopes, turn = np.linalg.eigh(np.diag(np.diag(S_null)) if diagonal else S_null)
-            v = V @ turn[:, :1]
+            v = V @ turn[:, :1]  # 0 for effects that the criterion does not see
             E = [np.zeros((0, *part.shape)) for part in self.derivatives.S]
             E[i] = (v @ v.T)[None]
             curvature = float(self.derivatives.average_information(E)[0][0, 0])
@@ -237,7 +237,10 @@ class Search:
     def run(self, Psi: Sequence[Array], *, least: float = np.inf) -> FactorsOptimum:
         """Search from given Psi_f; give up where the end will not be below `least`."""
         diagonal = self.criterion.problem.diagonal
-        factors = [_factor(P, d) for P, d in zip(Psi, diagonal, strict=True)]
+        factors = [
+            _factor(seen @ P @ seen, d)
+            for seen, P, d in zip(self.criterion.seen, Psi, diagonal, strict=True)
+        ]
         here = self.point(factors, exact=False)
         before, n_iter, exact = np.inf, 0, False
         while n_iter < self.max_iter:

@@ -18,6 +18,7 @@ from skmixed._numerics.fit.elimination import (
     sum_by,
 )
 from skmixed._numerics.fit.elimination_dense import DenseBlocks, DenseStep
+from skmixed._numerics.fit.identifiability import absorbed
 from skmixed._numerics.fit.problem_of_factors import FactorsProblem
 from skmixed._numerics.fit.squared_blocks import squared_blocks
 from skmixed._numerics.linalg.arrays import Array
@@ -69,6 +70,20 @@ class FactorsCriterion(ProfiledCriterion):
     def largest_first(self) -> list[Step]:
         """The largest factor is eliminated, and all others are dense, nested or not."""
         return [DenseStep.of(self.problem, range(len(self.problem.q)), has_inner=False)]
+
+    @cached_property
+    def seen(self) -> list[Array]:
+        """Projections of the effects of each factor on those that the criterion sees.
+
+        The others have columns in the span of X, and the criterion is the same whatever their
+        variance is; it stays 0. ML counts it in log|V|, and finds that by itself.
+        """
+        problem, projections = self.problem, []
+        for C, G in zip(problem.C, problem.G, strict=True):
+            unseen = absorbed(problem.T, C, G, problem.n)
+            projection = np.eye(len(G)) - unseen @ np.linalg.pinv(unseen)
+            projections.append(projection if self.reml else np.eye(len(G)))
+        return projections
 
     def eliminate(
         self, Lambdas: Sequence[Array], *, invert: bool = False, largest_first: bool = False

@@ -10,7 +10,7 @@ order (f, a, l), too.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
@@ -28,6 +28,8 @@ from skmixed._numerics.linalg.arrays import Array
 MOST_KINDS = 50
 # Products of entries of sparse rows are taken so many at a time.
 CHUNK_PAIRS = 2**20
+# Where there are no more, where they are is kept from one evaluation to the next.
+KEPT_PAIRS = 2**22
 # Entries of a sparse product, which are made before they find their place in dense blocks.
 CHUNK_ENTRIES = 2**22
 # Copies of the dense blocks at one time, on the way to the gradient: G~, N'K^2N, S^-1, H.
@@ -35,6 +37,8 @@ COPIES = 6
 # The share of the machine's memory that they may take.
 SHARE_OF_MEMORY = 0.5
 
+# Which entries, where the pairs of each begin, its partners, and where in the buffer they are.
+RowPairs = tuple[slice, Positions, Positions, Positions]
 Number = TypeVar("Number", np.float64, np.complex128)
 
 
@@ -265,6 +269,23 @@ class DenseLayout:
         q, J = self.problem.q[f], self.problem.n_levels[f]
         part = rows[self.start[f] : self.start[f] + q * J].reshape(q, J, -1)
         return np.ascontiguousarray(part.swapaxes(1, 2))
+
+    @property
+    def row_pairs(self) -> Iterable[RowPairs]:
+        """Pairs of entries of the row of each level, some at a time."""
+        few = np.sum(self.counts**2) <= KEPT_PAIRS
+        return self._kept_pairs if few else self._row_pairs()
+
+    @cached_property
+    def _kept_pairs(self) -> list[RowPairs]:
+        return list(self._row_pairs())
+
+    def _row_pairs(self) -> Iterator[RowPairs]:
+        indices = self.indices
+        for _, i, j in pairs(self.indptr[: self.n_levels + 1]):
+            starts = np.flatnonzero(np.diff(i, prepend=-1))
+            where = self.components.entry(indices[i], indices[j])
+            yield slice(int(i[0]), int(i[-1]) + 1), starts, j, where
 
     # ------------------------------------------------------------------------- dense blocks
 

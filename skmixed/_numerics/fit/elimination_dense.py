@@ -250,14 +250,11 @@ class DenseBlocks(Eliminated):
 
     def _times_sparse(self, entries: Array) -> Array:
         """Return rows over the columns times H, where they have entries; shape (q_e, n)."""
-        layout, n = self.layout, entries.shape[1]
-        indptr, indices = layout.indptr[: layout.n_levels + 1], layout.indices[:n]
         product = np.empty_like(entries)
-        for _, i, j in pairs(indptr):
-            H = self.H[layout.components.entry(indices[i], indices[j])]
-            starts = np.flatnonzero(np.diff(i, prepend=-1))
-            some = slice(int(i[0]), int(i[-1]) + 1)
-            product[:, some] = np.add.reduceat(entries[:, j] * H, starts, axis=1)
+        for some, starts, j, where in self.layout.row_pairs:
+            products = entries[:, j]
+            products *= self.H[where]
+            product[:, some] = np.add.reduceat(products, starts, axis=1)
         return product
 
     def _trace_of_largest(self) -> Array:

@@ -278,3 +278,14 @@ def test_refuses_moments_without_digits():
     far = np.array([1e9, -1e9])[rows.codes[0] % 2]
     with pytest.raises(LostDigitsError, match="carry only"):
         fit_rows(replace(rows, y=far + rows.y))
+
+
+def test_effects_that_x_absorbs_have_no_variance():
+    rows = make_rows("crossed", "slopes")
+    one_level = np.zeros(len(rows.y), dtype=np.intp)
+    both = replace(rows, codes=[rows.codes[0], one_level], random=[(0,), (0, 1)])
+    fit = fit_rows(both)
+    assert fit.optimum.converged
+    assert not fit.solution.Lambdas[1].any()
+    alone = Fit.of(both.moments.factors[0], Specification(), tol=1e-8, max_iter=100)
+    assert fit.solution.criterion == pytest.approx(alone.solution.criterion, abs=1e-7)
