@@ -396,25 +396,40 @@ class DenseLayout:
         return buffer
 
 
-def pairs(indptr: Positions) -> Iterator[tuple[int, Positions, Positions]]:
-    """Yield all pairs of entries of the same row, some rows at a time, by the first entry.
+def pairs(
+    one: Positions, two: Positions | None = None
+) -> Iterator[tuple[int, Positions, Positions]]:
+    """Yield all pairs of entries of the same row, some rows at a time.
 
-    With the first of these rows.
+    The entries are those of one sparse matrix, sorted by the first of a pair, or of two.
+
+    Parameters
+    ----------
+    one, two : ndarray of shape (n_rows + 1,)
+        Where the rows start; the second is the first by default.
+
+    Yields
+    ------
+    first : int
+        The first of these rows.
+    i, j : ndarray
+        The entries.
     """
-    counts = np.diff(indptr).astype(np.intp)
-    ends = np.cumsum(counts**2)
+    two = one if two is None else two
+    counts, partners = np.diff(one), np.diff(two)
+    ends = np.cumsum(counts * partners)
     first = 0
     while first < len(counts):
         done = ends[first - 1] if first else 0
         last = max(int(np.searchsorted(ends, done + CHUNK_PAIRS, side="right")), first + 1)
-        of_entry = np.repeat(counts[first:last], counts[first:last])  # the length of its row
-        entries = np.arange(indptr[first], indptr[last])
-        if len(entries):
-            i = np.repeat(entries, of_entry)
-            row_start = np.repeat(indptr[first:last], counts[first:last])
-            runs = np.cumsum(of_entry) - of_entry
-            j = np.arange(len(i)) - np.repeat(runs - row_start, of_entry)
-            yield first, i, j
+        some = slice(first, last)
+        entries = np.arange(one[first], one[last])
+        n_partners = np.repeat(partners[some], counts[some])  # of each entry
+        start = np.repeat(two[:-1][some], counts[some])
+        runs = np.cumsum(n_partners) - n_partners
+        i = np.repeat(entries, n_partners)
+        if len(i):
+            yield first, i, np.arange(len(i)) - np.repeat(runs - start, n_partners)
         first = last
 
 

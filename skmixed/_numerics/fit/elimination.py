@@ -16,6 +16,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,7 @@ from skmixed._numerics.linalg.small_matrices import (
 
 Positions = NDArray[np.intp]
 Pair = tuple[int, int]
+Rows: TypeAlias = "sparse.csr_array[Any]"
 
 
 @dataclass
@@ -142,7 +144,7 @@ class Eliminated(ABC):
         """Find H of each level; called last step first."""
 
     @abstractmethod
-    def variances(self, rows: list[sparse.csr_array]) -> Array:
+    def variances(self, rows: list[Rows]) -> Array:
         """Reduce rows over the levels of what is left; return z'Hz of what is eliminated.
 
         For each factor there is a sparse row over (a, level).
@@ -262,7 +264,7 @@ class NestedLevels(Eliminated):
         else:
             H.own[self.step.factor] = self.own.H
 
-    def variances(self, rows: list[sparse.csr_array]) -> Array:
+    def variances(self, rows: list[Rows]) -> Array:
         e = self.step.factor
         J = self.step.n_levels[e]
         here = rows[e]
@@ -383,7 +385,7 @@ class Elimination:
             part.covariances(H)
         return H.own
 
-    def variances(self, rows: Sequence[sparse.csr_array]) -> Array:
+    def variances(self, rows: Sequence[Rows]) -> Array:
         """Return z'Hz of sparse rows z over (a, level) of each factor."""
         left = list(rows)
         total = np.zeros(rows[0].shape[0])

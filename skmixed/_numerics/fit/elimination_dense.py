@@ -18,7 +18,9 @@ from skmixed._numerics.fit.elimination import (
     Covariances,
     Eliminated,
     Level,
+    Positions,
     Remainder,
+    Rows,
     Step,
     block_matrix,
     times,
@@ -178,39 +180,59 @@ class DenseBlocks(Eliminated):
             H.own[f] = self.H[layout.own_entries[f]]
         for pair, entries in layout.cell_entries.items():
             H.cells[pair] = self.H[entries]
-        HN = self.by_column(self.HN)
-        with_H = self._times_sparse(HN)
-        H.own[e] = self.own.H + self.sums_by_level(with_H, HN)
-        flat = np.empty(with_H.size)
-        flat[layout.source] = -with_H.ravel()
+        H.own[e] = self.of_largest
+        flat = np.empty(len(self.HN))
+        flat[layout.source] = -self._HN_with_H.ravel()
         start = 0
         for f in layout.others:
-            shape = (len(HN), layout.problem.q[f], len(layout.met(f)[0]))
+            shape = (len(self.own.H), layout.problem.q[f], len(layout.met(f)[0]))
             cells = flat[start : start + int(np.prod(shape))].reshape(shape)
             start += cells.size
             H.cells[min(e, f), max(e, f)] = cells if e < f else cells.swapaxes(0, 1)
 
-    def variances(self, rows: list[sparse.csr_array]) -> Array:
-        layout, e = self.layout, self.layout.factor
-        J = layout.n_levels
-        here, each = rows[e], np.arange(J)
-        within = here @ block_matrix(self.own.F.swapaxes(0, 1), each, each, (J, J))
-        others = sparse.csr_array(
+    def variances(self, rows: list[Rows]) -> Array:
+        layout, here = self.layout, rows[self.layout.factor]
+        others: Rows = sparse.csr_array(
             sparse.hstack([rows[f] for f in layout.others], format="csr")
-            - here @ self.layout.rows(self.HN)
         )
-        total = np.asarray(within.multiply(within).sum(axis=1)).ravel()
-        component = layout.components.of_column
-        for first, i, j in pairs(others.indptr.astype(np.intp)):
-            c_i, c_j = others.indices[i], others.indices[j]
-            products = others.data[i] * others.data[j]
-            same = component[c_i] == component[c_j]
-            H = np.zeros(len(i))
-            H[same] = self.H[layout.components.entry(c_i[same], c_j[same])]
-            row = np.searchsorted(others.indptr, i, side="right") - 1 - first
-            part = np.bincount(row, weights=products * H)
-            total[first : first + len(part)] += part
+        # z_2'H z_2 - 2 (HN'z)'H z_2 + z'H_ee z, where z belongs to a single level mostly
+        along: Rows = sparse.csr_array(here @ layout.rows(self.HN))
+        alone = _single_level(here, layout.n_levels)
+        if alone is None:
+            J, each = layout.n_levels, np.arange(layout.n_levels)
+            within = here @ block_matrix(self.own.F.swapaxes(0, 1), each, each, (J, J))
+            of_e = np.asarray(within.multiply(within).sum(axis=1)).ravel()
+            of_e += self._products_through_H(along, along)
+        else:
+            z, level = alone
+            of_e = np.einsum("ak,abk,bk->k", z, self.of_largest[..., level], z)
+        crossed = self._products_through_H(along, others)
+        return np.asarray(of_e + self._products_through_H(others, others) - 2 * crossed)
+
+    def _products_through_H(self, one: Rows, two: Rows) -> Array:
+        """Return the product of each row of two sparse matrices through H."""
+        components = self.layout.components
+        total = np.zeros(one.shape[0])
+        rows = np.repeat(np.arange(one.shape[0]), np.diff(one.indptr))
+        indptr = (one.indptr.astype(np.intp), two.indptr.astype(np.intp))
+        for _, i, j in pairs(*indptr):
+            left, right = (part.astype(np.intp) for part in (one.indices[i], two.indices[j]))
+            same = components.of_column[left] == components.of_column[right]
+            where = np.where(same, components.entry(left, right), 0)
+            products = one.data[i] * two.data[j] * self.H[where] * same
+            first, last = rows[i[0]], rows[i[-1]] + 1
+            total[first:last] += np.bincount(rows[i] - first, weights=products)
         return total
+
+    @cached_property
+    def of_largest(self) -> Array:
+        """H of each level of the largest factor, (q, q, J)."""
+        HN = self.by_column(self.HN)
+        return self.own.H + self.sums_by_level(self._HN_with_H, HN)
+
+    @cached_property
+    def _HN_with_H(self) -> Array:
+        return self._times_sparse(self.by_column(self.HN))
 
     def KN(self) -> Array:
         """Entries of K N, with a row for each random column of the largest factor."""
@@ -287,6 +309,20 @@ class DenseBlocks(Eliminated):
             total += kind.diagonal_blocks(G, i)
             total -= np.einsum("nial,nibl->ab", some.reshape(shape), HG.reshape(shape))
         return total
+
+
+def _single_level(rows: Rows, n_levels: int) -> tuple[Array, Positions] | None:
+    """Return z, shape (q, n_rows), and the level of each row, if no row has several."""
+    n, q = rows.shape[0], rows.shape[1] // n_levels
+    a, level = np.divmod(rows.indices, n_levels)
+    row = np.repeat(np.arange(n), np.diff(rows.indptr))
+    levels = np.zeros(n, dtype=np.intp)
+    levels[row] = level
+    if np.any(levels[row] != level):
+        return None
+    z = np.zeros((q, n))
+    z[a, row] = rows.data
+    return z, levels
 
 
 def _root(S: Array) -> tuple[Array, float]:
