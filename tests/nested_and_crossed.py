@@ -21,14 +21,25 @@ class Rows:
     diagonal: tuple | None = None
     random_intercept: tuple | None = None
     reml: bool = True
+    fit_intercept: bool = True
+    not_fixed: tuple = ()  # columns of [1, X] with random effects alone
 
     @property
     def specifications(self):
         k = len(self.codes)
         return [
-            Specification(reml=self.reml, diagonal=diagonal, random_intercept=ones)
-            for diagonal, ones in zip(
-                self.diagonal or (False,) * k, self.random_intercept or (True,) * k, strict=True
+            Specification(
+                reml=self.reml,
+                fit_intercept=self.fit_intercept,
+                diagonal=diagonal,
+                random_intercept=ones,
+                fixed_slopes=tuple(column not in self.not_fixed for column in columns[1:]),
+            )
+            for diagonal, ones, columns in zip(
+                self.diagonal or (False,) * k,
+                self.random_intercept or (True,) * k,
+                self.random,
+                strict=True,
             )
         ]
 
@@ -49,14 +60,19 @@ class Rows:
         )
 
     @property
-    def fixed(self):
+    def columns(self):
         return np.column_stack([np.ones(len(self.y)), self.X])
+
+    @property
+    def fixed(self):
+        without = self.not_fixed if self.fit_intercept else (0, *self.not_fixed)
+        return np.delete(self.columns, without, axis=1)
 
     @property
     def Z(self):
         own = self.random_intercept or (True,) * len(self.codes)
         return [
-            self.fixed[:, list(columns if ones else columns[1:])]
+            self.columns[:, list(columns if ones else columns[1:])]
             for columns, ones in zip(self.random, own, strict=True)
         ]
 

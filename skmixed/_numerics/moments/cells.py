@@ -209,6 +209,29 @@ class FactorMoments:
         """Return the cells of two factors in any order."""
         return self.cells[f, g] if f < g else self.cells[g, f].transposed
 
+    def with_random(self, random: Sequence[tuple[int, ...]]) -> FactorMoments:
+        """Choose some of the random columns of each factor, the column of ones first."""
+        position = [
+            [factor.random.index(column) for column in columns]
+            for factor, columns in zip(self.factors, random, strict=True)
+        ]
+        cells = {
+            (f, g): replace(some, values=some.values[np.ix_(position[f], position[g])])
+            for (f, g), some in self.cells.items()
+        }
+        chosen = [
+            factor.with_random(columns)
+            for factor, columns in zip(self.factors, random, strict=True)
+        ]
+        return FactorMoments(tuple(chosen), cells)
+
+    def of_factors(self, some: Sequence[int]) -> FactorMoments:
+        """Choose some of the factors, in any order."""
+        cells = {
+            (i, j): self.between(some[i], some[j]) for i, j in combinations(range(len(some)), 2)
+        }
+        return FactorMoments(tuple(self.factors[f] for f in some), cells)
+
     def around(self, shift: Array) -> FactorMoments:
         """Express the moments around another shift, by exact algebra."""
         if np.array_equal(shift, self.shift):

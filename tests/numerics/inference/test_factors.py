@@ -114,6 +114,38 @@ def test_prediction_variance_is_that_of_dense_algebra(structure, variant):
     np.testing.assert_allclose(variance, dense["sigma2"] * (expected + new), rtol=1e-8)
 
 
+@pytest.mark.parametrize("structure", ["crossed", "nested three deep", "partly nested"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"fit_intercept": False},
+        {"not_fixed": (1,)},
+        {"fit_intercept": False, "not_fixed": (1,)},
+    ],
+)
+def test_columns_need_not_be_fixed(structure, options):
+    rows = replace(make_rows(structure, "slopes"), **options)
+    Lambdas = some_lambdas(rows)
+    fit, dense = fit_at(rows, Lambdas), rows.dense(Lambdas)
+    assert fit.solution.criterion == pytest.approx(dense["criterion"], rel=1e-9)
+    np.testing.assert_allclose(
+        np.concatenate([b.ravel() for b in fit.solution.b]), dense["b"], atol=1e-7
+    )
+    beta = np.zeros(3)
+    left = [c for c in range(3) if c not in rows.not_fixed and (c or rows.fit_intercept)]
+    beta[left] = dense["beta"]
+    np.testing.assert_allclose(
+        fit.solution.beta, beta[0 if rows.fit_intercept else 1 :], rtol=1e-7
+    )
+    mean, _ = predict_rows(fit, rows.X, rows.codes)
+    start = 0
+    expected = rows.fixed @ dense["beta"]
+    for Z in dense["Z"]:
+        expected = expected + Z @ dense["b"][start : start + Z.shape[1]]
+        start += Z.shape[1]
+    np.testing.assert_allclose(mean, expected, rtol=1e-7)
+
+
 def directions_of(problem):
     return [
         changes_of_psi(q, diagonal=diagonal)

@@ -129,3 +129,12 @@ def test_cells_are_found_in_any_order(rows):
         cells.find(cells.first, cells.second), np.arange(len(cells.first))
     )
     assert cells.find(np.array([99]), np.array([0])) == -1
+
+
+def test_columns_and_factors_are_chosen(rows):
+    X, y, codes, labels = rows
+    chosen = moments_of(rows).with_random([(0,), (0,), (0, 1)]).of_factors([2, 0])
+    direct = FactorMoments.from_rows(
+        X, y, [codes[2], codes[0]], [labels[2], labels[0]], random=[(0, 1), (0,)]
+    )
+    assert_same(direct, chosen)
