@@ -23,6 +23,7 @@ from scipy.sparse.csgraph import connected_components
 from skmixed._numerics.fit.elimination import Positions, block_matrix
 from skmixed._numerics.fit.problem_of_factors import FactorsProblem
 from skmixed._numerics.linalg.arrays import Array
+from skmixed._numerics.linalg.scipy_private import csr_product, csr_product_size
 
 # With more kinds of components, they are filled up with levels that have no rows.
 MOST_KINDS = 50
@@ -377,23 +378,43 @@ class DenseLayout:
         products = np.diff(counts[indptr])  # of each row, before they are added up
         entries = np.cumsum(np.minimum(products, self.n_columns))
         cuts = np.arange(CHUNK_ENTRIES, entries[-1], CHUNK_ENTRIES)
-        ends = np.unique([*np.searchsorted(entries, cuts), self.n_columns])
+        ends = np.unique([*np.searchsorted(entries, cuts) + 1, self.n_columns])
         return list(zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True))
 
     def products(self, N: Array, weights: NDArray[Number]) -> NDArray[Number]:
         """Return sum_j N_j' weights_j, of entries of the rows, in the buffer of blocks."""
         rows, (indptr, indices, order) = self._numbered, self._turned
-        shape = rows.shape
-        left: Any = sparse.csr_array((N[order], indices, indptr), shape=shape[::-1])
-        right: Any = sparse.csr_array((weights, rows.indices, rows.indptr), shape=shape)
-        components = self.components
-        buffer: NDArray[Number] = np.zeros(components.n_entries, dtype=weights.dtype)
+        index = rows.indices.dtype
+        right = (rows.indptr, rows.indices, weights)
+        turned, columns, N = indptr.astype(index), indices.astype(index), N[order]
+        buffer: NDArray[Number] = np.zeros(self.components.n_entries, dtype=weights.dtype)
         for start, stop in self._chunks:
-            part = left[start:stop] @ right
-            where = np.repeat(components.base[start:stop], np.diff(part.indptr))
-            where += components.place[part.indices]
-            buffer[where] = part.data
+            chunk = start, stop
+            own = slice(indptr[start], indptr[stop])
+            left = (turned[start : stop + 1] - index.type(own.start), columns[own], N[own])
+            if chunk not in self._sizes:
+                self._sizes[chunk] = csr_product_size(left, right, self.n_columns)
+            size = self._sizes[chunk]
+            pattern, entries = csr_product(left, right, self.n_columns, size)
+            where = self._places.get(chunk)
+            # entries come in the same order, unless one is 0 by chance and left out
+            if where is None or len(where) != len(entries):
+                where = np.repeat(self.components.base[start:stop], np.diff(pattern[0]))
+                where += self.components.place[pattern[1]]
+                if len(self._chunks) == 1 and len(entries) == size:
+                    self._places[chunk] = where
+            buffer[where] = entries
         return buffer
+
+    @cached_property
+    def _sizes(self) -> dict[tuple[int, int], int]:
+        """Numbers of entries of the products of each chunk, as far as they were made."""
+        return {}
+
+    @cached_property
+    def _places(self) -> dict[tuple[int, int], Positions]:
+        """Where these entries are in the buffer."""
+        return {}
 
 
 def pairs(

@@ -124,7 +124,7 @@ class DenseBlocks(Eliminated):
 
     @cached_property
     def inverses(self) -> list[Array]:
-        """S^-1 of each kind of components."""
+        """S^-1 of each kind of components, the upper triangles; zeros below."""
         return [_inverse(root) for root in self.roots]
 
     @cached_property
@@ -132,7 +132,9 @@ class DenseBlocks(Eliminated):
         """H of the others: a buffer of dense blocks."""
         H = np.empty_like(self.G)
         for kind, inverse in zip(self.layout.components.kinds, self.inverses, strict=True):
-            kind.of(H)[...] = kind.sandwich(self.Lambdas, inverse)
+            whole = inverse + inverse.swapaxes(1, 2)
+            whole.reshape(len(whole), -1)[:, :: whole.shape[1] + 1] /= 2
+            kind.of(H)[...] = kind.sandwich(self.Lambdas, whole)
         return H
 
     def _solve(self, X: Array) -> Array:
@@ -282,9 +284,19 @@ class DenseBlocks(Eliminated):
     def _trace_of_largest(self) -> Array:
         """sum_j K_j N_j H N_j' K_j'."""
         if self.squares is not None:
-            return np.array([[self.H @ self.squares]])
+            return np.array([[self._product_with_H(self.squares)]])
         with_H, KN = self.KN_with_H()
         return np.asarray(with_H @ KN.T)
+
+    def _product_with_H(self, buffer: Array) -> float:
+        """Sum the products of all entries with those of H, for symmetric blocks."""
+        total = 0.0
+        for kind, inverse in zip(self.layout.components.kinds, self.inverses, strict=True):
+            products = kind.sandwich([Lambda.T for Lambda in self.Lambdas], kind.of(buffer))
+            products *= inverse  # the upper triangle
+            diagonal = products.reshape(len(products), -1)[:, :: products.shape[1] + 1]
+            total += 2 * float(products.sum()) - float(diagonal.sum())
+        return total
 
     def _trace_of_other(self, i: int) -> Array:
         """Sum over levels of diagonal blocks of G~ - G~ H G~ = Lam'^-1 (I - S^-1) Lam^-1."""
@@ -295,7 +307,8 @@ class DenseBlocks(Eliminated):
             for kind, inverse in zip(layout.components.kinds, self.inverses, strict=True):
                 # levels without rows, which fill up blocks, have S = I
                 left += len(inverse) * kind.blocks[i][2] * np.eye(q)
-                left -= kind.diagonal_blocks(inverse, i)
+                upper = kind.diagonal_blocks(inverse, i)
+                left -= upper + np.triu(upper, 1).T
             half = np.linalg.solve(Lambda.T, left)
             return np.asarray(np.linalg.solve(Lambda.T, half.T))
         total = np.zeros((q, q))
@@ -344,14 +357,12 @@ def _root(S: Array) -> tuple[Array, float]:
 
 
 def _inverse(roots: Array) -> Array:
-    """Return (R'R)^-1."""
+    """Return the upper triangles of (R'R)^-1, with zeros below."""
     if len(roots) == 1 and roots.size:
-        inverse, _ = lapack.dpotri(roots[0], lower=0)  # zeros below
-        inverse += inverse.T
-        inverse.flat[:: len(inverse) + 1] /= 2
+        inverse, _ = lapack.dpotri(roots[0], lower=0)
         return np.asarray(inverse[None])
     inverse = np.linalg.inv(roots)
-    return np.asarray(np.matmul(inverse, inverse.swapaxes(1, 2)))
+    return np.asarray(np.triu(np.matmul(inverse, inverse.swapaxes(1, 2))))
 
 
 def _solve(roots: Array, X: Array) -> Array:

@@ -186,7 +186,7 @@ class FactorFit:
         >>> fit.solution.beta.round(2)
         array([-0.04,  2.02])
         >>> fit.solution.theta.round(2)
-        array([1.03, 1.04])
+        array([0.78, 0.89])
         """
         problem = make_factors_problem(moments, specifications)
         criterion = FactorsCriterion(problem, specifications[0].reml)
