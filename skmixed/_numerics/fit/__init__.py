@@ -35,7 +35,7 @@ With several grouping factors:
 `elimination_dense`             the largest factor eliminated, the others as dense blocks
 `criterion_of_factors`          the criterion, its gradient, and two kinds of information
 `squared_blocks`                what expected information is made of
-`starts_of_factors`             variances from one-way tables
+`starts_of_factors`             variances from one-way tables, and other starts
 `average_information`           Newton's method from there
 ==============================  ==========================================================
 """

@@ -11,7 +11,11 @@ from scipy.linalg import block_diag
 
 from skmixed._numerics.fit.criterion_of_factors import FactorsCriterion, FactorsDerivatives
 from skmixed._numerics.fit.factor import Factor, free_entries
-from skmixed._numerics.fit.starts_of_factors import start as anova_start
+from skmixed._numerics.fit.starts_of_factors import (
+    anova_start,
+    starts_with_less,
+    starts_with_more,
+)
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.quadratic import QuadraticModel
 
@@ -130,7 +134,9 @@ class Point:
     def step(self) -> Array:
         """The next step, shortened where it would leave the range of the model."""
         step: Array = self.model.basis @ self.model.newton
-        longest = max(1.0, *(float(np.linalg.norm(factor.scale)) for factor in self.factors))
+        longest = max(
+            1.0, *(4 * float(np.linalg.norm(factor.scale)) for factor in self.factors)
+        )
         return step * min(1.0, longest / max(float(np.linalg.norm(step)), 1e-300))
 
     @property
@@ -385,45 +391,7 @@ def minimize_factors(
     best = search.run(first)
     if start is None and criterion.n_columns <= MOST_COLUMNS and not best.diverged:
         diagonal = criterion.problem.diagonal
-        others = _starts_with_more(best.Lambdas, diagonal)
-        for Psi in others + _starts_with_less(first, best.Lambdas, diagonal):
+        others = starts_with_more(best.Lambdas, diagonal)
+        for Psi in others + starts_with_less(first, best.Lambdas, diagonal):
             best = search.better(best, Psi)
     return replace(best, n_evaluations=search.n_evaluations)
-
-
-def _starts_with_more(Lambdas: Sequence[Array], diagonal: Sequence[bool]) -> list[list[Array]]:
-    """Where another minimum may be, if effects do not vary in all directions.
-
-    Once factors without effects, and uncorrelated effects that do not vary, vary as much as
-    residuals; and once such effects do in place of the others of their factor.
-    """
-    null = [
-        np.diag(1.0 - L.any(axis=1)) if own or not L.any() else np.zeros_like(L)
-        for L, own in zip(Lambdas, diagonal, strict=True)
-    ]
-    if not any(N.any() for N in null):
-        return []
-    starts = [[L @ L.T + N for L, N in zip(Lambdas, null, strict=True)]]
-    for f, N in enumerate(null):
-        if N.any() and Lambdas[f].any():
-            Psi = [L @ L.T for L in Lambdas]
-            Psi[f] = N * float(np.abs(Psi[f]).max())
-            starts.append(Psi)
-    return starts
-
-
-def _starts_with_less(
-    first: Sequence[Array], Lambdas: Sequence[Array], diagonal: Sequence[bool]
-) -> list[list[Array]]:
-    """Where another minimum may be, if uncorrelated effects all vary: one of them left out.
-
-    The effects of columns far from 0, as levels and slopes there, may make up for each other.
-    """
-    starts = []
-    for f, (L, own) in enumerate(zip(Lambdas, diagonal, strict=True)):
-        varies = np.flatnonzero(L.any(axis=1))
-        for column in varies if own and len(varies) > 1 else ():
-            Psi = [one.copy() for one in first]
-            Psi[f][column] = 0.0
-            starts.append(Psi)
-    return starts

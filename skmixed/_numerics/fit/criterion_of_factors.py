@@ -69,6 +69,8 @@ class FactorsCriterion(ProfiledCriterion):
     @cached_property
     def largest_first(self) -> list[Step]:
         """The largest factor is eliminated, and all others are dense, nested or not."""
+        if len(self.problem.q) == 1:
+            return self.steps
         return [DenseStep.of(self.problem, range(len(self.problem.q)), has_inner=False)]
 
     @cached_property
@@ -239,10 +241,11 @@ class FactorsDerivatives:
     @cached_property
     def squared_blocks(self) -> dict[tuple[int, int], Array]:
         """The sum of Q_ac Q_bd over the blocks Q of Z'V^-1 Z for two factors: axes a b c d."""
-        (blocks,) = self.at.elimination.parts
-        if not isinstance(blocks, DenseBlocks):
-            raise TypeError("the Hessian needs the largest factor to be eliminated first")
-        return squared_blocks(blocks)
+        (blocks,) = self.at.elimination.parts  # the largest factor is eliminated first
+        if isinstance(blocks, DenseBlocks):
+            return squared_blocks(blocks)
+        KG = blocks.own.KG  # of a single factor
+        return {(0, 0): np.asarray(np.einsum("ack,bdk->abcd", KG, KG))}
 
     def expected_information(self, directions: Directions) -> tuple[Array, Array, Array]:
         """Return tr(P dV_i P dV_j) for changes of Psi_f, and D and Q of `whitened_changes`.

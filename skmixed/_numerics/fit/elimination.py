@@ -113,9 +113,18 @@ class Level:
 
 
 class Eliminated(ABC):
-    """A factor, or several, eliminated at given Lambda."""
+    """A factor, or several, eliminated at given Lambda.
+
+    Attributes
+    ----------
+    log_det : float
+        Its share in log|V|.
+    own : Level
+        Of the factor that is eliminated level by level.
+    """
 
     log_det: float
+    own: Level
 
     @abstractmethod
     def forward(self, C: list[Array]) -> Array:

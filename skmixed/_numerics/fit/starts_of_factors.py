@@ -1,6 +1,11 @@
-"""Where the search for the variances of several factors begins: moments of one-way tables."""
+"""Where searches for the variances of several factors begin.
+
+The first begins at the moments of one-way tables, others where another minimum may be.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -8,10 +13,10 @@ from skmixed._numerics.fit.problem_of_factors import FactorsProblem
 from skmixed._numerics.linalg.arrays import Array
 
 # Relative variances to start from, at least and at most.
-LEAST, MOST = 1e-2, 1e4
+LEAST, MOST = 1e-2, 1e8
 
 
-def start(problem: FactorsProblem) -> list[Array]:
+def anova_start(problem: FactorsProblem) -> list[Array]:
     """Return a diagonal Psi of each factor, such that squares are what is expected.
 
     For the residuals r of least squares, and each random column z on its own, the squares
@@ -51,6 +56,44 @@ def start(problem: FactorsProblem) -> list[Array]:
         np.diag([ratio for ratio, (g, _) in zip(ratios, columns, strict=True) if g == f])
         for f in range(len(problem.q))
     ]
+
+
+def starts_with_more(Lambdas: Sequence[Array], diagonal: Sequence[bool]) -> list[list[Array]]:
+    """Where another minimum may be, if effects do not vary in all directions.
+
+    Once factors without effects, and uncorrelated effects that do not vary, vary as much as
+    residuals; and once such effects do in place of the others of their factor.
+    """
+    null = [
+        np.diag(1.0 - L.any(axis=1)) if own or not L.any() else np.zeros_like(L)
+        for L, own in zip(Lambdas, diagonal, strict=True)
+    ]
+    if not any(N.any() for N in null):
+        return []
+    starts = [[L @ L.T + N for L, N in zip(Lambdas, null, strict=True)]]
+    for f, N in enumerate(null):
+        if N.any() and Lambdas[f].any():
+            Psi = [L @ L.T for L in Lambdas]
+            Psi[f] = N * float(np.abs(Psi[f]).max())
+            starts.append(Psi)
+    return starts
+
+
+def starts_with_less(
+    first: Sequence[Array], Lambdas: Sequence[Array], diagonal: Sequence[bool]
+) -> list[list[Array]]:
+    """Where another minimum may be, if uncorrelated effects all vary: one of them left out.
+
+    The effects of columns far from 0, as levels and slopes there, may make up for each other.
+    """
+    starts = []
+    for f, (L, own) in enumerate(zip(Lambdas, diagonal, strict=True)):
+        varies = np.flatnonzero(L.any(axis=1))
+        for column in varies if own and len(varies) > 1 else ():
+            Psi = [one.copy() for one in first]
+            Psi[f][column] = 0.0
+            starts.append(Psi)
+    return starts
 
 
 def _inverse_squares(G: Array) -> Array:

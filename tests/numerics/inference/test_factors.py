@@ -11,7 +11,7 @@ from skmixed._numerics.fit.average_information import FactorsOptimum
 from skmixed._numerics.fit.factor import changes_of_psi
 from skmixed._numerics.fit.factors import FactorFit, solve_factors
 from skmixed._numerics.fit.fit import Fit
-from skmixed._numerics.inference.degrees_of_freedom import satterthwaite
+from skmixed._numerics.inference.degrees_of_freedom import kenward_roger, satterthwaite
 from skmixed._numerics.inference.degrees_of_freedom_of_factors import (
     kenward_roger_of_factors,
     satterthwaite_of_factors,
@@ -207,3 +207,31 @@ def test_singular_factor_leaves_the_fit_of_the_others():
         alone.problem.coordinates.backmap,
     )
     np.testing.assert_allclose(df, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("variant", ["intercepts", "slopes", "uncorrelated", "weights", "ml"])
+def test_one_factor_is_a_case_of_several(variant):
+    rows = make_rows("crossed", variant, n=200)
+    one = replace(
+        rows,
+        codes=rows.codes[:1],
+        random=rows.random[:1],
+        diagonal=rows.diagonal and rows.diagonal[:1],
+    )
+    fit = FactorFit.of(one.moments, one.specifications, tol=1e-8, max_iter=100)
+    moments, specification = one.moments.factors[0], one.specifications[0]
+    alone = Fit.of(moments, specification, tol=1e-8, max_iter=100)
+    assert fit.solution.criterion == pytest.approx(alone.solution.criterion, abs=1e-8)
+    np.testing.assert_allclose(fit.solution.b[0], alone.solution.b, atol=1e-5)
+    np.testing.assert_allclose(
+        fit.solution.pooling_weights[0], alone.solution.pooling_weights, atol=1e-5
+    )
+    criterion, backmap = specification.criterion(moments), fit.problem.coordinates.backmap
+    df = satterthwaite_of_factors(fit.criterion, fit.optimum.Lambdas, backmap)
+    np.testing.assert_allclose(
+        df, satterthwaite(criterion, alone.optimum.Lambda, backmap), rtol=1e-5
+    )
+    if one.reml:
+        several = kenward_roger_of_factors(fit.criterion, fit.optimum.Lambdas, backmap)
+        single = kenward_roger(criterion, alone.optimum.Lambda, backmap)
+        np.testing.assert_allclose(several, single, rtol=1e-5)
