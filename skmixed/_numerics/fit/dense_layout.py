@@ -33,6 +33,8 @@ CHUNK_PAIRS = 2**20
 KEPT_PAIRS = 2**22
 # Entries of a sparse product, which are made before they find their place in dense blocks.
 CHUNK_ENTRIES = 2**22
+# From this share of products on, of those that there might be, sparse rows are not worth it.
+FULL = 0.02
 # Copies of the dense blocks at one time, on the way to the gradient: G~, N'K^2N, S^-1, H.
 COPIES = 6
 # The share of the machine's memory that they may take.
@@ -383,6 +385,8 @@ class DenseLayout:
 
     def products(self, N: Array, weights: NDArray[Number]) -> NDArray[Number]:
         """Return sum_j N_j' weights_j, of entries of the rows, in the buffer of blocks."""
+        if self.is_full:
+            return self._products_of_full(N, weights)
         rows, (indptr, indices, order) = self._numbered, self._turned
         index = rows.indices.dtype
         right = (rows.indptr, rows.indices, weights)
@@ -405,6 +409,38 @@ class DenseLayout:
                     self._places[chunk] = where
             buffer[where] = entries
         return buffer
+
+    @cached_property
+    def is_full(self) -> bool:
+        """Whether most levels meet, in a single block: the rows are best taken as dense."""
+        is_single = sum(len(kind.columns) for kind in self.components.kinds) == 1
+        share = float(np.sum(self.counts**2)) / (self.n_levels * self.n_columns**2)
+        return is_single and share > FULL
+
+    def dense_rows(self, *entries: NDArray[Any]) -> Iterator[tuple[slice, list[Any]]]:
+        """Yield rows of given entries, some at a time, and which entries these are."""
+        step = max(CHUNK_ENTRIES // self.n_columns, 1)
+        n_rows = len(self.indptr) - 1
+        for start in range(0, n_rows, step):
+            stop = min(start + step, n_rows)
+            some = slice(self.indptr[start], self.indptr[stop])
+            row = np.repeat(np.arange(stop - start), np.diff(self.indptr[start : stop + 1]))
+            parts = []
+            for values in entries:
+                rows = np.zeros((stop - start, self.n_columns), values.dtype)
+                rows[row, self.indices[some]] = values[some]
+                parts.append(rows)
+            yield some, parts
+
+    def _products_of_full(self, N: Array, weights: NDArray[Number]) -> NDArray[Number]:
+        products: NDArray[Number] = np.zeros((self.n_columns,) * 2, dtype=weights.dtype)
+        for _, (left, right) in self.dense_rows(N, weights):
+            if np.iscomplexobj(right):
+                products.real += left.T @ right.real
+                products.imag += left.T @ right.imag
+            else:
+                products += left.T @ right
+        return products.ravel()
 
     @cached_property
     def _sizes(self) -> dict[tuple[int, int], int]:

@@ -275,11 +275,24 @@ class DenseBlocks(Eliminated):
     def _times_sparse(self, entries: Array) -> Array:
         """Return rows over the columns times H, where they have entries; shape (q_e, n)."""
         product = np.empty_like(entries)
+        if self.layout.is_full:
+            return self._times_full(entries)
         for some, starts, j, where in self.layout.row_pairs:
             products = entries[:, j]
             products *= self.H[where]
             product[:, some] = np.add.reduceat(products, starts, axis=1)
         return product
+
+    def _times_full(self, entries: Array) -> Array:
+        """Do that with rows that have entries in most columns."""
+        layout = self.layout
+        H = self.H.reshape((layout.n_columns,) * 2)
+        product = np.empty(entries.size)
+        # the same rows for each random column; all of them are there
+        for some, (rows,) in layout.dense_rows(entries.ravel()):
+            row = np.searchsorted(layout.indptr, np.arange(some.start, some.stop), "right") - 1
+            product[some] = (rows @ H)[row - row[0], layout.indices[some]]
+        return product.reshape(entries.shape)
 
     def _trace_of_largest(self) -> Array:
         """sum_j K_j N_j H N_j' K_j'."""

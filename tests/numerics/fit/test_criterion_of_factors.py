@@ -114,3 +114,33 @@ def test_refuses_blocks_that_do_not_fit():
         _ = too_small.components
     assert error.value.n_columns == 7
     assert error.value.limit == 1e-6
+
+
+@pytest.mark.parametrize("variant", ["intercepts", "slopes"])
+@pytest.mark.parametrize("full", [0.0, np.inf])
+def test_rows_with_most_entries_are_taken_as_dense(monkeypatch, full, variant):
+    rows = make_rows("three crossed", variant)
+    Lambdas = some_lambdas(rows)
+    dense = rows.dense(Lambdas)
+    monkeypatch.setattr(dense_layout, "FULL", full)
+    monkeypatch.setattr(dense_layout, "CHUNK_ENTRIES", 50)
+    criterion = rows.criterion
+    assert criterion.steps[-1].layout.is_full == (full == 0)
+    scaled = rows.scaled(criterion, Lambdas)
+    derivatives = criterion(scaled)
+    assert derivatives.value == pytest.approx(dense["criterion"], rel=1e-10)
+    start = 0
+    for H, own in zip(
+        derivatives.at.elimination.covariances(), criterion.problem.by_factor, strict=True
+    ):
+        q, _, J = H.shape
+        back = own.random_backmap
+        expected = dense["H"][start : start + q * J, start : start + q * J].reshape(q, J, q, J)
+        mine = np.einsum("ac,cdj,bd->abj", back, H, back)
+        np.testing.assert_allclose(mine, np.einsum("ajbj->abj", expected), atol=1e-9)
+        start += q * J
+    for S, Lambda in zip(derivatives.S, scaled, strict=True):
+        assert np.all(np.isfinite(S)), Lambda
+    monkeypatch.setattr(dense_layout, "FULL", np.inf if full == 0 else 0.0)
+    for one, two in zip(derivatives.S, rows.criterion(scaled).S, strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-8)
