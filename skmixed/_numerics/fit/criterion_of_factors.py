@@ -16,6 +16,7 @@ from skmixed._numerics.fit.elimination import (
     Step,
     nested_order,
     sum_by,
+    times,
 )
 from skmixed._numerics.fit.elimination_dense import DenseBlocks, DenseStep
 from skmixed._numerics.fit.identifiability import absorbed
@@ -123,14 +124,14 @@ class FactorsCriterion(ProfiledCriterion):
             parts = []
             for f, v_f in enumerate(v):
                 if f == g:
-                    parts.append(np.einsum("abk,bmk->amk", problem.G[g], v_f))
+                    parts.append(times(problem.G[g], v_f))
                     continue
                 cells = problem.cells[min(f, g), max(f, g)]
                 values = cells.values if g < f else cells.values.swapaxes(0, 1)
                 here, there = (
                     (cells.first, cells.second) if g < f else (cells.second, cells.first)
                 )
-                part = np.einsum("abk,bmk->amk", values, v_f[..., there])
+                part = times(values, v_f[..., there])
                 parts.append(sum_by(here, part, J))
             products.append(np.concatenate(parts, axis=1))
         return products

@@ -313,7 +313,7 @@ class NestedLevels(Eliminated):
         e = self.step.factor
         HN = times(self.own.H, self.N)
         with_outer = times(HN, outer)
-        H.own[e] = self.own.H + np.einsum("ack,bck->abk", with_outer, HN)
+        H.own[e] = self.own.H + times(with_outer, HN.swapaxes(0, 1))
         for f in self.step.outer:
             part = -with_outer[:, self.slices[f]]
             cells = np.empty_like(part)
@@ -428,10 +428,10 @@ def nested_order(problem: FactorsProblem) -> tuple[list[int], list[int]]:
 
 def times(A: Array, B: Array) -> Array:
     """Return A_k B_k for (a, b, k) and (b, c, k)."""
-    if A.shape[1] == 1:
-        return np.asarray(A * B)
-    product: Array = np.einsum("abk,bck->ack", A, B)
-    return product
+    product = A[:, :1] * B[:1]
+    for b in range(1, len(B)):
+        product += A[:, b : b + 1] * B[b : b + 1]
+    return np.asarray(product)
 
 
 def times_transposed(A: Array, B: Array) -> Array:

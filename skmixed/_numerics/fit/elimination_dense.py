@@ -239,7 +239,7 @@ class DenseBlocks(Eliminated):
     def KN(self) -> Array:
         """Entries of K N, with a row for each random column of the largest factor."""
         K = np.repeat(self.own.K, self.layout.counts, axis=-1)
-        return np.asarray(np.einsum("abk,bk->ak", K, self.by_column(self.N)))
+        return times(K, self.by_column(self.N)[:, None])[:, 0]
 
     def KN_with_H(self) -> tuple[Array, Array]:
         """Entries of K N H, where K N has some, and of K N."""

@@ -163,30 +163,6 @@ class FactorFit:
         ------
         ValueError
             If factors cannot be told apart, memory does not suffice, or digits are lost.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from skmixed._numerics.fit.factors import FactorFit
-        >>> from skmixed._numerics.fit.fit import Specification
-        >>> from skmixed._numerics.moments.cells import FactorMoments
-        >>> rng = np.random.default_rng(0)
-        >>> student, teacher = rng.integers(40, size=500), rng.integers(20, size=500)
-        >>> X = rng.normal(size=(500, 1))
-        >>> effects = rng.normal(size=40)[student] + rng.normal(size=20)[teacher]
-        >>> y = 2 * X[:, 0] + effects + rng.normal(size=500)
-        >>> moments = FactorMoments.from_rows(
-        ...     X,
-        ...     y,
-        ...     [student, teacher],
-        ...     [np.arange(40), np.arange(20)],
-        ...     random=[(0,), (0,)],
-        ... )
-        >>> fit = FactorFit.of(moments, [Specification()] * 2, tol=1e-8, max_iter=100)
-        >>> fit.solution.beta.round(2)
-        array([-0.04,  2.02])
-        >>> fit.solution.theta.round(2)
-        array([0.78, 0.89])
         """
         problem = make_factors_problem(moments, specifications)
         criterion = FactorsCriterion(problem, specifications[0].reml)
