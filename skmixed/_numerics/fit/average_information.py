@@ -11,11 +11,7 @@ from scipy.linalg import block_diag
 
 from skmixed._numerics.fit.criterion_of_factors import FactorsCriterion, FactorsDerivatives
 from skmixed._numerics.fit.factor import Factor, free_entries
-from skmixed._numerics.fit.starts_of_factors import (
-    anova_start,
-    starts_with_less,
-    starts_with_more,
-)
+from skmixed._numerics.fit.starts_of_factors import anova_start, other_starts
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.quadratic import QuadraticModel
 
@@ -390,8 +386,6 @@ def minimize_factors(
     first = anova_start(criterion.problem) if start is None else start
     best = search.run(first)
     if start is None and criterion.n_columns <= MOST_COLUMNS and not best.diverged:
-        diagonal = criterion.problem.diagonal
-        others = starts_with_more(best.Lambdas, diagonal)
-        for Psi in others + starts_with_less(first, best.Lambdas, diagonal):
+        for Psi in other_starts(criterion.problem, first, best.Lambdas):
             best = search.better(best, Psi)
     return replace(best, n_evaluations=search.n_evaluations)

@@ -14,6 +14,8 @@ from skmixed._numerics.linalg.arrays import Array
 
 # Relative variances to start from, at least and at most.
 LEAST, MOST = 1e-2, 1e8
+# From this cosine on columns are alike.
+ALIKE = 0.5
 
 
 def anova_start(problem: FactorsProblem) -> list[Array]:
@@ -58,42 +60,55 @@ def anova_start(problem: FactorsProblem) -> list[Array]:
     ]
 
 
-def starts_with_more(Lambdas: Sequence[Array], diagonal: Sequence[bool]) -> list[list[Array]]:
-    """Where another minimum may be, if effects do not vary in all directions.
+def other_starts(
+    problem: FactorsProblem, first: Sequence[Array], Lambdas: Sequence[Array]
+) -> list[list[Array]]:
+    """Where another minimum than the one found may be.
 
-    Once factors without effects, and uncorrelated effects that do not vary, vary as much as
-    residuals; and once such effects do in place of the others of their factor.
+    Factors without effects, and uncorrelated effects that do not vary, may vary as much as
+    residuals. And uncorrelated effects of columns that are alike, as are a level and slopes
+    of a column far from 0, may make up for each other: with one of them left out, or with
+    those that do not vary in place of the others.
+
+    Parameters
+    ----------
+    problem : FactorsProblem
+        The moments.
+    first : sequence of ndarray of shape (q_f, q_f)
+        Psi of each factor where the search began.
+    Lambdas : sequence of ndarray of shape (q_f, q_f)
+        Where it ended.
+
+    Returns
+    -------
+    list of list of ndarray
+        Psi of each factor.
     """
+    Psi = [L @ L.T for L in Lambdas]
+    starts = []
     null = [
         np.diag(1.0 - L.any(axis=1)) if own or not L.any() else np.zeros_like(L)
-        for L, own in zip(Lambdas, diagonal, strict=True)
+        for L, own in zip(Lambdas, problem.diagonal, strict=True)
     ]
-    if not any(N.any() for N in null):
-        return []
-    starts = [[L @ L.T + N for L, N in zip(Lambdas, null, strict=True)]]
-    for f, N in enumerate(null):
-        if N.any() and Lambdas[f].any():
-            Psi = [L @ L.T for L in Lambdas]
-            Psi[f] = N * float(np.abs(Psi[f]).max())
-            starts.append(Psi)
+    if any(N.any() for N in null):
+        starts.append([P + N for P, N in zip(Psi, null, strict=True)])
+    for f, (G, N) in enumerate(zip(problem.G, null, strict=True)):
+        if not problem.diagonal[f] or not _are_alike(G.sum(axis=-1)):
+            continue
+        if N.any():
+            starts.append([*Psi[:f], N * float(Psi[f].max()), *Psi[f + 1 :]])
+        else:
+            for column in range(len(N)):
+                one_less = first[f].copy()
+                one_less[column] = 0.0
+                starts.append([*first[:f], one_less, *first[f + 1 :]])
     return starts
 
 
-def starts_with_less(
-    first: Sequence[Array], Lambdas: Sequence[Array], diagonal: Sequence[bool]
-) -> list[list[Array]]:
-    """Where another minimum may be, if uncorrelated effects all vary: one of them left out.
-
-    The effects of columns far from 0, as levels and slopes there, may make up for each other.
-    """
-    starts = []
-    for f, (L, own) in enumerate(zip(Lambdas, diagonal, strict=True)):
-        varies = np.flatnonzero(L.any(axis=1))
-        for column in varies if own and len(varies) > 1 else ():
-            Psi = [one.copy() for one in first]
-            Psi[f][column] = 0.0
-            starts.append(Psi)
-    return starts
+def _are_alike(ZZ: Array) -> bool:
+    """Whether two columns have most of their squares in common, by their cross-products."""
+    size = np.sqrt(np.diag(ZZ))
+    return bool(np.any(np.abs(np.triu(ZZ / np.outer(size, size), 1)) > ALIKE))
 
 
 def _inverse_squares(G: Array) -> Array:
