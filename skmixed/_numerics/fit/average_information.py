@@ -27,12 +27,15 @@ SMALL_SHARE = 0.01
 MANY_COLUMNS, LAXER = 1000, 10.0
 # Falls of the criterion that rounding hides, as a share of it.
 HIDDEN = 1e-12
+# The share of the largest deviation that is one.
+ROUNDED_DEVIATION = 1e-7
 # Deviations end at 0 if a step leaves no more than this share of them.
 TO_ZERO = 0.25
 # A step that leaves more than this share of a decrease is a slow one. The Hessian is worth its
 # while for so many columns in dense blocks.
 SLOW, MOST_COLUMNS = 0.05, 500
-MAX_QUARTERINGS = 5
+# How often the growth of a variance that is 0 is quartered: on the way, and at the end.
+FEW_QUARTERINGS, MANY_QUARTERINGS = 2, 12
 # A promised decrease from which on twice as much is all that there may be.
 HOPEFUL = 0.1
 # How much higher than a known minimum another search may begin.
@@ -162,7 +165,7 @@ class Point:
             if to_zero:
                 upwards = np.diag(factor.V.T @ S @ factor.V) > 0
                 L[:, upwards & (np.diag(L) <= TO_ZERO * factor.scale)] = 0.0
-            moved.append(Factor.of_lambda(factor.V @ L, diagonal=diagonal))
+            moved.append(_without_rounding(Factor.of_lambda(factor.V @ L, diagonal=diagonal)))
         return moved
 
     @cached_property
@@ -255,7 +258,8 @@ class Search:
             # a variance may be 0 where the criterion falls with it
             beyond = max(self.tol**1.5, ENOUGH * here.decrease)
             if any(promise > beyond for promise, _ in here.growth):
-                there = self._leave(here, beyond, exact=exact)
+                tries = MANY_QUARTERINGS if last else FEW_QUARTERINGS
+                there = self._leave(here, beyond, tries, exact=exact)
                 if there is not None:
                     here, before = there, np.inf
                     continue
@@ -314,8 +318,8 @@ class Search:
                 return there
         return None
 
-    def _leave(self, here: Point, beyond: float, *, exact: bool) -> Point | None:
-        for quarterings in range(MAX_QUARTERINGS):
+    def _leave(self, here: Point, beyond: float, tries: int, *, exact: bool) -> Point | None:
+        for quarterings in range(tries):
             there = self.point(here.grown(0.25**quarterings, beyond), exact=exact)
             if there.value < here.value:
                 return there
@@ -349,9 +353,12 @@ def _positive_part(S: Array, diagonal: bool) -> Array:
 
 
 def _factor(Psi: Array, diagonal: bool) -> Factor:
-    factor = Factor.of_psi(Psi, diagonal=diagonal)
-    # rounding of a variance of 0
-    least = 1e-7 * factor.scale.max(initial=0.0)
+    return _without_rounding(Factor.of_psi(Psi, diagonal=diagonal))
+
+
+def _without_rounding(factor: Factor) -> Factor:
+    """Have deviations of exactly 0 where they are what rounding of Psi makes of it."""
+    least = ROUNDED_DEVIATION * factor.scale.max(initial=0.0)
     return Factor(factor.V, np.where(factor.scale <= least, 0.0, factor.scale))
 
 

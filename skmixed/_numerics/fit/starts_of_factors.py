@@ -16,6 +16,8 @@ from skmixed._numerics.linalg.arrays import Array
 LEAST, MOST = 1e-2, 1e8
 # From this cosine on columns are alike.
 ALIKE = 0.5
+# A relative variance as of effects that make up for each other.
+LARGE = 16.0
 
 
 def anova_start(problem: FactorsProblem) -> list[Array]:
@@ -67,8 +69,8 @@ def other_starts(
 
     Factors without effects, and uncorrelated effects that do not vary, may vary as much as
     residuals. And uncorrelated effects of columns that are alike, as are a level and slopes
-    of a column far from 0, may make up for each other: with one of them left out, or with
-    those that do not vary in place of the others.
+    of a column far from 0, may make up for each other: all of them large, or with one of them
+    left out, or with those that do not vary in place of the others.
 
     Parameters
     ----------
@@ -95,6 +97,7 @@ def other_starts(
     for f, (G, N) in enumerate(zip(problem.G, null, strict=True)):
         if not problem.diagonal[f] or not _are_alike(G.sum(axis=-1)):
             continue
+        starts.append([*Psi[:f], LARGE * np.eye(len(N)), *Psi[f + 1 :]])
         if N.any():
             starts.append([*Psi[:f], N * float(Psi[f].max()), *Psi[f + 1 :]])
         else:
