@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from numbers import Integral, Real
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,12 @@ from skmixed._estimators.fitted import FittedModel
 from skmixed._estimators.grouped import BaseGroupedRegressor
 from skmixed._estimators.inference import InferenceMixin
 from skmixed._estimators.leave_out import LeaveOutMixin
-from skmixed._estimators.several_factors import FittedFactors, fit_factors, store_factors
+from skmixed._estimators.several_factors import (
+    FittedFactors,
+    fit_factors,
+    store_factors,
+    weights_of_factors,
+)
 from skmixed._estimators.streaming import RowsSeen, UpdatingMixin
 from skmixed._numerics.fit.fit import Fit, Specification
 from skmixed._reports.messages import (
@@ -52,8 +57,8 @@ class BaseMixedRegressor(
     random_effects_cov_: pd.DataFrame
     residual_variance_: float
     theta_: np.ndarray
-    icc_: float
     pooling_weights_: pd.DataFrame
+    icc_: float
     criterion_: float
     groups_: pd.Index
     group_sizes_: pd.Series
@@ -114,6 +119,15 @@ class BaseMixedRegressor(
     # -------------------------------------------------------------------- the model, as numbers
 
     _takes_several = True
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name):
+            # Of several factors these take as long as a fit, so they are made when asked for.
+            fitted = vars(self).get("_fitted")
+            if name == "pooling_weights_" and isinstance(fitted, FittedFactors):
+                return weights_of_factors(self)
+            return super().__getattr__(name)
 
     def _specification(self, columns):
         """Which model is fitted to the moments, or to those of a factor."""

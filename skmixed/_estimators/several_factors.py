@@ -86,6 +86,15 @@ class FittedFactors:
         back = self.criterion.problem.by_factor[f].random_backmap
         return np.einsum("ac,cdj,bd->abj", back, cov, back)
 
+    def pooling_weights(self, f):
+        """1 - (conditional variance) / (variance), (q_f, n_levels); 0 where that is 0."""
+        own = self.criterion.problem.by_factor[f]
+        left = self.covariance_to_user(f, self.uncertainty.given_parameters[f])
+        left = np.einsum("aak->ak", left)
+        variances = np.sum(own.to_user_factor(self.Lambdas[f]) ** 2, axis=1, keepdims=True)
+        share = np.divide(left, variances, out=np.ones_like(left), where=variances > 0)
+        return 1 - share
+
     def explained_variance(self):
         """Split the variance of y, for the marginal and the conditional R2."""
         problem = self.criterion.problem
@@ -195,17 +204,22 @@ def store_factors(model, fit, moments, columns):
     model.residual_variance_ = solution.sigma2
     model.theta_ = solution.theta
     model.icc_ = dict(zip(names, solution.icc, strict=True))
-    model.random_effects_, model.random_effects_cov_, model.pooling_weights_ = {}, {}, {}
-    parts = zip(
-        columns.factors, solution.Lambdas, solution.b, solution.pooling_weights, strict=True
-    )
-    for factor, Lambda, b, weights in parts:
+    model.random_effects_, model.random_effects_cov_ = {}, {}
+    parts = zip(columns.factors, solution.Lambdas, solution.b, strict=True)
+    for factor, Lambda, b in parts:
         name, terms = factor.group_name, model._random_terms(factor)
         labels = model.groups_[name]
         model.random_effects_[name] = pd.DataFrame(b.T, labels, terms)
-        model.pooling_weights_[name] = pd.DataFrame(weights.T, labels, terms)
         cov = solution.sigma2 * Lambda @ Lambda.T
         model.random_effects_cov_[name] = pd.DataFrame(cov, terms, terms)
+
+
+def weights_of_factors(model):
+    """Tabulate the pooling weights of each factor."""
+    return {
+        name: pd.DataFrame(model._fitted.pooling_weights(f).T, effects.index, effects.columns)
+        for f, (name, effects) in enumerate(model.random_effects_.items())
+    }
 
 
 def _sizes(factor, labels):

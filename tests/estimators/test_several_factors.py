@@ -113,6 +113,15 @@ def test_variances_and_effects(case, fitted):
         cov = np.array(expected["varcorr"][name]["cov"], dtype=float)
         found = fitted.random_effects_cov_[name].to_numpy()
         np.testing.assert_allclose(found, cov, rtol=1e-3, atol=1e-6 * expected["sigma"] ** 2)
+        weights = fitted.pooling_weights_[name].to_numpy()
+        left = fitted.conditional_cov_[name].to_numpy().reshape(len(weights), -1, len(cov))
+        share = np.divide(
+            np.einsum("jaa->ja", left),
+            np.diag(found),
+            out=np.ones_like(weights),
+            where=np.diag(found) > 0,
+        )
+        np.testing.assert_allclose(weights, 1 - share, atol=1e-8)
         modes = expected["ranef"][name]
         effects = fitted.random_effects_[name]
         stored = np.array([modes[str(label)] for label in effects.index], dtype=float)
