@@ -12,6 +12,7 @@ from sklearn.utils import gen_batches
 from sklearn.utils.extmath import safe_sparse_dot
 
 from skmixed._numerics.fit.criterion_of_factors import FactorsCriterion
+from skmixed._numerics.fit.dense_layout import TooManyColumnsError
 from skmixed._numerics.fit.factors import FactorFit, LostDigitsError
 from skmixed._numerics.fit.fit import Specification
 from skmixed._numerics.fit.problem_of_factors import (
@@ -179,6 +180,16 @@ def fit_factors(model, moments, columns):
         raise ValueError(
             f"Each level of factor {names[error.factor]!r} has one row, so its effects cannot "
             "be told from residuals. Leave it out of group_by."
+        ) from error
+    except TooManyColumnsError as error:
+        sizes = zip(names, (len(factor.labels) for factor in moments.factors), strict=True)
+        listed = ", ".join(f"{name!r} of {n:,} groups" for name, n in sizes)
+        raise ValueError(
+            f"The factors {listed} are crossed: with the largest one eliminated, blocks of up "
+            f"to {error.n_columns:,} random effects are left, which take "
+            f"{error.gigabytes:.3g} GB, but {error.limit:.3g} GB may be used. Up to about "
+            "10,000 are good to fit. Leave a factor out or join its small groups; crossed "
+            "factors that are all larger cannot be fitted yet."
         ) from error
     except LostDigitsError as error:
         raise ValueError(_capitalised(error)) from error
