@@ -100,7 +100,7 @@ axes[0].legend(frameon=False, loc="upper left")
 
 # %%
 # Without pupils in the model their level counts as their teachers'. So the effects of teachers
-# are wide of the mark, and the variance between teachers is far too large.
+# are wide of the mark, and the variance between teachers is twice what it is.
 alone = RandomInterceptRegressor(group_by="teacher").fit(X.drop(columns="pupil"), score)
 found = {
     "with pupils": model.random_effects_["teacher"]["(Intercept)"],
