@@ -102,7 +102,7 @@ CASES = {
 # How many times as long as ours the rivals take at least.
 AT_LEAST = {
     "lme4": dict(zip(CASES, (10, 10, 25, 50), strict=True)),
-    "mixedlm": dict(zip(CASES, (1.5, 1.2, 8, 5), strict=True)),
+    "mixedlm": dict(zip(CASES, (1.2, 1.2, 8, 5), strict=True)),
 }
 ROUNDS = {"lme4": 3, "mixedlm": 5}
 
