@@ -257,6 +257,13 @@ def refuse_factors(columns, what):
         raise NotAvailableError(NOT_YET.format(name=what, factors=columns.factor_names))
 
 
+def refuse_group_by(group_by, what):
+    """Refuse several group columns in what does not exist yet for them."""
+    if group_by is not None and not isinstance(group_by, str | Integral):
+        names = [name_of(columns) for columns in parts_of(group_by)]
+        raise NotAvailableError(NOT_YET.format(name=what, factors=names))
+
+
 def refuse_several(model, names):
     """Refuse labels of several factors for a model that takes only one."""
     if not model._takes_several:

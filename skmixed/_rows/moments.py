@@ -13,6 +13,7 @@ from skmixed._public import public
 from skmixed._rows.chosen_columns import SLOPES, find_feature_columns
 from skmixed._rows.columns import GROUP_BY, as_table
 from skmixed._rows.containers import take_rows
+from skmixed._rows.factors import refuse_group_by
 from skmixed._rows.labels import check_same_kind
 from skmixed._rows.reader import read_training_rows, sum_up
 
@@ -118,6 +119,7 @@ class GroupedMoments:
                 "sums by group."
             )
         slopes = list(slopes) if isinstance(slopes, tuple) else slopes
+        refuse_group_by(group_by, "GroupedMoments")
         reader = _Rows(slopes, group_by)
         reader._validate_params()
         given = {"X": X, "y": y, "groups": groups, "sample_weight": sample_weight}

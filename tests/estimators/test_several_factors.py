@@ -15,12 +15,17 @@ from sklearn.preprocessing import StandardScaler
 
 from skmixed import (
     FixedEffectsRegressor,
+    GroupedMoments,
     PooledRegressor,
     RandomInterceptRegressor,
     RandomSlopeRegressor,
+    compare_pooling,
     describe_groups,
 )
 from skmixed.exceptions import SingularFitWarning
+from skmixed.inference import likelihood_ratio_test
+from skmixed.inspection import RandomEffectsDisplay, ResidualsDisplay
+from skmixed.preprocessing import WithinBetween
 
 FOLDER = Path(__file__).parents[1] / "reference"
 INTERCEPT = "(Intercept)"
@@ -635,6 +640,13 @@ NOT_YET = "does not exist yet for several grouping factors"
         lambda m, X, y: FixedEffectsRegressor().fit(X[["x"]], y, groups=X[["school", "rater"]]),
         lambda m, X, y: describe_groups(X, y, group_by=["school", "rater"]),
         lambda m, X, y: describe_groups(X[["x"]], y, X[["school", "rater"]]),
+        lambda m, X, y: likelihood_ratio_test(m, m),
+        lambda m, X, y: compare_pooling(X, y, group_by=["school", "rater"]),
+        lambda m, X, y: compare_pooling(X[["x"]], y, X[["school", "rater"]]),
+        lambda m, X, y: WithinBetween(group_by=["school", "rater"]).fit(X),
+        lambda m, X, y: GroupedMoments.from_rows(X, y, group_by=["school", "rater"]),
+        lambda m, X, y: RandomEffectsDisplay.from_estimator(m),
+        lambda m, X, y: ResidualsDisplay.from_estimator(m, X, y),
     ],
 )
 def test_what_does_not_exist_yet_says_so(model, rows, ask):
@@ -655,3 +667,14 @@ def test_pooling_ignores_several_factors(rows):
     assert by_name.coef_[0] == pytest.approx(expected.coef_[0])
     given = PooledRegressor().fit(X[["x"]], y, groups=X[["school", "rater"]])
     assert given.coef_[0] == pytest.approx(expected.coef_[0])
+
+
+def test_dask_says_that_it_does_not_exist_yet(rows):
+    dd = pytest.importorskip("dask.dataframe")
+    X, y = rows
+    table = dd.from_pandas(X[["x", "school", "rater"]], npartitions=2)
+    y = dd.from_pandas(y, npartitions=2)
+    with pytest.raises(ValueError, match=NOT_YET):
+        RandomInterceptRegressor(group_by=["school", "rater"]).fit(table, y)
+    with pytest.raises(ValueError, match=NOT_YET):
+        RandomInterceptRegressor().fit(table[["x"]], y, groups=table[["school", "rater"]])
