@@ -21,8 +21,7 @@ extensions = [
 ]
 exclude_patterns = [
     "_build",
-    "calibration_table.md",
-    "paired_table.md",
+    "*_table.md",  # included in pages
     "benchmarks",
     "**sg_execution_times.rst",
 ]

@@ -118,7 +118,9 @@ def likelihood_ratio_test(small: Any, large: Any) -> LikelihoodRatioTest:
             raise ValueError(
                 "`small` and `large` must be mixed models or a PooledRegressor, but got "
                 f"{type(model).__name__}. Fixed effects for groups are not nested in random "
-                "ones: see compare_slopes."
+                "ones. Whether slopes of the two differ is tested within one model:\n"
+                "  compare_slopes(make_pipeline(WithinBetween(group_by='column'), "
+                "RandomInterceptRegressor(group_by='column')).fit(X, y))"
             )
         refuse_factors(model._columns, "likelihood_ratio_test")
     small, large = small._as_it_is(), large._as_it_is()

@@ -314,8 +314,8 @@ class WithinBetween(OnePiece, PacksTables, TransformerMixin, BaseEstimator):
                 return X, X.index.get_level_values(self._group_by)
             return X, _get_column(X, position)
         if not hasattr(X, "columns"):
-            X = numeric_columns(X, has_groups=groups is not None)
-            with cells_explained(X, has_groups=groups is not None):
+            X = numeric_columns(X, groups=groups)
+            with cells_explained(X, groups=groups):
                 X = check_array(X, dtype=FLOATS, ensure_all_finite=False, estimator=self)
         return X, groups
 
@@ -333,7 +333,7 @@ class WithinBetween(OnePiece, PacksTables, TransformerMixin, BaseEstimator):
         if not self._chosen:
             return np.empty((X.shape[0], 0))
         values = X.iloc[:, self._chosen] if hasattr(X, "iloc") else X[:, self._chosen]
-        known = {"has_groups": groups is not None, "positions": self._chosen}
+        known = {"groups": groups, "positions": self._chosen}
         values = numeric_columns(values, **known)
         with cells_explained(values, **known):
             return check_array(values, dtype=FLOATS, estimator=self, input_name="X")

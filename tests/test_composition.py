@@ -26,6 +26,7 @@ from skmixed import (
 )
 from skmixed.datasets import make_mixed_regression
 from skmixed.exceptions import MissingGroupsWarning
+from skmixed.metrics import group_scorer
 
 SPLITTER = KFold(4, shuffle=True, random_state=0)
 
@@ -100,8 +101,9 @@ def test_groups_lost_on_the_way_are_an_error(rows):
     X, y, groups = rows
     model = RandomInterceptRegressor().fit(X, y, groups=groups)
     scorer = get_scorer("r2")
-    with pytest.raises(ValueError, match="`groups` must be given to `predict`"):
+    with pytest.raises(ValueError, match="`groups` must be given to `predict`") as raised:
         scorer(model, X, y)
+    assert "skmixed.metrics.group_scorer('r2')" in str(raised.value)
 
 
 # ------------------------------------------------------------ groups for the splitter alone
@@ -133,7 +135,12 @@ def test_groups_for_the_splitter_alone_are_named_as_the_cause(rows, tool, model)
     assert f"{tool}(" in message
     assert "give the groups to the splitter and not to the model" in message
     assert "skmixed.model_selection.cross_validate(model, X, y, groups=groups, cv=" in message
-    assert f"model = {model.__name__}(group_by='column')" in message
+    first, second, third = message.splitlines()[1:]  # what does for searches, too, is first
+    assert first.startswith(f"  model = {model.__name__}(group_by='column')  # ")
+    assert "groups=groups is then for the splitter" in first
+    assert "with sklearn.config_context(enable_metadata_routing=True)" in second
+    assert "skmixed.metrics.group_scorer(scoring)" in second
+    assert third.endswith("not for searches")
     assert all(warning.filename == __file__ for warning in caught)
 
 
@@ -155,7 +162,7 @@ def test_fits_elsewhere_do_not_speak_of_splitters(rows):
 
 @pytest.mark.filterwarnings("ignore:Singular fit")
 @pytest.mark.parametrize("model", MODELS)
-def test_both_remedies_give_the_groups_to_the_model(rows, model):
+def test_the_remedies_give_the_groups_to_the_model(rows, model):
     X, y, groups = rows
     by_hand, scores = np.empty_like(y), []
     for train, test in GroupKFold(4).split(X, groups=groups):
@@ -176,3 +183,12 @@ def test_both_remedies_give_the_groups_to_the_model(rows, model):
     }
     for tool, result in expected.items():
         np.testing.assert_allclose(TOOLS[tool](by_column, table, y, groups), result)
+    scorer = group_scorer("r2")
+    search = GridSearchCV(model(), {}, cv=GroupKFold(4), scoring=scorer)
+    with sklearn.config_context(enable_metadata_routing=True):
+        routed = cross_val_score(
+            model(), X, y, params={"groups": groups}, cv=GroupKFold(4), scoring=scorer
+        )
+        search.fit(X, y, groups=groups)
+    np.testing.assert_allclose(routed, scores)
+    np.testing.assert_allclose(search.cv_results_["mean_test_score"], [np.mean(scores)])

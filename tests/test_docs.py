@@ -1,6 +1,7 @@
 import contextlib
 import io
 import re
+from fnmatch import fnmatch
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,8 +15,14 @@ DOCS = Path(__file__).parents[1] / "docs"
 # A block of code, and what it prints
 BLOCK = re.compile(r"```python\n(.*?)```(?:\n+```text\n(.*?)```)?", re.S)
 # Pages whose code works on the reader's own data, so that they cannot show what it prints
-OF_A_READER = ("comparing.md", "composition.md")
+OF_A_READER = ("comparing.md",)
 PAGES = [path.name for path in sorted(DOCS.glob("*.md")) if BLOCK.search(path.read_text())]
+
+INCLUDED = [
+    (path.name, included)
+    for path in sorted(DOCS.glob("*.md"))
+    for included in re.findall(r"```\{include\} (\S+)", path.read_text())
+]
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -37,8 +44,17 @@ def test_links_between_pages_work():
             assert (DOCS / target).exists(), f"{page.name}: {target}"
 
 
+@pytest.mark.parametrize(("page", "included"), INCLUDED)
+def test_included_files_hold_something_and_are_no_pages(page, included):
+    assert (DOCS / included).read_text().strip(), f"{page} includes nothing: write {included}"
+    excluded = re.search(r"exclude_patterns = \[(.*?)\]", (DOCS / "conf.py").read_text(), re.S)
+    patterns = re.findall(r'"(.*?)"', excluded[1])
+    is_outside = included.startswith("..")
+    assert is_outside or any(fnmatch(included, pattern) for pattern in patterns)
+
+
 def data_of_a_reader():
-    X, y, groups = make_mixed_regression(200, 6, 8, random_state=0)
+    X, y, groups = make_mixed_regression(200, 6, 8, slope_variances=0.5, random_state=0)
     frame = pd.DataFrame(X, columns=list("abcdef")).assign(school=groups)
     return {"X": X, "y": y, "groups": groups, "frame": frame}
 

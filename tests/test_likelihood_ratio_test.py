@@ -3,12 +3,15 @@ import warnings
 import numpy as np
 import pytest
 from scipy.stats import chi2
+from sklearn.pipeline import make_pipeline
 
 from skmixed import (
     FixedEffectsRegressor,
     PooledRegressor,
     RandomInterceptRegressor,
     RandomSlopeRegressor,
+    inference,
+    preprocessing,
 )
 from skmixed.datasets import load_sleepstudy, make_mixed_regression
 from skmixed.exceptions import MissingGroupsWarning
@@ -75,8 +78,18 @@ def test_a_pooled_regression_is_a_model_without_variance_between_groups(rows):
     assert test.statistic == pytest.approx(2 * (level.log_likelihood_ - pooled.log_likelihood_))
     with pytest.raises(ValueError, match="method='ml', which is that of PooledRegressor"):
         likelihood_ratio_test(pooled, RandomInterceptRegressor().fit(X, y, subject))
-    with pytest.raises(ValueError, match="but got FixedEffectsRegressor"):
-        likelihood_ratio_test(pooled, FixedEffectsRegressor().fit(X, y, subject))
+    fixed = FixedEffectsRegressor().fit(X, y, subject)
+    with pytest.raises(ValueError, match="but got FixedEffectsRegressor") as raised:
+        likelihood_ratio_test(pooled, fixed)
+    # the next step is code that runs
+    remedy = str(raised.value).splitlines()[1].strip()
+    names = {**vars(inference), **vars(preprocessing), "make_pipeline": make_pipeline}
+    names |= {"RandomInterceptRegressor": RandomInterceptRegressor, "y": y}
+    names["X"] = X.assign(column=subject, age=np.arange(180.0) ** 0.5)
+    assert list(eval(remedy, names).slopes.index) == ["age"]
+    with pytest.raises(TypeError) as raised:
+        inference.compare_slopes(fixed)
+    assert remedy == str(raised.value).splitlines()[1].strip()
 
 
 def test_it_prints_both_models(models):

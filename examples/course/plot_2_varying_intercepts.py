@@ -73,7 +73,7 @@ print(model.summary())
 #   from it; chapter 4 has more.
 # - *REML criterion*: minus twice the log-likelihood of what the fixed effects leave. By itself
 #   it says nothing. It compares models of the same rows with the *same fixed effects* and other
-#   random effects; to compare fixed effects, fit with ``method="ML"``.
+#   random effects; to compare fixed effects, fit with ``method="ml"``.
 
 # %%
 # All effects are linear, so a difference is the slope times the step, at any level and in any

@@ -144,9 +144,7 @@ axes[0].legend()
 # shrunken ones. Where the change comes depends on how distinct the groups are. Random effects
 # need not know it in advance. :func:`~skmixed.compare_pooling` makes the comparison by
 # cross-validation, for new rows of known groups and for new groups:
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore", LinAlgWarning)
-    print(compare_pooling(X, math, school, random_state=0))
+print(compare_pooling(X, math, school, random_state=0))
 
 # %%
 # In a table
@@ -168,8 +166,8 @@ with warnings.catch_warnings():
 # groups of unequal size      rows count alike      large groups count  levels: groups nearly
 #                                                   more                alike; slopes: large
 #                                                                       groups count more
-# few groups                  no worse than many    no worse than many  the variance between
-#                                                                       groups is a guess
+# few groups                  what groups share     slopes within as    the variance between
+#                             does not average out  good as with many   groups is a guess
 # ==========================  ====================  ==================  ======================
 #
 # How few is few, and what counts as a row: the next chapter.

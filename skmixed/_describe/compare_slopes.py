@@ -24,7 +24,11 @@ from skmixed.preprocessing import BETWEEN, WITHIN, WithinBetween
 LEVEL = 0.95
 NO_MODEL = (
     "compare_slopes needs a fitted mixed model of this package, or a pipeline that ends in "
-    "one, but got {model}."
+    "one, but got {model}. To ask whether slopes of random and of fixed effects differ, fit "
+    "one model with the slopes within and between groups, of which those within are those of "
+    "fixed effects:\n"
+    "  compare_slopes(make_pipeline(WithinBetween(group_by='column'), "
+    "RandomInterceptRegressor(group_by='column')).fit(X, y))"
 )
 NO_PAIRS = (
     "The model must have two columns, such as 'ses_within' and 'ses_between', for at least one "

@@ -166,7 +166,8 @@ class PredictionsMixin:
             Whether the interval is for a new y, or for its mean given the group.
         sample_weight : array-like of shape (n_rows,), optional
             Precision of each new observation: its residual variance is sigma2 / weight. Not
-            used for the mean.
+            used for the mean. Weights count as numbers of rows: precisions must be scaled to
+            mean 1 in `fit`, and here by the same factor.
 
         Returns
         -------

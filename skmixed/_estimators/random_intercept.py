@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from skmixed._estimators.mixed import BaseMixedRegressor
 from skmixed._public import public
 
@@ -189,3 +191,23 @@ class RandomInterceptRegressor(BaseMixedRegressor):
     >>> model.predict(new).round(2)  # both known, a new teacher, both new
     array([-0.54, -0.96, -0.08])
     """
+
+    # as in the base, so that an error about an argument names this class
+    def __init__(
+        self,
+        *,
+        group_by: str | int | None = None,
+        method: Literal["reml", "ml"] = "reml",
+        fit_intercept: bool = True,
+        new_groups: Literal["population", "error"] = "population",
+        max_iter: int = 100,
+        tol: float = 1e-8,
+    ) -> None:
+        super().__init__(
+            group_by=group_by,
+            method=method,
+            fit_intercept=fit_intercept,
+            new_groups=new_groups,
+            max_iter=max_iter,
+            tol=tol,
+        )

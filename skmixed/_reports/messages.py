@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 from scipy.linalg import LinAlgWarning
 from sklearn.exceptions import ConvergenceWarning
 
+from skmixed._numerics.fit.flat_directions import constant_within
 from skmixed._numerics.fit.identifiability import (
     Span,
     absorbed_directions,
@@ -17,6 +19,7 @@ from skmixed._reports.not_identified import (
     AS_FAR_AS_SUMS_SHOW,
     explain_constant_slopes,
     explain_not_identified,
+    explain_perfect_correlation,
     slopes_as_given,
 )
 from skmixed._rows.reader import INTERCEPT
@@ -91,9 +94,8 @@ ONE_ROW_EACH = (
 )
 LIKE_RESIDUALS = (
     "the random effects fit all rows exactly, and a part of their variance has the form of "
-    "residuals, so that nothing tells the two apart. That part counts as residual, and the {q} "
-    "random effects vary in {rank} direction(s) only. Leave out a random effect, or fit groups "
-    "of more rows."
+    "residuals, so that nothing tells the two apart. That part counts as residual, and "
+    "{what_is_left}. Leave out a random effect, or fit groups of more rows."
 )
 SUM_OF_WEIGHTS = (
     " With as many random effects as rows the estimate depends on the sum of the weights, "
@@ -135,8 +137,7 @@ NO_VARIANCE_OF = (
     "the random effects."
 )
 LOW_RANK = (
-    "the {q} random effects of a group vary in {rank} direction(s) only: they are exactly "
-    "correlated. The data do not support so many random effects: leave out a slope, or use "
+    "{what_is_left}. The data do not support so many random effects: leave out a slope, or use "
     "covariance='diag'."
 )
 NO_GROUP_EFFECTS = (
@@ -227,7 +228,12 @@ def warn_about_fit(model, fit, *, may_lack_digits=False):
         warn(few_digits, LinAlgWarning)
     elif not model.singular_ and (few_weights := _sum_of_weights(problem)):
         warn(few_weights.strip(), UserWarning)
-    elif model.singular_ and model.n_groups_ and not crowded and not not_identified:
+    elif (
+        model.singular_
+        and model.n_groups_
+        and not (crowded or not_identified)
+        and not (constant and _is_singular_by_constant_slopes(fit))
+    ):
         warn(SINGULAR + _why_singular(model, fit), SingularFitWarning)
 
 
@@ -296,6 +302,14 @@ def _constant_slopes(fit, slopes):
     return explain_constant_slopes(fit.criterion, slopes)
 
 
+def _is_singular_by_constant_slopes(fit):
+    """Whether no more is missing of the random effects than those slopes may make up."""
+    solution, constant = fit.solution, constant_within(fit.problem)
+    n_slopes = np.count_nonzero(constant) - 1  # the intercept is constant, too
+    vary = solution.Lambda.any(axis=1)
+    return bool(vary[~constant].all()) and 0 < len(vary) - n_slopes <= solution.rank
+
+
 def _why_singular(model, fit):
     """Explain why random effects do not vary, or not in all directions."""
     problem, solution = fit.problem, fit.solution
@@ -310,13 +324,13 @@ def _why_singular(model, fit):
     if _leaves_nothing(fit):
         return _saturated(model, problem, absorbed_directions(problem))
     if residual_direction(problem) is not None:
-        return _like_residuals(problem, solution) + _sum_of_weights(problem)
+        return _like_residuals(model, problem, solution) + _sum_of_weights(problem)
     if solution.rank == 0:
         return ZERO_VARIANCE + _sum_of_weights(problem)
     constant = terms[~solution.Lambda.any(axis=1)]
     if len(constant):
         return NO_VARIANCE_OF.format(columns=", ".join(constant))
-    return LOW_RANK.format(q=len(terms), rank=solution.rank)
+    return LOW_RANK.format(what_is_left=_what_is_left(model, solution))
 
 
 def _saturated(model, problem, absorbed):
@@ -330,10 +344,19 @@ def _saturated(model, problem, absorbed):
     return SATURATED_IN.format(columns=", ".join(columns), n_groups=n_groups)
 
 
-def _like_residuals(problem, solution):
+def _what_is_left(model, solution):
+    """Say how random effects vary, of which not all vary on their own."""
+    q, rank = len(solution.Lambda), solution.rank
+    unit = "direction" if rank == 1 else "directions"
+    return explain_perfect_correlation(model.random_effects_cov_) or (
+        f"the {q} random effects of a group vary in {rank} {unit} only"
+    )
+
+
+def _like_residuals(model, problem, solution):
     """Explain that a variance cannot be told from that of residuals."""
     if solution.rank:
-        return LIKE_RESIDUALS.format(q=len(solution.Lambda), rank=solution.rank)
+        return LIKE_RESIDUALS.format(what_is_left=_what_is_left(model, solution))
     alike = "" if problem.n_rows.max() == 1 else ", or rows that are all alike"
     return ONE_ROW_EACH.format(n_groups=problem.n_groups, alike=alike)
 

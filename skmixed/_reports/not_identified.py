@@ -94,6 +94,25 @@ def explain_constant_slopes(criterion, slopes):
     return CONSTANT_SLOPES.format(**_do_not_vary(constant, slopes))
 
 
+def explain_perfect_correlation(random_effects_cov):
+    """Say in a singular fit that its two random effects go together.
+
+    Parameters
+    ----------
+    random_effects_cov : DataFrame of shape (q, q)
+        Covariance of the random effects.
+
+    Returns
+    -------
+    str or None
+        None if there are not two that both vary.
+    """
+    if len(random_effects_cov) != 2 or not np.diag(random_effects_cov).all():
+        return None
+    names = ("intercept" if t == INTERCEPT else f"slope of {t}" for t in random_effects_cov)
+    return f"{' and '.join(names)} are perfectly correlated"
+
+
 def _constant_slopes(criterion, terms):
     constant = zip(terms, constant_within(criterion.problem), strict=True)
     return [term for term, is_constant in constant if is_constant and term != INTERCEPT]

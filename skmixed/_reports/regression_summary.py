@@ -18,6 +18,11 @@ from skmixed._reports.layout import (
     whole,
 )
 
+OTHER_AIC = (
+    "AIC and BIC are not to be compared with those of a mixed model, by REML or ML: compare "
+    "AIC with its conditional_aic()."
+)
+
 
 @public("skmixed.inference")
 @dataclass(frozen=True, repr=False)
@@ -111,6 +116,8 @@ class RegressionSummary(PrintsCorrelations):
 
     def _notes(self):
         yield from super()._notes()
+        if self._n_groups:
+            yield OTHER_AIC
         if self.stars:
             yield STARS
 

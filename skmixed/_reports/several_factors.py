@@ -18,6 +18,7 @@ from skmixed._reports.messages import (
     RANK_DEFICIENT,
     SINGULAR,
 )
+from skmixed._reports.not_identified import explain_perfect_correlation
 from skmixed._warn import warn
 from skmixed.exceptions import SingularFitWarning
 
@@ -79,7 +80,11 @@ def _why_factor_singular(model, fit):
         elif len(constant):
             yield NO_VARIANCE_IN_FACTOR.format(factor=name, columns=", ".join(constant))
         elif rank < len(terms):
-            yield f"in {name!r} " + LOW_RANK.format(q=len(terms), rank=rank)
+            cov = model.random_effects_cov_[name]
+            what_is_left = explain_perfect_correlation(cov) or (
+                f"the {len(terms)} random effects vary in {rank} direction(s) only"
+            )
+            yield f"in {name!r} " + LOW_RANK.format(what_is_left=what_is_left)
 
 
 def _labels_used_again(model):

@@ -23,7 +23,11 @@ from skmixed._reports.layout import (
     title_of,
     whole,
 )
-from skmixed._reports.not_identified import explain_not_identified, slopes_as_given
+from skmixed._reports.not_identified import (
+    explain_not_identified,
+    explain_perfect_correlation,
+    slopes_as_given,
+)
 from skmixed._rows.reader import INTERCEPT
 
 BY = {
@@ -282,10 +286,11 @@ def _remarks(model):
     elif model._columns.factors:
         remarks.extend(_singular_factors(model))
     elif model.singular_:
-        remarks.append(
-            "Singular fit: the random effects do not vary"
-            + (" in every direction." if model.theta_.any() else ", their variance is 0.")
+        what_is_left = explain_perfect_correlation(model.random_effects_cov_) or (
+            "the random effects do not vary"
+            + (" in every direction" if model.theta_.any() else ", their variance is 0")
         )
+        remarks.append(f"Singular fit: {what_is_left}.")
     if not model._columns.factors:
         not_identified = explain_not_identified(
             model._fitted.criterion, model._fitted.Lambda, slopes_as_given(model)
@@ -304,7 +309,8 @@ def _singular_factors(model):
         if not np.any(Lambda):
             yield f"Singular fit: the random effects of {name!r} have the variance 0."
         elif not np.all(Lambda.any(axis=0)) or len(Lambda) < len(cov):
-            yield f"Singular fit: the random effects of {name!r} do not vary in all directions."
+            what_is_left = explain_perfect_correlation(cov) or "do not vary in all directions"
+            yield f"Singular fit: of the random effects of {name!r}, {what_is_left}."
 
 
 def _remark_on_level_2(model):

@@ -11,6 +11,7 @@ from scipy.sparse import issparse
 from skmixed._rows.columns import dense_column
 from skmixed._rows.messages import (
     ANOTHER_ORDER,
+    NO_LABELS,
     NOT_COLLECTED,
     NOT_FOR_NUMPY,
     NOT_ROWS,
@@ -44,6 +45,8 @@ def take_rows(**rows):
     ------
     TypeError
         If rows are not in memory, or not where NumPy can read them.
+    ValueError
+        If groups are a name.
 
     Warns
     -----
@@ -77,6 +80,8 @@ def _take(name, values):
         values
     ):  # a sparse one of keys is a table
         raise TypeError(NOT_ROWS.format(name=name, given=type(values).__name__))
+    if name == "groups" and isinstance(values, str):  # before X is found to hold text
+        raise ValueError(NO_LABELS.format(groups=values, name=values))
     _refuse_not_collected(name, values)
     if name in VECTORS and issparse(values):
         raise TypeError(SPARSE_VECTOR.format(name=name))

@@ -16,6 +16,7 @@ from skmixed._rows.messages import (
     ENCODE,
     FROM_DATES,
     FROM_DURATIONS,
+    HOLDS_THE_GROUPS,
     LEAVE_OUT,
     MISSING_IN_X,
     MISSING_IN_Y,
@@ -49,6 +50,7 @@ class Column(NamedTuple):
     name: str
     dtype: Any
     values: pd.Series
+    key: str | int = ""  # what `group_by` would call it
 
     @property
     def numbers(self):
@@ -78,15 +80,15 @@ class Column(NamedTuple):
         return f"object of {type(self.no_numbers.iloc[0]).__name__}"
 
 
-def numeric_columns(X, *, has_groups, positions=None):
+def numeric_columns(X, *, groups=None, positions=None):
     """Make numbers of decimals, and refuse the types that are never numbers.
 
     Parameters
     ----------
     X : table
         The features.
-    has_groups : bool
-        Whether the groups are known, so that none of the columns can be meant for them.
+    groups : array-like, optional
+        The groups, if they are known, so that no other column can be meant for them.
     positions : sequence of int, optional
         Where the columns stood in the table as it was handed in, if some were taken out.
 
@@ -98,7 +100,7 @@ def numeric_columns(X, *, has_groups, positions=None):
     dtypes = _dtypes(X)
     never = [i for i, dtype in enumerate(dtypes) if _is_never_a_number(dtype)]
     if never:
-        _refuse([_column(X, i, positions) for i in never], has_groups)
+        _refuse([_column(X, i, positions) for i in never], groups)
     decimals = [i for i, dtype in enumerate(dtypes) if str(dtype).startswith("decimal")]
     if decimals and isinstance(X, pd.DataFrame):
         X = X.astype({X.columns[i]: "double[pyarrow]" for i in decimals})
@@ -106,7 +108,7 @@ def numeric_columns(X, *, has_groups, positions=None):
 
 
 @contextmanager
-def cells_explained(X, y=None, *, has_groups, positions=None):
+def cells_explained(X, y=None, *, groups=None, positions=None):
     """Name the columns with cells at fault, where scikit-learn's checks say that some are.
 
     Parameters
@@ -115,14 +117,14 @@ def cells_explained(X, y=None, *, has_groups, positions=None):
         The features.
     y : array-like, optional
         The target.
-    has_groups, positions : object
+    groups, positions : object
         As for `numeric_columns`.
     """
     try:
         yield
     except (ValueError, TypeError) as error:
         if any(sign in str(error) for sign in SIGNS_OF_CELLS):
-            _explain(X, positions, y, has_groups, error)
+            _explain(X, positions, y, groups, error)
         raise
 
 
@@ -139,7 +141,7 @@ def read_target(y):
     return target
 
 
-def _explain(X, positions, y, has_groups, error):
+def _explain(X, positions, y, groups, error):
     """Raise an error that names columns, if there are any to name."""
     X = X if hasattr(X, "shape") else np.array(X, dtype=object)  # a nested list
     if len(X.shape) != 2:
@@ -149,7 +151,7 @@ def _explain(X, positions, y, has_groups, error):
     )
     no_numbers = [column for column in columns if len(column.no_numbers)]
     if no_numbers:
-        _refuse(no_numbers, has_groups, error)
+        _refuse(no_numbers, groups, error)
     for column_is_at_fault, message in ((np.isnan, MISSING_IN_X), (np.isinf, NOT_FINITE)):
         counts = {c.name: np.count_nonzero(column_is_at_fault(c.numbers)) for c in columns}
         if any(counts.values()):
@@ -191,10 +193,11 @@ def _column(X, position, positions=None):
     else:
         values = dense_column(X.tocsc() if issparse(X) else X, position)
     if hasattr(X, "columns"):
-        name = str(X.columns[position])
+        name = key = str(X.columns[position])
     else:
-        name = f"x{position if positions is None else positions[position]}"
-    return Column(name, values.dtype, _series(values))
+        key = int(position if positions is None else positions[position])
+        name = f"x{key}"
+    return Column(name, values.dtype, _series(values), key)
 
 
 def _series(values):
@@ -221,11 +224,14 @@ def _is_never_a_number(dtype):
     return dtype.kind in NEVER_NUMBERS
 
 
-def _refuse(columns, has_groups, error=None):
+def _refuse(columns, groups, error=None):
     """Name columns that cannot be numbers, with their types, and say what to do with each."""
-    kinds = {column.kind for column in columns}
-    text = [column.name for column in columns if column.kind in TEXT]
-    advice = [PASS_GROUPS.format(name=text[0])] if text and not has_groups else []
+    text = [column for column in columns if column.kind in TEXT]
+    of_groups = [column for column in columns if _holds(column, groups)]
+    advice = [HOLDS_THE_GROUPS.format(name=each.name, key=each.key) for each in of_groups]
+    if groups is None and text:
+        advice = [PASS_GROUPS.format(key=text[0].key)]
+    kinds = {column.kind for column in columns if not _holds(column, groups)}
     advice += [what_to_do for these, what_to_do in ADVICE.items() if kinds & these]
     others = kinds - frozenset().union(*ADVICE)
     advice += [LEAVE_OUT] if others else []
@@ -235,6 +241,14 @@ def _refuse(columns, has_groups, error=None):
     if others and of_objects and isinstance(error, TypeError):  # as scikit-learn's checks ask
         raise TypeError(f"{message} Python says: {error}") from error
     raise ValueError(message) from error
+
+
+def _holds(column, groups):
+    """Whether the values of a column are the labels of the groups."""
+    if np.ndim(groups) != 1:
+        return False
+    labels = pd.Series(np.asarray(groups), dtype=object)
+    return column.values.astype(object).equals(labels)
 
 
 def _count(counts, n_rows):

@@ -12,6 +12,7 @@ from skmixed._rows.columns import dense_column
 from skmixed._rows.messages import (
     INEXACT_LABELS,
     LONE_SURROGATE,
+    NO_LABELS,
     NOT_WEIGHTS,
     SMALL_WEIGHTS,
     TOO_LARGE,
@@ -291,10 +292,8 @@ def _check_enough_weight(total, n_rows, n_columns):
 def _check_labels(groups, n_rows):
     """Refuse groups that are not one label for each row."""
     if isinstance(groups, str) or not hasattr(groups, "__len__"):
-        raise ValueError(
-            f"`groups` must be an array with one label for each row of X, but got {groups!r}. "
-            "To name a column of X, pass group_by='column' instead."
-        )
+        name = groups if isinstance(groups, str) else "column"
+        raise ValueError(NO_LABELS.format(groups=groups, name=name))
     if not hasattr(groups, "shape"):
         groups = _as_array(groups)
     if np.ma.isMaskedArray(groups):

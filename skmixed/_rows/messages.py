@@ -7,6 +7,8 @@ REMEDIES = (
     "  model.predict(X, groups=groups)        # groups: one label for each row of X; of a "
     "search, search.best_estimator_.predict\n"
     "  {name}(group_by='column').fit(X, y)    # the group is a column of X; X alone will do\n"
+    "  scoring=skmixed.metrics.group_scorer('r2')  # for a named scorer, with metadata "
+    "routing\n"
     "  model.predict_population(X)            # the line of an average group, on purpose"
 )
 MISSING_IN_PREDICT = (
@@ -27,10 +29,13 @@ LOST_BY_SCIKIT_LEARN = (
     "effects. scikit-learn's cross_val_score(..., groups=groups), cross_val_predict(..., "
     "groups=groups) and GridSearchCV(...).fit(..., groups=groups) give the groups to the "
     "splitter and not to the model, unless metadata routing is enabled. Do one of these:\n"
-    "  skmixed.model_selection.cross_validate(model, X, y, groups=groups, cv=cv, "
-    "scoring=scoring)['test_score']  # or cross_val_predict from there\n"
     "  model = {name}(group_by='column')  # the group is a column of X; the calls stay as they "
-    "are, those of searches, too"
+    "are, in searches, too: groups=groups is then for the splitter\n"
+    "  with sklearn.config_context(enable_metadata_routing=True): ...  # around the same call; "
+    "cross_val_score then takes params={{'groups': groups}} in place of groups=groups, and a "
+    "named scorer must be scoring=skmixed.metrics.group_scorer(scoring)\n"
+    "  skmixed.model_selection.cross_validate(model, X, y, groups=groups, cv=cv, "
+    "scoring=scoring)['test_score']  # or cross_val_predict from there; not for searches"
 )
 COLUMN_OF_GROUPS = (
     "Column {column} of X holds the labels of the groups{as_numbers}, so as a feature it has a "
@@ -78,7 +83,12 @@ ANOTHER_ORDER = (
     "are in order, and the labels are not, pass {one}.to_numpy()."
 )
 NOT_NUMERIC = "X must be numeric, but these columns are not: {columns}. {advice}"
-PASS_GROUPS = "If one of them holds the groups, pass group_by={name!r}."
+NO_LABELS = (
+    "`groups` must be an array with one label for each row of X, but got {groups!r}. To name a "
+    "column of X, pass group_by={name!r} instead."
+)
+HOLDS_THE_GROUPS = "{name} holds the groups: drop it from X, or use group_by={key!r}."
+PASS_GROUPS = "If one of them holds the groups, pass group_by={key!r}."
 ENCODE = "Encode text as numbers, for example with sklearn.preprocessing.OneHotEncoder."
 FROM_DATES = "Turn dates and times into numbers, such as days since the first, year or month."
 FROM_DURATIONS = "Turn durations into numbers, such as seconds."

@@ -416,7 +416,7 @@ def _what_is_known(model, groups, group_by):
     positions = None
     if isinstance(group_by, Integral):
         positions = np.delete(np.arange(model.n_features_in_), group_by)
-    return {"has_groups": groups is not None, "positions": positions}
+    return {"groups": groups, "positions": positions}
 
 
 def _name_columns(model):

@@ -158,7 +158,7 @@ class ResidualsDisplay:
             fitted=rows.fitted,
             groups=None if rows.groups is None else np.asarray(rows.groups),
             effects=_standardized_effects(model),
-            group_name=model._columns.group_name,
+            group_name=str(getattr(rows.groups, "name", None) or model._columns.group_name),
         )
         return display.plot(ax, kind=kind, max_points=max_points)
 

@@ -177,8 +177,8 @@ def compare_pooling(
                  fixed effects     1.170       0.004      0.017
                  random intercept  1.171       0.005      0.013
     >>> print(comparison.findings[2])
-    In known groups random intercept beats pooled by 0.111 (SE 0.045) in RMSE, 1.035 against
-    1.146.
+    In known groups random intercept beats pooled by 0.111 (SE 0.045, p = 0.026) in RMSE,
+    1.035 against 1.146.
     """
     refuse_group_by(group_by, "compare_pooling")
     X, y, groups = take_rows(X=X, y=y, groups=groups)
@@ -189,9 +189,9 @@ def compare_pooling(
     codes, labels = groups
     _check_sizes(np.bincount(codes), n_splits)
     models = _models(X, group_by, slopes, estimators)
-    _check_rows(X, y, None if group_by is not None else codes, group_by)
-    splits = list(split_rows(codes, n_splits, n_repeats, check_random_state(random_state)))
     groups = labels.to_numpy()[codes]
+    some_vary = _check_rows(X, y, None if group_by is not None else groups, group_by)
+    splits = list(split_rows(codes, n_splits, n_repeats, check_random_state(random_state)))
     predictions = predict_all(models, X, y, groups, splits, n_jobs=n_jobs, verbose=verbose)
     tested, size_ranges = tested_folds(predictions, y, codes)
     return PoolingComparison(
@@ -203,6 +203,7 @@ def compare_pooling(
             np.bincount(codes), index=pd.Index(labels, name=group_name), name="size"
         ),
         _tested=tested,
+        _slopes_left_out=slopes is None and some_vary,
     )
 
 
@@ -244,10 +245,14 @@ def _check_sizes(sizes, n_splits):
 
 
 def _check_rows(X, y, groups, group_by):
-    """Raise here, as `fit` would, what is wrong with the rows: not once for each fold."""
+    """Raise here, as `fit` would, what is wrong with the rows: not once for each fold.
+
+    Returns whether features vary within groups: others have a coefficient of 0.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        PooledRegressor(group_by=group_by).fit(X, y, groups=groups)
+        model = FixedEffectsRegressor(group_by=group_by).fit(X, y, groups=groups)
+    return bool(model.coef_.any())
 
 
 def _models(X, group_by, slopes, estimators):

@@ -14,7 +14,7 @@ TOO_FEW = 4
 
 
 @public("skmixed.model_selection")
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PairedDifference:
     """Difference of the scores of two models, with its standard error over groups and fits.
 
@@ -23,7 +23,7 @@ class PairedDifference:
     Attributes
     ----------
     difference : float
-        Mean score of the one model less that of the other; NaN if one has no score.
+        Mean score of `model` less that of `other`; NaN if one has no score.
     std_error : float
         Its standard error.
     df : float
@@ -31,12 +31,60 @@ class PairedDifference:
     p_value : float
         Two-sided, for models that predict equally well. NaN if `df` is 4 or less, since five
         groups could all be of one mind by chance.
+    model, other : str
+        Names of the models.
+    regime : str
+        What is predicted: "known groups" or "new groups".
+    score : str
+        Which score is compared.
     """
 
     difference: float
     std_error: float
     df: float
     p_value: float
+    model: str = "model"
+    other: str = "other"
+    regime: str = "test rows"
+    score: str = "score"
+
+    def __str__(self):
+        return (
+            f"{self.score} in {self.regime}, {self.model} less {self.other}:\n"
+            f"{self.difference:.{self._decimals}f} ({self._error()}, df = {self.df:.1f})"
+        )
+
+    __repr__ = __str__
+
+    @property
+    def _decimals(self):
+        return decimals_for(self.std_error)
+
+    def _error(self, n_looked_at=1):
+        """Put error and p value in words, the latter corrected for several looks."""
+        error = f"SE {self.std_error:.{self._decimals}f}"
+        if np.isnan(self.p_value):
+            return error
+        corrected = "corrected " if n_looked_at > 1 else ""
+        p_value = min(1.0, n_looked_at * self.p_value)
+        is_tiny = p_value < 1e-4
+        return f"{error}, {corrected}p {'< 0.0001' if is_tiny else f'= {p_value:.2g}'}"
+
+
+def decimals_for(error):
+    """Count the decimals that show two digits of a standard error.
+
+    Parameters
+    ----------
+    error : float
+        A number, or NaN.
+
+    Returns
+    -------
+    int
+        From 0 to 8.
+    """
+    return int(np.clip(1 - np.floor(np.log10(error)), 0, 8)) if error > 0 else 3
 
 
 def paired_difference(values, groups):

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from textwrap import shorten
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from skmixed._numerics.linalg.digits import SAME_SCORE
 from skmixed._public import public
 from skmixed._reports.layout import Printed
 from skmixed._reports.pooling_names import KNOWN, REGIMES
-from skmixed.model_selection._paired_difference import paired_difference
-from skmixed.model_selection._pooling_findings import decimals_for, find
+from skmixed.model_selection._paired_difference import decimals_for, paired_difference
+from skmixed.model_selection._pooling_findings import find
 from skmixed.model_selection._pooling_scores import MEASURES
-
-# Of a message in print; the tables hold its whole first line.
-LONGEST = 200
 
 
 @public("skmixed.model_selection")
@@ -43,7 +40,8 @@ class PoolingComparison(Printed):
         row in training, 0), model, repeat and fold, with n_test and rmse.
     cannot : DataFrame
         Models that raised an error: regime, model, kind of error, in how many folds, and the
-        first line of the message. They have no mean scores in that regime.
+        first line of the message (and what follows, if that ends with a colon). They have no
+        mean scores in that regime.
     warned : DataFrame
         The same for warnings.
     group_sizes : Series of shape (n_groups,)
@@ -56,6 +54,7 @@ class PoolingComparison(Printed):
     warned: pd.DataFrame
     group_sizes: pd.Series
     _tested: dict = field(repr=False)  # TestedFolds, by regime and model
+    _slopes_left_out: bool = False  # though there are features that vary within groups
 
     @cached_property
     def summary(self):
@@ -157,7 +156,7 @@ class PoolingComparison(Printed):
         PairedDifference
             Mean score of `model` less that of `other`, its standard error, degrees of freedom
             and p value. NaN if one of them has no scores, or there are too few groups for a
-            test.
+            test. Prints as a sentence.
 
         Notes
         -----
@@ -206,10 +205,13 @@ class PoolingComparison(Printed):
         >>> from skmixed.datasets import make_mixed_regression
         >>> rows = make_mixed_regression(300, 2, 60, intercept_variance=0.5, random_state=0)
         >>> comparison = compare_pooling(*rows, random_state=0)
-        >>> found = comparison.difference("random intercept", "fixed effects")
-        >>> print(f"{found.difference:.3f} (SE {found.std_error:.3f}, p = {found.p_value:.1g})")
-        -0.030 (SE 0.006, p = 3e-05)
+        >>> comparison.difference("random intercept", "fixed effects")
+        rmse in known groups, random intercept less fixed effects:
+        -0.0304 (SE 0.0064, p < 0.0001, df = 59.0)
         """
+        if regime not in REGIMES:
+            known = " or ".join(f'"{name}"' for name in REGIMES)
+            raise ValueError(f"`regime` must be {known}, but got {regime!r}.")
         columns = self._folds(score)
         for name in (model, other):
             if (regime, name) not in columns:
@@ -218,7 +220,8 @@ class PoolingComparison(Printed):
                     f"({regime!r}, {name!r}) must be a regime and a model of the comparison, "
                     f"which are: {known}."
                 )
-        return _difference(self._tested[regime, model], self._tested[regime, other], score)
+        found = _difference(self._tested[regime, model], self._tested[regime, other], score)
+        return replace(found, model=model, other=other, regime=regime, score=score)
 
     def _difference_by_size(self, model, other, training_rows):
         """Difference of RMSE as in `difference`, in known groups of some size."""
@@ -283,16 +286,19 @@ class PoolingComparison(Printed):
         n_folds = len(self._folds("rmse"))
         for (model, message), same in messages.groupby(["model", "message"], sort=False):
             total, regimes = n_folds * len(same), " and ".join(same["regime"])
-            yield (
-                f"{model} in {regimes}, {same['folds'].sum()} of {total} folds: "
-                f"{shorten(message, LONGEST, placeholder=' ...')}"
-            )
+            yield f"{model} in {regimes}, {same['folds'].sum()} of {total} folds: {message}"
 
 
 def _difference(folds, others, score):
     pairs = zip(folds, others, strict=True)
-    values = [fold.values(score) - other.values(score) for fold, other in pairs]
+    values = [_gaps(fold.values(score), other.values(score)) for fold, other in pairs]
     return paired_difference(values, [fold.group for fold in folds])
+
+
+def _gaps(values, others):
+    """Differences of rows; 0 where they are rounding, of which no test should make much."""
+    gaps = values - others
+    return np.where(np.abs(gaps) <= SAME_SCORE * np.abs(values).mean(), 0.0, gaps)
 
 
 def _as_text(table):
@@ -307,4 +313,6 @@ def _as_text(table):
             if column.notna().any()
         }
     )
+    if "std_error" in text:
+        text["std_error"] = text["std_error"].where(table["std_error"] > 0, "")
     return text.rename(columns={"fit_seconds": "seconds"})

@@ -14,8 +14,14 @@ from skmixed._reports.pooling_names import (
     POOLED,
     REGIMES,
 )
-from skmixed.model_selection._paired_difference import TOO_FEW
+from skmixed.model_selection._paired_difference import TOO_FEW, decimals_for
 from skmixed.model_selection._pooling_scores import LEVEL
+
+# Degrees of freedom below which a test is called a hint.
+FEW = 10
+SLOPES_NOT_COMPARED = (
+    "Slopes that differ between groups were not compared: pass slopes='all', or the columns."
+)
 
 
 def find(comparison):
@@ -34,6 +40,8 @@ def find(comparison):
     for regime in REGIMES:
         yield from _find_in(comparison, regime)
     yield from _why(comparison)
+    if comparison._slopes_left_out:
+        yield SLOPES_NOT_COMPARED
 
 
 def _find_in(comparison, regime):
@@ -49,6 +57,12 @@ def _find_in(comparison, regime):
         yield f"In {regime} {_verdict(comparison, regime, multilevel, rival)}"
         if regime == KNOWN and FIXED in names:
             yield from _for_whom(comparison, multilevel, rival)
+    r2 = comparison.summary.loc[regime, "r2"].max()
+    if r2 <= 0:
+        yield (
+            f"In {regime} no model predicts better than the mean of y in the rows tested: r2 "
+            f"is {r2:.3f} at best."
+        )
     yield _intervals(comparison, regime, multilevel)
 
 
@@ -63,30 +77,25 @@ def _verdict(comparison, regime, model, rival):
     winner, loser = (model, rival) if found.difference < 0 else (rival, model)
     rmse = comparison.summary.loc[regime, "rmse"]
     decimals = decimals_for(found.std_error)
+    if found.difference == found.std_error == 0:
+        return f"{model} and {rival} predict the same: RMSE {rmse[model]:.{decimals}f}."
     against = f"{rmse[winner]:.{decimals}f} against {rmse[loser]:.{decimals}f}"
-    gap = f"{abs(found.difference):.{decimals}f} (SE {found.std_error:.{decimals}f})"
+    gap = f"{abs(found.difference):.{decimals}f} ({found._error()})"
     if found.p_value < 1 - LEVEL:
-        return f"{winner} beats {loser} by {gap} in RMSE, {against}."
+        return f"{winner} beats {loser} by {gap} in RMSE, {against}.{_hint(found)}"
     tie = f"{winner} and {loser} cannot be told apart"
     if found.df <= TOO_FEW:
-        tie += f" for lack of groups (they are worth {found.df + 1:.1f} of equal size)"
+        tie += f" for lack of groups (they {_worth(found)})"
     return f"{tie}: RMSE {against}, a difference of {gap}."
 
 
-def decimals_for(error):
-    """Count the decimals that show two digits of a standard error.
+def _hint(found):
+    """Say that a test rests on few groups, if it does."""
+    return f" Take it for a hint: groups {_worth(found)}." if found.df < FEW else ""
 
-    Parameters
-    ----------
-    error : float
-        A number, or NaN.
 
-    Returns
-    -------
-    int
-        From 0 to 8.
-    """
-    return int(np.clip(1 - np.floor(np.log10(error)), 0, 8)) if error > 0 else 3
+def _worth(found):
+    return f"are worth {found.df + 1:.1f} of equal size, df = {found.df:.1f}"
 
 
 def _for_whom(comparison, model, rival):
@@ -108,10 +117,10 @@ def _for_whom(comparison, model, rival):
     where = f"in groups of {widest} {unit} in training ({row['share']:.0%} of the tests)"
     numbers = (
         f"RMSE {row[winner]:.{decimals}f} of {winner} against {row[loser]:.{decimals}f}, a "
-        f"difference of {abs(gap.difference):.{decimals}f} (SE {gap.std_error:.{decimals}f})"
+        f"difference of {abs(gap.difference):.{decimals}f} ({gap._error(len(gaps))})"
     )
     if clear:
-        yield f"For whom: the two differ most {where}: {numbers}."
+        yield f"For whom: the two differ most {where}: {numbers}.{_hint(gap)}"
     else:
         yield (
             "For whom: no size of groups tells the two apart by itself; the gap is "

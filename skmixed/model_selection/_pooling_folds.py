@@ -117,7 +117,12 @@ def _last_step(model: Any):
 
 
 def _first_line(error):
-    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+    """Kind of an error, and the first line of its message; all of it if that leads to more."""
+    message = str(error).strip()
+    first = message.partition("\n")[0]
+    return (
+        f"{type(error).__name__}: {' '.join(message.split()) if first.endswith(':') else first}"
+    )
 
 
 def _unique(warned):

@@ -488,6 +488,8 @@ def test_summary(rows, estimator):
     text = str(summary)
     assert text == repr(summary)
     assert "**" in text
+    other_aic = "not to be compared with those of a mixed model" in text.replace("\n", " ")
+    assert other_aic == isinstance(model, FixedEffectsRegressor)
     assert text.startswith(f"{type(model).__name__}, fitted by least squares")
     assert text.endswith("* p < 0.05, ** p < 0.01, *** p < 0.001")
     caption = "Fixed effects (90% intervals; t, with the residual df):\n"

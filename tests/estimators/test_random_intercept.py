@@ -514,3 +514,8 @@ def test_a_column_is_no_truth_value(rows, group_by):
     X, y, _ = rows
     with pytest.raises(ValueError, match="group_by"):
         RandomInterceptRegressor(group_by=group_by).fit(X, y)
+
+
+def test_an_argument_that_is_none_is_refused_by_the_class():
+    with pytest.raises(TypeError, match=r"^RandomInterceptRegressor\.__init__\(\) got"):
+        RandomInterceptRegressor(groups="school")

@@ -132,3 +132,14 @@ def test_of_pooling_without_groups(sleep):
     assert list(display.points_) == ["fitted", "qq"]
     with pytest.raises(ValueError, match="kind='groups' needs the groups of the rows: pass"):
         display.plot(kind="groups")
+
+
+def test_the_groups_of_pooling_keep_their_name(sleep):
+    _, X, y, subject = sleep
+    model = PooledRegressor().fit(X, y)
+    display = ResidualsDisplay.from_estimator(model, X, y, groups=subject, kind="groups")
+    assert display.ax_.get_ylabel() == "Subject"
+    display = ResidualsDisplay.from_estimator(
+        model, X, y, groups=subject.to_numpy(), kind="groups"
+    )
+    assert display.ax_.get_ylabel() == "group"

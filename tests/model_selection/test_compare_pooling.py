@@ -1,5 +1,6 @@
 import re
 import warnings
+from dataclasses import replace
 
 import matplotlib
 
@@ -26,7 +27,7 @@ from skmixed import (
     RandomSlopeRegressor,
     compare_pooling,
 )
-from skmixed.datasets import load_hsb, make_mixed_regression
+from skmixed.datasets import load_hsb, load_sleepstudy, make_mixed_regression
 from skmixed.exceptions import SingularFitWarning
 from skmixed.model_selection import WithinGroupKFold
 from skmixed.model_selection._paired_difference import paired_difference
@@ -159,7 +160,18 @@ def test_difference_of_two_models(rows, comparison):
             values.append(pair[0] - pair[1])
             codes.append(groups[test])
     found = comparison.difference("fixed effects", "random intercept", NEW)
-    assert vars(found) == pytest.approx(vars(paired_difference(values, codes)))
+    names = {"model": "fixed effects", "other": "random intercept", "regime": NEW}
+    expected = replace(paired_difference(values, codes), **names, score="rmse")
+    assert vars(found) == pytest.approx(vars(expected))
+    assert (
+        str(found)
+        == repr(found)
+        == (
+            "rmse in new groups, fixed effects less random intercept:\n"
+            f"{found.difference:.3f} (SE {found.std_error:.3f}, p = {found.p_value:.2g}, "
+            f"df = {found.df:.1f})"
+        )
+    )
     for score in ("rmse", "mae", "r2"):
         folds = comparison.scores.pivot(
             index=["regime", "repeat", "fold"], columns="model", values=score
@@ -278,7 +290,7 @@ class Moody(RegressorMixin, BaseEstimator):
 
     def fit(self, X, y):
         if self.always or int(np.abs(X[0, 0]) * 1e6) % 2:
-            raise RuntimeError("not today\nnor tomorrow")
+            raise RuntimeError("not today\nnor tomorrow" if self.always else "but:\n  thus")
         self.mean_ = y.mean()
         return self
 
@@ -302,6 +314,7 @@ def test_models_that_cannot(rows):
     assert cannot.loc[("never", KNOWN), "message"] == "RuntimeError: not today"
     assert cannot.loc[("never", KNOWN), "kind"] == "RuntimeError"
     assert 0 < cannot.loc[("sometimes", NEW), "folds"] < 10
+    assert cannot.loc[("sometimes", NEW), "message"] == "RuntimeError: but: thus"
     summary = comparison.summary
     assert summary.loc[(NEW, "strict")].isna().all()
     assert summary.loc[(NEW, "sometimes"), ["rmse", "difference"]].isna().all()
@@ -343,7 +356,10 @@ def test_warnings_are_told_not_shown():
     assert set(warned["model"]) == {"fixed effects"}
     assert warned["message"].str.contains("for mean_ses, catholic: within groups").all()
     assert list(warned["folds"]) == [3, 3]
-    assert "fixed effects in known groups and new groups, 6 of 6 folds" in str(comparison)
+    text = " ".join(str(comparison).split())
+    assert "fixed effects in known groups and new groups, 6 of 6 folds" in text
+    assert warned["message"][0] in text  # to its end, where the remedy is
+    assert text.endswith("effects of features that vary between groups.")
 
 
 class Warner(LinearRegression):
@@ -382,7 +398,8 @@ def test_findings_have_their_numbers(comparison):
     found = comparison.difference("pooled", best)
     assert (
         f"In known groups {best} beats pooled by {found.difference:.2f} "
-        f"(SE {found.std_error:.2f}) in RMSE, {rmse[KNOWN, best]:.2f} against "
+        f"(SE {found.std_error:.2f}, p = {found.p_value:.2g}) in RMSE, "
+        f"{rmse[KNOWN, best]:.2f} against "
         f"{rmse[KNOWN, 'pooled']:.2f}."
     ) in findings
     assert found.p_value < 0.05
@@ -412,6 +429,46 @@ def test_for_whom_names_the_small_groups():
     )
 
 
+def test_what_rests_on_few_groups_is_a_hint():
+    X, y, subject = load_sleepstudy(return_X_y=True)
+    few = subject.isin(subject.unique()[:7])
+    comparison = compare_pooling(X[few], y[few], subject[few], n_repeats=1, random_state=0)
+    found = comparison.difference("pooled", "random intercept")
+    assert found.df == 6
+    hint = " Take it for a hint: groups are worth 7.0 of equal size, df = 6.0."
+    for sentence in comparison.findings:
+        assert sentence.endswith(hint) == (" beats " in sentence)
+    assert any(" beats " in sentence for sentence in comparison.findings)
+
+
+def test_equal_lines_predict_the_same():
+    """New groups: all lines of balanced data are equal, but for rounding."""
+    X, y, subject = load_sleepstudy(return_X_y=True)
+    few = subject.isin(subject.unique()[:7])
+    comparison = compare_pooling(X[few], y[few], subject[few], n_repeats=1, random_state=0)
+    summary = comparison.summary
+    assert "In new groups random intercept and pooled predict the same: RMSE 55.144." in (
+        comparison.findings
+    )
+    assert comparison.difference("pooled", "fixed effects", NEW).p_value == 1
+    r2 = summary.loc[NEW, "r2"].max()
+    assert f"mean of y in the rows tested: r2 is {r2:.3f} at best." in "".join(
+        comparison.findings
+    )
+    assert "In known groups no model" not in str(comparison)
+
+
+def test_slopes_that_were_left_out_are_named(rows, comparison):
+    X, y, groups = rows
+    options = {"n_splits": 3, "n_repeats": 1, "random_state": 0}
+    sentence = "Slopes that differ between groups were not compared: pass slopes='all', or the "
+    sentence += "columns."
+    assert compare_pooling(*rows, **options).findings[-1] == sentence
+    assert sentence not in comparison.findings
+    means = pd.DataFrame(X).groupby(groups).transform("mean")
+    assert sentence not in compare_pooling(means, y, groups, **options).findings
+
+
 def test_no_variance_between_groups():
     rng = np.random.default_rng(3)
     X, groups = rng.normal(size=(400, 1)), np.arange(400) % 4
@@ -435,6 +492,9 @@ def test_text_and_html(comparison):
     assert "Findings:\n- In known groups" in text
     assert "<li>In known groups" in html
     assert "nan" not in text
+    best = comparison.summary.loc[KNOWN, "rmse"].idxmin()
+    (line,) = [line for line in text.splitlines() if re.fullmatch(f"{best} +0.0+ *", line)]
+    assert line  # the best is no distance from itself, which has no error
     assert repr(comparison) == text
 
 
@@ -501,5 +561,7 @@ def test_errors_of_the_rows_are_raised(rows, frame, comparison):
         compare_pooling(table, y, group_by="town")
     with pytest.raises(ValueError, match="these columns are not: site"):
         compare_pooling(table.astype({"site": str}).replace("1", "x"), y, groups)
+    with pytest.raises(ValueError, match='must be "known groups" or "new groups", but got'):
+        comparison.difference("pooled", "fixed effects", "known")
     with pytest.raises(ValueError, match=r"'nobody'\) must be a regime and a model"):
         comparison.difference("pooled", "nobody")

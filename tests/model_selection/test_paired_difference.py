@@ -112,7 +112,10 @@ def test_few_groups_are_not_tested(rng):
     )
     told = [line for line in comparison.findings if "told apart" in line]
     assert len(told) == 4
-    assert all("for lack of groups (they are worth 5.0 of equal size)" in line for line in told)
+    assert all(
+        "for lack of groups (they are worth 5.0 of equal size, df = 4.0)" in line
+        for line in told
+    )
 
 
 def test_no_difference_and_no_scores():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from skmixed import RandomInterceptRegressor, RandomSlopeRegressor
+from skmixed.datasets import make_mixed_regression
 from skmixed.exceptions import SingularFitWarning
 
 J, M = 8, 6
@@ -123,3 +124,27 @@ def test_weights_of_a_small_sum_are_named():
 def test_a_fit_explained_exactly():
     message = message_of(RandomInterceptRegressor(), x, y=1 + 2 * x)
     assert "fixed effects explain y exactly" in message
+
+
+def test_two_random_effects_that_go_together_are_called_correlated():
+    X, y, groups = make_mixed_regression(120, 2, 20, intercept_variance=0.3, random_state=0)
+    model = RandomSlopeRegressor([0])
+    message = message_of(model, X, y=y, groups=groups)
+    correlated = "Singular fit: intercept and slope of x0 are perfectly correlated."
+    assert message.startswith(correlated)
+    assert correlated in model.summary().remarks
+    message = message_of(RandomSlopeRegressor("all"), X, y=y, groups=groups)
+    assert "the 3 random effects of a group vary in 1 direction only" in message
+
+
+@pytest.mark.parametrize(
+    ("slopes", "said"), [([2], ["NotIdentified"]), ([0, 2], ["NotIdentified", "SingularFit"])]
+)
+def test_a_constant_slope_is_blamed_once(slopes, said):
+    """A second warning tells of another cause: here, that there are no slopes of x0, either."""
+    X, y, groups = make_mixed_regression(120, 2, 20, intercept_variance=0.3, random_state=0)
+    X = np.column_stack([X, np.random.default_rng(0).normal(size=20)[groups]])
+    with pytest.warns() as caught:
+        model = RandomSlopeRegressor(slopes).fit(X, y, groups=groups)
+    assert model.singular_
+    assert [w.category.__name__ for w in caught] == [f"{name}Warning" for name in said]

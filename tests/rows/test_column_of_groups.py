@@ -7,7 +7,13 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
-from skmixed import FixedEffectsRegressor, PooledRegressor, RandomInterceptRegressor
+from skmixed import (
+    FixedEffectsRegressor,
+    PooledRegressor,
+    RandomInterceptRegressor,
+    compare_pooling,
+    describe_groups,
+)
 from skmixed.datasets import make_mixed_regression
 from skmixed.model_selection import cross_validate
 
@@ -106,3 +112,26 @@ def test_cross_validation_says_it_once(rows):
         cross_validate(RandomInterceptRegressor(), np.c_[X, groups], y, groups=groups)
     assert len(caught) == 1
     assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize("kind", ["str", "object", "category"])
+def test_text_that_is_the_grouping_is_named(kind):
+    """The remedy for it is not to encode it."""
+    X, y, groups = make_mixed_regression(60, 1, 6, random_state=0)
+    customer = pd.Series([f"customer {label}" for label in groups], dtype=kind)
+    frame = pd.DataFrame({"a": X[:, 0], "customer": customer})
+    message = "customer holds the groups: drop it from X, or use group_by='customer'.$"
+    for fit in (RandomInterceptRegressor().fit, compare_pooling, describe_groups):
+        with pytest.raises(ValueError, match=message):
+            fit(frame, y, groups=customer.astype(str))
+        with pytest.raises(
+            ValueError, match=r"but got 'customer'. .* group_by='customer' inst"
+        ):
+            fit(frame, y, groups="customer")
+    both = frame.assign(town="Ghent")
+    with pytest.raises(ValueError, match=r"group_by='customer'. Encode text as numbers"):
+        RandomInterceptRegressor().fit(both, y, groups=customer)
+    with pytest.raises(ValueError, match=r"x1 holds the groups: .* use group_by=1.$"):
+        RandomInterceptRegressor().fit(frame.to_numpy(), y, groups=customer.astype(str))
+    with pytest.raises(ValueError, match=r"town .*. Encode text as numbers"):
+        RandomInterceptRegressor(group_by="customer").fit(both, y)

@@ -110,6 +110,9 @@ DETERMINED = 1e-7
 SAME_SUMS = 1e-9
 # A log-likelihood may be below that of a submodel by this share: what two searches may leave.
 LOG_LIKELIHOOD_ERROR = 1e-5
+# Scores of a row by two models are the same if they differ by less, beside the mean score:
+# equal lines found in two ways differ by about 1e-13.
+SAME_SCORE = 1e-10
 
 
 def digits_left(M: Array, noise: Array) -> float:
