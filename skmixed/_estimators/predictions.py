@@ -25,7 +25,7 @@ from skmixed._rows.labels import (
     check_weights,
     match_groups,
 )
-from skmixed._rows.messages import MISSING_IN_PREDICT
+from skmixed._rows.messages import MISSING_FACTORS, MISSING_IN_PREDICT
 from skmixed._rows.reader import INTERCEPT, by_features_alone, read_rows
 from skmixed._sklearn_private import Interval, StrOptions, validate_params
 from skmixed._state import in_one_piece
@@ -229,13 +229,16 @@ class PredictionsMixin:
         """Predictions, and the position of each row's group, -1 if it is new."""
         y = self._predict_fixed(X)
         if groups is None:
+            if self._columns.factors:
+                names = self._columns.factor_names
+                raise ValueError(MISSING_FACTORS.format(name=type(self).__name__, names=names))
             if self.n_groups_:
                 raise ValueError(
                     MISSING_IN_PREDICT.format(method="predict", name=type(self).__name__)
                 )
             return y, self._all_new(len(y))
         if not self._columns.factors:
-            codes = self._match(groups, self.groups_, self.new_groups)
+            codes = self._match(groups, self.groups_, self.new_groups, len(y))
             effects = self._group_effects, self._columns.slopes
             return y + predict_random(X, codes, *effects), codes
         groups = factors_as_fitted(groups, self._columns.factor_names)
@@ -244,13 +247,13 @@ class PredictionsMixin:
         for f, factor in enumerate(self._columns.factors):
             name = factor.group_name
             with of_factor(name):
-                codes[f] = self._match(groups[name], self.groups_[name], refuse[f])
+                codes[f] = self._match(groups[name], self.groups_[name], refuse[f], len(y))
             y += predict_random(X, codes[f], self.random_effects_[name], factor.slopes)
         return y, codes
 
-    def _match(self, groups, labels, new_groups):
+    def _match(self, groups, labels, new_groups, n_rows):
         """Positions of labels among those of the fit, -1 for new ones."""
-        codes, new = match_groups(groups, labels, len(groups))
+        codes, new = match_groups(groups, labels, n_rows)
         if new_groups == "error":
             check_new_groups(new, labels, self._for_new_groups)
             check_none_missing(codes, "in predict, since new_groups='error'")

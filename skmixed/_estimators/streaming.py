@@ -96,6 +96,7 @@ class StreamingMixin:
         (0.0475, 160)
         """
         if "_seen" in vars(self):
+            refuse_factors(self._columns, "partial_fit")
             self._validate_params()  # scikit-learn checks those of the first batch
             self._check_same_model()
             moments = self._with_batch(X, y, groups, sample_weight)

@@ -8,20 +8,21 @@ import numpy as np
 from scipy.linalg import LinAlgWarning
 from sklearn.exceptions import ConvergenceWarning
 
-from skmixed._numerics.linalg.digits import DIGITS_TRUSTED
+from skmixed._numerics.linalg.digits import CONSTANT_WITHIN, DIGITS_TRUSTED
 from skmixed._reports.messages import (
     BEYOND_MEASURE,
     FEW_DIGITS,
-    LOW_RANK,
     NO_RESIDUAL,
     NOT_CONVERGED,
     RANK_DEFICIENT,
     SINGULAR,
 )
-from skmixed._reports.not_identified import explain_perfect_correlation
+from skmixed._reports.not_identified import explain_perfect_correlation, name_constant_slopes
+from skmixed._rows.reader import INTERCEPT
 from skmixed._warn import warn
-from skmixed.exceptions import SingularFitWarning
+from skmixed.exceptions import NotIdentifiedWarning, SingularFitWarning
 
+TINY = np.finfo(np.float64).tiny
 # A counter of groups restarts in at least so many others before it is asked about.
 FEWEST_OUTER = 3
 
@@ -33,6 +34,14 @@ NO_VARIANCE_OF_FACTOR = (
 NO_VARIANCE_IN_FACTOR = (
     "in {factor!r} the variance of the random effects of {columns} is estimated as exactly 0. "
     "Leave them out of its slopes."
+)
+LOW_RANK_IN_FACTOR = (
+    "in {factor!r} {what_is_left}. The data do not support so many random effects: leave out a "
+    "slope, or use covariance={{{factor!r}: 'diag'}}."
+)
+ONE_GROUP_IN_FACTOR = (
+    "there is only one group of {factor!r}, {label!r}, so a variance between its groups cannot "
+    "be estimated. It is set to 0; leave the factor out."
 )
 USED_AGAIN = (
     "Labels of {inner!r} are used again: {label!r} occurs in {n} groups of {outer!r}, and is "
@@ -58,13 +67,15 @@ def warn_about_factors(model, fit):
         warn(RANK_DEFICIENT.format(columns=", ".join(dropped)), LinAlgWarning)
     for message in _labels_used_again(model):
         warn(message, UserWarning)
+    for message in _constant_slopes(model):
+        warn(message, NotIdentifiedWarning)
     if not fit.optimum.converged:
         message = NOT_CONVERGED.format(max_iter=model.max_iter)
         warn(BEYOND_MEASURE if fit.optimum.diverged else message, ConvergenceWarning)
     elif fit.criterion.is_perfect:
         warn(SINGULAR + NO_RESIDUAL, SingularFitWarning)
     elif model.singular_:
-        reasons = " ".join(_why_factor_singular(model, fit))
+        reasons = " And ".join(_why_factor_singular(model, fit))
         warn(SINGULAR + reasons, SingularFitWarning)
 
 
@@ -75,7 +86,9 @@ def _why_factor_singular(model, fit):
     ):
         terms = effects.columns
         constant = terms[~Lambda.any(axis=1)]
-        if rank == 0:
+        if len(effects) == 1:
+            yield ONE_GROUP_IN_FACTOR.format(factor=name, label=effects.index.tolist()[0])
+        elif rank == 0:
             yield NO_VARIANCE_OF_FACTOR.format(factor=name)
         elif len(constant):
             yield NO_VARIANCE_IN_FACTOR.format(factor=name, columns=", ".join(constant))
@@ -84,7 +97,7 @@ def _why_factor_singular(model, fit):
             what_is_left = explain_perfect_correlation(cov) or (
                 f"the {len(terms)} random effects vary in {rank} direction(s) only"
             )
-            yield f"in {name!r} " + LOW_RANK.format(what_is_left=what_is_left)
+            yield LOW_RANK_IN_FACTOR.format(factor=name, what_is_left=what_is_left)
 
 
 def _labels_used_again(model):
@@ -109,7 +122,7 @@ def _labels_used_again(model):
 
 def _is_counter(labels):
     """Whether labels are 0, 1, 2, ... or 1, 2, 3, ..."""
-    whole = labels.dtype.kind in "iu"
+    whole = labels.dtype.kind in "iu" and len(labels) > 1
     return whole and labels[0] in (0, 1) and labels[-1] - labels[0] == len(labels) - 1
 
 
@@ -125,3 +138,18 @@ def _remedy(group_by, names):
     if group_by is None:
         return "groups with joined labels"
     return f"({names[0]!r}, {names[1]!r}) in group_by in place of {names[1]!r}"
+
+
+def _constant_slopes(model):
+    """Name the slopes of columns that do not vary within the groups of their factor."""
+    parts = zip(model._columns.factors, model._fitted.moments.factors, strict=True)
+    for factor, moments in parts:
+        terms = model.random_effects_[factor.group_name].columns
+        random, n = list(moments.random[1:]), moments.C[0, 0]
+        squares = moments.C[range(1, 1 + len(random)), random]
+        within = np.sum(squares - moments.C[0, random] ** 2 / n, axis=-1)
+        constant = within <= CONSTANT_WITHIN * np.maximum(squares.sum(axis=-1), TINY)
+        if INTERCEPT in terms and constant.any():
+            slopes = np.array(factor.slope_terms, dtype=object)
+            message = name_constant_slopes(list(slopes[constant]), [INTERCEPT, *slopes])
+            yield f"In factor {factor.group_name!r}: {message}"

@@ -105,6 +105,10 @@ def by_factor(value, factors, group_by, parameter, *, default, allowed=None):
                 f"{parameter} must have the names of factors as keys, {list(factors)}, but got "
                 f"{key!r}."
             )
+        if name in values:
+            raise ValueError(
+                f"{parameter} must name each factor once, but {name!r} comes twice."
+            )
         if allowed and of_factor not in allowed:
             raise ValueError(
                 f"{parameter} must hold one of {allowed} for each factor, but got "
@@ -269,7 +273,7 @@ def refuse_several(model, names):
     if not model._takes_several:
         name = type(model).__name__
         takers = " RandomInterceptRegressor and RandomSlopeRegressor take them."
-        raise ValueError(NOT_YET.format(name=name, factors=names) + takers)
+        raise NotAvailableError(NOT_YET.format(name=name, factors=names) + takers)
 
 
 @contextmanager

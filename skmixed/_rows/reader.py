@@ -282,11 +282,11 @@ def _number_factor(name, labels, n_rows):
     return codes, labels.to_numpy()
 
 
-def warn_about_column_of_groups(model, rows, columns):
+def warn_about_column_of_groups(model, rows, columns, *, one_of_several=False):
     """Warn of a feature that is the grouping: its labels, or numbers for them by its name."""
     if columns.factors:
         for factor, part in zip(columns.factors, _by_factor(rows), strict=True):
-            warn_about_column_of_groups(model, part, factor)
+            warn_about_column_of_groups(model, part, factor, one_of_several=True)
         return
     if rows.codes is None or len(rows.labels) < 2:
         return
@@ -301,7 +301,7 @@ def warn_about_column_of_groups(model, rows, columns):
         column = term if hasattr(model, "feature_names_in_") else int(position)
         by = f", or pass group_by={column!r} in place of `groups`, which takes it out of X"
         given = {"column": term, "as_numbers": as_numbers}
-        given["or_group_by"] = by if columns.group_by is None else ""
+        given["or_group_by"] = "" if one_of_several or columns.group_by is not None else by
         warn(COLUMN_OF_GROUPS.format(**given), UserWarning)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 import pytest
 import sklearn
 from sklearn.base import clone
-from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
+from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -22,9 +23,10 @@ from skmixed import (
     compare_pooling,
     describe_groups,
 )
-from skmixed.exceptions import SingularFitWarning
+from skmixed.exceptions import NotIdentifiedWarning, SingularFitWarning
 from skmixed.inference import likelihood_ratio_test
 from skmixed.inspection import RandomEffectsDisplay, ResidualsDisplay
+from skmixed.model_selection import cross_validate
 from skmixed.preprocessing import WithinBetween
 
 FOLDER = Path(__file__).parents[1] / "reference"
@@ -89,8 +91,6 @@ def case(request):
 
 @pytest.fixture(scope="module")
 def fitted(case):
-    import warnings
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SingularFitWarning)
         return case.fit()
@@ -620,8 +620,19 @@ def test_groups_in_predict(model, rows):
         ValueError, match=r"must have the columns of the fit, \['school', 'rater'\]"
     ):
         fitted.predict(X[["x"]], groups=table.rename(columns={"rater": "judge"}))
-    with pytest.raises(ValueError, match="was fitted with groups"):
+    with pytest.raises(
+        ValueError, match="needs them, too: pass `groups`, a table with the col"
+    ):
         fitted.predict(X[["x"]])
+    for given in (table[:1], table[:3]):
+        with pytest.raises(
+            ValueError, match=r"Factor 'school': .* one label for each row of X"
+        ):
+            fitted.predict(X[["x"]][:9], groups=given)
+    one = RandomInterceptRegressor().fit(X[["x"]], y, groups=X["school"])
+    for given in ([3], [3, 4]):
+        with pytest.raises(ValueError, match="one label for each row of X"):
+            one.predict(X[["x"]][:9], groups=given)
 
 
 NOT_YET = "does not exist yet for several grouping factors"
@@ -636,6 +647,7 @@ NOT_YET = "does not exist yet for several grouping factors"
         lambda m, X, y: m.update_groups(X, y),
         lambda m, X, y: m.marginal_effects("x"),
         lambda m, X, y: clone(m).partial_fit(X, y),
+        lambda m, X, y: m.partial_fit(X, y),
         lambda m, X, y: FixedEffectsRegressor(group_by=["school", "rater"]).fit(X, y),
         lambda m, X, y: FixedEffectsRegressor().fit(X[["x"]], y, groups=X[["school", "rater"]]),
         lambda m, X, y: describe_groups(X, y, group_by=["school", "rater"]),
@@ -678,3 +690,37 @@ def test_dask_says_that_it_does_not_exist_yet(rows):
         RandomInterceptRegressor(group_by=["school", "rater"]).fit(table, y)
     with pytest.raises(ValueError, match=NOT_YET):
         RandomInterceptRegressor().fit(table[["x"]], y, groups=table[["school", "rater"]])
+
+
+def test_a_slope_that_no_group_shows(rows):
+    X, y = rows
+    size = np.random.default_rng(0).standard_normal(12)[X["school"]]
+    X = X[["x", "school", "rater"]].assign(size=size)
+    model = RandomSlopeRegressor({"school": ["size"]}, group_by=["school", "rater"])
+    with pytest.warns(SingularFitWarning) as caught:
+        model.fit(X, y)
+    messages = [str(w.message) for w in caught if w.category is NotIdentifiedWarning]
+    assert len(messages) == 1
+    assert messages[0].startswith("In factor 'school': size does not vary within groups")
+
+
+def test_a_factor_with_one_group(rows):
+    X, y = rows
+    X = X[["x", "school"]].assign(country="here")
+    with pytest.warns(SingularFitWarning, match="only one group of 'country', 'here'"):
+        model = RandomInterceptRegressor(group_by=["school", "country"]).fit(X, y)
+    expected = RandomInterceptRegressor(group_by="school").fit(X[["x", "school"]], y)
+    assert model.criterion_ == pytest.approx(expected.criterion_, abs=1e-8)
+
+
+def test_a_splitter_takes_one_factor(rows):
+    X, y = rows
+    frame = X[["x", "school", "rater"]]
+    model = RandomInterceptRegressor(group_by=["school", "rater"])
+    ours = cross_validate(model, frame, y, groups=X["school"], cv=GroupKFold(3))["test_score"]
+    theirs = cross_val_score(model, frame, y, groups=X["school"], cv=GroupKFold(3))
+    np.testing.assert_allclose(ours, theirs)
+    with pytest.raises(ValueError, match="The groups of a splitter are one factor, but"):
+        cross_validate(
+            RandomInterceptRegressor(), X[["x"]], y, groups=frame[["school", "rater"]], cv=3
+        )
