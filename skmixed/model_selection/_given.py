@@ -14,8 +14,8 @@ from skmixed._sklearn_private import num_samples
 NO_SPLITS = "`cv` must give at least one split into training and test rows, but gives none."
 SEVERAL_FACTORS = (
     "The groups of a splitter are one factor, but `groups` has the columns {names}. Keep them "
-    "as columns of X, and name them to the model, group_by={names}; then give the splitter one of "
-    "them, as in groups=X[{first!r}]."
+    "as columns of X, and name them to the model, group_by={names}; then give the splitter one "
+    "of them, as in groups=X[{first!r}]."
 )
 NO_PAIR = (
     "`cv` must give pairs (train, test) of positions of rows, from 0 to {last}, or of masks of "
