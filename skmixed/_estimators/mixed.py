@@ -162,6 +162,8 @@ class BaseMixedRegressor(
     # ------------------------------------------------------- moments -> solution -> attributes
 
     def _fit_moments(self, moments, columns, again=None):
+        self._columns = columns
+        self._new_groups_of(columns.names)  # is checked
         if columns.factors:
             return self._fit_factors(moments, columns)
         with one_blas_thread():

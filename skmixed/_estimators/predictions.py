@@ -238,10 +238,11 @@ class PredictionsMixin:
                 )
             return y, self._all_new(len(y))
         if not self._columns.factors:
-            codes = self._match(groups, self.groups_, self.new_groups, len(y))
+            refuse = self._new_groups_of([self._columns.group_name])[0]
+            codes = self._match(groups, self.groups_, refuse, len(y))
             effects = self._group_effects, self._columns.slopes
             return y + predict_random(X, codes, *effects), codes
-        groups = factors_as_fitted(groups, self._columns.factor_names)
+        groups = factors_as_fitted(groups, self._columns)
         refuse = self._new_groups_of(list(groups))
         codes = np.empty((len(refuse), len(y)), dtype=np.intp)
         for f, factor in enumerate(self._columns.factors):
@@ -250,6 +251,10 @@ class PredictionsMixin:
                 codes[f] = self._match(groups[name], self.groups_[name], refuse[f], len(y))
             y += predict_random(X, codes[f], self.random_effects_[name], factor.slopes)
         return y, codes
+
+    def _new_groups_of(self, factors):
+        """Return what to do with new groups of each factor."""
+        return [self.new_groups for _ in factors]
 
     def _match(self, groups, labels, new_groups, n_rows):
         """Positions of labels among those of the fit, -1 for new ones."""

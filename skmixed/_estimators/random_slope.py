@@ -10,7 +10,7 @@ import numpy as np
 from skmixed._estimators.mixed import BaseMixedRegressor
 from skmixed._public import public
 from skmixed._rows.chosen_columns import SLOPES, find_feature_columns
-from skmixed._rows.factors import by_factor, name_of
+from skmixed._rows.factors import by_factor
 from skmixed._sklearn_private import StrOptions
 
 # What the parameters may be for a factor.
@@ -337,11 +337,8 @@ class RandomSlopeRegressor(BaseMixedRegressor):
 
     def _of(self, parameter, columns, default):
         """Return a parameter for one of the factors."""
-        value = getattr(self, parameter)
-        if not isinstance(value, dict):
-            return value
-        names = {name_of(key) if isinstance(key, tuple) else key: key for key in value}
-        return value[names[columns.group_name]] if columns.group_name in names else default
+        values = self._by_factor(parameter, columns.names, default)
+        return values[columns.names.index(columns.group_name)]
 
     def _specification(self, columns):
         fixed = tuple(position not in columns.random_only for position in columns.slopes)

@@ -39,10 +39,6 @@ LOW_RANK_IN_FACTOR = (
     "in {factor!r} {what_is_left}. The data do not support so many random effects: leave out a "
     "slope, or use covariance={{{factor!r}: 'diag'}}."
 )
-ONE_GROUP_IN_FACTOR = (
-    "there is only one group of {factor!r}, {label!r}, so a variance between its groups cannot "
-    "be estimated. It is set to 0; leave the factor out."
-)
 USED_AGAIN = (
     "Labels of {inner!r} are used again: {label!r} occurs in {n} groups of {outer!r}, and is "
     "taken for the same group in all of them. If they are different ones, did you mean "
@@ -86,9 +82,7 @@ def _why_factor_singular(model, fit):
     ):
         terms = effects.columns
         constant = terms[~Lambda.any(axis=1)]
-        if len(effects) == 1:
-            yield ONE_GROUP_IN_FACTOR.format(factor=name, label=effects.index.tolist()[0])
-        elif rank == 0:
+        if rank == 0:
             yield NO_VARIANCE_OF_FACTOR.format(factor=name)
         elif len(constant):
             yield NO_VARIANCE_IN_FACTOR.format(factor=name, columns=", ".join(constant))

@@ -13,6 +13,8 @@ from skmixed.exceptions import NotAvailableError
 
 NOT_YET = "{name} does not exist yet for several grouping factors, which are {factors}."
 JOIN = ":"
+# Marks a table whose columns had no names.
+BY_POSITION = "skmixed_by_position"
 # What the parameter that names the columns may be.
 SEVERAL = [*GROUP_BY, list, tuple, np.ndarray, pd.Index]
 
@@ -109,7 +111,11 @@ def by_factor(value, factors, group_by, parameter, *, default, allowed=None):
             raise ValueError(
                 f"{parameter} must name each factor once, but {name!r} comes twice."
             )
-        if allowed and of_factor not in allowed:
+        if (
+            allowed
+            and not any(of_factor is each for each in allowed)
+            and not (isinstance(of_factor, str | np.bool_) and of_factor in allowed)
+        ):
             raise ValueError(
                 f"{parameter} must hold one of {allowed} for each factor, but got "
                 f"{of_factor!r} for {name!r}."
@@ -191,6 +197,10 @@ def take_factors(groups):
         A DataFrame whose columns are named as the factors, or what was given.
     """
     if isinstance(groups, pd.DataFrame):
+        if not groups.shape[1]:
+            raise ValueError(
+                "`groups` must have a column for each factor, but got a table without columns."
+            )
         names = [str(name) for name in groups.columns]
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
@@ -208,7 +218,9 @@ def take_factors(groups):
     if shape is None or len(shape) != 2 or shape[1] < 2:
         return groups
     values = groups.toarray() if hasattr(groups, "toarray") else np.asarray(groups)
-    return pd.DataFrame({f"group{i}": values[:, i] for i in range(shape[1])})
+    table = pd.DataFrame({f"group{i}": values[:, i] for i in range(shape[1])})
+    table.attrs[BY_POSITION] = True
+    return table
 
 
 def is_several(groups):
@@ -216,29 +228,29 @@ def is_several(groups):
     return isinstance(groups, pd.DataFrame)
 
 
-def factors_as_fitted(groups, names):
+def factors_as_fitted(groups, columns):
     """Order the columns of several factors as those of the fit.
 
     Parameters
     ----------
     groups : array-like
         Labels as `take_factors` returns them.
-    names : list of str
-        Names of the factors of the fit.
+    columns : Columns
+        Of the fit.
 
     Returns
     -------
     DataFrame
         A column for each factor.
     """
+    names = columns.factor_names
     if not is_several(groups) or groups.shape[1] != len(names):
         n_columns = groups.shape[1] if is_several(groups) else 1
         raise ValueError(
             f"`groups` must have a column for each of the {len(names)} factors of the fit, "
             f"{names}, but got {n_columns}."
         )
-    unnamed = list(groups) == [f"group{i}" for i in range(len(names))]
-    if unnamed:
+    if columns.group_by is not None or groups.attrs.get(BY_POSITION):
         return groups.set_axis(names, axis=1)
     if set(groups) != set(names):
         raise ValueError(

@@ -89,6 +89,8 @@ class Columns:
         Name of y, if it has one.
     factors : tuple of Columns
         What there is to know of each factor, where there are several: slopes and name.
+    names : tuple of str
+        Names of all factors; of one, its own.
     """
 
     terms: tuple[str, ...]
@@ -99,6 +101,7 @@ class Columns:
     group: tuple[int, ...] = ()
     target: str | None = None
     factors: tuple[Columns, ...] = ()
+    names: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, model, X, groups):
@@ -124,20 +127,21 @@ class Columns:
         name = "group" if name is None else str(name) or "group"
         slopes = tuple(model._find_slopes(X, (name,))[0])
         random_only = tuple(model._find_random_only(X, terms, (name,), [slopes])[0])
-        return cls(terms, slopes, name, model.group_by, random_only, group)
+        known = {"group": group, "names": (name,)}
+        return cls(terms, slopes, name, model.group_by, random_only, **known)
 
     @classmethod
     def _of_several(cls, model, X, terms, names, group):
         slopes = [tuple(part) for part in model._find_slopes(X, names)]
-        random_only = model._find_random_only(X, terms, names, slopes)
+        random_only = [tuple(o) for o in model._find_random_only(X, terms, names, slopes)]
+        known = {"group": group, "names": tuple(names)}
         factors = tuple(
-            cls(terms, of_factor, name, model.group_by, tuple(only), group)
+            cls(terms, of_factor, name, model.group_by, only, **known)
             for name, of_factor, only in zip(names, slopes, random_only, strict=True)
         )
-        every = tuple(sorted(set().union(*slopes))), tuple(sorted(set().union(*random_only)))
-        return cls(
-            terms, every[0], ", ".join(names), model.group_by, every[1], group, factors=factors
-        )
+        every, only = (tuple(sorted(set().union(*part))) for part in (slopes, random_only))
+        name = ", ".join(names)
+        return cls(terms, every, name, model.group_by, only, factors=factors, **known)
 
     @property
     def factor_names(self):
@@ -279,6 +283,11 @@ def number_groups(model, groups, n_rows):
 def _number_factor(name, labels, n_rows):
     with of_factor(name):
         codes, labels = encode_groups(labels, n_rows)
+    if len(labels) == 1:
+        raise ValueError(
+            f"Factor {name!r} must have at least two groups, but has only {labels[0]!r}, so a "
+            "variance between its groups cannot be estimated. Leave it out."
+        )
     return codes, labels.to_numpy()
 
 

@@ -455,7 +455,7 @@ def test_new_groups_by_factor(model, rows):
     ):
         strict.predict(X.head(2).assign(rater="new"))
     with pytest.raises(ValueError, match="new_groups must have the names of factors as keys"):
-        clone(model).set_params(new_groups={"nobody": "error"}).fit(X, y).predict(X)
+        clone(model).set_params(new_groups={"nobody": "error"}).fit(X, y)
 
 
 def test_the_population_needs_no_groups(model, rows):
@@ -707,10 +707,82 @@ def test_a_slope_that_no_group_shows(rows):
 def test_a_factor_with_one_group(rows):
     X, y = rows
     X = X[["x", "school"]].assign(country="here")
-    with pytest.warns(SingularFitWarning, match="only one group of 'country', 'here'"):
-        model = RandomInterceptRegressor(group_by=["school", "country"]).fit(X, y)
-    expected = RandomInterceptRegressor(group_by="school").fit(X[["x", "school"]], y)
-    assert model.criterion_ == pytest.approx(expected.criterion_, abs=1e-8)
+    with pytest.raises(
+        ValueError, match="'country' must have at least two groups, but has only"
+    ):
+        RandomInterceptRegressor(group_by=["school", "country"]).fit(X, y)
+
+
+def test_noise_has_a_summary():
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"A": rng.integers(0, 3, 30), "B": rng.integers(0, 4, 30)}).astype(str)
+    X["x"] = rng.normal(size=30)
+    model = RandomInterceptRegressor(group_by=["A", "B"])
+    with pytest.warns(SingularFitWarning, match="variance between the groups of 'A'"):
+        model.fit(X, np.random.default_rng(0).normal(size=30))
+    frame = model.fixed_effects_frame()
+    assert frame["df"].tolist() == pytest.approx([28, 28])
+    np.testing.assert_allclose(frame["std_error"], [0.15038, 0.15402], atol=1e-5)
+    assert "Singular fit" in str(model.summary())
+
+
+def test_factors_that_are_nearly_the_same():
+    rng = np.random.default_rng(1021)
+    rng.integers(20, 150)
+    rng.integers(3, 12)
+    a = rng.integers(0, 6, 42)
+    b, k = a.copy(), int(rng.integers(1, 4))
+    i = rng.integers(0, 42, k)
+    b[i] = (a[i] + 1) % 6
+    sd = rng.choice([0.5, 1, 3, 10])
+    x, z = rng.normal(size=(2, 42))
+    y = rng.normal(size=6)[a if rng.random() < 0.5 else b] * sd + rng.normal(size=42)
+    X = pd.DataFrame({"x": x, "z": z, "A": a, "B": b})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        both = RandomInterceptRegressor(group_by=["A", "B"]).fit(X, y).criterion_
+        alone = RandomInterceptRegressor(group_by="A").fit(X.drop(columns="B"), y).criterion_
+    assert both <= alone + 1e-6
+
+
+def test_keys_of_dictionaries(rows):
+    X, y = rows
+    table = np.column_stack([X["x"], X["school"], pd.factorize(X["rater"])[0]])
+    for key in (1, "x1", (1,)):
+        model = RandomSlopeRegressor(
+            {key: [0]}, group_by=[1, 2], covariance={key: "diag"}, random_intercept={key: False}
+        )
+        assert len(model.fit(table, y).theta_) == 2
+    with pytest.raises(ValueError, match="'x1' comes twice"):
+        model.set_params(slopes={1: [0], "x1": [0]}).fit(table, y)
+    with pytest.raises(ValueError, match="covariance must hold one of"):
+        clone(model).set_params(slopes=[0], covariance={1: np.eye(2)}).fit(table, y)
+
+
+@pytest.mark.parametrize("group_by", ["school", ["school"]])
+def test_new_groups_of_one_factor_by_name(rows, group_by):
+    X, y = rows
+    X = X[["x", "school"]]
+    model = RandomInterceptRegressor(group_by=group_by, new_groups={"school": "error"})
+    with pytest.raises(ValueError, match="must hold labels seen in fit"):
+        model.fit(X, y).predict(X.head(2).assign(school=99))
+    with pytest.raises(ValueError, match="new_groups must have the names of factors as keys"):
+        model.set_params(new_groups={"class": "error"}).fit(X, y)
+
+
+def test_names_of_columns_in_predict(rows):
+    X, y = rows
+    table = X[["school", "rater"]].set_axis(["group1", "group0"], axis=1)
+    fitted = RandomInterceptRegressor().fit(X[["x"]], y, groups=table)
+    np.testing.assert_array_equal(
+        fitted.predict(X[["x"]], groups=table[["group0", "group1"]]),
+        fitted.predict(X[["x"]], groups=table),
+    )
+    frame = X[["x", "school", "rater"]]
+    by_position = RandomInterceptRegressor(group_by=[1, 2]).fit(frame, y)
+    with pytest.warns(UserWarning, match="does not have valid feature names"):
+        found = by_position.predict(frame.to_numpy())
+    np.testing.assert_allclose(found, by_position.predict(frame))
 
 
 def test_a_splitter_takes_one_factor(rows):

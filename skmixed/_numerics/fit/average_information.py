@@ -11,7 +11,11 @@ from scipy.linalg import block_diag
 
 from skmixed._numerics.fit.criterion_of_factors import FactorsCriterion, FactorsDerivatives
 from skmixed._numerics.fit.factor import Factor, free_entries
-from skmixed._numerics.fit.starts_of_factors import anova_start, other_starts
+from skmixed._numerics.fit.starts_of_factors import (
+    anova_start,
+    other_starts,
+    starts_without_a_factor,
+)
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.quadratic import QuadraticModel
 
@@ -282,7 +286,10 @@ class Search:
         value = self.criterion.value([factor.Lambda for factor in factors])
         if value > best.value + TOO_HIGH:
             return best
-        other = self.run(Psi, least=best.value)
+        return self.lower(best, self.run(Psi, least=best.value))
+
+    def lower(self, best: FactorsOptimum, other: FactorsOptimum) -> FactorsOptimum:
+        """Return the lower end of two searches."""
         lower = other.converged and other.value < best.value - self.tol
         return other if lower else best
 
@@ -395,4 +402,6 @@ def minimize_factors(
     if start is None and criterion.n_columns <= MOST_COLUMNS and not best.diverged:
         for Psi in other_starts(criterion.problem, first, best.Lambdas):
             best = search.better(best, Psi)
+        for Psi in starts_without_a_factor(criterion.problem, first):
+            best = search.lower(best, search.run(Psi, least=best.value))
     return replace(best, n_evaluations=search.n_evaluations)

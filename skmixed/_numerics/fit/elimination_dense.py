@@ -388,4 +388,5 @@ def _solve(roots: Array, X: Array) -> Array:
 
 def _as_rows(C: Array) -> Array:
     """(q, m, J) as (q J, m)."""
-    return np.ascontiguousarray(C.swapaxes(1, 2)).reshape(-1, C.shape[1])
+    q, m, n_levels = C.shape
+    return np.ascontiguousarray(C.swapaxes(1, 2)).reshape(q * n_levels, m)

@@ -12,6 +12,9 @@ import numpy as np
 from skmixed._numerics.fit.problem_of_factors import FactorsProblem
 from skmixed._numerics.linalg.arrays import Array
 
+# Two factors divide the rows nearly alike if no more than so many pairs of levels meet, for
+# each level of the one with fewer; rows are few if there are no more than so many an effect.
+MOST_CELLS, FEW_ROWS = 1.5, 1.25
 # Relative variances to start from, at least and at most.
 LEAST, MOST = 1e-2, 1e8
 # From this cosine on columns are alike.
@@ -106,6 +109,38 @@ def other_starts(
                 one_less[column] = 0.0
                 starts.append([*first[:f], one_less, *first[f + 1 :]])
     return starts
+
+
+def starts_without_a_factor(
+    problem: FactorsProblem, first: Sequence[Array]
+) -> list[list[Array]]:
+    """Give other starts, each without one of the factors: optima of submodels are near these.
+
+    They are needed where factors divide the rows nearly alike, or rows are few beside effects.
+
+    Parameters
+    ----------
+    problem : FactorsProblem
+        The moments.
+    first : sequence of ndarray of shape (q_f, q_f)
+        Psi of each factor where the search began.
+
+    Returns
+    -------
+    list of list of ndarray
+        Psi of each factor.
+    """
+    n_effects = sum(G.shape[0] * G.shape[-1] for G in problem.G)
+    alike = any(
+        len(cells.first) <= MOST_CELLS * min(problem.n_levels[f], problem.n_levels[g])
+        for (f, g), cells in problem.cells.items()
+    )
+    if not alike and problem.n > FEW_ROWS * n_effects:
+        return []
+    return [
+        [np.zeros_like(P) if g == f else P for g, P in enumerate(first)]
+        for f in range(len(first))
+    ]
 
 
 def _are_alike(ZZ: Array) -> bool:

@@ -49,6 +49,8 @@ def satterthwaite_of_factors(
         entries = rows[varies], columns[varies]
         directions.append(factor.directions(entries))
         bends.append(factor.second_changes(S, entries))
+    if not any(map(len, directions)):  # nothing varies but the residuals
+        return np.full(len(contrasts), criterion.dof)
     H = of.hessian(directions) + block_diag(*bends)
     D, _ = of.whitened_changes(directions)
     _, t = of.average_information(directions)
