@@ -63,9 +63,10 @@ class PredictionsMixin:
         ----------
         X : {array-like, sparse matrix, DataFrame} of shape (n_rows, n_columns)
             The same columns as in `fit`.
-        groups : array-like of shape (n_rows,), optional
+        groups : array-like of shape (n_rows,) or (n_rows, n_factors), optional
             Group label of each row. Required if `fit` was given `groups`; `PooledRegressor`
-            ignores them.
+            ignores them. Of several factors the columns of a DataFrame are matched by their
+            names, those of an array by their order.
         return_std : bool, default=False
             Whether to return the standard deviation of a new y around its prediction, too: it
             holds the residual, what is open about the group, and the uncertainty of the fixed

@@ -120,7 +120,8 @@ class RandomInterceptRegressor(BaseMixedRegressor):
         If the variance between groups is estimated as 0, or cannot be estimated because there
         is one group or no group has a second row.
     UserWarning
-        If labels of a factor are used again in the groups of another, as if it were crossed.
+        If labels of a factor that are whole numbers, 1, 2, ... or 0, 1, ..., start anew in
+        each group of another, as those of classes in schools may.
     ConvergenceWarning
         If `max_iter` was not enough, or if y has no variation left within groups.
     LinAlgWarning

@@ -65,9 +65,10 @@ class RandomSlopeRegressor(BaseMixedRegressor):
         positions, a boolean mask, or a callable such as
         `sklearn.compose.make_column_selector`. With `group_by`, positions and masks count the
         group column, and a callable is given X without it. An empty list is the model with a
-        random intercept alone; a single column called "all" is given as ``["all"]``. Of
-        several factors a dictionary by factor, too, whose keys are names of factors or what
-        `group_by` holds; those it leaves out have no slopes.
+        random intercept alone; a single column called "all" is given as ``["all"]``. With
+        several factors "all" gives every column a slope in each of them, so name what you
+        mean: a dictionary by factor, too, whose keys are names of factors or what `group_by`
+        holds; those it leaves out have no slopes.
     group_by : str, int, tuple or list of these, default=None
         Name (of a DataFrame's column, or of a level of its index) or position of the column
         of X that holds the groups. The estimator then works wherever scikit-learn passes X
@@ -178,7 +179,8 @@ class RandomSlopeRegressor(BaseMixedRegressor):
         they do not are named, and slope columns that do not vary within groups. It is a
         `SingularFitWarning`, too.
     UserWarning
-        If labels of a factor are used again in the groups of another, as if it were crossed.
+        If labels of a factor that are whole numbers, 1, 2, ... or 0, 1, ..., start anew in
+        each group of another, as those of classes in schools may.
     ConvergenceWarning
         If `max_iter` was not enough, or if the random effects explain y exactly.
     LinAlgWarning
