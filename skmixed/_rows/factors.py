@@ -275,7 +275,7 @@ def refuse_factors(columns, what):
 
 def refuse_group_by(group_by, what):
     """Refuse several group columns in what does not exist yet for them."""
-    if group_by is not None and not isinstance(group_by, str | Integral):
+    if isinstance(group_by, list | tuple | np.ndarray | pd.Index):
         names = [name_of(columns) for columns in parts_of(group_by)]
         raise NotAvailableError(NOT_YET.format(name=what, factors=names))
 

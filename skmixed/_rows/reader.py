@@ -89,8 +89,8 @@ class Columns:
         Name of y, if it has one.
     factors : tuple of Columns
         What there is to know of each factor, where there are several: slopes and name.
-    names : tuple of str
-        Names of all factors; of one, its own.
+    siblings : tuple of str
+        Names of all factors, where there are several.
     """
 
     terms: tuple[str, ...]
@@ -101,7 +101,7 @@ class Columns:
     group: tuple[int, ...] = ()
     target: str | None = None
     factors: tuple[Columns, ...] = ()
-    names: tuple[str, ...] = ()
+    siblings: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, model, X, groups):
@@ -127,14 +127,13 @@ class Columns:
         name = "group" if name is None else str(name) or "group"
         slopes = tuple(model._find_slopes(X, (name,))[0])
         random_only = tuple(model._find_random_only(X, terms, (name,), [slopes])[0])
-        known = {"group": group, "names": (name,)}
-        return cls(terms, slopes, name, model.group_by, random_only, **known)
+        return cls(terms, slopes, name, model.group_by, random_only, group)
 
     @classmethod
     def _of_several(cls, model, X, terms, names, group):
         slopes = [tuple(part) for part in model._find_slopes(X, names)]
         random_only = [tuple(o) for o in model._find_random_only(X, terms, names, slopes)]
-        known = {"group": group, "names": tuple(names)}
+        known = {"group": group, "siblings": tuple(names)}
         factors = tuple(
             cls(terms, of_factor, name, model.group_by, only, **known)
             for name, of_factor, only in zip(names, slopes, random_only, strict=True)
@@ -142,6 +141,11 @@ class Columns:
         every, only = (tuple(sorted(set().union(*part))) for part in (slopes, random_only))
         name = ", ".join(names)
         return cls(terms, every, name, model.group_by, only, factors=factors, **known)
+
+    @property
+    def names(self):
+        """Names of all factors; of one, its own."""
+        return self.siblings or (self.group_name,)
 
     @property
     def factor_names(self):

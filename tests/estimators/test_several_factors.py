@@ -24,7 +24,7 @@ from skmixed import (
     describe_groups,
 )
 from skmixed.exceptions import NotIdentifiedWarning, SingularFitWarning
-from skmixed.inference import likelihood_ratio_test
+from skmixed.inference import compare_slopes, likelihood_ratio_test
 from skmixed.inspection import RandomEffectsDisplay, ResidualsDisplay
 from skmixed.model_selection import cross_validate
 from skmixed.preprocessing import WithinBetween
@@ -653,6 +653,7 @@ NOT_YET = "does not exist yet for several grouping factors"
         lambda m, X, y: describe_groups(X, y, group_by=["school", "rater"]),
         lambda m, X, y: describe_groups(X[["x"]], y, X[["school", "rater"]]),
         lambda m, X, y: likelihood_ratio_test(m, m),
+        lambda m, X, y: compare_slopes(m),
         lambda m, X, y: compare_pooling(X, y, group_by=["school", "rater"]),
         lambda m, X, y: compare_pooling(X[["x"]], y, X[["school", "rater"]]),
         lambda m, X, y: WithinBetween(group_by=["school", "rater"]).fit(X),

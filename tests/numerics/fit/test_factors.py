@@ -163,7 +163,7 @@ def test_is_never_worse_than_a_submodel(structure, seed):
         rows = replace(rows, y=noise)
     fit = fit_rows(rows)
     assert fit.optimum.converged
-    assert fit.optimum.n_evaluations <= 16
+    assert fit.optimum.n_evaluations <= 45  # with few rows an effect, from several starts
     for f in range(len(rows.codes)):
         fewer = without(rows, f)
         if len(fewer.codes) > 1:
