@@ -1,4 +1,4 @@
-"""Warnings of skmixed; its errors are Python's and scikit-learn's own."""
+"""Warnings of skmixed; its errors are Python's and scikit-learn's own, but for one."""
 
 
 class MissingGroupsWarning(UserWarning):
@@ -18,3 +18,10 @@ class NotIdentifiedWarning(SingularFitWarning):
 
 class NewGroupsWarning(UserWarning):
     """Rows are of groups that were not in the fit, and what is asked of them is not known."""
+
+
+class NotAvailableError(ValueError, AttributeError):
+    """What is asked of a fitted model does not exist for it.
+
+    It is an AttributeError, too, so that tools which look through attributes pass over it.
+    """

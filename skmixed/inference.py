@@ -16,6 +16,7 @@ from skmixed._estimators.mixed import BaseMixedRegressor
 from skmixed._numerics.linalg.digits import LOG_LIKELIHOOD_ERROR, SAME_SUMS
 from skmixed._reports.regression_summary import RegressionSummary
 from skmixed._reports.summary import ModelSummary
+from skmixed._rows.factors import refuse_factors
 
 __all__ = [
     "LikelihoodRatioTest",
@@ -121,6 +122,7 @@ def likelihood_ratio_test(small: Any, large: Any) -> LikelihoodRatioTest:
                 "  compare_slopes(make_pipeline(WithinBetween(group_by='column'), "
                 "RandomInterceptRegressor(group_by='column')).fit(X, y))"
             )
+        refuse_factors(model._columns, "likelihood_ratio_test")
     small, large = small._as_it_is(), large._as_it_is()
     _check_same_rows(small, large)
     _check_nested(small, large)

@@ -14,8 +14,10 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from skmixed._estimators.pickles import PacksTables
 from skmixed._numerics.moments.within_between import group_means, which_vary
-from skmixed._rows.columns import as_table, find_feature_columns, find_group_column
+from skmixed._rows.chosen_columns import find_feature_columns
+from skmixed._rows.columns import as_table, find_group_column
 from skmixed._rows.containers import take_rows
+from skmixed._rows.factors import SEVERAL, refuse_group_by
 from skmixed._rows.features import cells_explained, numeric_columns
 from skmixed._rows.labels import (
     check_new_groups,
@@ -148,7 +150,7 @@ class WithinBetween(OnePiece, PacksTables, TransformerMixin, BaseEstimator):
 
     _parameter_constraints = {
         "columns": [str, Integral, slice, "array-like", callable],
-        "group_by": [str, Integral, None],
+        "group_by": SEVERAL,
         "new_groups": [StrOptions({"mean", "error"})],
     }
 
@@ -199,6 +201,7 @@ class WithinBetween(OnePiece, PacksTables, TransformerMixin, BaseEstimator):
             The fitted transformer.
         """
         X, groups, sample_weight = take_rows(X=X, groups=groups, sample_weight=sample_weight)
+        refuse_group_by(self.group_by, "WithinBetween")
         self._group_by = self.group_by
         X, groups = self._check_rows(X, groups, reset=True)
         self._chosen = self._choose_columns(X)

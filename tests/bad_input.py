@@ -33,7 +33,7 @@ BAD_ROWS = {
     "no labels at all": (lambda X, y, g: (X, y, [None] * 60), "60 of 60 are missing"),
     "groups in two dimensions": (
         lambda X, y, g: (X, y, np.column_stack([g, g])),
-        r"one-dimensional, but got shape \(60, 2\)",
+        r"does not exist yet for several|Factors 'group0' and 'group1' divide",
     ),
     "a name for groups": (lambda X, y, g: (X, y, "site"), "got 'site'. To name a column"),
     "a number for groups": (

@@ -81,7 +81,7 @@ class Case:
 
 def load_cases():
     """All cases, by name."""
-    return [_load(path) for path in sorted(FOLDER.glob("*/expected*.json"))]
+    return [_load(path) for path in sorted(FOLDER.glob("v_*/expected*.json"))]
 
 
 def _load(path):
@@ -100,5 +100,63 @@ def _load(path):
         X=frame[model["fixed_columns"] + random_only],
         y=frame[model["response"]],
         groups=frame[random["group"]],
+        raw_weight=frame[weights].to_numpy() if weights else None,
+    )
+
+
+@dataclass(frozen=True)
+class FactorsCase:
+    """A fit with several factors."""
+
+    name: str
+    model: dict
+    expected: dict
+    X: pd.DataFrame
+    y: pd.Series
+    groups: pd.DataFrame  # a column for each factor, in the order of the terms
+    slopes: dict
+    uncorrelated: dict
+    raw_weight: np.ndarray | None
+
+    sample_weight = Case.sample_weight
+    sigma2 = Case.sigma2
+    criterion = Case.criterion
+
+    def cov(self, factor):
+        return np.array(self.expected["varcorr"][factor]["cov"], dtype=float)
+
+    def random_effects(self, factor, labels):
+        modes = self.expected["ranef"][factor]
+        return np.array([modes[label] for label in labels], dtype=float)
+
+    def terms(self, expected):
+        """Numbers by term of X, the intercept first."""
+        return np.array([expected[name] for name in [INTERCEPT, *self.model["fixed_columns"]]])
+
+
+def load_factors_cases():
+    """All cases with several factors."""
+    return [_load_factors(path) for path in sorted(FOLDER.glob("c_*/expected.json"))]
+
+
+def _load_factors(path):
+    stored = json.loads(path.read_text())
+    model = stored["model"]
+    frame = pd.read_csv(path.parent / model["data"])
+    slopes, uncorrelated = {}, {}
+    for term in model["random"]:
+        own = [name for name in term["columns"] if name != INTERCEPT]
+        slopes[term["group"]] = slopes.get(term["group"], []) + own
+        uncorrelated[term["group"]] = not term["correlated"]
+    weights = model["weights"]
+    return FactorsCase(
+        name=path.parent.name,
+        model=model,
+        expected=stored["expected"],
+        X=frame[model["fixed_columns"]],
+        y=frame[model["response"]],
+        groups=frame[list(slopes)].astype(str),
+        slopes=slopes,
+        uncorrelated=uncorrelated,
         raw_weight=frame[weights].to_numpy() if weights else None,
     )

@@ -29,6 +29,7 @@ from skmixed._public import public
 from skmixed._reports.layout import Printed, column_as_text
 from skmixed._reports.summary import shares_of_variation
 from skmixed._rows.columns import dense_column
+from skmixed._rows.factors import refuse_factors
 from skmixed._rows.labels import warn_about_small_weights
 from skmixed._rows.reader import (
     RowsAgain,
@@ -383,6 +384,7 @@ def _sum_rows(X, y, groups, group_by, sample_weight):
     """Check and sum up rows as a fit does; also names, labels, and the rows themselves."""
     reader = RandomInterceptRegressor(group_by=group_by)
     rows, columns = read_training_rows(reader, X, y, groups, sample_weight)
+    refuse_factors(columns, "describe_groups")
     warn_about_small_weights(rows.sample_weight)
     warn_about_column_of_groups(reader, rows, columns)
     moments = sum_up(rows, columns)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from skmixed._numerics.inference.conditional_aic import conditional_aic
-from skmixed._numerics.inference.explained_variance import explained_variance
 from skmixed._state import in_one_piece
 
 
@@ -42,8 +41,8 @@ class FitMeasuresMixin:
         float
             Between 0 and 1.
         """
-        self._check_has_groups("r2_marginal_")
-        return explained_variance(self._fitted.criterion, self._fitted.Lambda).marginal
+        self._check_has_groups("r2_marginal_", several=True)
+        return self._fitted.explained_variance().marginal
 
     @property
     @in_one_piece
@@ -57,8 +56,8 @@ class FitMeasuresMixin:
         float
             Between 0 and 1.
         """
-        self._check_has_groups("r2_conditional_")
-        return explained_variance(self._fitted.criterion, self._fitted.Lambda).conditional
+        self._check_has_groups("r2_conditional_", several=True)
+        return self._fitted.explained_variance().conditional
 
     @in_one_piece
     def conditional_aic(self) -> float:

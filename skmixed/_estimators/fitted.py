@@ -12,6 +12,8 @@ from sklearn.utils.extmath import safe_sparse_dot
 from skmixed._numerics.fit.fit import Specification
 from skmixed._numerics.fit.problem import make_problem
 from skmixed._numerics.fit.solution import random_effects
+from skmixed._numerics.inference.degrees_of_freedom import kenward_roger, satterthwaite
+from skmixed._numerics.inference.explained_variance import explained_variance
 from skmixed._numerics.inference.prediction import Uncertainty
 from skmixed._numerics.least_squares.fixed_effects import solve_fixed_effects, solve_pooled
 from skmixed._numerics.moments.coordinates import near_means
@@ -83,6 +85,23 @@ class FittedModel:
         other = replace(self, known=known)
         vars(other)["criterion"] = self.criterion
         return other
+
+    @property
+    def coordinates(self):
+        """The way from the problem to the user's columns."""
+        return self.criterion.problem.coordinates
+
+    def satterthwaite(self, contrasts):
+        """Degrees of freedom of contrasts in the coordinates of the problem."""
+        return satterthwaite(self.criterion, self.Lambda, contrasts)
+
+    def kenward_roger(self, contrasts):
+        """Degrees of freedom of contrasts, and variances over sigma2."""
+        return kenward_roger(self.criterion, self.Lambda, contrasts)
+
+    def explained_variance(self):
+        """Split the variance of y, for the marginal and the conditional R2."""
+        return explained_variance(self.criterion, self.Lambda)
 
     def random_effects(self):
         """Conditional modes and pooling weights of the groups that are known now."""

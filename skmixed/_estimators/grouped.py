@@ -15,9 +15,9 @@ from skmixed._estimators.pickles import PacksTables
 from skmixed._estimators.predictions import PredictionsMixin
 from skmixed._estimators.streaming import StreamingMixin
 from skmixed._reports.messages import NO_GROUP_EFFECTS
-from skmixed._rows.columns import GROUP_BY
 from skmixed._rows.dask import sum_up_partitions
 from skmixed._rows.dask_partitions import is_dask
+from skmixed._rows.factors import SEVERAL, refuse_factors
 from skmixed._rows.labels import (
     as_index,
     check_enough_rows,
@@ -33,6 +33,7 @@ from skmixed._rows.reader import (
 from skmixed._rows.routing import without_groups
 from skmixed._sklearn_private import fit_context
 from skmixed._state import OnePiece, in_one_piece, in_one_step
+from skmixed.exceptions import NotAvailableError
 
 
 class BaseGroupedRegressor(
@@ -62,7 +63,7 @@ class BaseGroupedRegressor(
     n_features_in_: int
     feature_names_in_: np.ndarray
 
-    _parameter_constraints = {"group_by": GROUP_BY}
+    _parameter_constraints = {"group_by": SEVERAL}
 
     def get_metadata_routing(self):
         """Get the metadata requests: `groups` for fit, predict and score, by default.
@@ -99,10 +100,12 @@ class BaseGroupedRegressor(
             other arguments are then dask arrays, or Series with the rows of X.
         y : array-like of shape (n_rows,)
             Target.
-        groups : array-like of shape (n_rows,), optional
+        groups : array-like of shape (n_rows,) or (n_rows, n_factors), optional
             Group label of each row: numbers, strings, booleans, dates or categories, none
             missing. Not together with `group_by`. If neither is given, the fit is a pooled
-            linear regression and a `MissingGroupsWarning` says so. A column of X that holds
+            linear regression and a `MissingGroupsWarning` says so. Of several factors (mixed
+            models only) a table with a column for each, whose names are those of the factors,
+            or else ``group0``, ``group1``, ... A column of X that holds
             these labels as well is named in a warning, except by `PooledRegressor`.
         sample_weight : array-like of shape (n_rows,), optional
             A weight of 2 is the row twice, a weight of 0 is no row. lme4's precision weights
@@ -132,12 +135,14 @@ class BaseGroupedRegressor(
         DataFrame of shape (n_groups, 1 + n_features)
             A row for each group, a column for each term.
         """
-        check_is_fitted(self)
         if not self._uses_groups:
+            check_is_fitted(self)
             name = type(self).__name__
             raise AttributeError(
                 f"{name} has one line, `intercept_` and `coef_`, for all groups."
             )
+        check_is_fitted(self)
+        refuse_factors(self._columns, "group_coef_")
         lines = np.tile([self.intercept_, *self._slopes], (self.n_groups_, 1))
         lines = pd.DataFrame(lines, self.groups_, [INTERCEPT, *self._terms])
         lines[self._group_effects.columns] += self._group_effects
@@ -188,6 +193,7 @@ class BaseGroupedRegressor(
         all groups        94.2    0.0   94.2
         """
         check_is_fitted(self)
+        refuse_factors(self._columns, "marginal_effects")
         change = stop - start
         population, group = change * self._slope_of(column), 0.0
         if self._uses_groups and self.n_groups_:
@@ -237,24 +243,32 @@ class BaseGroupedRegressor(
             return 0.0
         return self._coefficients[-len(self._terms) :][position]
 
-    def _check_has_groups(self, name):
-        """Refuse what needs group effects, if the model should have them and has none."""
+    def _check_has_groups(self, name, *, several=False):
+        """Refuse what needs group effects, if the model should have them and has none.
+
+        And what does not exist yet for several factors, unless it is told that it does.
+        """
         check_is_fitted(self)
+        if not several:
+            refuse_factors(self._columns, name)
         if self._uses_groups and not self.n_groups_:
-            raise ValueError(NO_GROUP_EFFECTS.format(name=name, model=type(self).__name__))
+            raise NotAvailableError(
+                NO_GROUP_EFFECTS.format(name=name, model=type(self).__name__)
+            )
 
     # ------------------------------------------------------------- what subclasses override
 
     _uses_groups = True
+    _takes_several = False
     _population_name = "population"
 
-    def _find_slopes(self, X):
-        """Positions of the slope columns among the features."""
-        return []
+    def _find_slopes(self, X, factors):
+        """Positions of the slope columns among the features, for each factor by its name."""
+        return [[] for _ in factors]
 
-    def _find_random_only(self, X, terms, slopes):
+    def _find_random_only(self, X, terms, factors, slopes):
         """Those of the slopes that are not fixed effects, too; terms name the features."""
-        return []
+        return [[] for _ in factors]
 
     @property
     def _group_effects(self):

@@ -16,11 +16,8 @@ from skmixed._estimators.confidence_intervals import (
     profile_limits_of,
     wald_limits,
 )
-from skmixed._numerics.inference.degrees_of_freedom import (
-    VarianceUncertainty,
-    kenward_roger,
-    satterthwaite,
-)
+from skmixed._estimators.several_factors import tabulate_factors
+from skmixed._numerics.inference.degrees_of_freedom import VarianceUncertainty
 from skmixed._reports.messages import KENWARD_ROGER_ML
 from skmixed._reports.tests import DfMethod, with_tests
 from skmixed._rows.threads import one_blas_thread
@@ -79,7 +76,7 @@ class InferenceMixin:
         mean_ses         2.11       0.36   191.18      0.0
         catholic         1.72       0.28   149.98      0.0
         """
-        self._check_has_groups("fixed_effects_frame")
+        self._check_has_groups("fixed_effects_frame", several=True)
         with one_blas_thread():
             return _tabulate_fixed_effects(self, level, df_method)
 
@@ -182,20 +179,26 @@ class InferenceMixin:
         return pd.DataFrame(columns, pd.Index(parameter_names(self), name="parameter"))
 
     @in_one_piece
-    @validate_params({"level": [LEVEL]}, prefer_skip_nested_validation=True)
-    def random_effects_frame(self, level: float = 0.95) -> pd.DataFrame:
+    @validate_params(
+        {"level": [LEVEL], "factor": [str, tuple, None]}, prefer_skip_nested_validation=True
+    )
+    def random_effects_frame(
+        self, level: float = 0.95, *, factor: str | tuple | None = None
+    ) -> pd.DataFrame:
         """Tabulate the random effects with intervals: what a caterpillar plot shows.
 
         Parameters
         ----------
         level : float, default=0.95
             Level of the intervals, between 0 and 1.
+        factor : str or tuple, default=None
+            Which of several factors; all of them by default.
 
         Returns
         -------
         DataFrame
             A row for each group and term; columns group, term, estimate, std_error, lower and
-            upper.
+            upper, after a column factor if there are several.
 
         Notes
         -----
@@ -203,7 +206,8 @@ class InferenceMixin:
         Var(b_j^ - b_j); `conditional_cov_` counts the fixed effects as known, too. With few
         groups much is open about the variance between them, so the limits are wider than
         two standard errors: they add twice what estimating it does to the variance (Prasad
-        and Rao 1990) and take quantiles of t with n_groups - 1 degrees of freedom.
+        and Rao 1990) and take quantiles of t with n_groups - 1 degrees of freedom. With several
+        factors the limits leave out what estimating the variances adds.
 
         References
         ----------
@@ -222,12 +226,15 @@ class InferenceMixin:
         0    308  (Intercept)      40.8       12.7   13.9   67.7
         1    309  (Intercept)     -77.8       12.7 -104.8  -50.9
         """
-        self._check_has_groups("random_effects_frame")
+        self._check_has_groups("random_effects_frame", several=True)
+        names = self._factors_named(factor)
+        if self._columns.factors:
+            return tabulate_factors(self, level, names)
         return _tabulate_random_effects(self, level)
 
     @property
     @in_one_piece
-    def conditional_cov_(self) -> pd.DataFrame:
+    def conditional_cov_(self) -> pd.DataFrame | dict[str, pd.DataFrame]:
         """Covariance of each group's random effects given y and the parameters.
 
         lme4's ``postVar``. It counts the fixed effects as known.
@@ -235,35 +242,49 @@ class InferenceMixin:
         Returns
         -------
         DataFrame of shape (n_groups * n_random, n_random)
-            A block of rows for each group, indexed by group and term.
+            A block of rows for each group, indexed by group and term; of several factors a
+            dictionary of these.
         """
-        self._check_has_groups("conditional_cov_")
+        self._check_has_groups("conditional_cov_", several=True)
         fitted = self._fitted
-        cov = self.residual_variance_ * fitted.covariance_to_user(
-            fitted.uncertainty.given_parameters()
-        )
-        terms = self.random_effects_.columns
-        index = pd.MultiIndex.from_product([self.groups_, terms], names=[None, "term"])
-        blocks = np.moveaxis(cov, -1, 0).reshape(len(index), len(terms))
-        return pd.DataFrame(blocks, index.set_names(self.groups_.name, level=0), terms)
+        if not self._columns.factors:
+            cov = fitted.covariance_to_user(fitted.uncertainty.given_parameters())
+            return _blocks(self.residual_variance_ * cov, self.random_effects_)
+        return {
+            name: _blocks(self.residual_variance_ * fitted.covariance_to_user(f, H), effects)
+            for f, ((name, effects), H) in enumerate(
+                zip(
+                    self.random_effects_.items(),
+                    fitted.uncertainty.given_parameters,
+                    strict=True,
+                )
+            )
+        }
+
+
+def _blocks(cov, effects):
+    """Make a block of rows for each group, indexed by group and term."""
+    terms, groups = effects.columns, effects.index
+    index = pd.MultiIndex.from_product([groups, terms], names=[None, "term"])
+    values = np.moveaxis(cov, -1, 0).reshape(len(index), len(terms))
+    return pd.DataFrame(values, index.set_names(groups.name, level=0), terms)
 
 
 def _tabulate_fixed_effects(model, level, df_method):
     """Tabulate the fixed effects of a fitted model with tests and intervals."""
-    criterion, Lambda = model._fitted.criterion, model._fitted.Lambda
-    cov = model.coef_cov_.to_numpy()
+    fitted, cov = model._fitted, model.coef_cov_.to_numpy()
     std_error, df = np.sqrt(np.diag(cov)), np.full(len(cov), np.nan)
     kept = np.isfinite(std_error)
-    contrasts = criterion.problem.coordinates.backmap[kept]
+    contrasts = fitted.coordinates.backmap[kept]
     if df_method == "normal":
         df[kept] = np.inf
     elif df_method == "satterthwaite":
-        df[kept] = satterthwaite(criterion, Lambda, contrasts)
+        df[kept] = fitted.satterthwaite(contrasts)
     else:
-        if not criterion.reml:
+        if not fitted.specification.reml:
             raise ValueError(KENWARD_ROGER_ML)
-        df[kept], variances = kenward_roger(criterion, Lambda, contrasts)
-        unit = criterion.problem.coordinates.y_scale**2
+        df[kept], variances = fitted.kenward_roger(contrasts)
+        unit = fitted.coordinates.y_scale**2
         std_error[kept] = np.sqrt(model.residual_variance_ / unit * variances)
     return with_tests(model._coefficients, std_error, df, level, model.coef_cov_.index)
 

@@ -27,7 +27,7 @@ from skmixed._reports.messages import (
 )
 from skmixed._reports.regression_summary import RegressionSummary
 from skmixed._reports.tests import with_tests
-from skmixed._rows.columns import SLOPES, find_feature_columns
+from skmixed._rows.chosen_columns import SLOPES, find_feature_columns
 from skmixed._rows.reader import INTERCEPT, RowsAgain
 from skmixed._rows.threads import one_blas_thread
 from skmixed._sklearn_private import StrOptions, validate_params
@@ -316,10 +316,10 @@ class FixedEffectsRegressor(BaseLeastSquaresRegressor):
     _population_name = "average group"
     _for_new_groups = "Use new_groups='mean' to predict them by the line of the average group."
 
-    def _find_slopes(self, X):
-        return find_feature_columns(
-            X, [] if self.slopes is None else self.slopes, self.group_by, parameter="slopes"
-        )
+    def _find_slopes(self, X, factors):
+        slopes = [] if self.slopes is None else self.slopes
+        found = find_feature_columns(X, slopes, self.group_by, parameter="slopes")
+        return [found for _ in factors]
 
     @property
     def _group_effects(self):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from numbers import Integral, Real
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -17,11 +17,22 @@ from skmixed._estimators.fitted import FittedModel
 from skmixed._estimators.grouped import BaseGroupedRegressor
 from skmixed._estimators.inference import InferenceMixin
 from skmixed._estimators.leave_out import LeaveOutMixin
+from skmixed._estimators.several_factors import (
+    FittedFactors,
+    fit_factors,
+    store_factors,
+    weights_of_factors,
+)
 from skmixed._estimators.streaming import RowsSeen, UpdatingMixin
 from skmixed._numerics.fit.fit import Fit, Specification
-from skmixed._reports.messages import refuse_without_digits, warn_about_fit
+from skmixed._reports.messages import (
+    refuse_without_digits,
+    warn_about_fit,
+)
+from skmixed._reports.several_factors import warn_about_factors
 from skmixed._reports.summary import ModelSummary
 from skmixed._reports.tests import DfMethod
+from skmixed._rows.factors import by_factor, name_of
 from skmixed._rows.reader import INTERCEPT
 from skmixed._rows.threads import one_blas_thread
 from skmixed._sklearn_private import Interval, StrOptions
@@ -35,7 +46,7 @@ class BaseMixedRegressor(
     FitMeasuresMixin,  # explained variance, conditional AIC, design effect
     BaseGroupedRegressor,  # fit, in batches and from sums; predictions
 ):
-    """Linear mixed model with one grouping factor: everything but the random columns.
+    """Linear mixed model: everything but the random columns.
 
     Subclasses give the constructor and `_specification`; see `RandomInterceptRegressor` for
     the parameters, attributes and methods. A mixin is a page of the manual: methods that call
@@ -46,8 +57,8 @@ class BaseMixedRegressor(
     random_effects_cov_: pd.DataFrame
     residual_variance_: float
     theta_: np.ndarray
-    icc_: float
     pooling_weights_: pd.DataFrame
+    icc_: float
     criterion_: float
     groups_: pd.Index
     group_sizes_: pd.Series
@@ -60,7 +71,7 @@ class BaseMixedRegressor(
         **BaseGroupedRegressor._parameter_constraints,
         "method": [StrOptions({"reml", "ml"})],
         "fit_intercept": ["boolean"],
-        "new_groups": [StrOptions({"population", "error"})],
+        "new_groups": [StrOptions({"population", "error"}), dict],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="neither")],
     }
@@ -68,10 +79,10 @@ class BaseMixedRegressor(
     def __init__(
         self,
         *,
-        group_by: str | int | None = None,
+        group_by: Any = None,
         method: Literal["reml", "ml"] = "reml",
         fit_intercept: bool = True,
-        new_groups: Literal["population", "error"] = "population",
+        new_groups: Literal["population", "error"] | dict[Any, str] = "population",
         max_iter: int = 100,
         tol: float = 1e-8,
     ) -> None:
@@ -107,12 +118,43 @@ class BaseMixedRegressor(
 
     # -------------------------------------------------------------------- the model, as numbers
 
+    _takes_several = True
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name):
+            # Of several factors these take as long as a fit, so they are made when asked for.
+            fitted = vars(self).get("_fitted")
+            if name == "pooling_weights_" and isinstance(fitted, FittedFactors):
+                return weights_of_factors(self)
+            return super().__getattr__(name)
+
     def _specification(self, columns):
-        """Which model is fitted to the moments."""
+        """Which model is fitted to the moments, or to those of a factor."""
         return Specification(reml=self.method == "reml", fit_intercept=self.fit_intercept)
 
     def _check_knows_std(self, name):
-        self._check_has_groups(name)
+        self._check_has_groups(name, several=True)
+
+    def _factors_named(self, factor):
+        """Names of the factors that are asked for."""
+        names = self._columns.factor_names or [self._columns.group_name]
+        if factor is None:
+            return names
+        name = name_of(factor) if isinstance(factor, tuple) else factor
+        if name not in names:
+            raise ValueError(f"factor={factor!r} must be one of {names}.")
+        return [name]
+
+    def _new_groups_of(self, factors):
+        return by_factor(
+            self.new_groups,
+            factors,
+            self._columns.group_by,
+            "new_groups",
+            default="population",
+            allowed=["population", "error"],
+        )
 
     def _quantile(self, probability):
         return norm.ppf(probability)
@@ -120,6 +162,10 @@ class BaseMixedRegressor(
     # ------------------------------------------------------- moments -> solution -> attributes
 
     def _fit_moments(self, moments, columns, again=None):
+        self._columns = columns
+        self._new_groups_of(columns.names)  # is checked
+        if columns.factors:
+            return self._fit_factors(moments, columns)
         with one_blas_thread():
             solve = partial(self._estimate, columns)
             fit, lines = solve_with_digits(solve, moments, again)
@@ -127,6 +173,18 @@ class BaseMixedRegressor(
             refuse_without_digits(fit.digits_left, diverged=fit.optimum.diverged)
         self._store(fit, moments, columns, lines)
         warn_about_fit(self, fit, may_lack_digits=again is None)
+        return self
+
+    def _fit_factors(self, moments, columns):
+        fit = fit_factors(self, moments, columns)
+        self._columns = columns
+        self._store_fixed_effects(fit.solution)
+        store_factors(self, fit, moments, columns)
+        self._store_criterion(fit)
+        specifications = tuple(self._specification(factor) for factor in columns.factors)
+        self._fitted = FittedFactors(moments, specifications, tuple(fit.optimum.Lambdas))
+        self._seen = RowsSeen(moments, self.get_params(deep=False))
+        warn_about_factors(self, fit)
         return self
 
     def _estimate(self, columns, moments, start=None):
@@ -145,8 +203,7 @@ class BaseMixedRegressor(
         self._seen = RowsSeen(moments, self.get_params(deep=False))
 
     def _store_random_effects(self, solution, specification):
-        terms = [INTERCEPT] if specification.random_intercept else []
-        terms += self._columns.slope_terms
+        terms = self._random_terms(self._columns)
         Lambda = solution.Lambda
         self.residual_variance_ = solution.sigma2
         cov = solution.sigma2 * Lambda @ Lambda.T
@@ -154,6 +211,11 @@ class BaseMixedRegressor(
         self._store_modes(solution.b, solution.pooling_weights)
         self.icc_ = solution.icc
         self.theta_ = solution.theta
+
+    def _random_terms(self, columns):
+        """Names of the random effects, of the groups or of those of a factor."""
+        has_level = self._specification(columns).random_intercept
+        return [INTERCEPT, *columns.slope_terms][not has_level :]
 
     def _store_modes(self, b, pooling_weights):
         terms = self.random_effects_cov_.index
@@ -169,6 +231,6 @@ class BaseMixedRegressor(
         n_parameters = problem.p + 1 + (len(self.theta_) if self.n_groups_ else 0)
         self.aic_ = solution.criterion + 2 * n_parameters
         self.bic_ = solution.criterion + np.log(problem.n) * n_parameters
-        self.singular_ = solution.rank < len(solution.Lambda)
+        self.singular_ = fit.is_singular
         self.converged_ = fit.optimum.converged
         self.n_iter_ = fit.optimum.n_iter

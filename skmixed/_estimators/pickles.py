@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 
 from skmixed._estimators.fitted import FittedModel, FittedRegression
+from skmixed._estimators.several_factors import FittedFactors
 from skmixed._estimators.streaming import RowsSeen
 from skmixed._numerics.fit.fit import Specification
+from skmixed._numerics.moments.cells import Cells, FactorMoments
 from skmixed._numerics.moments.moments import GroupedMoments
 from skmixed._numerics.moments.own_lines import OwnLines
 from skmixed._rows.reader import Columns
@@ -24,7 +26,10 @@ PACKED = "_skmixed_packed"
 RECORDS = {
     record.__name__: record
     for record in (
+        Cells,
         Columns,
+        FactorMoments,
+        FittedFactors,
         FittedModel,
         FittedRegression,
         GroupedMoments,
@@ -67,6 +72,12 @@ def pack(value):
     elif type(value) in RECORDS.values():
         values = {field.name: pack(getattr(value, field.name)) for field in fields(value)}
         return {PACKED: "record", "of": type(value).__name__, "fields": values}
+    elif type(value) is tuple and value and type(value[0]) in RECORDS.values():
+        return {PACKED: "tuple", "parts": [pack(part) for part in value]}
+    elif type(value) is dict and PACKED not in value:
+        parts = [[key, pack(part)] for key, part in value.items()]
+        if any(packed is not value[key] for key, packed in parts):
+            return {PACKED: "dict", "parts": parts}
     return value
 
 
@@ -78,6 +89,10 @@ def unpack(value):
     if kind == "record":
         values = {name: unpack(part) for name, part in value["fields"].items()}
         return RECORDS[value["of"]](**values)
+    if kind == "tuple":
+        return tuple(unpack(part) for part in value["parts"])
+    if kind == "dict":
+        return {key: unpack(part) for key, part in value["parts"]}
     if kind == "index":
         return pd.Index(value["values"], name=value["name"])
     index = unpack(value["index"])

@@ -16,6 +16,7 @@ from skmixed._rows.columns import dense_column
 from skmixed._rows.containers import take_rows
 from skmixed._rows.dask import predict_partitions, score_partitions
 from skmixed._rows.dask_partitions import is_dask
+from skmixed._rows.factors import factors_as_fitted, of_factor
 from skmixed._rows.features import read_target
 from skmixed._rows.labels import (
     POPULATION_LINE,
@@ -24,7 +25,7 @@ from skmixed._rows.labels import (
     check_weights,
     match_groups,
 )
-from skmixed._rows.messages import MISSING_IN_PREDICT
+from skmixed._rows.messages import MISSING_FACTORS, MISSING_IN_PREDICT
 from skmixed._rows.reader import INTERCEPT, by_features_alone, read_rows
 from skmixed._sklearn_private import Interval, StrOptions, validate_params
 from skmixed._state import in_one_piece
@@ -62,9 +63,10 @@ class PredictionsMixin:
         ----------
         X : {array-like, sparse matrix, DataFrame} of shape (n_rows, n_columns)
             The same columns as in `fit`.
-        groups : array-like of shape (n_rows,), optional
+        groups : array-like of shape (n_rows,) or (n_rows, n_factors), optional
             Group label of each row. Required if `fit` was given `groups`; `PooledRegressor`
-            ignores them.
+            ignores them. Of several factors the columns of a DataFrame are matched by their
+            names, those of an array by their order.
         return_std : bool, default=False
             Whether to return the standard deviation of a new y around its prediction, too: it
             holds the residual, what is open about the group, and the uncertainty of the fixed
@@ -129,7 +131,7 @@ class PredictionsMixin:
             return predict_partitions(model, X, method=method, return_std=return_std)
         X, _ = read_rows(model, X)
         y = model._predict_fixed(X)
-        return (y, model._std_of_new_y(X, np.full(len(y), -1))) if return_std else y
+        return (y, model._std_of_new_y(X, model._all_new(len(y)))) if return_std else y
 
     @renamed(confidence_level="level")
     @in_one_piece
@@ -228,30 +230,48 @@ class PredictionsMixin:
         """Predictions, and the position of each row's group, -1 if it is new."""
         y = self._predict_fixed(X)
         if groups is None:
+            if self._columns.factors:
+                names = self._columns.factor_names
+                raise ValueError(MISSING_FACTORS.format(name=type(self).__name__, names=names))
             if self.n_groups_:
                 raise ValueError(
                     MISSING_IN_PREDICT.format(method="predict", name=type(self).__name__)
                 )
-            return y, np.full(len(y), -1)
-        codes, new = match_groups(groups, self.groups_, len(y))
-        if self.new_groups == "error":
-            check_new_groups(new, self.groups_, self._for_new_groups)
+            return y, self._all_new(len(y))
+        if not self._columns.factors:
+            refuse = self._new_groups_of([self._columns.group_name])[0]
+            codes = self._match(groups, self.groups_, refuse, len(y))
+            effects = self._group_effects, self._columns.slopes
+            return y + predict_random(X, codes, *effects), codes
+        groups = factors_as_fitted(groups, self._columns)
+        refuse = self._new_groups_of(list(groups))
+        codes = np.empty((len(refuse), len(y)), dtype=np.intp)
+        for f, factor in enumerate(self._columns.factors):
+            name = factor.group_name
+            with of_factor(name):
+                codes[f] = self._match(groups[name], self.groups_[name], refuse[f], len(y))
+            y += predict_random(X, codes[f], self.random_effects_[name], factor.slopes)
+        return y, codes
+
+    def _new_groups_of(self, factors):
+        """Return what to do with new groups of each factor."""
+        return [self.new_groups for _ in factors]
+
+    def _match(self, groups, labels, new_groups, n_rows):
+        """Positions of labels among those of the fit, -1 for new ones."""
+        codes, new = match_groups(groups, labels, n_rows)
+        if new_groups == "error":
+            check_new_groups(new, labels, self._for_new_groups)
             check_none_missing(codes, "in predict, since new_groups='error'")
-        return y + self._predict_random(X, codes), codes
+        return codes
+
+    def _all_new(self, n_rows):
+        """Positions of rows whose groups are all new."""
+        n_factors = len(self._columns.factors)
+        return np.full((n_factors, n_rows) if n_factors else n_rows, -1)
 
     def _predict_fixed(self, X):
         return safe_sparse_dot(X, self._slopes) + self.intercept_
-
-    def _predict_random(self, X, codes):
-        """z'b_j of each row; 0 where the code is -1."""
-        effects = self._group_effects.to_numpy().T
-        total = np.zeros(len(codes))
-        if INTERCEPT in self._group_effects.columns:
-            total += np.append(effects[0], 0.0)[codes]
-            effects = effects[1:]
-        for position, effect in zip(self._columns.slopes, effects, strict=True):
-            total += dense_column(X, position) * np.append(effect, 0.0)[codes]
-        return total
 
     def _variance_of_means(self, X, codes):
         """Variances of predictions around the true means of rows, over sigma2."""
@@ -263,6 +283,17 @@ class PredictionsMixin:
 
     def _check_knows_std(self, name):
         """Refuse questions about uncertainty that the fit cannot answer."""
+
+
+def predict_random(X, codes, effects, slopes):
+    """z'b_j of each row; 0 where the code is -1."""
+    total, values = np.zeros(len(codes)), effects.to_numpy().T
+    if INTERCEPT in effects.columns:
+        total += np.append(values[0], 0.0)[codes]
+        values = values[1:]
+    for position, effect in zip(slopes, values, strict=True):
+        total += dense_column(X, position) * np.append(effect, 0.0)[codes]
+    return total
 
 
 def _residual_variance(sample_weight, X):

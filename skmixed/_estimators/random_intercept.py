@@ -20,21 +20,33 @@ class RandomInterceptRegressor(BaseMixedRegressor):
     more so the fewer rows the group has. A new row of a known group is predicted with the
     group's own level, a row of a new group by the population line.
 
+    With several grouping factors, crossed, nested or in between, each has effects of its own::
+
+        y_i = b0 + x_i' b + u_1[i] + u_2[i] + ... + e_i,    u_f[i] ~ N(0, psi_f sigma2)
+
+    for which lme4 writes ``(1 | student) + (1 | teacher)``, and ``(1 | school/class)`` where
+    classes lie in schools. A row may be of a known group of one factor and of a new one of
+    another.
+
     Parameters
     ----------
-    group_by : str or int, default=None
+    group_by : str, int, tuple or list of these, default=None
         Name (of a DataFrame's column, or of a level of its index) or position of the column
         of X that holds the groups. The estimator then works wherever scikit-learn passes X
-        alone. If None, groups are given to `fit` and `predict` as an array.
+        alone. If None, groups are given to `fit` and `predict` as an array. A list names
+        several grouping factors, ``["student", "teacher"]``; a tuple joins the labels of its
+        columns to those of one factor, ``["school", ("school", "class")]``, called
+        ``"school:class"``.
     method : {"reml", "ml"}, default="reml"
         Restricted or ordinary maximum likelihood. REML accounts for the fixed effects that
         were estimated, so its variances are not biased downwards; ML is for comparing models
         whose fixed effects differ.
     fit_intercept : bool, default=True
         Whether to estimate b0. If False, the group effects vary around zero.
-    new_groups : {"population", "error"}, default="population"
+    new_groups : {"population", "error"} or dict, default="population"
         What `predict` does with labels not seen in `fit`: use the population line, or raise
-        an error that lists them.
+        an error that lists them. Of several factors a dictionary by factor, too; the
+        population line is for those it leaves out.
     max_iter : int, default=100
         Newton steps allowed; about five are needed.
     tol : float, default=1e-8
@@ -56,8 +68,8 @@ class RandomInterceptRegressor(BaseMixedRegressor):
         Variance of u_j, in squared units of y.
     residual_variance_ : float
         sigma2, in squared units of y.
-    theta_ : ndarray of shape (1,)
-        Standard deviation of u_j relative to that of the residuals.
+    theta_ : ndarray of shape (n_factors,)
+        Standard deviation of u_j relative to that of the residuals, of each factor.
     icc_ : float
         Intraclass correlation: the share of the variance not explained by X that lies between
         groups.
@@ -80,13 +92,25 @@ class RandomInterceptRegressor(BaseMixedRegressor):
     converged_ : bool
         Whether the optimum was found within `max_iter`.
     singular_ : bool
-        Whether the variance between groups is exactly 0.
+        Whether the variance between groups is exactly 0, that of one factor at least.
     n_iter_ : int
         Newton steps taken.
     n_features_in_ : int
         Number of columns seen in `fit`, the group column included.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, if X has names that are all strings.
+
+    Raises
+    ------
+    ValueError
+        By `fit`: if factors divide the rows into the same groups, if each group of one of
+        several factors has a single row, if a tuple joins different labels to the same text
+        or to the name of another column, or if factors that cross have more groups than
+        memory holds.
+    NotAvailableError
+        By methods and attributes that do not exist yet for several factors: `group_coef_`,
+        `confint`, `loo_predict`, `partial_fit` and others. It is a `ValueError` and an
+        `AttributeError`.
 
     Warns
     -----
@@ -95,6 +119,9 @@ class RandomInterceptRegressor(BaseMixedRegressor):
     SingularFitWarning
         If the variance between groups is estimated as 0, or cannot be estimated because there
         is one group or no group has a second row.
+    UserWarning
+        If labels of a factor that are whole numbers, 1, 2, ... or 0, 1, ..., start anew in
+        each group of another, as those of classes in schools may.
     ConvergenceWarning
         If `max_iter` was not enough, or if y has no variation left within groups.
     LinAlgWarning
@@ -111,7 +138,13 @@ class RandomInterceptRegressor(BaseMixedRegressor):
     Rows enter only through their cross-products, in total and by group. For given psi they
     yield the coefficients and sigma2 in closed form; psi minimises the profiled criterion,
     whose every local minimum is looked at. One pass costs O(n p^2) for n rows and p columns,
-    and each step after it O(k p^2), where k is the number of distinct group sizes.
+    and each step after it O(k p^2), where k is the number of distinct group sizes. Of several
+    factors those nested in all others are eliminated in O(J p^2) for J groups; where factors
+    cross a step costs the cube of the number of groups of all but the largest.
+
+    With several factors `random_effects_`, `random_effects_cov_`, `icc_`, `pooling_weights_`,
+    `groups_`, `group_sizes_` and `n_groups_` are dictionaries by factor of what is said of
+    them above.
 
     References
     ----------
@@ -135,6 +168,29 @@ class RandomInterceptRegressor(BaseMixedRegressor):
     array([292.19])
     >>> model.predict(X.head(1), groups=[999]).round(2)  # a new one
     array([251.41])
+
+    Pupils and teachers who both differ:
+
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> rng = np.random.default_rng(0)
+    >>> X = pd.DataFrame(rng.integers(0, [80, 12], (400, 2)), columns=["pupil", "teacher"])
+    >>> X["hours"] = rng.normal(size=400)
+    >>> y = 2 * X["hours"] + rng.normal(size=80)[X["pupil"]] + rng.normal(size=400)
+    >>> y += 0.5 * rng.normal(size=12)[X["teacher"]]
+    >>> model = RandomInterceptRegressor(group_by=["pupil", "teacher"]).fit(X, y)
+    >>> for name, cov in model.random_effects_cov_.items():
+    ...     print(name, cov.to_numpy().round(2))
+    pupil [[0.62]]
+    teacher [[0.21]]
+    >>> model.random_effects_["teacher"].head(2).round(2)
+             (Intercept)
+    teacher
+    0              -0.60
+    1              -0.17
+    >>> new = pd.DataFrame({"pupil": [3, 3, -1], "teacher": [7, -1, -1], "hours": 0.0})
+    >>> model.predict(new).round(2)  # both known, a new teacher, both new
+    array([-0.54, -0.96, -0.08])
     """
 
     # as in the base, so that an error about an argument names this class

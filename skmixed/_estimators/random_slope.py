@@ -9,8 +9,12 @@ import numpy as np
 
 from skmixed._estimators.mixed import BaseMixedRegressor
 from skmixed._public import public
-from skmixed._rows.columns import SLOPES, find_feature_columns
+from skmixed._rows.chosen_columns import SLOPES, find_feature_columns
+from skmixed._rows.factors import by_factor
 from skmixed._sklearn_private import StrOptions
+
+# What the parameters may be for a factor.
+ALLOWED = {"covariance": ["full", "diag"], "random_intercept": [True, False]}
 
 
 @public("skmixed")
@@ -37,36 +41,63 @@ class RandomSlopeRegressor(BaseMixedRegressor):
     A new row of a known group is predicted by the group's own line, a row of a new group by
     the population line.
 
+    With several grouping factors, crossed, nested or in between, each has effects of its own::
+
+        y_i = b0 + x_i' b + z_1i' u_1[i] + z_2i' u_2[i] + ... + e_i,
+
+        u_f[i] ~ N(0, sigma2 Psi_f),  e_i ~ N(0, sigma2)
+
+    and parameters that may differ between factors are dictionaries by factor. With
+    ``group_by=["a", "b"]``:
+
+    ================================================  ====================================
+    ``RandomSlopeRegressor("z")``                     ``y ~ x + z + (z | a) + (z | b)``
+    ``RandomSlopeRegressor({"a": "z"})``              ``y ~ x + z + (z | a) + (1 | b)``
+    ``..., covariance={"a": "diag"}``                 ``y ~ x + z + (z || a) + (1 | b)``
+    ``..., random_intercept={"a": False}``            ``y ~ x + z + (0 + z | a) + (1 | b)``
+    ``..., fixed_slopes={"a": False}``                ``y ~ x + (z | a) + (1 | b)``
+    ================================================  ====================================
+
     Parameters
     ----------
-    slopes : "all", str, int, list, slice, mask or callable, default="all"
+    slopes : "all", str, int, list, slice, mask, callable or dict, default="all"
         Columns of X whose slope varies between groups: names (of a DataFrame's columns),
         positions, a boolean mask, or a callable such as
         `sklearn.compose.make_column_selector`. With `group_by`, positions and masks count the
         group column, and a callable is given X without it. An empty list is the model with a
-        random intercept alone; a single column called "all" is given as ``["all"]``.
-    group_by : str or int, default=None
+        random intercept alone; a single column called "all" is given as ``["all"]``. With
+        several factors "all" gives every column a slope in each of them, so name what you
+        mean: a dictionary by factor, too, whose keys are names of factors or what `group_by`
+        holds; those it leaves out have no slopes.
+    group_by : str, int, tuple or list of these, default=None
         Name (of a DataFrame's column, or of a level of its index) or position of the column
         of X that holds the groups. The estimator then works wherever scikit-learn passes X
-        alone. If None, groups are given to `fit` and `predict` as an array.
-    covariance : {"full", "diag"}, default="full"
+        alone. If None, groups are given to `fit` and `predict` as an array. A list names
+        several grouping factors, ``["student", "teacher"]``; a tuple joins the labels of its
+        columns to those of one factor, ``["school", ("school", "class")]``, called
+        ``"school:class"``.
+    covariance : {"full", "diag"} or dict, default="full"
         Whether random effects are correlated. If not, the model depends on where the columns
-        have their zero: centre them where "the level" of a group is meant.
-    random_intercept : bool, default=True
-        Whether the level varies between groups, too.
-    fixed_slopes : bool, str, int, list, slice, mask or callable, default=True
+        have their zero: centre them where "the level" of a group is meant. Or a dictionary by
+        factor; "full" is for those it leaves out.
+    random_intercept : bool or dict, default=True
+        Whether the level varies between groups, too. Or a dictionary by factor; True is for
+        those it leaves out.
+    fixed_slopes : bool, str, int, list, slice, mask, callable or dict, default=True
         Whether the slope columns are fixed effects, too; or which of them, given as `slopes`
         are. The groups' slopes of the others vary around zero: their entries of `coef_` are 0
-        and have no standard error.
+        and have no standard error. Or a dictionary by factor; True is for those it leaves out.
+        A column is no fixed effect if one of its factors says so.
     method : {"reml", "ml"}, default="reml"
         Restricted or ordinary maximum likelihood. REML accounts for the fixed effects that
         were estimated, so its variances are not biased downwards; ML is for comparing models
         whose fixed effects differ.
     fit_intercept : bool, default=True
         Whether to estimate b0. If False, the groups' levels vary around zero.
-    new_groups : {"population", "error"}, default="population"
+    new_groups : {"population", "error"} or dict, default="population"
         What `predict` does with labels not seen in `fit`: use the population line, or raise
-        an error that lists them.
+        an error that lists them. Of several factors a dictionary by factor, too; the
+        population line is for those it leaves out.
     max_iter : int, default=100
         Newton steps allowed; about ten are needed.
     tol : float, default=1e-8
@@ -90,7 +121,8 @@ class RandomSlopeRegressor(BaseMixedRegressor):
         sigma2, in squared units of y.
     theta_ : ndarray
         Free entries of the relative covariance factor Lambda, Psi = Lambda Lambda', as in
-        lme4: the lower triangle column by column, or its diagonal.
+        lme4: the lower triangle column by column, or its diagonal; of several factors one
+        after the other.
     icc_ : float
         Share of the random effects in the variance not explained by X, averaged over the
         rows.
@@ -114,14 +146,26 @@ class RandomSlopeRegressor(BaseMixedRegressor):
     converged_ : bool
         Whether the optimum was found within `max_iter`.
     singular_ : bool
-        Whether the estimated covariance of the random effects is singular: a variance of
-        exactly 0, or an exact correlation.
+        Whether the estimated covariance of the random effects is singular, that of one factor
+        at least: a variance of exactly 0, or an exact correlation.
     n_iter_ : int
         Newton steps taken.
     n_features_in_ : int
         Number of columns seen in `fit`, the group column included.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, if X has names that are all strings.
+
+    Raises
+    ------
+    ValueError
+        By `fit`: if factors divide the rows into the same groups, if each group of one of
+        several factors has a single row, if a tuple joins different labels to the same text
+        or to the name of another column, or if factors that cross have more groups than
+        memory holds.
+    NotAvailableError
+        By methods and attributes that do not exist yet for several factors: `group_coef_`,
+        `confint`, `loo_predict`, `partial_fit` and others. It is a `ValueError` and an
+        `AttributeError`.
 
     Warns
     -----
@@ -134,6 +178,9 @@ class RandomSlopeRegressor(BaseMixedRegressor):
         If the rows do not determine all variances and covariances, whatever y is: those that
         they do not are named, and slope columns that do not vary within groups. It is a
         `SingularFitWarning`, too.
+    UserWarning
+        If labels of a factor that are whole numbers, 1, 2, ... or 0, 1, ..., start anew in
+        each group of another, as those of classes in schools may.
     ConvergenceWarning
         If `max_iter` was not enough, or if the random effects explain y exactly.
     LinAlgWarning
@@ -150,7 +197,13 @@ class RandomSlopeRegressor(BaseMixedRegressor):
     Rows enter only through their cross-products, in total and by group. The profiled
     criterion is minimised in Psi with its exact gradient and Hessian; columns are centred and
     scaled inside, so that estimates do not depend on units. One pass costs O(n q p) for n
-    rows, p columns and q random columns, and each step after it O(J q^2 p^2) for J groups.
+    rows, p columns and q random columns, and each step after it O(J q^2 p^2) for J groups. Of
+    several factors those nested in all others are eliminated at such a price; where factors
+    cross a step costs the cube of the number of random effects of all but the largest.
+
+    With several factors `random_effects_`, `random_effects_cov_`, `icc_`, `pooling_weights_`,
+    `groups_`, `group_sizes_` and `n_groups_` are dictionaries by factor of what is said of
+    them above.
 
     References
     ----------
@@ -174,27 +227,51 @@ class RandomSlopeRegressor(BaseMixedRegressor):
                  (Intercept)   Days
     (Intercept)       612.09   9.60
     Days                9.60  35.07
+
+    Pupils who differ in what they gain by an hour, and teachers who do not:
+
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> rng = np.random.default_rng(0)
+    >>> X = pd.DataFrame(rng.integers(0, [80, 12], (800, 2)), columns=["pupil", "teacher"])
+    >>> X["hours"] = rng.normal(size=800)
+    >>> gain = 2 + 0.7 * rng.normal(size=80)
+    >>> y = gain[X["pupil"]] * X["hours"] + rng.normal(size=80)[X["pupil"]]
+    >>> y += 0.5 * rng.normal(size=12)[X["teacher"]] + rng.normal(size=800)
+    >>> model = RandomSlopeRegressor({"pupil": "hours"}, group_by=["pupil", "teacher"])
+    >>> model.fit(X, y).random_effects_cov_["pupil"].round(2)
+                 (Intercept)  hours
+    (Intercept)         1.08  -0.16
+    hours              -0.16   0.47
+    >>> model.random_effects_["teacher"].head(2).round(2)
+             (Intercept)
+    teacher
+    0              -0.37
+    1              -0.22
+    >>> new = pd.DataFrame({"pupil": [3, 3, -1], "teacher": [7, -1, -1], "hours": 1.0})
+    >>> model.predict(new).round(2)  # both known, a new teacher, both new
+    array([1.53, 1.65, 1.7 ])
     """
 
     _parameter_constraints = {
         **BaseMixedRegressor._parameter_constraints,
-        "slopes": SLOPES,
-        "covariance": [StrOptions({"full", "diag"})],
-        "random_intercept": ["boolean"],
-        "fixed_slopes": ["boolean", *SLOPES],
+        "slopes": [*SLOPES, dict],
+        "covariance": [StrOptions({"full", "diag"}), dict],
+        "random_intercept": ["boolean", dict],
+        "fixed_slopes": ["boolean", *SLOPES, dict],
     }
 
     def __init__(
         self,
         slopes: Any = "all",
         *,
-        group_by: str | int | None = None,
-        covariance: Literal["full", "diag"] = "full",
-        random_intercept: bool = True,
+        group_by: Any = None,
+        covariance: Literal["full", "diag"] | dict[Any, str] = "full",
+        random_intercept: bool | dict[Any, bool] = True,
         fixed_slopes: Any = True,
         method: Literal["reml", "ml"] = "reml",
         fit_intercept: bool = True,
-        new_groups: Literal["population", "error"] = "population",
+        new_groups: Literal["population", "error"] | dict[Any, str] = "population",
         max_iter: int = 100,
         tol: float = 1e-8,
     ) -> None:
@@ -211,35 +288,65 @@ class RandomSlopeRegressor(BaseMixedRegressor):
         self.random_intercept = random_intercept
         self.fixed_slopes = fixed_slopes
 
-    def _find_slopes(self, X):
-        slopes = find_feature_columns(X, self.slopes, self.group_by, parameter="slopes")
-        if not slopes and not self.random_intercept:
-            raise ValueError(
-                f"slopes={self.slopes!r} must name a column if random_intercept=False; "
-                "otherwise nothing varies between groups."
-            )
-        return slopes
+    def _find_slopes(self, X, factors):
+        slopes = self._by_factor("slopes", factors, [])
+        levels = self._by_factor("random_intercept", factors, True)
+        self._by_factor("covariance", factors, "full")  # is checked
+        found = [
+            find_feature_columns(X, chosen, self.group_by, parameter="slopes")
+            for chosen in slopes
+        ]
+        for name, chosen, positions, has_level in zip(
+            factors, slopes, found, levels, strict=True
+        ):
+            if not positions and not has_level:
+                of = f" of factor {name!r}" if len(factors) > 1 else ""
+                raise ValueError(
+                    f"slopes={chosen!r}{of} must name a column if random_intercept=False; "
+                    "otherwise nothing varies between groups."
+                )
+        return found
 
-    def _find_random_only(self, X, terms, slopes):
-        if isinstance(self.fixed_slopes, bool | np.bool_):
-            return [] if self.fixed_slopes else slopes
-        fixed = find_feature_columns(
-            X, self.fixed_slopes, self.group_by, parameter="fixed_slopes"
-        )
+    def _find_random_only(self, X, terms, factors, slopes):
+        fixed = self._by_factor("fixed_slopes", factors, True)
+        return [
+            self._random_only(X, terms, chosen, positions)
+            for chosen, positions in zip(fixed, slopes, strict=True)
+        ]
+
+    def _random_only(self, X, terms, chosen, slopes):
+        if isinstance(chosen, bool | np.bool_):
+            return [] if chosen else slopes
+        fixed = find_feature_columns(X, chosen, self.group_by, parameter="fixed_slopes")
         others = [terms[position] for position in fixed if position not in slopes]
         if others:
             raise ValueError(
-                f"fixed_slopes={self.fixed_slopes!r} must name columns of `slopes`, which are "
+                f"fixed_slopes={chosen!r} must name columns of `slopes`, which are "
                 f"{[terms[position] for position in slopes]}, but {others} are not among them. "
                 "Leave them out: columns of X without random slopes are fixed effects anyway."
             )
         return [position for position in slopes if position not in fixed]
 
+    def _by_factor(self, parameter, factors, default):
+        return by_factor(
+            getattr(self, parameter),
+            factors,
+            self.group_by,
+            parameter,
+            default=default,
+            allowed=ALLOWED.get(parameter),
+        )
+
+    def _of(self, parameter, columns, default):
+        """Return a parameter for one of the factors."""
+        values = self._by_factor(parameter, columns.names, default)
+        return values[columns.names.index(columns.group_name)]
+
     def _specification(self, columns):
         fixed = tuple(position not in columns.random_only for position in columns.slopes)
         return replace(
             super()._specification(columns),
-            random_intercept=self.random_intercept,
-            diagonal=self.covariance == "diag",
+            random_intercept=self._of("random_intercept", columns, True),
+            diagonal=self._of("covariance", columns, "full") == "diag",
             fixed_slopes=fixed,
         )

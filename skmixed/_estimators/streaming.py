@@ -12,6 +12,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from skmixed._numerics.moments.moments import GroupedMoments
+from skmixed._rows.factors import refuse_factors
 from skmixed._rows.labels import check_enough_moments, check_same_kind
 from skmixed._rows.messages import (
     CHANGED_PARAMETERS,
@@ -95,11 +96,13 @@ class StreamingMixin:
         (0.0475, 160)
         """
         if "_seen" in vars(self):
+            refuse_factors(self._columns, "partial_fit")
             self._validate_params()  # scikit-learn checks those of the first batch
             self._check_same_model()
             moments = self._with_batch(X, y, groups, sample_weight)
         else:
             rows, self._columns = read_training_rows(self, X, y, groups, sample_weight)
+            refuse_factors(self._columns, "partial_fit")
             moments = sum_up(rows, self._columns)
         self._seen = RowsSeen(moments, self.get_params(deep=False))
         self._unsolve()

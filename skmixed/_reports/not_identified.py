@@ -89,8 +89,24 @@ def explain_constant_slopes(criterion, slopes):
     if INTERCEPT not in terms or not criterion.is_identified:
         return None
     constant = _constant_slopes(criterion, terms)
-    if not constant:
-        return None
+    return name_constant_slopes(constant, slopes) if constant else None
+
+
+def name_constant_slopes(constant, slopes):
+    """Name random slopes of columns that do not vary within groups.
+
+    Parameters
+    ----------
+    constant : list of str
+        Their names.
+    slopes : dict or list
+        All random effects, as `slopes_as_given` gives them, or by name alone.
+
+    Returns
+    -------
+    str
+    """
+    slopes = slopes if isinstance(slopes, dict) else {name: name for name in slopes}
     return CONSTANT_SLOPES.format(**_do_not_vary(constant, slopes))
 
 

@@ -17,7 +17,6 @@ from skmixed._reports.layout import (
     STARS,
     WITHOUT_GROUPS,
     is_wide,
-    numbered,
     percent,
     series_as_text,
     table_as_text,
@@ -29,6 +28,7 @@ from skmixed._reports.not_identified import (
     explain_perfect_correlation,
     slopes_as_given,
 )
+from skmixed._rows.reader import INTERCEPT
 
 BY = {
     "satterthwaite": "t, with df by Satterthwaite",
@@ -154,45 +154,68 @@ def _by_reml(model):
 
 def _fit_statistics(model):
     name = "REML criterion" if _by_reml(model) else "Deviance"
-    of_groups = {}
+    of_groups, factors = {}, model._columns.factors
     if model.n_groups_:
-        of_groups = {
-            "Design effect": model.design_effect_,
+        of_groups = {} if factors else {"Design effect": model.design_effect_}
+        of_groups |= {
             "R2, fixed effects": model.r2_marginal_,
             "R2, fixed and random effects": model.r2_conditional_,
         }
     return pd.Series(
         {
             "Rows": whole(model._moments.n),
-            f"Groups ({model.groups_.name})": len(model._moments.labels),
+            **_numbers_of_groups(model),
             name: model.criterion_,
             "Log-likelihood": model.log_likelihood_,
             "AIC": model.aic_,
             "BIC": model.bic_,
-            "Intraclass correlation": model.icc_,
+            **({} if factors else {"Intraclass correlation": model.icc_}),
             **of_groups,
         },
         dtype=object,
     )
 
 
+def _numbers_of_groups(model):
+    if model._columns.factors:
+        return {f"Groups ({name})": number for name, number in model.n_groups_.items()}
+    return {f"Groups ({model.groups_.name})": len(model._moments.labels)}
+
+
 def _variance_components(model):
-    cov = model.random_effects_cov_
-    variances = np.append(np.diag(cov), model.residual_variance_)
-    std_dev = np.sqrt(variances)
-    group = model.groups_.name
-    index = pd.MultiIndex.from_tuples(
-        [*((group, term) for term in cov.index), ("Residual", "")],
-        names=["level", "term"],
+    parts, shares = [], []
+    for name, cov, correlated in _covariances(model):
+        parts.append(_components(name, cov, correlated))
+        shares.append(list(cov.index) == [INTERCEPT])
+    parts.append(
+        _components("Residual", pd.DataFrame([[model.residual_variance_]], [""], [""]))
     )
-    table = pd.DataFrame({"variance": variances, "std_dev": std_dev}, index=index)
-    if list(cov.index) == ["(Intercept)"]:
-        table["share"] = variances / max(variances.sum(), np.finfo(float).tiny)
-    elif len(model.theta_) > len(cov):
+    table = pd.concat(parts)
+    table.index.names = ["level", "term"]
+    if all(shares):  # random intercepts alone
+        total = max(table["variance"].sum(), np.finfo(float).tiny)
+        table["share"] = table["variance"] / total
+    return table
+
+
+def _covariances(model):
+    """Name, covariance, and whether it has correlations, of each factor."""
+    covs, specifications = model.random_effects_cov_, [model._fitted.specification]
+    if model._columns.factors:
+        specifications = model._fitted.specifications
+    else:
+        covs = {model.groups_.name: covs}
+    for (name, cov), of in zip(covs.items(), specifications, strict=True):
+        yield name, cov, not of.diagonal
+
+
+def _components(name, cov, correlated=False):
+    index = pd.MultiIndex.from_tuples([(name, term) for term in cov.index])
+    variances = np.diag(cov)
+    table = pd.DataFrame({"variance": variances, "std_dev": np.sqrt(variances)}, index=index)
+    if correlated and len(cov) > 1:
         below = correlation(cov).where(np.tri(len(cov), k=-1, dtype=bool)).iloc[:, :-1]
-        table[[f"corr {term}" for term in below]] = np.pad(
-            below, ((0, 1), (0, 0)), constant_values=np.nan
-        )
+        table[[f"corr {term}" for term in below]] = below.to_numpy()
     return table
 
 
@@ -201,9 +224,13 @@ def _short_heads(components):
     heads = [name for name in components if name.startswith("corr ")]
     if not heads or not is_wide(components.to_string()):
         return components
-    *effects, residual = components.index
-    levels, terms = zip(*effects, strict=True)
-    index = [*zip(levels, numbered(terms), strict=True), residual]
+    numbers = {name.removeprefix("corr "): 1 + i for i, name in enumerate(heads)}
+    terms = dict.fromkeys(term for _, term in components.index if term)
+    for term in terms:
+        numbers.setdefault(term, 1 + len(numbers))
+    index = [
+        (level, f"{numbers[term]} {term}" if term else "") for level, term in components.index
+    ]
     short = {name: f"corr {1 + i}" for i, name in enumerate(heads)}
     return components.rename(columns=short).set_axis(pd.MultiIndex.from_tuples(index))
 
@@ -221,6 +248,8 @@ def _fixed_effects(model, level, df_method):
 
 def _variation(model):
     terms = pd.Index(model._terms if model.n_groups_ else [], name="term", dtype=object)
+    if model._columns.factors:  # where a feature varies is another question for each
+        return shares_of_variation(*np.empty((2, 0)), terms[:0])
     within, between = (part[: len(terms)] for part in shares(model._fitted.own_lines))
     return shares_of_variation(within, between, terms)
 
@@ -254,21 +283,34 @@ def _remarks(model):
     remarks = []
     if not model.n_groups_:
         remarks.append(WITHOUT_GROUPS)
+    elif model._columns.factors:
+        remarks.extend(_singular_factors(model))
     elif model.singular_:
         what_is_left = explain_perfect_correlation(model.random_effects_cov_) or (
             "the random effects do not vary"
             + (" in every direction" if model.theta_.any() else ", their variance is 0")
         )
         remarks.append(f"Singular fit: {what_is_left}.")
-    slopes = slopes_as_given(model)
-    not_identified = explain_not_identified(
-        model._fitted.criterion, model._fitted.Lambda, slopes
-    )
-    if not_identified:
-        remarks.append(not_identified)
+    if not model._columns.factors:
+        not_identified = explain_not_identified(
+            model._fitted.criterion, model._fitted.Lambda, slopes_as_given(model)
+        )
+        remarks.extend([not_identified] if not_identified else [])
     if not model.converged_:
         remarks.append(f"Not converged after {model.n_iter_} iterations.")
-    return (*remarks, *_remark_on_level_2(model))
+    return (*remarks, *([] if model._columns.factors else _remark_on_level_2(model)))
+
+
+def _singular_factors(model):
+    """Name the factors whose effects do not vary in every direction."""
+    for (name, cov), Lambda in zip(
+        model.random_effects_cov_.items(), model._fitted.Lambdas, strict=True
+    ):
+        if not np.any(Lambda):
+            yield f"Singular fit: the random effects of {name!r} have the variance 0."
+        elif not np.all(Lambda.any(axis=0)) or len(Lambda) < len(cov):
+            what_is_left = explain_perfect_correlation(cov) or "do not vary in all directions"
+            yield f"Singular fit: of the random effects of {name!r}, {what_is_left}."
 
 
 def _remark_on_level_2(model):

@@ -25,6 +25,7 @@ from skmixed._numerics.moments.moments import GroupedMoments, merge
 from skmixed._numerics.moments.second_pass import ConstantColumns, LeftOver, hardly_vary
 from skmixed._rows.columns import split_group_column
 from skmixed._rows.dask_partitions import align, check_same_rows, empty_table, is_frame
+from skmixed._rows.factors import NOT_YET, refuse_group_by
 from skmixed._rows.features import read_target
 from skmixed._rows.labels import (
     check_enough_moments,
@@ -50,6 +51,7 @@ from skmixed._rows.reader import (
 )
 from skmixed._rows.threads import one_blas_thread
 from skmixed._warn import warn
+from skmixed.exceptions import NotAvailableError
 
 # Sums that are added up in one task.
 SPLIT_EVERY = 8
@@ -117,6 +119,10 @@ class PartitionsAgain:
 
 def sum_up_partitions(model, X, y, groups, sample_weight):
     """Rows -> moments; what is learned of the columns; and the rows, to be read again."""
+    refuse_group_by(model.group_by, "a fit of dask collections")
+    if getattr(groups, "ndim", 1) == 2 and groups.shape[1] > 1:
+        names = [str(name) for name in getattr(groups, "columns", range(groups.shape[1]))]
+        raise NotAvailableError(NOT_YET.format(name="a fit of dask collections", factors=names))
     columns = _learn_columns(model, X, groups).with_target(getattr(y, "_meta", None))
     if groups is None and model.group_by is None:
         number_groups(model, None, 0)  # warns, once

@@ -304,7 +304,8 @@ def _check_labels(groups, n_rows):
         raise ValueError(
             f"`groups` must be one-dimensional, but got shape {tuple(groups.shape)}. Groups "
             "made of several columns need one label each: "
-            "groups=frame.groupby(['a', 'b']).ngroup()."
+            "groups=frame.groupby(['a', 'b']).ngroup(). Several factors of a mixed model are "
+            "the columns of a DataFrame."
         )
     if len(groups) != n_rows:
         raise ValueError(

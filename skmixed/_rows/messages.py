@@ -11,6 +11,11 @@ REMEDIES = (
     "routing\n"
     "  model.predict_population(X)            # the line of an average group, on purpose"
 )
+MISSING_FACTORS = (
+    "This {name} was fitted with groups of several factors, so predict needs them, too: pass "
+    "`groups`, a table with the columns {names}. With group_by={names} in place of `groups` "
+    "columns of X hold them, and X alone will do. predict_population needs no groups."
+)
 MISSING_IN_PREDICT = (
     "`groups` must be given to `{method}`, because the model was fitted with groups, but got "
     "None. scikit-learn's tools often lose it on the way. " + REMEDIES

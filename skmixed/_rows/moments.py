@@ -10,8 +10,10 @@ from sklearn.base import BaseEstimator
 
 from skmixed._numerics.moments.moments import GroupedMoments as Sums
 from skmixed._public import public
-from skmixed._rows.columns import GROUP_BY, SLOPES, as_table, find_feature_columns
+from skmixed._rows.chosen_columns import SLOPES, find_feature_columns
+from skmixed._rows.columns import GROUP_BY, as_table
 from skmixed._rows.containers import take_rows
+from skmixed._rows.factors import refuse_group_by
 from skmixed._rows.labels import check_same_kind
 from skmixed._rows.reader import read_training_rows, sum_up
 
@@ -117,6 +119,7 @@ class GroupedMoments:
                 "sums by group."
             )
         slopes = list(slopes) if isinstance(slopes, tuple) else slopes
+        refuse_group_by(group_by, "GroupedMoments")
         reader = _Rows(slopes, group_by)
         reader._validate_params()
         given = {"X": X, "y": y, "groups": groups, "sample_weight": sample_weight}
@@ -209,11 +212,14 @@ class _Rows(BaseEstimator):
         tags.target_tags.required = True
         return tags
 
-    def _find_slopes(self, X):
-        return find_feature_columns(X, self.slopes, self.group_by, parameter="slopes")
+    _takes_several = False
 
-    def _find_random_only(self, X, terms, slopes):
-        return []
+    def _find_slopes(self, X, factors):
+        found = find_feature_columns(X, self.slopes, self.group_by, parameter="slopes")
+        return [found for _ in factors]
+
+    def _find_random_only(self, X, terms, factors, slopes):
+        return [[] for _ in factors]
 
 
 _Rows.__name__ = "GroupedMoments"  # what errors of scikit-learn call it

@@ -17,11 +17,21 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from skmixed._numerics.moments.cells import FactorMoments
 from skmixed._numerics.moments.moments import GroupedMoments, dense
 from skmixed._numerics.moments.second_pass import ConstantColumns, LeftOver, hardly_vary
-from skmixed._rows.columns import dense_column, split_group_column
+from skmixed._rows.columns import dense_column
 from skmixed._rows.containers import take_rows
 from skmixed._rows.dask_partitions import refuse_dask
+from skmixed._rows.factors import (
+    group_columns,
+    is_several,
+    of_factor,
+    parts_of,
+    refuse_several,
+    split_groups,
+    take_factors,
+)
 from skmixed._rows.features import cells_explained, numeric_columns
 from skmixed._rows.labels import (
     check_finite_moments,
@@ -52,8 +62,8 @@ class TrainingRows(NamedTuple):
 
     X: Any
     y: np.ndarray
-    codes: np.ndarray | None
-    labels: np.ndarray
+    codes: np.ndarray | tuple[np.ndarray, ...] | None
+    labels: np.ndarray | tuple[np.ndarray, ...]
     sample_weight: np.ndarray | None
 
 
@@ -68,24 +78,30 @@ class Columns:
     slopes : tuple of int
         Positions among the features of those whose slope differs between groups.
     group_name : str
-        What the groups are called.
-    group_by : str, int or None
-        Which column of X holds the groups.
+        What the groups are called; of several factors the names, one after the other.
+    group_by : str, int, tuple, list of these or None
+        Which columns of X hold the groups.
     random_only : tuple of int
         Those of the slopes that are not fixed effects, too.
-    group : int or None
-        Position of the group among the columns of X; None if it is not one of them.
+    group : tuple of int
+        Positions of the groups among the columns of X; empty if they are none of them.
     target : str or None
         Name of y, if it has one.
+    factors : tuple of Columns
+        What there is to know of each factor, where there are several: slopes and name.
+    siblings : tuple of str
+        Names of all factors, where there are several.
     """
 
     terms: tuple[str, ...]
     slopes: tuple[int, ...]
     group_name: str
-    group_by: str | int | None
+    group_by: Any
     random_only: tuple[int, ...] = ()
-    group: int | None = None
+    group: tuple[int, ...] = ()
     target: str | None = None
+    factors: tuple[Columns, ...] = ()
+    siblings: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, model, X, groups):
@@ -100,14 +116,41 @@ class Columns:
         groups : array-like or None
             Labels, perhaps with a name.
         """
+        names = _name_columns(model)
+        group = _find_group(model, X)
+        terms = tuple(np.delete(names, list(group)))
+        if is_several(groups) and not model._uses_groups:
+            groups = groups.iloc[:, 0]
+        if is_several(groups):
+            return cls._of_several(model, X, terms, list(groups.columns), group)
         name = getattr(groups, "name", None)
         name = "group" if name is None else str(name) or "group"
-        names = _name_columns(model)
-        group = _find_group(model, names)
-        terms = tuple(np.delete(names, [] if group is None else group))
-        slopes = tuple(model._find_slopes(X))
-        random_only = tuple(model._find_random_only(X, terms, slopes))
+        slopes = tuple(model._find_slopes(X, (name,))[0])
+        random_only = tuple(model._find_random_only(X, terms, (name,), [slopes])[0])
         return cls(terms, slopes, name, model.group_by, random_only, group)
+
+    @classmethod
+    def _of_several(cls, model, X, terms, names, group):
+        slopes = [tuple(part) for part in model._find_slopes(X, names)]
+        random_only = [tuple(o) for o in model._find_random_only(X, terms, names, slopes)]
+        known = {"group": group, "siblings": tuple(names)}
+        factors = tuple(
+            cls(terms, of_factor, name, model.group_by, only, **known)
+            for name, of_factor, only in zip(names, slopes, random_only, strict=True)
+        )
+        every, only = (tuple(sorted(set().union(*part))) for part in (slopes, random_only))
+        name = ", ".join(names)
+        return cls(terms, every, name, model.group_by, only, factors=factors, **known)
+
+    @property
+    def names(self):
+        """Names of all factors; of one, its own."""
+        return self.siblings or (self.group_name,)
+
+    @property
+    def factor_names(self):
+        """Names of several factors; empty for one."""
+        return [factor.group_name for factor in self.factors]
 
     @property
     def slope_terms(self):
@@ -121,11 +164,13 @@ class Columns:
 
     def with_group(self, values):
         """Line up values of the features with the columns of X: 0 for the group."""
-        return values if self.group is None else np.insert(values, self.group, 0.0)
+        # each position among the columns of X is one further for each group before it
+        positions = [position - i for i, position in enumerate(self.group)]
+        return np.insert(values, positions, 0.0)
 
     def without_group(self, values):
         """Take values of the features out of those of the columns of X."""
-        return values if self.group is None else np.delete(values, self.group)
+        return np.delete(values, list(self.group))
 
     @property
     def random(self):
@@ -203,19 +248,17 @@ def by_features_alone(model, X):
     columns, names = model._columns, getattr(X, "columns", None)
     if columns.group_by is None or np.shape(X)[1:] != (len(columns.terms),):
         return model
-    if isinstance(columns.group_by, str) and names is not None:
+    if names is not None:
         index = getattr(X, "index", None)
-        if columns.group_by in [
-            *names,
-            *getattr(index, "names", [getattr(index, "name", None)]),
-        ]:
+        there = {*names, *getattr(index, "names", [getattr(index, "name", None)])}
+        if there.intersection(column for part in parts_of(columns.group_by) for column in part):
             return model
     coef = columns.without_group(model.coef_)
     known = {"n_features_in_": len(columns.terms), "coef_": coef}
     if hasattr(model, "feature_names_in_"):
         known["feature_names_in_"] = np.array(columns.terms, dtype=object)
     alone = copy(model)
-    vars(alone).update(known, _columns=replace(columns, group_by=None, group=None))
+    vars(alone).update(known, _columns=replace(columns, group_by=None, group=()))
     return alone
 
 
@@ -233,12 +276,31 @@ def number_groups(model, groups, n_rows):
         message = LOST_BY_SCIKIT_LEARN if lost else MISSING_IN_FIT
         warn(message.format(name=type(model).__name__), MissingGroupsWarning)
         return None, np.array([])
+    if is_several(groups):
+        refuse_several(model, list(groups.columns))
+        parts = [_number_factor(name, groups[name], n_rows) for name in groups]
+        return tuple(zip(*parts, strict=True))
     codes, labels = encode_groups(groups, n_rows)
     return codes, labels.to_numpy()
 
 
-def warn_about_column_of_groups(model, rows, columns):
+def _number_factor(name, labels, n_rows):
+    with of_factor(name):
+        codes, labels = encode_groups(labels, n_rows)
+    if len(labels) == 1:
+        raise ValueError(
+            f"Factor {name!r} must have at least two groups, but has only {labels[0]!r}, so a "
+            "variance between its groups cannot be estimated. Leave it out."
+        )
+    return codes, labels.to_numpy()
+
+
+def warn_about_column_of_groups(model, rows, columns, *, one_of_several=False):
     """Warn of a feature that is the grouping: its labels, or numbers for them by its name."""
+    if columns.factors:
+        for factor, part in zip(columns.factors, _by_factor(rows), strict=True):
+            warn_about_column_of_groups(model, part, factor, one_of_several=True)
+        return
     if rows.codes is None or len(rows.labels) < 2:
         return
     equal = _columns_of_labels(rows)
@@ -252,8 +314,14 @@ def warn_about_column_of_groups(model, rows, columns):
         column = term if hasattr(model, "feature_names_in_") else int(position)
         by = f", or pass group_by={column!r} in place of `groups`, which takes it out of X"
         given = {"column": term, "as_numbers": as_numbers}
-        given["or_group_by"] = by if columns.group_by is None else ""
+        given["or_group_by"] = "" if one_of_several or columns.group_by is not None else by
         warn(COLUMN_OF_GROUPS.format(**given), UserWarning)
+
+
+def _by_factor(rows):
+    """Rows with the labels of one of several factors after the other."""
+    for codes, labels in zip(rows.codes, rows.labels, strict=True):
+        yield rows._replace(codes=codes, labels=labels)
 
 
 def _columns_of_labels(rows):
@@ -283,7 +351,11 @@ def _numbers_the_groups(rows, position):
 def sum_up(rows, columns):
     """Rows -> moments."""
     with one_blas_thread():
-        moments = GroupedMoments.from_rows(*rows, random=columns.random)
+        if columns.factors:
+            random = [factor.random for factor in columns.factors]
+            moments = FactorMoments.from_rows(*rows, random=random)
+        else:
+            moments = GroupedMoments.from_rows(*rows, random=columns.random)
     check_finite_moments(moments)
     check_squares(rows, moments, columns.terms)
     return moments
@@ -334,12 +406,12 @@ def _read_with_target(model, X, y, groups, sample_weight, *, reset):
 def _split_off_groups(model, X, groups, *, reset, y="no_validation"):
     """Take the group column out of X, if one is named."""
     refuse_dask(X)
-    group_by = find_group_by(model, reset=reset)
+    group_by, groups = find_group_by(model, reset=reset), take_factors(groups)
     if group_by is not None:
         if groups is not None:
             raise ValueError(GIVEN_TWICE.format(group_by=group_by))
         validate_data(model, X, y, reset=reset, skip_check_array=True)
-        X, groups = split_group_column(X, group_by)
+        X, groups = split_groups(X, group_by)
     null_model = groups is not None or not reset
     if null_model and hasattr(X, "columns") and len(X.columns) == 0:
         X = np.empty((len(X), 0))  # check_array does not take a frame without columns
@@ -370,11 +442,6 @@ def _name_columns(model):
     return names
 
 
-def _find_group(model, names):
-    """Position of the group among the columns of X, if it is one of them."""
-    if model.group_by is None:
-        return None
-    if isinstance(model.group_by, str):
-        found = np.flatnonzero(names == model.group_by)
-        return int(found[0]) if len(found) else None
-    return model.group_by % len(names)
+def _find_group(model, X):
+    """Positions of the groups among the columns of X."""
+    return tuple(group_columns(X, model.group_by))

@@ -69,6 +69,6 @@ def importances(estimator: Any) -> np.ndarray:
         raise TypeError(NO_MODEL.format(model=estimator))
     check_is_fitted(model)
     sizes = np.abs(model.coef_)
-    if model._columns.group is not None:
-        sizes[model._columns.group] = 1.0 + sizes.sum()
+    if model._columns.group:
+        sizes[list(model._columns.group)] = 1.0 + sizes.sum()
     return sizes

@@ -7,10 +7,16 @@ from collections.abc import Iterable
 import numpy as np
 
 from skmixed._rows.containers import take_rows
+from skmixed._rows.factors import is_several, take_factors
 from skmixed._rows.routing import refuse_class
 from skmixed._sklearn_private import num_samples
 
 NO_SPLITS = "`cv` must give at least one split into training and test rows, but gives none."
+SEVERAL_FACTORS = (
+    "The groups of a splitter are one factor, but `groups` has the columns {names}. Keep them "
+    "as columns of X, and name them to the model, group_by={names}; then give the splitter one "
+    "of them, as in groups=X[{first!r}]."
+)
 NO_PAIR = (
     "`cv` must give pairs (train, test) of positions of rows, from 0 to {last}, or of masks of "
     "{n_rows} rows, but split {number} is {given}."
@@ -22,6 +28,8 @@ def take_rows_and_metadata(X, y, groups, params):
     by_row = {"groups": groups, "sample_weight": (params or {}).get("sample_weight")}
     X, y, *values = take_rows(X=X, y=y, **by_row)
     taken = {k: v for k, v in zip(by_row, values, strict=True) if v is not None}
+    if is_several(factors := take_factors(taken.get("groups"))):
+        raise ValueError(SEVERAL_FACTORS.format(names=list(factors), first=next(iter(factors))))
     return X, y, {**(params or {}), **taken}
 
 

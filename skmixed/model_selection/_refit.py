@@ -13,6 +13,7 @@ from sklearn.utils.extmath import safe_sparse_dot
 
 from skmixed._estimators.grouped import BaseGroupedRegressor
 from skmixed._estimators.mixed import BaseMixedRegressor
+from skmixed._estimators.predictions import predict_random
 from skmixed._numerics.fit.identifiability import fits_all_rows
 from skmixed._numerics.leave_out.folds import subtract_fold, sums_of_squares
 from skmixed._numerics.leave_out.refits_without_groups import (
@@ -25,6 +26,7 @@ from skmixed._numerics.moments.coordinates import near_means
 from skmixed._numerics.moments.moments import GroupedMoments, pilot_mean
 from skmixed._numerics.moments.own_lines import OwnLines
 from skmixed._reports.messages import warn_about_fit
+from skmixed._rows.factors import refuse_factors
 from skmixed._rows.labels import check_enough_rows, check_finite_moments
 from skmixed._rows.reader import (
     INTERCEPT,
@@ -80,6 +82,7 @@ class RefitsFromMoments:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # the loop warns in each fold
             rows, columns = read_training_rows(model, X, y, groups, sample_weight)
+            refuse_factors(columns, "a refit from moments")  # each fold is fitted in the loop
         warn_about_column_of_groups(model, rows, columns)
         check_enough_rows(rows.X, rows.sample_weight, has_groups=rows.codes is not None)
         parameters = estimator.get_params(deep=False)
@@ -290,7 +293,8 @@ class Fit:
         codes = self.position[rows["codes"]]
         if self.model.new_groups == "error" and np.any(codes < 0):
             return None
-        return y + self.model._predict_random(rows["X"], codes)
+        model = self.model
+        return y + predict_random(rows["X"], codes, model._group_effects, model._columns.slopes)
 
     def sums_of_squares(self, part):
         """Return sums of squares around predictions and mean; None if moments do not tell.

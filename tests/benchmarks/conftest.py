@@ -1,7 +1,9 @@
 import csv
+import time
 
 import numpy as np
 import pytest
+from benchmarks.lmer import Lmer, has_package
 from benchmarks.timing import describe_machine, seconds_in_turn
 
 # scripts, that find their neighbours when run by themselves
@@ -24,11 +26,27 @@ def record_ratio():
 def median_seconds():
     """Median time of each call, taken in turn so that all see the same machine."""
 
-    def measure(calls, rounds=7):
-        seconds = seconds_in_turn(calls, rounds)
+    def measure(calls, rounds=7, clock=time.perf_counter):
+        seconds = seconds_in_turn(calls, rounds, clock)
         return {name: float(np.median(values)) for name, values in seconds.items()}
 
     return measure
+
+
+@pytest.fixture
+def start_lmer(tmp_path):
+    """Start lme4 with a formula, a table and its factors; skip without it."""
+    if not has_package("lme4"):
+        pytest.skip("needs R with lme4")
+    started = []
+
+    def start(formula, table, factors, clock="elapsed"):
+        started.append(Lmer(formula, table, factors, tmp_path / "rows.bin", clock))
+        return started[-1]
+
+    yield start
+    for lmer in started:
+        lmer.close()
 
 
 def pytest_terminal_summary(terminalreporter, config):

@@ -4,13 +4,11 @@ Rivals that are not installed are skipped. They run in the process of the test, 
 ours, but for lme4: it runs in an R that stays open, and the time is that of lmer alone.
 """
 
-import shutil
-import subprocess
 import warnings
 from functools import cache
-from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from skmixed import RandomInterceptRegressor, RandomSlopeRegressor
@@ -82,43 +80,15 @@ def gpboost(X, y, groups, n_random):
     return fit
 
 
-class Lmer:
-    """An R that fits once for each line it is sent, and answers with seconds and criterion."""
-
-    def __init__(self, X, y, groups, n_random, folder):
-        file = folder / "rows.bin"
-        np.column_stack([X, y, groups]).ravel(order="F").tofile(file)
-        terms = ["1", *(f"x{i + 1}" for i in range(X.shape[1]))]
-        formula = " + ".join([*terms, f"({' + '.join(terms[:n_random])} | g)"])
-        worker = Path(__file__).with_name("lmer_worker.R")
-        self.process = subprocess.Popen(
-            ["Rscript", worker, file, *map(str, X.shape), f"y ~ {formula}"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
-
-    def __call__(self):
-        self.process.stdin.write("fit\n")
-        self.process.stdin.flush()
-        self.seconds, criterion = map(float, self.process.stdout.readline().split())
-        return criterion
-
-
 @pytest.fixture
-def lme4(tmp_path):
-    found = shutil.which("Rscript") and not subprocess.call(
-        ["Rscript", "-e", "library(lme4)"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    if not found:
-        pytest.skip("needs R with lme4")
-    started = []
+def lme4(start_lmer):
+    def start(X, y, groups, n_random):
+        names = [f"x{i + 1}" for i in range(X.shape[1])]
+        random = " + ".join(["1", *names][:n_random])
+        table = pd.DataFrame(X, columns=names).assign(y=y, g=groups)
+        return start_lmer(f"y ~ {' + '.join(['1', *names])} + ({random} | g)", table, ["g"])
 
-    def start(*rows):
-        started.append(Lmer(*rows, tmp_path))
-        return started[-1]
-
-    yield start
-    for lmer in started:
-        lmer.process.communicate()
+    return start
 
 
 @pytest.fixture(params=["mixedlm-rs", "statsmodels", "gpboost", "lme4"])

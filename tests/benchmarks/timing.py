@@ -10,11 +10,11 @@ from pathlib import Path
 
 PACKAGES = (
     "numpy", "scipy", "pandas", "scikit-learn",
-    "statsmodels", "mixedlm-rs", "gpboost", "pyfixest",
+    "statsmodels", "mixedlm", "mixedlm-rs", "gpboost", "pyfixest",
 )  # fmt: skip
 
 
-def seconds_in_turn(calls, rounds):
+def seconds_in_turn(calls, rounds, clock=time.perf_counter):
     """Seconds that each of the named calls takes, once in every round after a warm-up.
 
     A call that keeps its own clock has an attribute `seconds`.
@@ -22,9 +22,9 @@ def seconds_in_turn(calls, rounds):
     seconds = {name: [] for name in calls}
     for taken in range(-1, rounds):
         for name, call in calls.items():
-            start = time.perf_counter()
+            start = clock()
             call()
-            elapsed = time.perf_counter() - start
+            elapsed = clock() - start
             if taken >= 0:
                 seconds[name].append(getattr(call, "seconds", elapsed))
     return seconds

@@ -23,4 +23,19 @@
 `flat_directions`               which variances and covariances no y can tell apart
 `solution`                      coefficients, variances and random effects at the optimum
 ==============================  ==========================================================
+
+With several grouping factors:
+
+==============================  ==========================================================
+`factors`                       the whole way, in one call, and the solution
+`problem_of_factors`            the moments of one model
+`elimination`                   factors nested in all others, eliminated one after another
+`dense_layout`                  where the levels of factors that cross are: blocks of
+                                components that share no row
+`elimination_dense`             the largest factor eliminated, the others as dense blocks
+`criterion_of_factors`          the criterion, its gradient, and two kinds of information
+`squared_blocks`                what expected information is made of
+`starts_of_factors`             variances from one-way tables, and other starts
+`average_information`           Newton's method from there
+==============================  ==========================================================
 """

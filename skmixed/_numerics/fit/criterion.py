@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from skmixed._numerics.linalg.digits import (
     digits_left,
     residual_square,
 )
+from skmixed._numerics.moments.coordinates import Coordinates
 
 
 @dataclass(frozen=True)
@@ -49,32 +51,44 @@ class Optimum:
     flat: bool = False
 
 
+class ScaledMoments(Protocol):
+    """What a criterion asks of a problem, whatever its random effects are."""
+
+    @property
+    def n(self) -> float:
+        """Sum of the weights."""
+
+    @property
+    def p(self) -> int:
+        """Number of fixed effects estimated."""
+
+    @property
+    def T(self) -> Array:
+        """[X, y]' W [X, y]."""
+
+    @property
+    def noise(self) -> Array:
+        """Error of the diagonal of what the largest random effects would leave of it."""
+
+    @property
+    def coordinates(self) -> Coordinates:
+        """How the columns were made of the user's."""
+
+
 @dataclass(frozen=True)
-class Criterion(ABC):
-    """REML or ML criterion, profiled to the relative covariance factor Lambda.
+class ProfiledCriterion:
+    """REML or ML criterion with the coefficients and the residual variance profiled out.
 
     Attributes
     ----------
-    problem : Problem
+    problem : ScaledMoments
         Moments of the model.
     reml : bool
         Restricted maximum likelihood if true, else maximum likelihood.
     """
 
-    problem: Problem
+    problem: ScaledMoments
     reml: bool
-
-    @abstractmethod
-    def eliminate(self, Lambda: Array) -> tuple[float | Array, Array]:
-        """Return sum_j log|I + Lambda' G_j Lambda| and M = D' V^-1 D, up to sigma2."""
-
-    @abstractmethod
-    def conditional_modes(self, Lambda: Array, beta: Array) -> Array:
-        """Return b_j = H_j (C_jy - C_jX beta) of all groups, shape (q, n_groups)."""
-
-    @abstractmethod
-    def conditional_variances(self, Lambda: Array, rows: Array) -> Array:
-        """Return the diagonals of rows H_j rows', over sigma2, shape (len(rows), n_groups)."""
 
     @property
     def dof(self) -> float:
@@ -89,17 +103,6 @@ class Criterion(ABC):
         of_y = self.dof * 2 * np.log(coordinates.y_scale)
         return float(of_y + (coordinates.log_scale if self.reml else 0.0))
 
-    @cached_property
-    def is_identified(self) -> bool:
-        """Whether the rows say anything of the variances between groups."""
-        problem = self.problem
-        if problem.n_groups < 2 or not problem.q or self.is_perfect:
-            return False
-        if absorbed_directions(problem).shape[1] == problem.q:
-            return False
-        # with several columns a part remains that is no multiple of the residuals' covariance
-        return problem.q > 1 or residual_direction(problem) is None
-
     @property
     def is_perfect(self) -> bool:
         """Whether the fixed effects alone leave no residual."""
@@ -107,17 +110,6 @@ class Criterion(ABC):
         if self.dof <= 0:
             return True
         return float(residual_square(T)) <= ROUNDING_UP_TO * float(self.problem.noise[-1])
-
-    def digits_left(self, Lambda: Array) -> float:
-        """Return how many digits are right of what the columns before leave of a column."""
-        return digits_left(self.eliminate(Lambda)[1], self.problem.noise)
-
-    def digits_beside_effects(self, Lambda: Array) -> float:
-        """Return how many digits are right of what random effects leave of each other.
-
-        A single one leaves nothing to others, and loses nothing however large it is.
-        """
-        return np.inf
 
     def coefficients(self, M: Array) -> tuple[Array, float]:
         """Return beta = M_XX^-1 M_Xy and sigma2 = r2 / dof, which is 0 for a perfect fit."""
@@ -135,3 +127,52 @@ class Criterion(ABC):
         sigma2 = np.maximum(r2, np.finfo(np.float64).tiny) / self.dof
         value = log_det + self.dof * (1 + np.log(2 * np.pi * sigma2)) + self.constant
         return np.asarray(value + log_det_XX if self.reml else value)
+
+
+@dataclass(frozen=True)
+class Criterion(ProfiledCriterion, ABC):
+    """REML or ML criterion, profiled to the relative covariance factor Lambda.
+
+    Attributes
+    ----------
+    problem : Problem
+        Moments of the model.
+    reml : bool
+        Restricted maximum likelihood if true, else maximum likelihood.
+    """
+
+    problem: Problem
+
+    @abstractmethod
+    def eliminate(self, Lambda: Array) -> tuple[float | Array, Array]:
+        """Return sum_j log|I + Lambda' G_j Lambda| and M = D' V^-1 D, up to sigma2."""
+
+    @abstractmethod
+    def conditional_modes(self, Lambda: Array, beta: Array) -> Array:
+        """Return b_j = H_j (C_jy - C_jX beta) of all groups, shape (q, n_groups)."""
+
+    @abstractmethod
+    def conditional_variances(self, Lambda: Array, rows: Array) -> Array:
+        """Return the diagonals of rows H_j rows', over sigma2, shape (len(rows), n_groups)."""
+
+    @cached_property
+    def is_identified(self) -> bool:
+        """Whether the rows say anything of the variances between groups."""
+        problem = self.problem
+        if problem.n_groups < 2 or not problem.q or self.is_perfect:
+            return False
+        if absorbed_directions(problem).shape[1] == problem.q:
+            return False
+        # with several columns a part remains that is no multiple of the residuals' covariance
+        return problem.q > 1 or residual_direction(problem) is None
+
+    def digits_left(self, Lambda: Array) -> float:
+        """Return how many digits are right of what the columns before leave of a column."""
+        return digits_left(self.eliminate(Lambda)[1], self.problem.noise)
+
+    def digits_beside_effects(self, Lambda: Array) -> float:
+        """Return how many digits are right of what random effects leave of each other.
+
+        A single one leaves nothing to others, and loses nothing however large it is.
+        """
+        return np.inf

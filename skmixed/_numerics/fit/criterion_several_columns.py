@@ -206,7 +206,7 @@ class CovarianceCriterion(Criterion):
         if Lambda.ndim == 2:
             return self.given_sigma2(Lambda[None], sigma2)[0]
         log_det, M, parts = self._reduce(Lambda)
-        root, log_det_XX, r2 = map(np.array, zip(*map(_inverse_root, M), strict=True))
+        root, log_det_XX, r2 = map(np.array, zip(*map(inverse_root, M), strict=True))
         ratio = np.ones(len(r2)) if sigma2 is None else r2 / (self.dof * sigma2)
         root[:, -1] *= np.sqrt(self.dof / r2 * ratio)[:, None]  # d = sqrt(sigma2) u
         S, P, UU = self._sums_of_products(parts, root)
@@ -323,7 +323,7 @@ def _roots(A: Array) -> Array:
     return cholesky(products, least=1.0)
 
 
-def _inverse_root(M: Array) -> tuple[Array, float, float]:
+def inverse_root(M: Array) -> tuple[Array, float, float]:
     """W with W [Delta_X, Delta_y]' = [U, d]', and log|M_XX| and r2 on the way."""
     W = np.zeros_like(M)
     L, failed = lapack.dpotrf(M[:-1, :-1], lower=1, clean=1)

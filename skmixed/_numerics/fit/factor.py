@@ -108,20 +108,29 @@ class Factor:
         hessian : ndarray of shape (n_entries, n_entries)
             Second derivatives in the entries.
         """
+        directions = self.directions(entries)
+        # E and the Hessian as a vector and a matrix: (a, b) and (c, d) in one axis each
+        square = self.V.shape[-1] ** 2
+        flat = directions.reshape(*directions.shape[:-2], square)
+        hessian = derivatives.hessian.reshape(*self.V.shape[:-2], square, square)
+        along = flat @ hessian @ flat.swapaxes(-1, -2)
+        return directions, along + self.second_changes(derivatives.S, entries)
+
+    def directions(self, entries: Entries) -> Array:
+        """Return the changes E of Psi with each entry, shape (..., n_entries, q, q)."""
         rows, columns = entries
         # for each entry V e_r and scale_c V e_c: axes s, entry, a
         left = self.V[..., rows].swapaxes(-1, -2)
         right = self.Lambda[..., columns].swapaxes(-1, -2)
         directions = left[..., :, None] * right[..., None, :]
-        directions = directions + directions.swapaxes(-1, -2)
-        # E and the Hessian as a vector and a matrix: (a, b) and (c, d) in one axis each
-        square = self.V.shape[-1] ** 2
-        flat = directions.reshape(*left.shape[:-1], square)
-        hessian = derivatives.hessian.reshape(*self.V.shape[:-2], square, square)
-        along = flat @ hessian @ flat.swapaxes(-1, -2)
+        return np.asarray(directions + directions.swapaxes(-1, -2))
+
+    def second_changes(self, S: Array, entries: Entries) -> Array:
+        """Return <second change of Psi, S> with each pair of entries."""
+        rows, columns = entries
+        left = self.V[..., rows].swapaxes(-1, -2)
         same_column = columns[:, None] == columns
-        along += 2 * (left @ derivatives.S @ left.swapaxes(-1, -2)) * same_column
-        return directions, along
+        return np.asarray(2 * (left @ S @ left.swapaxes(-1, -2)) * same_column)
 
 
 @cache

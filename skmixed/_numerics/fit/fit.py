@@ -122,6 +122,11 @@ class Fit:
         return cls(problem, criterion, optimum, solve(criterion, optimum.Lambda))
 
     @property
+    def is_singular(self) -> bool:
+        """Whether there is a direction in which the random effects do not vary."""
+        return self.solution.rank < len(self.solution.Lambda)
+
+    @property
     def digits_left(self) -> float:
         """How many digits the moments carry of what this fit needs, at least."""
         return self.criterion.digits_left(self.optimum.Lambda)

@@ -139,15 +139,21 @@ def absorbed_directions(problem: Problem) -> Array:
     q, p = problem.q, problem.p
     if not q or p < max(_fewest_groups(problem), 1):  # each group takes a column of X
         return np.zeros((q, 0))
-    L = np.linalg.cholesky(problem.T[:-1, :-1])
-    C = problem.C[:, :-1].transpose(1, 0, 2)  # axes m a k
+    return absorbed(problem.T, problem.C, problem.G, problem.n)
+
+
+def absorbed(T: Array, C: Array, G: Array, n: float) -> Array:
+    """Return the directions of `absorbed_directions` of any moments."""
+    p, q = len(T) - 1, len(G)
+    L = np.linalg.cholesky(T[:-1, :-1])
+    C = C[:, :-1].transpose(1, 0, 2)  # axes m a k
     explained = np.linalg.solve(L, C.reshape(p, -1)).reshape(p, q, -1)
-    G = problem.G.sum(axis=-1)
+    G = G.sum(axis=-1)
     size = np.sqrt(np.diag(G))
     free = G - np.einsum("mak,mbk->ab", explained, explained)
     share, directions = np.linalg.eigh(free / np.outer(size, size))
     # more is lost to rounding where columns of X nearly depend on one another
-    lost = GRAM_ERROR * problem.n * float(np.sum(np.linalg.inv(L) ** 2))
+    lost = GRAM_ERROR * n * float(np.sum(np.linalg.inv(L) ** 2))
     least = np.clip(lost, LEAST_FREE, np.sqrt(LEAST_FREE))
     return np.asarray(directions[:, share <= least] / size[:, None])
 

@@ -149,19 +149,19 @@ def make_problem(
     -------
     Problem
     """
-    random_only = _random_only(moments, fixed_slopes)
-    constant = 0 if fit_intercept else _constant_column(moments, random_only)
+    not_fixed = random_only(moments, fixed_slopes)
+    constant = 0 if fit_intercept else constant_column(moments, not_fixed)
     coordinates, moments = _choose_columns(
         moments,
         constant=constant,
         random_intercept=random_intercept,
         diagonal=diagonal,
-        random_only=random_only,
+        random_only=not_fixed,
     )
     columns = coordinates.used[:-1]
     lines = moments if isinstance(moments, OwnLines) else OwnLines.of(moments)
     if random_intercept and diagonal:
-        _check_near_zero(lines)
+        check_near_zero(lines)
     own, root = coordinates.of_lines(lines)
     return Problem(
         within=coordinates.cross_products(lines.within),
@@ -176,7 +176,7 @@ def make_problem(
     )
 
 
-def _check_near_zero(lines: OwnLines) -> None:
+def check_near_zero(lines: OwnLines) -> None:
     """Refuse uncorrelated slopes of columns that lie so far from 0 that no level is seen there.
 
     Raises
@@ -214,13 +214,38 @@ def _choose_columns(
     With a constant column, y and X may be taken around their means, and keep their digits. If
     that is a feature, the column of ones takes its place, and is the first of D as ever.
     """
-    has_ones = constant is not None
-    moments = near_means(moments) if has_ones else moments.around(np.zeros(len(moments.shift)))
+    moments = well_shifted(moments, has_ones=constant is not None)
     if not random_intercept:
-        moments = _without_needless_shift(moments)
+        moments = without_needless_shift(moments)
+    coordinates = coordinates_at(
+        moments,
+        constant=constant,
+        random_intercept=random_intercept,
+        diagonal=diagonal,
+        random_only=random_only,
+    )
+    return coordinates, moments
+
+
+def well_shifted(
+    moments: GroupedMoments | OwnLines, *, has_ones: bool
+) -> GroupedMoments | OwnLines:
+    """Take the columns around their means if a constant column is fixed, else around 0."""
+    return near_means(moments) if has_ones else moments.around(np.zeros(len(moments.shift)))
+
+
+def coordinates_at(
+    moments: GroupedMoments | OwnLines,
+    *,
+    constant: int | None,
+    random_intercept: bool,
+    diagonal: bool,
+    random_only: NDArray[np.intp],
+) -> Coordinates:
+    """Choose the columns of a model around the shift of the moments, and scale them."""
     scale, varies = scales(moments)
     kept, dependent = _fixed_columns(
-        moments, scale, varies, has_ones=has_ones, random_only=random_only
+        moments, scale, varies, has_ones=constant is not None, random_only=random_only
     )
     if constant:  # not the ones, which are at 0
         dependent[constant] = False
@@ -228,7 +253,7 @@ def _choose_columns(
     Z_map, random_backmap = _random_columns(
         moments, scale, random_intercept=random_intercept, diagonal=diagonal
     )
-    coordinates = Coordinates(
+    return Coordinates(
         shift=moments.shift,
         used=used,
         scale=scale[used],
@@ -240,10 +265,9 @@ def _choose_columns(
         random_backmap=random_backmap,
         taken=moments.taken if isinstance(moments, OwnLines) else np.zeros(len(scale) - 2),
     )
-    return coordinates, moments
 
 
-def _without_needless_shift(moments: GroupedMoments | OwnLines) -> GroupedMoments | OwnLines:
+def without_needless_shift(moments: GroupedMoments | OwnLines) -> GroupedMoments | OwnLines:
     """Undo the shift of slope columns and y where they are near 0.
 
     Slopes without levels are those of z itself. Where they vary much, so that little is known
@@ -257,7 +281,7 @@ def _without_needless_shift(moments: GroupedMoments | OwnLines) -> GroupedMoment
     return moments.around(shift)
 
 
-def _random_only(
+def random_only(
     moments: GroupedMoments | OwnLines, fixed_slopes: bool | tuple[bool, ...]
 ) -> NDArray[np.intp]:
     """Columns of D that have random effects and no fixed one; the ones do not count."""
@@ -266,7 +290,7 @@ def _random_only(
     return slopes[~is_fixed]
 
 
-def _constant_column(
+def constant_column(
     moments: GroupedMoments | OwnLines, random_only: NDArray[np.intp]
 ) -> int | None:
     """Position of a fixed effect that is a constant, not 0: an intercept given as data."""

@@ -1,13 +1,17 @@
 """What a fit says of its own uncertainty.
 
-======================  ==================================================================
-`prediction`            variances of predictions and of random effects
-`degrees_of_freedom`    Satterthwaite's, and Kenward and Roger's
-`profile`               profile-likelihood limits of all parameters
-`bootstrap`             the moments of y drawn from the fitted model, and refitted
-`conditional_aic`       the conditional AIC and its effective degrees of freedom
-`explained_variance`    the variance of y, split for the marginal and the conditional R2
-`variance_parts`        the variance of y, split by level: between and within groups
-`pooling`               group effects without the other groups
-======================  ==================================================================
+=================================  =======================================================
+`prediction`                       variances of predictions and of random effects
+`prediction_of_factors`            the same with several factors, and predictions
+`degrees_of_freedom`               Satterthwaite's, and Kenward and Roger's
+`degrees_of_freedom_of_factors`    the same with several factors
+`profile`                          profile-likelihood limits of all parameters
+`bootstrap`                        the moments of y drawn from the fitted model, refitted
+`conditional_aic`                  the conditional AIC and its effective degrees of freedom
+`explained_variance`               the variance of y, split for the marginal and the
+                                   conditional R2
+`variance_parts`                   the variance of y, split by level: between and within
+                                   groups
+`pooling`                          group effects without the other groups
+=================================  =======================================================
 """

@@ -10,7 +10,7 @@ from skmixed._numerics.fit.criterion_several_columns import (
     CovarianceCriterion,
     CovarianceDerivatives,
 )
-from skmixed._numerics.fit.factor import Factor, free_entries
+from skmixed._numerics.fit.factor import Factor, changes_of_psi, free_entries
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.digits import CURVATURE_ERROR, GRAM_ERROR
 from skmixed._numerics.linalg.quadratic import inverse_where_curved
@@ -49,13 +49,35 @@ def satterthwaite(criterion: CovarianceCriterion, Lambda: Array, contrasts: Arra
     """
     derivatives = criterion(Lambda)
     directions, H = tangent(Lambda, derivatives, diagonal=criterion.problem.diagonal)
-    k = _unit(contrasts @ derivatives.root[:-1, :-1].T)
-    U, u = derivatives.UU[..., :-1, :-1], derivatives.UU[..., -1, -1]
-    # how log f changes with Psi_ab, for contrast i: through M_XX, and sigma2, which follows
-    rate = np.einsum("abkl,ik,il->iab", U, k, k) - u / criterion.dof
-    # axes: directions r, contrasts i
-    v = np.einsum("iab,rab->ri", rate, directions)
-    return np.asarray(1 / (np.sum(v * _solve(H, v), axis=0) + 1 / criterion.dof))
+    D = np.einsum("rab,abkl->rkl", directions, derivatives.UU[..., :-1, :-1])
+    t = np.einsum("rab,ab->r", directions, derivatives.UU[..., -1, -1])
+    return df_of_variance(derivatives.root[:-1, :-1], contrasts, D, t, H, criterion.dof)
+
+
+def df_of_variance(
+    root: Array, contrasts: Array, D: Array, t: Array, H: Array, dof: float
+) -> Array:
+    """Return 1 / (v' H^-1 v + 1 / dof) for each contrast.
+
+    Parameters
+    ----------
+    root : ndarray of shape (p, p)
+        M_XX^-1/2.
+    contrasts : ndarray of shape (k, p)
+        In the coordinates of the problem.
+    D : ndarray of shape (m, p, p)
+        Minus the changes of M_XX, whitened, for changes of the covariances.
+    t : ndarray of shape (m,)
+        Minus the changes of r2, over sigma2.
+    H : ndarray of shape (m, m)
+        Hessian of the profiled criterion.
+    dof : float
+        What r2 is divided by.
+    """
+    k = _unit(contrasts @ root.T)
+    # how log f changes, for contrast i: through M_XX, and sigma2, which follows
+    v = np.einsum("rkl,ik,il->ri", D, k, k) - t[:, None] / dof
+    return np.asarray(1 / (np.sum(v * _solve(H, v), axis=0) + 1 / dof))
 
 
 def kenward_roger(
@@ -91,7 +113,11 @@ def kenward_roger(
     Kenward, M. G. and Roger, J. H. (1997). Small sample inference for fixed effects from
     restricted maximum likelihood. Biometrics, 53, 983-997. doi:10.2307/2533558
     """
-    of = VarianceUncertainty.from_criterion(criterion, Lambda)
+    return kenward_roger_of(VarianceUncertainty.from_criterion(criterion, Lambda), contrasts)
+
+
+def kenward_roger_of(of: VarianceUncertainty, contrasts: Array) -> tuple[Array, Array]:
+    """Degrees of freedom and variances of contrasts, as `kenward_roger` returns them."""
     k = contrasts @ of.root.T
     d = np.einsum("rkl,ik,il->ri", of.D, _unit(k), _unit(k))
     # the last direction is the covariance of y itself, with which all variances grow
@@ -198,7 +224,7 @@ class VarianceUncertainty:
         """Add up over groups what the information needs."""
         problem, derivatives = criterion.problem, criterion(Lambda)
         root = derivatives.root[:-1, :-1]
-        E = _linear_directions(len(Lambda), diagonal=problem.diagonal)
+        E = changes_of_psi(len(Lambda), diagonal=problem.diagonal)
         N, NN, UNU = _sums_with_curvature(criterion, Lambda, root)
         D = np.einsum("rab,abkl->rkl", E, derivatives.UU[..., :-1, :-1])
         Q = np.einsum("rab,akbcdl,scd->rskl", E, UNU, E, optimize=True)
@@ -268,15 +294,6 @@ def tangent(
     # a column of zeros does not move
     varies = factor.scale[columns] > 0
     return factor.carry_over(derivatives, (rows[varies], columns[varies]))
-
-
-def _linear_directions(q: int, *, diagonal: bool) -> Array:
-    """Return a basis of the symmetric, or the diagonal, matrices."""
-    rows, columns = (np.arange(q),) * 2 if diagonal else np.tril_indices(q)
-    E = np.zeros((len(rows), q, q))
-    E[np.arange(len(rows)), rows, columns] = 1.0
-    E[np.arange(len(rows)), columns, rows] = 1.0
-    return E
 
 
 def _sums_with_curvature(

@@ -62,7 +62,7 @@ class QuadraticModel:
     def size(self) -> Array:
         """Curvatures as the steps take them: positive, and none too small."""
         raised: Array = np.maximum(np.abs(self.curvature), FLAT * self.largest)
-        return raised
+        return np.where(self.largest > 0, raised, 1.0)
 
     @cached_property
     def newton(self) -> Array:

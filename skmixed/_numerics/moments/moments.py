@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -88,26 +89,14 @@ class GroupedMoments:
         -------
         GroupedMoments
         """
-        if hasattr(X, "tocsr"):
-            X = X.tocsr()  # rows are sliced below
-        n_rows, n_columns = X.shape[0], X.shape[1] + 2
         if shift is None:
             shift = pilot_mean(X, y, sample_weight)
-        T = np.zeros((n_columns, n_columns))
-        sums = np.zeros((len(random), len(labels), n_columns))
-        size = max(CHUNK_VALUES // n_columns, MIN_CHUNK_ROWS)
-        buffer = np.ones((min(size, n_rows), n_columns))
-        with np.errstate(over="ignore", invalid="ignore"):
-            for start in range(0, n_rows, size):
-                chunk = slice(start, start + size)
-                D = _fill(buffer, X[chunk], y[chunk], shift)
-                WD = D if sample_weight is None else D * sample_weight[chunk, None]
-                T += D.T @ WD
-                if codes is not None:
-                    add_by_group(sums, D, WD[:, random], codes[chunk])
-        # a group's sums lie together while rows are added, and groups do in what is solved
-        C = np.ascontiguousarray(np.swapaxes(sums, 1, 2))
-        counts = _count_rows(codes, sample_weight, C)
+        by_factor = () if codes is None else (codes,)
+        T, sums = sum_rows(
+            X, y, by_factor, (len(labels),), sample_weight, random=(random,), shift=shift
+        )
+        C = sums[0] if sums else np.zeros((len(random), len(shift), len(labels)))
+        counts = count_rows(codes, sample_weight, C)
         there = counts > 0
         if not there.all():
             labels, counts, C = labels[there], counts[there], C[..., there]
@@ -245,6 +234,52 @@ def _common_dtype(one: NDArray[Any], other: NDArray[Any]) -> np.dtype[Any]:
     return np.dtype(object)
 
 
+def sum_rows(
+    X: Any,
+    y: NDArray[Any],
+    codes: Sequence[NDArray[np.integer[Any]]],
+    n_levels: Sequence[int],
+    sample_weight: Array | None,
+    *,
+    random: Sequence[tuple[int, ...]],
+    shift: Array,
+) -> tuple[Array, list[Array]]:
+    """Add up D' W D over all rows, and Z_j' W D_j by level of each of several factors.
+
+    Parameters
+    ----------
+    X, y, sample_weight, shift : as for `GroupedMoments.from_rows`
+        The rows.
+    codes, n_levels, random : sequences over factors
+        Position of each row's level, the number of levels, and the columns of D in Z.
+
+    Returns
+    -------
+    T : ndarray of shape (n_columns, n_columns)
+    C : list of ndarray of shape (n_random, n_columns, n_levels)
+    """
+    if hasattr(X, "tocsr"):
+        X = X.tocsr()  # rows are sliced below
+    n_rows, n_columns = X.shape[0], X.shape[1] + 2
+    T = np.zeros((n_columns, n_columns))
+    sums = [
+        np.zeros((len(columns), levels, n_columns))
+        for columns, levels, _ in zip(random, n_levels, codes, strict=False)
+    ]
+    size = max(CHUNK_VALUES // n_columns, MIN_CHUNK_ROWS)
+    buffer = np.ones((min(size, n_rows), n_columns))
+    with np.errstate(over="ignore", invalid="ignore"):
+        for start in range(0, n_rows, size):
+            chunk = slice(start, start + size)
+            D = _fill(buffer, X[chunk], y[chunk], shift)
+            WD = D if sample_weight is None else D * sample_weight[chunk, None]
+            T += D.T @ WD
+            for total, columns, code in zip(sums, random, codes, strict=False):
+                add_by_group(total, D, WD[:, columns], code[chunk])
+    # a group's sums lie together while rows are added, and groups do in what is solved
+    return T, [np.ascontiguousarray(np.swapaxes(total, 1, 2)) for total in sums]
+
+
 def dense(X: Any) -> NDArray[Any]:
     dense: NDArray[Any] = X.toarray() if hasattr(X, "toarray") else X
     return dense
@@ -290,7 +325,7 @@ def add_by_group(sums: Array, D: Array, WZ: Array, codes: NDArray[np.integer[Any
             total += part
 
 
-def _count_rows(
+def count_rows(
     codes: NDArray[np.integer[Any]] | None, sample_weight: Array | None, C: Array
 ) -> NDArray[np.intp]:
     if codes is None or sample_weight is None:

@@ -1,0 +1,266 @@
+"""Mixed models with several grouping factors: what is stored of a fit, and what follows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from scipy.stats import t
+from sklearn.utils import gen_batches
+from sklearn.utils.extmath import safe_sparse_dot
+
+from skmixed._numerics.fit.criterion_of_factors import FactorsCriterion
+from skmixed._numerics.fit.dense_layout import TooManyColumnsError
+from skmixed._numerics.fit.factors import FactorFit, LostDigitsError
+from skmixed._numerics.fit.fit import Specification
+from skmixed._numerics.fit.problem_of_factors import (
+    OneRowPerLevelError,
+    SameLevelsError,
+    make_factors_problem,
+)
+from skmixed._numerics.inference.degrees_of_freedom_of_factors import (
+    kenward_roger_of_factors,
+    satterthwaite_of_factors,
+)
+from skmixed._numerics.inference.explained_variance import ExplainedVariance
+from skmixed._numerics.inference.prediction_of_factors import FactorsUncertainty
+from skmixed._numerics.moments.cells import FactorMoments
+from skmixed._rows.columns import dense_column
+from skmixed._rows.labels import as_index
+from skmixed._rows.threads import one_blas_thread
+
+# Numbers that are expanded at a time.
+BATCH_VALUES = 2**17
+
+
+@dataclass(frozen=True, eq=False)
+class FittedFactors:
+    """The sums that were fitted, the model of each factor, and where the criterion is least.
+
+    Attributes
+    ----------
+    moments : FactorMoments
+        Of the rows of the fit.
+    specifications : tuple of Specification
+        The model, of each factor.
+    Lambdas : tuple of ndarray of shape (q_f, q_f)
+        Any factors of Psi_f at the optimum, in the coordinates of the problem.
+    """
+
+    moments: FactorMoments
+    specifications: tuple[Specification, ...]
+    Lambdas: tuple[np.ndarray, ...]
+
+    @property
+    def specification(self):
+        """What the factors have in common: method and intercept."""
+        return self.specifications[0]
+
+    @cached_property
+    def criterion(self):
+        """The criterion, as a function of all Psi_f."""
+        problem = make_factors_problem(self.moments, self.specifications)
+        return FactorsCriterion(problem, self.specification.reml)
+
+    @cached_property
+    def uncertainty(self):
+        """Of the fit's coefficients, and of the levels."""
+        return FactorsUncertainty(self.criterion.eliminate(self.Lambdas), self.Lambdas)
+
+    @property
+    def coordinates(self):
+        """The way from the problem to the user's columns."""
+        return self.criterion.problem.coordinates
+
+    def satterthwaite(self, contrasts):
+        """Degrees of freedom of contrasts in the coordinates of the problem."""
+        return satterthwaite_of_factors(self.criterion, self.Lambdas, contrasts)
+
+    def kenward_roger(self, contrasts):
+        """Degrees of freedom of contrasts, and variances over sigma2."""
+        return kenward_roger_of_factors(self.criterion, self.Lambdas, contrasts)
+
+    def covariance_to_user(self, f, cov):
+        """Turn covariances of a factor's random effects, over sigma2, to the user's units."""
+        back = self.criterion.problem.by_factor[f].random_backmap
+        return np.einsum("ac,cdj,bd->abj", back, cov, back)
+
+    def pooling_weights(self, f):
+        """1 - (conditional variance) / (variance), (q_f, n_levels); 0 where that is 0."""
+        own = self.criterion.problem.by_factor[f]
+        left = self.covariance_to_user(f, self.uncertainty.given_parameters[f])
+        left = np.einsum("aak->ak", left)
+        variances = np.sum(own.to_user_factor(self.Lambdas[f]) ** 2, axis=1, keepdims=True)
+        share = np.divide(left, variances, out=np.ones_like(left), where=variances > 0)
+        return 1 - share
+
+    def explained_variance(self):
+        """Split the variance of y, for the marginal and the conditional R2."""
+        problem = self.criterion.problem
+        beta, sigma2 = self.criterion.coefficients(self.uncertainty.at.M)
+        coordinates = problem.coordinates
+        sums = self.moments.around(coordinates.shift).T[0, coordinates.used[:-1]]
+        mean = sums / coordinates.scale[:-1] / problem.n
+        return _explained(problem, beta, sigma2, mean, self.Lambdas)
+
+    def variance_of_means(self, X, codes):
+        """Variances of predictions around the true means of rows, over sigma2.
+
+        Parameters
+        ----------
+        X : {ndarray, sparse matrix} of shape (n_rows, n_features)
+            Checked rows.
+        codes : ndarray of shape (n_factors, n_rows)
+            Position of each row's level of each factor, -1 for a new one.
+        """
+        coordinates = self.coordinates
+        backmap = coordinates.backmap / coordinates.y_scale
+        first = len(backmap) - X.shape[1]  # 1 if there is an intercept
+        variance = np.empty(codes.shape[1])
+        for rows in gen_batches(len(variance), max(BATCH_VALUES // (1 + X.shape[1]), 1)):
+            fixed = safe_sparse_dot(X[rows], backmap[first:]) + backmap[:first].sum(axis=0)
+            Z = [self._random_columns(f, X[rows]) for f in range(len(codes))]
+            variance[rows] = self.uncertainty.of_predictions(fixed, Z, codes[:, rows])
+        return variance
+
+    def _random_columns(self, f, X):
+        """Z of a factor, in the coordinates of the problem."""
+        ones = [np.ones(X.shape[0])] if self.specifications[f].random_intercept else []
+        random = self.moments.factors[f].random[1:]
+        slopes = (dense_column(X, column - 1) for column in random)
+        Z = np.column_stack([*ones, *slopes])
+        return Z @ self.criterion.problem.by_factor[f].random_backmap
+
+
+def _explained(problem, beta, sigma2, mean, Lambdas):
+    about_zero = float(beta @ problem.T[:-1, :-1] @ beta)
+    square = max(about_zero - problem.n * float(mean @ beta) ** 2, 0.0)
+    random = sum(
+        float(np.sum(Lambda * (G.sum(axis=-1) @ Lambda))) / problem.n
+        for G, Lambda in zip(problem.G, Lambdas, strict=True)
+    )
+    unit = problem.coordinates.y_scale**2
+    return ExplainedVariance(
+        fixed=unit * square / (problem.n - 1),
+        random=unit * sigma2 * random,
+        residual=unit * sigma2,
+    )
+
+
+def fit_factors(model, moments, columns):
+    """Fit a model with several factors; errors name the factors.
+
+    Parameters
+    ----------
+    model : estimator
+        A mixed model with its parameters.
+    moments : FactorMoments
+        Of the rows.
+    columns : Columns
+        What is known of the columns.
+
+    Returns
+    -------
+    FactorFit
+    """
+    names = columns.factor_names
+    specifications = tuple(model._specification(factor) for factor in columns.factors)
+    try:
+        with one_blas_thread():
+            return FactorFit.of(moments, specifications, tol=model.tol, max_iter=model.max_iter)
+    except SameLevelsError as error:
+        f, g = (names[i] for i in error.factors)
+        raise ValueError(
+            f"Factors {f!r} and {g!r} divide the rows into the same groups, so their effects "
+            "cannot be told apart. Leave one of them out of group_by."
+        ) from error
+    except OneRowPerLevelError as error:
+        raise ValueError(
+            f"Each level of factor {names[error.factor]!r} has one row, so its effects cannot "
+            "be told from residuals. Leave it out of group_by."
+        ) from error
+    except TooManyColumnsError as error:
+        sizes = zip(names, (len(factor.labels) for factor in moments.factors), strict=True)
+        listed = ", ".join(f"{name!r} of {n:,} groups" for name, n in sizes)
+        raise ValueError(
+            f"The factors {listed} are crossed: with the largest one eliminated, blocks of up "
+            f"to {error.n_columns:,} random effects are left, which take "
+            f"{error.gigabytes:.3g} GB, but {error.limit:.3g} GB may be used. Up to about "
+            "10,000 are good to fit. Leave a factor out or join its small groups; crossed "
+            "factors that are all larger cannot be fitted yet."
+        ) from error
+    except LostDigitsError as error:
+        raise ValueError(_capitalised(error)) from error
+
+
+def _capitalised(error):
+    text = str(error)
+    return text[:1].upper() + text[1:]
+
+
+def store_factors(model, fit, moments, columns):
+    """Turn the solution into fitted attributes: dictionaries by factor."""
+    solution, names = fit.solution, columns.factor_names
+    model.groups_ = {
+        name: as_index(factor.labels, name=name)
+        for name, factor in zip(names, moments.factors, strict=True)
+    }
+    model.n_groups_ = {name: len(labels) for name, labels in model.groups_.items()}
+    model.group_sizes_ = {
+        name: _sizes(factor, model.groups_[name])
+        for name, factor in zip(names, moments.factors, strict=True)
+    }
+    model.residual_variance_ = solution.sigma2
+    model.theta_ = solution.theta
+    model.icc_ = dict(zip(names, solution.icc, strict=True))
+    model.random_effects_, model.random_effects_cov_ = {}, {}
+    parts = zip(columns.factors, solution.Lambdas, solution.b, strict=True)
+    for factor, Lambda, b in parts:
+        name, terms = factor.group_name, model._random_terms(factor)
+        labels = model.groups_[name]
+        model.random_effects_[name] = pd.DataFrame(b.T, labels, terms)
+        cov = solution.sigma2 * Lambda @ Lambda.T
+        model.random_effects_cov_[name] = pd.DataFrame(cov, terms, terms)
+
+
+def weights_of_factors(model):
+    """Tabulate the pooling weights of each factor."""
+    return {
+        name: pd.DataFrame(model._fitted.pooling_weights(f).T, effects.index, effects.columns)
+        for f, (name, effects) in enumerate(model.random_effects_.items())
+    }
+
+
+def _sizes(factor, labels):
+    whole = np.array_equal(factor.sizes, factor.n_rows)
+    return pd.Series(factor.n_rows if whole else factor.sizes, index=labels, name="size")
+
+
+def tabulate_factors(model, level, factors):
+    """Tabulate the random effects of factors, with standard errors and intervals."""
+    fitted, tables = model._fitted, []
+    for f, name in enumerate(model._columns.factor_names):
+        if name not in factors:
+            continue
+        effects = model.random_effects_[name]
+        cov = fitted.covariance_to_user(f, fitted.uncertainty.of_random_effects()[f])
+        variance = model.residual_variance_ * np.einsum("aaj->ja", cov).ravel()
+        std_error = np.sqrt(np.maximum(variance, 0.0))
+        half = t.isf((1 - level) / 2, max(len(effects) - 1, 1)) * std_error
+        estimate = effects.to_numpy().ravel()
+        tables.append(
+            pd.DataFrame(
+                {
+                    "factor": name,
+                    "group": np.repeat(effects.index, effects.shape[1]),
+                    "term": np.tile(effects.columns, len(effects)),
+                    "estimate": estimate,
+                    "std_error": std_error,
+                    "lower": estimate - half,
+                    "upper": estimate + half,
+                }
+            )
+        )
+    return pd.concat(tables, ignore_index=True)
