@@ -23,9 +23,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from skmixed._numerics.linalg.digits import SAME_SUMS
 from skmixed._numerics.moments.moments import GroupedMoments, merge
 from skmixed._numerics.moments.second_pass import ConstantColumns, LeftOver, hardly_vary
-from skmixed._rows.columns import split_group_column
 from skmixed._rows.dask_partitions import align, check_same_rows, empty_table, is_frame
-from skmixed._rows.factors import NOT_YET, refuse_group_by
+from skmixed._rows.factors import NOT_YET, refuse_group_by, split_groups
 from skmixed._rows.features import read_target
 from skmixed._rows.labels import (
     check_enough_moments,
@@ -178,7 +177,7 @@ def _learn_columns(model, X, groups):
     empty = _check_columns(model, X, groups, reset=True)
     labels = getattr(groups, "_meta", None)
     if model.group_by is not None:
-        labels = split_group_column(empty, model.group_by)[1]
+        labels = split_groups(empty, model.group_by)[1]
     return Columns.of(model, empty, labels)
 
 

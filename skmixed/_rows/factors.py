@@ -274,10 +274,26 @@ def refuse_factors(columns, what):
 
 
 def refuse_group_by(group_by, what):
-    """Refuse several group columns in what does not exist yet for them."""
-    if isinstance(group_by, list | tuple | np.ndarray | pd.Index):
-        names = [name_of(columns) for columns in parts_of(group_by)]
-        raise NotAvailableError(NOT_YET.format(name=what, factors=names))
+    """Refuse several factors in what does not exist yet for them."""
+    if isinstance(group_by, list | np.ndarray | pd.Index):
+        factors = parts_of(group_by)
+        if len(factors) > 1:
+            names = [name_of(columns) for columns in factors]
+            raise NotAvailableError(NOT_YET.format(name=what, factors=names))
+
+
+def one_column(group_by, what):
+    """Return the only column of a `group_by` where labels cannot be joined."""
+    refuse_group_by(group_by, what)
+    if group_by is None:
+        return None
+    columns = parts_of(group_by)[0]
+    if len(columns) > 1:
+        raise NotAvailableError(
+            f"{what} takes the groups from one column, but got group_by={group_by!r}. Make a "
+            "column of the joined labels."
+        )
+    return columns[0]
 
 
 def refuse_several(model, names):

@@ -11,9 +11,9 @@ from sklearn.base import BaseEstimator
 from skmixed._numerics.moments.moments import GroupedMoments as Sums
 from skmixed._public import public
 from skmixed._rows.chosen_columns import SLOPES, find_feature_columns
-from skmixed._rows.columns import GROUP_BY, as_table
+from skmixed._rows.columns import as_table
 from skmixed._rows.containers import take_rows
-from skmixed._rows.factors import refuse_group_by
+from skmixed._rows.factors import SEVERAL, refuse_group_by
 from skmixed._rows.labels import check_same_kind
 from skmixed._rows.reader import read_training_rows, sum_up
 
@@ -199,7 +199,7 @@ class GroupedMoments:
 class _Rows(BaseEstimator):
     """The least that can read rows: it knows the group column and the slopes."""
 
-    _parameter_constraints = {"slopes": SLOPES, "group_by": GROUP_BY}
+    _parameter_constraints = {"slopes": SLOPES, "group_by": SEVERAL}
     _uses_groups = True
 
     def __init__(self, slopes, group_by):

@@ -23,13 +23,14 @@ from skmixed._reports.pooling_names import (
     SLOPES,
 )
 from skmixed._rows.chosen_columns import find_feature_columns
-from skmixed._rows.columns import as_table, split_group_column
+from skmixed._rows.columns import as_table
 from skmixed._rows.containers import take_rows
 from skmixed._rows.factors import (
     NOT_YET,
     SEVERAL,
     is_several,
     refuse_group_by,
+    split_groups,
     take_factors,
 )
 from skmixed._rows.features import read_target
@@ -218,7 +219,7 @@ def _check_groups(X, y, groups, group_by):
         raise ValueError(GIVEN_TWICE.format(group_by=group_by))
     X, _ = indexable(as_table(X), y)
     if group_by is not None:
-        groups = split_group_column(X, group_by)[1]
+        groups = split_groups(X, group_by)[1]
     name = getattr(groups, "name", None)
     name = "group" if name is None else str(name)
     return X, encode_groups(groups, num_samples(X)), name

@@ -797,3 +797,32 @@ def test_a_splitter_takes_one_factor(rows):
         cross_validate(
             RandomInterceptRegressor(), X[["x"]], y, groups=frame[["school", "rater"]], cv=3
         )
+
+
+def test_a_list_of_one_name_everywhere(rows):
+    X, y = rows
+    X = X[["x", "school"]]
+    sums = [GroupedMoments.from_rows(X, y, group_by=by) for by in ("school", ["school"])]
+    np.testing.assert_array_equal(sums[0].sums.T, sums[1].sums.T)
+    by_name, listed = (
+        WithinBetween(group_by=by).fit_transform(X) for by in ("school", ["school"])
+    )
+    pd.testing.assert_frame_equal(by_name, listed)
+    texts = [
+        str(compare_pooling(X, y, group_by=by, n_repeats=1, random_state=0).findings[:2])
+        for by in ("school", ["school"])
+    ]
+    assert texts[0] == texts[1]
+    assert describe_groups(X, y, group_by=["school"]).title == "360 rows in 12 groups (school)"
+    with pytest.raises(ValueError, match="WithinBetween takes the groups from one column"):
+        WithinBetween(group_by=("school", "x")).fit(X)
+    model = RandomInterceptRegressor(group_by=["school"])
+    for _ in range(2):
+        model.partial_fit(X, y)
+    assert model.n_groups_ == 12
+    dd = pytest.importorskip("dask.dataframe")
+    table, target = dd.from_pandas(X, npartitions=2), dd.from_pandas(y, npartitions=2)
+    found = RandomInterceptRegressor(group_by=["school"]).fit(table, target)
+    assert found.criterion_ == pytest.approx(
+        RandomInterceptRegressor(group_by="school").fit(X, y).criterion_
+    )
