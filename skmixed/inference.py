@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,6 @@ from skmixed._estimators.mixed import BaseMixedRegressor
 from skmixed._numerics.linalg.digits import LOG_LIKELIHOOD_ERROR, SAME_SUMS
 from skmixed._reports.regression_summary import RegressionSummary
 from skmixed._reports.summary import ModelSummary
-from skmixed._rows.factors import refuse_factors
 
 __all__ = [
     "LikelihoodRatioTest",
@@ -122,7 +121,6 @@ def likelihood_ratio_test(small: Any, large: Any) -> LikelihoodRatioTest:
                 "  compare_slopes(make_pipeline(WithinBetween(group_by='column'), "
                 "RandomInterceptRegressor(group_by='column')).fit(X, y))"
             )
-        refuse_factors(model._columns, "likelihood_ratio_test")
     small, large = small._as_it_is(), large._as_it_is()
     _check_same_rows(small, large)
     _check_nested(small, large)
@@ -150,20 +148,56 @@ def _n_parameters(model):
     return round(model.aic_ / 2 + model.log_likelihood_)
 
 
+class _Factor(NamedTuple):
+    """What a model makes of a grouping factor."""
+
+    moments: Any
+    terms: frozenset
+    is_correlated: bool
+
+
+def _factors_of(model):
+    """Find the grouping factors of a model, by name; none without groups."""
+    columns = model._columns
+    if columns.factors:
+        parts = zip(model._fitted.moments.factors, model._fitted.specifications, strict=True)
+        covs = model.random_effects_cov_.items()
+        return {
+            name: _Factor(moments, frozenset(cov.index), len(cov) > 1 and not of.diagonal)
+            for (name, cov), (moments, of) in zip(covs, parts, strict=True)
+        }
+    if not len(model._moments.labels):
+        return {}
+    cov = model.random_effects_cov_
+    correlated = len(model.theta_) > len(cov)
+    return {columns.group_name: _Factor(model._moments, frozenset(cov.index), correlated)}
+
+
+def _paired_factors(small, large):
+    """Factors of both; single ones go together whatever they are called."""
+    one, other = _factors_of(small), _factors_of(large)
+    if len(one) == len(other) == 1:
+        one = dict(zip(other, one.values(), strict=True))
+    return one, other
+
+
 def _check_same_rows(small, large):
     """Compare what is known of y, and the groups: the rows themselves are not kept."""
     same_y = np.allclose(_sums_of_y(small), _sums_of_y(large), rtol=SAME_SUMS, atol=0)
-    if not same_y or not (_n_groups(small) == 0 or _same_groups(small, large)):
+    one, other = _paired_factors(small, large)
+    shared = one.keys() & other.keys()
+    same = all(_same_groups(one[name].moments, other[name].moments) for name in shared)
+    if not same_y or not same:
         raise ValueError(
             "Both models must be fitted to the same rows, weights and groups, but got "
-            f"{small._moments.n:g} rows in {_n_groups(small)} groups and "
-            f"{large._moments.n:g} rows in {_n_groups(large)} groups, or another y. Fit both "
-            "to the same data; rows with missing values must be dropped from both."
+            f"{small._moments.n:g} rows in {_n_groups(one)} groups and {large._moments.n:g} "
+            f"rows in {_n_groups(other)} groups, or another y. Fit both to the same data; rows "
+            "with missing values must be dropped from both."
         )
 
 
-def _n_groups(model):
-    return len(model._moments.labels)
+def _n_groups(factors):
+    return " x ".join(str(len(factor.moments.labels)) for factor in factors.values()) or "0"
 
 
 def _sums_of_y(model):
@@ -174,10 +208,9 @@ def _sums_of_y(model):
     return [moments.n, mean + moments.shift[-1], around]
 
 
-def _same_groups(small, large):
-    sums = [model._moments for model in (small, large)]
-    same_labels = np.array_equal(sums[0].labels, sums[1].labels)
-    return same_labels and np.allclose(sums[0].sizes, sums[1].sizes, rtol=SAME_SUMS, atol=0)
+def _same_groups(one, other):
+    same_labels = np.array_equal(one.labels, other.labels)
+    return same_labels and np.allclose(one.sizes, other.sizes, rtol=SAME_SUMS, atol=0)
 
 
 def _check_nested(small, large):
@@ -195,10 +228,15 @@ def _check_nested(small, large):
             "Likelihoods of REML fits can be compared only if the fixed effects are the same, "
             f"but {only} is in one model alone. Fit both models with method='ml'."
         )
-    random = [_random_terms(model) for model in (small, large)]
-    free = [_is_correlated(model) for model in (small, large)]
-    lost = (fixed[0] - fixed[1]) | (random[0] - random[1])
-    if lost or (free[0] and not free[1]):
+    one, other = _paired_factors(small, large)
+    lost = fixed[0] - fixed[1]
+    for name, factor in one.items():
+        terms = other[name].terms if name in other else frozenset()
+        where = "" if len(other) < 2 and len(one) < 2 else f" of {name}"
+        lost |= {f"{term}{where}" for term in factor.terms - terms}
+    shared = [(factor, other[name]) for name, factor in one.items() if name in other]
+    freer = [before for before, after in shared if before.is_correlated > after.is_correlated]
+    if lost or freer:
         what = ", ".join(sorted(lost)) or "the correlation of random effects"
         raise ValueError(
             f"`small` must be nested in `large`, but {what} is in `small` alone. If the models "
@@ -211,23 +249,22 @@ def _fixed_terms(model):
     return set(cov.index[np.isfinite(np.diag(cov))])
 
 
-def _random_terms(model):
-    return set(model.random_effects_cov_.index) if _n_groups(model) else set()
-
-
-def _is_correlated(model):
-    return _n_groups(model) > 0 and len(model.theta_) > len(model.random_effects_cov_)
-
-
 def _reference_distribution(small, large, df):
     """Chi-square distributions and their weights, and the reason."""
     if df == 0:
         return {0: 1.0}, "The models have the same parameters, so there is nothing to test."
-    added = len(_random_terms(large) - _random_terms(small))
+    one, other = _paired_factors(small, large)
+    nothing = _Factor(None, frozenset(), False)
+    grown = {name: (one.get(name, nothing), factor) for name, factor in other.items()}
+    added = sum(len(after.terms - before.terms) for before, after in grown.values())
     if added == 0:
         return {df: 1.0}, f"The p-value is from chi-square with df = {df}."
-    alike = _is_correlated(small) == _is_correlated(large)
-    if added == 1 and (alike or len(_random_terms(small)) < 2):
+    # other changes than that of one variance and its covariances have no known mixture
+    alike = all(
+        before.is_correlated == after.is_correlated or len(before.terms) < 2
+        for before, after in grown.values()
+    )
+    if added == 1 and alike:
         return {df - 1: 0.5, df: 0.5}, (
             "The smaller model has a variance on its boundary, 0, so the p-value is from an "
             f"equal mixture of chi-square with df = {df - 1} and df = {df}."

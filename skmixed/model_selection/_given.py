@@ -10,6 +10,7 @@ from skmixed._rows.containers import take_rows
 from skmixed._rows.factors import is_several, take_factors
 from skmixed._rows.routing import refuse_class
 from skmixed._sklearn_private import num_samples
+from skmixed.model_selection._split import TwoWayGroupKFold
 
 NO_SPLITS = "`cv` must give at least one split into training and test rows, but gives none."
 SEVERAL_FACTORS = (
@@ -23,12 +24,13 @@ NO_PAIR = (
 )
 
 
-def take_rows_and_metadata(X, y, groups, params):
+def take_rows_and_metadata(X, y, groups, params, cv=None):
     """Take rows as they are handed in; metadata that has a value for each row with them."""
     by_row = {"groups": groups, "sample_weight": (params or {}).get("sample_weight")}
     X, y, *values = take_rows(X=X, y=y, **by_row)
     taken = {k: v for k, v in zip(by_row, values, strict=True) if v is not None}
-    if is_several(factors := take_factors(taken.get("groups"))):
+    takes_several = isinstance(cv, TwoWayGroupKFold)
+    if not takes_several and is_several(factors := take_factors(taken.get("groups"))):
         raise ValueError(SEVERAL_FACTORS.format(names=list(factors), first=next(iter(factors))))
     return X, y, {**(params or {}), **taken}
 

@@ -85,7 +85,7 @@ def cross_val_predict(
     0.73
     """
     refuse_class(estimator, "estimator")
-    X, y, metadata = take_rows_and_metadata(X, y, groups, params)
+    X, y, metadata = take_rows_and_metadata(X, y, groups, params, cv)
     X, y = indexable(X, y)
     cv = check_cv(check_folds(cv, X), y, classifier=is_classifier(estimator))
     given = {name: value for name, value in metadata.items() if name == "groups"}

@@ -1,15 +1,16 @@
-"""Splitters whose test rows belong to groups that have training rows."""
+"""Splitters that know groups: rows of known ones, the last rows, two new ones at once."""
 
 from __future__ import annotations
 
 from numbers import Integral
 
 import numpy as np
-from sklearn.model_selection import BaseCrossValidator
+from sklearn.model_selection import BaseCrossValidator, GroupKFold
 from sklearn.utils import check_random_state, indexable
 
 from skmixed._public import public
 from skmixed._rows.containers import take_rows
+from skmixed._rows.factors import is_several, of_factor, take_factors
 from skmixed._rows.labels import encode_groups
 from skmixed._sklearn_private import num_samples
 
@@ -165,6 +166,118 @@ class WithinGroupTimeSeriesSplit(_WithinGroupSplitter):
             yield train, test
 
 
+@public("skmixed.model_selection")
+class TwoWayGroupKFold(_WithinGroupSplitter):
+    """Cross-validation of crossed groups in which both groups of a test row are new.
+
+    The groups of each of two factors, such as students and teachers, are divided into
+    `n_splits` parts. Each pair of parts is a fold: rows of a student and of a teacher in these
+    are the test, rows that have neither of them train, and rows that share only one with the
+    test are left out. So there are ``n_splits ** 2`` folds, and each row is tested once.
+
+    For new groups of one factor use `sklearn.model_selection.GroupKFold` with that factor.
+
+    Parameters
+    ----------
+    n_splits : int, default=5
+        Parts of each factor, at least 2 and at most its number of groups.
+    shuffle : bool, default=False
+        Whether groups are drawn to parts at random; otherwise parts have about as many rows.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the shuffling; pass an int for the same folds at every call.
+
+    See Also
+    --------
+    WithinGroupKFold : Rows of known groups are the test.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmixed.model_selection import TwoWayGroupKFold
+    >>> groups = [["a", 1], ["a", 2], ["b", 1], ["b", 2]]
+    >>> for train, test in TwoWayGroupKFold(2).split(groups, groups=groups):
+    ...     print(train, test)
+    [0] [3]
+    [1] [2]
+    [2] [1]
+    [3] [0]
+    """
+
+    def __init__(self, n_splits=5, *, shuffle=False, random_state=None):
+        self.n_splits = n_splits
+        self.shuffle = shuffle
+        self.random_state = random_state
+
+    def get_n_splits(self, X=None, y=None, groups=None):
+        """Return the number of folds.
+
+        Parameters
+        ----------
+        X, y, groups : object
+            Ignored.
+
+        Returns
+        -------
+        int
+            The square of `n_splits`.
+        """
+        return self.n_splits**2
+
+    def split(self, X, y=None, groups=None):
+        """Generate indices of training and test rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_columns)
+            Only its length is used.
+        y : array-like of shape (n_rows,), optional
+            Ignored.
+        groups : array-like of shape (n_rows, 2)
+            Group labels of each row, a column for each factor.
+
+        Yields
+        ------
+        train : ndarray
+            Indices of the training rows.
+        test : ndarray
+            Indices of the test rows.
+        """
+        X, y, groups = indexable(X, y, groups)
+        n_rows = num_samples(X)
+        _check_n_splits(self.n_splits, n_rows)
+        factors = _check_two_factors(X, groups)
+        rng = check_random_state(self.random_state) if self.shuffle else None
+        one, two = (self._parts(name, codes, rng) for name, codes in factors.items())
+        for a in range(self.n_splits):
+            for b in range(self.n_splits):
+                test = np.flatnonzero((one == a) & (two == b))
+                train = np.flatnonzero((one != a) & (two != b))
+                if not len(test) or not len(train):
+                    first, second = factors
+                    raise ValueError(
+                        f"Each pair of parts must have rows to test and others to train, but "
+                        f"parts {a} of {first!r} and {b} of {second!r} "
+                        f"have {len(test)} to test and {len(train)} to train: too few pairs of "
+                        f"groups meet. Take fewer than n_splits={self.n_splits}."
+                    )
+                yield train, test
+
+    def _parts(self, name, codes, rng):
+        """Part of each row's group."""
+        n_groups = int(codes.max()) + 1
+        if n_groups < self.n_splits:
+            raise ValueError(
+                f"n_splits={self.n_splits} must be at most the number of groups of {name!r}, "
+                f"which is {n_groups}."
+            )
+        seed = None if rng is None else int(rng.randint(2**31))
+        folds = GroupKFold(self.n_splits, shuffle=self.shuffle, random_state=seed)
+        part = np.empty(len(codes), dtype=np.intp)
+        for number, (_, rows) in enumerate(folds.split(codes, groups=codes)):
+            part[rows] = number
+        return part
+
+
 def _check_n_splits(n_splits, n_rows, least=2):
     if not isinstance(n_splits, Integral) or not least <= n_splits <= n_rows:
         raise ValueError(
@@ -173,12 +286,35 @@ def _check_n_splits(n_splits, n_rows, least=2):
         )
 
 
+def _check_two_factors(X, groups):
+    """Return codes of two factors by name."""
+    _refuse_none(groups, TwoWayGroupKFold.__name__)
+    X, groups = take_rows(X=X, groups=groups)
+    table = take_factors(groups)
+    if not is_several(table) or table.shape[1] != 2:
+        n_columns = table.shape[1] if is_several(table) else 1
+        raise ValueError(
+            "`groups` must have two columns, one for each factor, as in "
+            f"groups=frame[['student', 'teacher']], but got {n_columns}."
+        )
+    return {name: _encode_factor(table, name, num_samples(X)) for name in table}
+
+
+def _encode_factor(table, name, n_rows):
+    with of_factor(name):
+        return encode_groups(table[name], n_rows)[0]
+
+
 def _check_groups(X, groups, name):
+    _refuse_none(groups, name)
+    X, groups = take_rows(X=X, groups=groups)
+    return encode_groups(groups, num_samples(X))[0]
+
+
+def _refuse_none(groups, name):
     if groups is None:
         raise ValueError(
             f"`groups` must be given to {name}.split, but got None. Pass it on, as in "
             "cross_validate(..., groups=groups), or with metadata routing enabled "
             "cross_validate(..., params={'groups': groups})."
         )
-    X, groups = take_rows(X=X, groups=groups)
-    return encode_groups(groups, num_samples(X))[0]

@@ -161,7 +161,7 @@ def cross_validate(
     np.float64(37.8)
     """
     refuse_class(estimator, "estimator")
-    X, y, metadata = take_rows_and_metadata(X, y, groups, params)
+    X, y, metadata = take_rows_and_metadata(X, y, groups, params, cv)
     cv = check_folds(cv, X)
     wanted = {
         "scoring": scoring,

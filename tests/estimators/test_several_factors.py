@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn
+from scipy.stats import chi2
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -652,7 +653,6 @@ NOT_YET = "does not exist yet for several grouping factors"
         lambda m, X, y: FixedEffectsRegressor().fit(X[["x"]], y, groups=X[["school", "rater"]]),
         lambda m, X, y: describe_groups(X, y, group_by=["school", "rater"]),
         lambda m, X, y: describe_groups(X[["x"]], y, X[["school", "rater"]]),
-        lambda m, X, y: likelihood_ratio_test(m, m),
         lambda m, X, y: compare_slopes(m),
         lambda m, X, y: compare_pooling(X, y, group_by=["school", "rater"]),
         lambda m, X, y: compare_pooling(X[["x"]], y, X[["school", "rater"]]),
@@ -826,3 +826,54 @@ def test_a_list_of_one_name_everywhere(rows):
     assert found.criterion_ == pytest.approx(
         RandomInterceptRegressor(group_by="school").fit(X, y).criterion_
     )
+
+
+# ------------------------------------------------------------------------------------- tests
+
+
+def test_a_factor_more(rows):
+    X, y = rows
+    frame = X[["x", "school", "rater"]]
+    both = RandomInterceptRegressor(group_by=["school", "rater"]).fit(frame, y)
+    school = RandomInterceptRegressor(group_by="school").fit(frame.drop(columns="rater"), y)
+    test = likelihood_ratio_test(school, both)
+    assert test.statistic == pytest.approx(school.criterion_ - both.criterion_)
+    assert test.weights == {0: 0.5, 1: 0.5}
+    assert test.p_value == pytest.approx(chi2.sf(test.statistic, 1) / 2)
+    with pytest.raises(ValueError, match=r"is in `small` alone.*swap them"):
+        likelihood_ratio_test(both, school)
+
+
+def test_a_slope_more_in_a_factor(rows):
+    X, y = rows
+    X = X[["x", "school", "rater"]]
+    y = y + 0.5 * np.random.default_rng(3).standard_normal(12)[X["school"]] * X["x"]
+    level = RandomInterceptRegressor(group_by=["school", "rater"]).fit(X, y)
+    slope = RandomSlopeRegressor({"school": ["x"]}, group_by=["school", "rater"]).fit(X, y)
+    test = likelihood_ratio_test(level, slope)
+    assert test.weights == {1: 0.5, 2: 0.5}
+    diagonal = clone(slope).set_params(covariance={"school": "diag"}).fit(X, y)
+    assert likelihood_ratio_test(level, diagonal).weights == {0: 0.5, 1: 0.5}
+    assert likelihood_ratio_test(diagonal, slope).weights == {1: 1.0}
+    with pytest.raises(ValueError, match="correlation of random effects is in `small` alone"):
+        likelihood_ratio_test(slope, diagonal)
+
+
+@pytest.mark.filterwarnings("ignore::skmixed.exceptions.SingularFitWarning")
+def test_factors_that_are_not_nested(rows):
+    X, y = rows
+    X = X.assign(**{"class": X["class"].map("c{}".format)})
+    a, b, c = (
+        RandomInterceptRegressor(group_by=by, method="ml").fit(X[["x", *by]], y)
+        for by in (["school", "rater"], ["school"], ["school", "class"])
+    )
+    with pytest.raises(ValueError, match=r"\(Intercept\) of rater is in `small` alone"):
+        likelihood_ratio_test(a, c)
+    pooled = PooledRegressor().fit(X[["x"]], y)
+    assert likelihood_ratio_test(pooled, b).weights == {0: 0.5, 1: 0.5}
+    assert likelihood_ratio_test(pooled, a).weights == {2: 1.0}
+    some = X["school"] > 0
+    other = RandomInterceptRegressor(group_by=["school", "rater"], method="ml")
+    other.fit(X.loc[some, ["x", "school", "rater"]], y[some])
+    with pytest.raises(ValueError, match="330 rows in 11 x 8 groups"):
+        likelihood_ratio_test(b, other)

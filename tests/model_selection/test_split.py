@@ -8,7 +8,13 @@ from sklearn.base import clone
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
 
-from skmixed.model_selection import WithinGroupKFold, WithinGroupTimeSeriesSplit
+from skmixed import RandomInterceptRegressor
+from skmixed.model_selection import (
+    TwoWayGroupKFold,
+    WithinGroupKFold,
+    WithinGroupTimeSeriesSplit,
+    cross_validate,
+)
 
 GROUPS = st.lists(st.integers(0, 6), min_size=6, max_size=60).map(np.array)
 
@@ -104,3 +110,74 @@ def test_repr():
         == "WithinGroupKFold(n_splits=3, random_state=None, shuffle=False)"
     )
     assert clone(WithinGroupTimeSeriesSplit(2), safe=False).n_splits == 2
+
+
+# ------------------------------------------------------------------------------- two factors
+
+
+def crossed(n=300):
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"student": rng.integers(0, 20, n), "teacher": rng.integers(0, 9, n)})
+    x = rng.standard_normal(n)
+    y = x + rng.standard_normal(20)[table["student"]] + rng.standard_normal(9)[table["teacher"]]
+    return pd.DataFrame({"x": x}), y + rng.standard_normal(n), table
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_both_groups_of_a_test_row_are_new(shuffle):
+    X, _, table = crossed()
+    splitter = TwoWayGroupKFold(3, shuffle=shuffle, random_state=0 if shuffle else None)
+    tested = np.zeros(len(X), dtype=int)
+    folds = list(splitter.split(X, groups=table))
+    assert len(folds) == splitter.get_n_splits() == 9
+    for train, test in folds:
+        tested[test] += 1
+        for name in table:
+            assert not set(table[name].iloc[train]) & set(table[name].iloc[test])
+        # a row that has neither group of the test set trains
+        other = ~np.logical_or.reduce(
+            [table[name].isin(table[name].iloc[test]).to_numpy() for name in table]
+        )
+        assert set(np.flatnonzero(other)) >= set(train)
+    assert np.all(tested == 1)
+    again = list(splitter.split(X, groups=table.astype(str)))
+    if not shuffle:  # labels do not matter beyond their order
+        assert sum(len(test) for _, test in again) == len(X)
+
+
+def test_two_way_folds_are_those_of_a_loop():
+    X, y, table = crossed()
+    frame, cv = X.join(table), TwoWayGroupKFold(3)
+    expected = []
+    for train, test in cv.split(X, groups=table):
+        model = RandomInterceptRegressor().fit(
+            X.iloc[train], y[train], groups=table.iloc[train]
+        )
+        expected.append(model.score(X.iloc[test], y[test], groups=table.iloc[test]))
+    options = {"groups": table, "cv": cv}
+    by_name = RandomInterceptRegressor(group_by=["student", "teacher"])
+    np.testing.assert_allclose(cross_val_score(by_name, frame, y, **options), expected)
+    found = cross_validate(by_name, frame, y, **options)["test_score"]
+    np.testing.assert_allclose(found, expected)
+    found = cross_validate(RandomInterceptRegressor(), X, y, **options)["test_score"]
+    np.testing.assert_allclose(found, expected)
+    with sklearn.config_context(enable_metadata_routing=True):
+        scores = cross_val_score(
+            RandomInterceptRegressor(), X, y, cv=cv, params={"groups": table}
+        )
+    np.testing.assert_allclose(scores, expected)
+
+
+@pytest.mark.parametrize(
+    ("n_splits", "groups", "message"),
+    [
+        (3, None, "`groups` must be given to TwoWayGroupKFold"),
+        (3, np.zeros(300), "must have two columns, one for each factor"),
+        (3, np.zeros((300, 3)), "as in groups=.*, but got 3"),
+        (10, crossed()[2], "at most the number of groups of 'teacher', which is 9"),
+        (2, np.repeat([[0, 0], [1, 1]], 150, axis=0), "too few pairs of groups meet"),
+    ],
+)
+def test_two_way_refusals(n_splits, groups, message):
+    with pytest.raises(ValueError, match=message):
+        list(TwoWayGroupKFold(n_splits).split(np.zeros((300, 1)), groups=groups))
