@@ -327,7 +327,7 @@ def test_without_groups_there_is_one_line(rows):
         model.predict(X, return_std=True),
         model.predict(X, groups=groups, return_std=True),
         model.predict_population(X, return_std=True),
-        pooled.predict(X, groups="ignored", return_std=True),
+        pooled.predict(X, groups=["ignored"] * len(X), return_std=True),
     ):
         np.testing.assert_allclose(found, expected)
     np.testing.assert_allclose(model.predict_interval(X), pooled.predict_interval(X))
