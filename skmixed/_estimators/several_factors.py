@@ -166,6 +166,13 @@ def fit_factors(model, moments, columns):
     FactorFit
     """
     names = columns.factor_names
+    for name, factor in zip(names, moments.factors, strict=True):
+        if len(factor.labels) == 1:
+            raise ValueError(
+                f"Factor {name!r} must have at least two groups, but has only "
+                f"{factor.labels.tolist()[0]!r}, so a variance between its groups cannot be "
+                "estimated. Leave it out."
+            )
     specifications = tuple(model._specification(factor) for factor in columns.factors)
     try:
         with one_blas_thread():

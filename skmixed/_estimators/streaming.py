@@ -12,7 +12,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from skmixed._numerics.moments.moments import GroupedMoments
-from skmixed._rows.factors import refuse_factors
+from skmixed._rows.factors import of_factor
 from skmixed._rows.labels import check_enough_moments, check_same_kind
 from skmixed._rows.messages import (
     CHANGED_PARAMETERS,
@@ -96,13 +96,11 @@ class StreamingMixin:
         (0.0475, 160)
         """
         if "_seen" in vars(self):
-            refuse_factors(self._columns, "partial_fit")
             self._validate_params()  # scikit-learn checks those of the first batch
             self._check_same_model()
             moments = self._with_batch(X, y, groups, sample_weight)
         else:
             rows, self._columns = read_training_rows(self, X, y, groups, sample_weight)
-            refuse_factors(self._columns, "partial_fit")
             moments = sum_up(rows, self._columns)
         self._seen = RowsSeen(moments, self.get_params(deep=False))
         self._unsolve()
@@ -194,6 +192,12 @@ class StreamingMixin:
         """Sum up a batch, and add it to the rows so far."""
         so_far = self._seen.moments
         rows = read_further_rows(self, X, y, groups, sample_weight)
+        if self._columns.factors:
+            parts = zip(self._columns.names, rows.labels, so_far.factors, strict=True)
+            for name, labels, factor in parts:
+                with of_factor(name):
+                    check_same_kind(pd.Index(labels), pd.Index(factor.labels))
+            return so_far + sum_up(rows, self._columns)
         if (rows.codes is None) != (len(so_far.labels) == 0):
             raise ValueError(MIXED_GROUPS)
         check_same_kind(pd.Index(rows.labels), pd.Index(so_far.labels))

@@ -269,8 +269,9 @@ def check_squares(rows, moments, terms):
 def check_enough_moments(moments):
     """Refuse sums of parts over too few rows for variance components, or too large ones."""
     check_finite_moments(moments)
-    n_rows, n_columns = int(moments.n_rows.sum()), len(moments.shift) - 2
-    if len(moments.labels) and n_rows < n_columns + 2:
+    by_group = getattr(moments, "factors", [moments])[0]  # every factor has all rows
+    n_rows, n_columns = int(by_group.n_rows.sum()), len(moments.shift) - 2
+    if len(by_group.labels) and n_rows < n_columns + 2:
         raise ValueError(
             f"At least {n_columns + 2} rows are needed, two more than the {n_columns} feature "
             f"columns, but the model has seen {n_rows}. Use fewer columns or more rows."

@@ -24,6 +24,7 @@ from skmixed._rows.columns import dense_column
 from skmixed._rows.containers import take_rows
 from skmixed._rows.dask_partitions import refuse_dask
 from skmixed._rows.factors import (
+    factors_as_fitted,
     group_columns,
     is_several,
     of_factor,
@@ -287,11 +288,6 @@ def number_groups(model, groups, n_rows):
 def _number_factor(name, labels, n_rows):
     with of_factor(name):
         codes, labels = encode_groups(labels, n_rows)
-    if len(labels) == 1:
-        raise ValueError(
-            f"Factor {name!r} must have at least two groups, but has only {labels[0]!r}, so a "
-            "variance between its groups cannot be estimated. Leave it out."
-        )
     return codes, labels.to_numpy()
 
 
@@ -398,6 +394,8 @@ class RowsAgain:
 
 def _read_with_target(model, X, y, groups, sample_weight, *, reset):
     X, y, groups = read_rows_and_target(model, X, y, groups, reset=reset)
+    if not reset and model._columns.factors:
+        groups = factors_as_fitted(groups, model._columns)
     sample_weight = check_weights(sample_weight, X)
     codes, labels = number_groups(model, groups, len(y))
     return TrainingRows(X, y, codes, labels, sample_weight), groups

@@ -647,8 +647,6 @@ NOT_YET = "does not exist yet for several grouping factors"
         lambda m, X, y: m.loo_predict(X, y),
         lambda m, X, y: m.update_groups(X, y),
         lambda m, X, y: m.marginal_effects("x"),
-        lambda m, X, y: clone(m).partial_fit(X, y),
-        lambda m, X, y: m.partial_fit(X, y),
         lambda m, X, y: FixedEffectsRegressor(group_by=["school", "rater"]).fit(X, y),
         lambda m, X, y: FixedEffectsRegressor().fit(X[["x"]], y, groups=X[["school", "rater"]]),
         lambda m, X, y: describe_groups(X, y, group_by=["school", "rater"]),
@@ -877,3 +875,56 @@ def test_factors_that_are_not_nested(rows):
     other.fit(X.loc[some, ["x", "school", "rater"]], y[some])
     with pytest.raises(ValueError, match="330 rows in 11 x 8 groups"):
         likelihood_ratio_test(b, other)
+
+
+# ----------------------------------------------------------------------------------- batches
+
+
+@pytest.mark.parametrize("by", ["name", "table"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_batches_give_the_fit_of_all_rows(rows, by, weighted):
+    X, y = rows
+    table = X[["school", "rater"]]
+    frame = X[["x", "school", "rater"]] if by == "name" else X[["x"]]
+    w = np.random.default_rng(0).integers(1, 3, len(y)) if weighted else None
+    model = RandomSlopeRegressor(
+        {"school": ["x"]},
+        covariance={"school": "diag"},
+        group_by=["school", "rater"] if by == "name" else None,
+    )
+    whole = clone(model).fit(frame, y, groups=None if by == "name" else table, sample_weight=w)
+    for i, rows_ in enumerate(np.array_split(np.arange(len(y)), 7)):  # sorted by school
+        order = ["rater", "school"] if i else ["school", "rater"]
+        model.partial_fit(
+            frame.iloc[rows_],
+            y.iloc[rows_],
+            groups=None if by == "name" else table.iloc[rows_][order],
+            sample_weight=None if w is None else w[rows_],
+        )
+    assert model.criterion_ == pytest.approx(whole.criterion_, abs=1e-8)
+    for name in ("school", "rater"):
+        np.testing.assert_allclose(
+            model.random_effects_[name], whole.random_effects_[name], atol=1e-7
+        )
+        np.testing.assert_allclose(
+            model.pooling_weights_[name], whole.pooling_weights_[name], atol=1e-7
+        )
+    again = pickle.loads(pickle.dumps(model))
+    assert str(again.summary()) == str(model.summary())
+
+
+def test_batches_with_one_group_and_with_new_ones(rows):
+    X, y = rows
+    X = X[["x", "school", "rater"]].assign(school=X["school"] + 100)
+    model = RandomInterceptRegressor(group_by=["school", "rater"])
+    for school, part in X.groupby("school"):
+        model.partial_fit(part, y[part.index])
+        if school > 102:
+            assert model.n_groups_["school"] == school - 99
+    whole = clone(model).fit(X, y)
+    assert model.criterion_ == pytest.approx(whole.criterion_, abs=1e-8)
+    with pytest.raises(
+        ValueError, match="Factor 'school': `groups` must have labels of the same"
+    ):
+        model.partial_fit(X.head(3).assign(school="a"), y.head(3))
+    assert model.criterion_ == pytest.approx(whole.criterion_, abs=1e-8)
