@@ -11,6 +11,7 @@ from sklearn.utils import gen_batches
 from sklearn.utils.extmath import safe_sparse_dot
 
 from skmixed._estimators.fitted import FittedModel
+from skmixed._estimators.several_factors import predict_without_each_row
 from skmixed._numerics.leave_out.leave_one_out import LeaveOut
 from skmixed._numerics.linalg.digits import SAME_SUMS
 from skmixed._numerics.moments.by_group import cross_products_by_group, shifted_columns
@@ -78,7 +79,8 @@ class LeaveOutMixin:
         -----
         With V the covariance of y and P = V^-1 - V^-1 X (X' V^-1 X)^-1 X' V^-1, the residuals
         of rows S around a fit without them are (P_SS)^-1 (P y)_S. For n rows, p columns and J
-        groups this costs O(n p^2) for rows, and O(n p^2 + J p^3) for groups.
+        groups this costs O(n p^2) for rows, and O(n p^2 + J p^3) for groups. With several
+        factors only rows can be left out.
 
         Examples
         --------
@@ -93,11 +95,13 @@ class LeaveOutMixin:
         row 28.5
         group 49.6
         """
-        self._check_has_groups("loo_predict")
+        self._check_has_groups("loo_predict", several=leave == "row")
         if groups is None and self._columns.group_by is None:
             name = type(self).__name__
             raise ValueError(MISSING_IN_PREDICT.format(method="loo_predict", name=name))
         rows = read_further_rows(self, X, y, groups, sample_weight)
+        if self._columns.factors:
+            return predict_without_each_row(self, rows)
         residuals = _RowsLeftOut._from_rows(self._fitted, rows)
         return rows.y - (residuals._of_rows() if leave == "row" else residuals._of_groups())
 

@@ -644,7 +644,7 @@ NOT_YET = "does not exist yet for several grouping factors"
     [
         lambda m, X, y: m.confint(),
         lambda m, X, y: m.conditional_aic(),
-        lambda m, X, y: m.loo_predict(X, y),
+        lambda m, X, y: m.loo_predict(X, y, leave="group"),
         lambda m, X, y: m.update_groups(X, y),
         lambda m, X, y: m.marginal_effects("x"),
         lambda m, X, y: FixedEffectsRegressor(group_by=["school", "rater"]).fit(X, y),
@@ -928,3 +928,40 @@ def test_batches_with_one_group_and_with_new_ones(rows):
     ):
         model.partial_fit(X.head(3).assign(school="a"), y.head(3))
     assert model.criterion_ == pytest.approx(whole.criterion_, abs=1e-8)
+
+
+# ------------------------------------------------------------------------------ rows left out
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_rows_left_out_are_predicted_as_by_dense_algebra(rows, weighted):
+    """(P y)_i / P_ii, the variances held."""
+    X, y = rows
+    X = X[["x", "school", "rater"]]
+    w = np.random.default_rng(0).uniform(0.5, 2, len(y)) if weighted else None
+    model = RandomInterceptRegressor(group_by=["school", "rater"]).fit(X, y, sample_weight=w)
+    found = model.loo_predict(X, y, sample_weight=w)
+    V = model.residual_variance_ * np.diag(np.ones(len(y)) if w is None else 1 / w)
+    for name in ("school", "rater"):
+        labels = X[name].to_numpy()
+        V += model.random_effects_cov_[name].iloc[0, 0] * np.equal.outer(labels, labels)
+    V_inv, D = np.linalg.inv(V), np.column_stack([np.ones(len(y)), X["x"]])
+    P = V_inv - V_inv @ D @ np.linalg.solve(D.T @ V_inv @ D, D.T @ V_inv)
+    np.testing.assert_allclose(found, y - P @ y / np.diag(P), rtol=1e-7)
+
+
+def test_rows_left_out_must_be_those_of_the_fit(rows):
+    X, y = rows
+    X = X[["x", "school", "rater"]]
+    model = RandomInterceptRegressor(group_by=["school", "rater"]).fit(X, y)
+    for frame, target in (
+        (X.head(300), y.head(300)),
+        (X, y + 1),
+        (X.assign(school=X["school"].to_numpy()[::-1]), y),
+    ):
+        with pytest.raises(ValueError, match="must be given the rows of the fit"):
+            model.loo_predict(frame, target)
+    lonely = X.assign(one=(np.arange(len(X)) == 5).astype(float))
+    model = clone(model).fit(lonely, y)
+    with pytest.raises(ValueError, match="1 of 360 rows, such as row 5, are the only ones"):
+        model.loo_predict(lonely, y)
