@@ -34,7 +34,7 @@ class PredictedRows(NamedTuple):
         return self.y - self.fitted
 
 
-def model_to_draw(display, estimator, X=None, *, models=MIXED_MODELS):
+def model_to_draw(display, estimator, X=None, *, models=MIXED_MODELS, several=False):
     """Find the model that a display is to draw, and X as that model takes it.
 
     Parameters
@@ -47,6 +47,8 @@ def model_to_draw(display, estimator, X=None, *, models=MIXED_MODELS):
         Rows as the estimator takes them.
     models : (type, str), default=MIXED_MODELS
         What the display can draw, and its name.
+    several : bool, default=False
+        Whether the display can draw models of several grouping factors.
 
     Returns
     -------
@@ -56,7 +58,7 @@ def model_to_draw(display, estimator, X=None, *, models=MIXED_MODELS):
         Rows as the model takes them.
     """
     check_matplotlib_support(f"{display.__name__}.from_estimator")
-    return _last_model(estimator, display.__name__, X, *models)
+    return _last_model(estimator, display.__name__, X, *models, several)
 
 
 def predict_rows(model, X, y, groups):
@@ -67,27 +69,37 @@ def predict_rows(model, X, y, groups):
     return PredictedRows(X, y, groups, fitted)
 
 
-def _last_model(estimator, name, X, kind, called):
+def _last_model(estimator, name, X, kind, called, several):
     """Step through searches and pipelines to the model at their end."""
     estimator = predicting_model(estimator)
     if isinstance(estimator, Pipeline):
         check_is_fitted(estimator)
         if X is not None and len(estimator) > 1:
             X = estimator[:-1].transform(X)
-        return _last_model(estimator[-1], name, X, kind, called)
+        return _last_model(estimator[-1], name, X, kind, called, several)
     if not isinstance(estimator, kind):
         raise TypeError(
             f"{name} needs {called} of skmixed, or a fitted search or pipeline that ends in "
             f"one, but got {type(estimator).__name__}."
         )
     model = estimator._as_it_is()
-    model._check_has_groups(name)
+    model._check_has_groups(name, several=several)
     return model, X
 
 
-def choose_terms(model, terms):
+def choose_factor(model, factor):
+    """Name of the factor to show; of one factor, its own."""
+    names = list(model._columns.names)
+    if factor is None and len(names) > 1:
+        raise ValueError(
+            f"The model has several factors; name one of them: factor={names[0]!r}."
+        )
+    return model._factors_named(factor)[0]
+
+
+def choose_terms(effects, terms):
     """Names of the random effects to show; all of them if None."""
-    known = list(model.random_effects_.columns)
+    known = list(effects.columns)
     chosen = known if terms is None else [terms] if isinstance(terms, str) else list(terms)
     if not chosen or not set(chosen) <= set(known):
         raise ValueError(

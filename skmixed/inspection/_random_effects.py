@@ -10,7 +10,7 @@ from scipy.stats import norm
 
 from skmixed._public import public
 from skmixed._sklearn_private import StrOptions, validate_params
-from skmixed.inspection._models import choose_terms, model_to_draw
+from skmixed.inspection._models import choose_factor, choose_terms, model_to_draw
 from skmixed.inspection._style import (
     BLUE,
     FAINT,
@@ -94,6 +94,7 @@ class RandomEffectsDisplay:
         cls,
         estimator: Any,
         *,
+        factor: Any = None,
         terms: Any = None,
         level: float = 0.95,
         kind: str = "caterpillar",
@@ -106,6 +107,8 @@ class RandomEffectsDisplay:
         estimator : estimator
             A mixed model that was fitted with groups, or a fitted search or pipeline that
             ends in one.
+        factor : str or tuple, default=None
+            Which of several grouping factors; needed if there are several.
         terms : str or list of str, default=None
             Random effects to show, as in `random_effects_`; all of them if None.
         level : float, default=0.95
@@ -123,17 +126,21 @@ class RandomEffectsDisplay:
         Raises
         ------
         ValueError
-            If the model was fitted without groups, or has no such terms.
+            If the model was fitted without groups, or has no such factor or terms.
         """
-        model, _ = model_to_draw(cls, estimator)
-        terms = choose_terms(model, terms)
-        effects = model.random_effects_frame(level)
-        variances = np.diag(model.random_effects_cov_.loc[terms, terms])
+        model, _ = model_to_draw(cls, estimator, several=True)
+        name = choose_factor(model, factor)
+        of_factors, cov = model.random_effects_, model.random_effects_cov_
+        if model._columns.factors:
+            of_factors, cov = of_factors[name], cov[name]
+        terms = choose_terms(of_factors, terms)
+        effects = model.random_effects_frame(level, factor=name)
+        variances = np.diag(cov.loc[terms, terms])
         display = cls(
             effects=effects[effects["term"].isin(terms)],
             std_dev=pd.Series(np.sqrt(variances), terms),
             level=level,
-            group_name=model.groups_.name,
+            group_name=name,
         )
         return display.plot(ax, kind=kind)
 

@@ -108,7 +108,7 @@ class ShrinkageDisplay:
             If the model was fitted without groups, or has no such terms.
         """
         model, _ = model_to_draw(cls, estimator)
-        terms, effects = choose_terms(model, terms), model.random_effects_
+        terms, effects = choose_terms(model.random_effects_, terms), model.random_effects_
         own = own_effects(model._fitted.criterion_now.problem, model._fitted.beta).T
         own = pd.DataFrame(own, effects.index, effects.columns)
         return cls(own=own[terms], partial=effects[terms], sizes=model.group_sizes_).plot(ax)

@@ -26,7 +26,7 @@ from skmixed import (
 )
 from skmixed.exceptions import NotIdentifiedWarning, SingularFitWarning
 from skmixed.inference import compare_slopes, likelihood_ratio_test
-from skmixed.inspection import RandomEffectsDisplay, ResidualsDisplay
+from skmixed.inspection import RandomEffectsDisplay, ResidualsDisplay, ShrinkageDisplay
 from skmixed.model_selection import cross_validate
 from skmixed.preprocessing import WithinBetween
 
@@ -656,7 +656,7 @@ NOT_YET = "does not exist yet for several grouping factors"
         lambda m, X, y: compare_pooling(X[["x"]], y, X[["school", "rater"]]),
         lambda m, X, y: WithinBetween(group_by=["school", "rater"]).fit(X),
         lambda m, X, y: GroupedMoments.from_rows(X, y, group_by=["school", "rater"]),
-        lambda m, X, y: RandomEffectsDisplay.from_estimator(m),
+        lambda m, X, y: ShrinkageDisplay.from_estimator(m),
         lambda m, X, y: ResidualsDisplay.from_estimator(m, X, y),
     ],
 )
@@ -965,3 +965,17 @@ def test_rows_left_out_must_be_those_of_the_fit(rows):
     model = clone(model).fit(lonely, y)
     with pytest.raises(ValueError, match="1 of 360 rows, such as row 5, are the only ones"):
         model.loo_predict(lonely, y)
+
+
+# ------------------------------------------------------------------------------------ pictures
+
+
+def test_effects_of_a_factor_are_drawn(model):
+    display = RandomEffectsDisplay.from_estimator(model, factor="rater")
+    drawn = np.sort(display.points_[0].get_offsets()[:, 0])
+    np.testing.assert_allclose(drawn, np.sort(model.random_effects_["rater"][INTERCEPT]))
+    assert display.group_name == "rater"
+    with pytest.raises(ValueError, match="several factors; name one of them: factor='school'"):
+        RandomEffectsDisplay.from_estimator(model)
+    with pytest.raises(ValueError, match="factor='pupil' must be one of"):
+        RandomEffectsDisplay.from_estimator(model, factor="pupil")
