@@ -266,7 +266,20 @@ def compare_slopes(estimator: Any) -> SlopeComparison:
 
 
 def test_in_strata(strata, beta):
-    """Make the test of contrasts of a random-intercept model."""
+    """Make the test of contrasts of a random-intercept model.
+
+    Parameters
+    ----------
+    strata : TwoStrata
+        What is within groups and between them.
+    beta : ndarray of shape (n_columns,)
+        The coefficients; NaN for those without an estimate.
+
+    Returns
+    -------
+    callable
+        From contrasts to their variances and their joint `FTest`.
+    """
     known = np.nan_to_num(beta)
 
     def test(contrasts):

@@ -153,7 +153,7 @@ class GroupDescription(Printed):
 
     @property
     def conditions(self):
-        """Conditions that speak for a way to treat the groups, and how they are here.
+        """The conditions that speak for a way to treat the groups, and how they are here.
 
         Returns
         -------

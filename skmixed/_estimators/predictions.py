@@ -286,7 +286,24 @@ class PredictionsMixin:
 
 
 def predict_random(X, codes, effects, slopes):
-    """z'b_j of each row; 0 where the code is -1."""
+    """Compute z'b_j of each row.
+
+    Parameters
+    ----------
+    X : {ndarray, sparse matrix} of shape (n_rows, n_features)
+        Checked rows.
+    codes : ndarray of shape (n_rows,)
+        Position of each row's group in `effects`, -1 for a new one.
+    effects : DataFrame of shape (n_groups, n_random)
+        Effects of the groups.
+    slopes : tuple of int
+        Positions of the columns that have slopes.
+
+    Returns
+    -------
+    ndarray of shape (n_rows,)
+        0 for new groups.
+    """
     total, values = np.zeros(len(codes)), effects.to_numpy().T
     if INTERCEPT in effects.columns:
         total += np.append(values[0], 0.0)[codes]
