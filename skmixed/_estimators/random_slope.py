@@ -308,11 +308,26 @@ class RandomSlopeRegressor(BaseMixedRegressor):
         return found
 
     def _find_random_only(self, X, terms, factors, slopes):
-        fixed = self._by_factor("fixed_slopes", factors, True)
-        return [
-            self._random_only(X, terms, chosen, positions)
-            for chosen, positions in zip(fixed, slopes, strict=True)
+        said = self._by_factor("fixed_slopes", factors, None)  # None: it says nothing
+        found = [
+            self._random_only(X, terms, True if chosen is None else chosen, positions)
+            for chosen, positions in zip(said, slopes, strict=True)
         ]
+        for position in sorted(set().union(*found)):
+            parts = zip(factors, said, slopes, found, strict=True)
+            told = {
+                f: position in only
+                for f, s, z, only in parts
+                if s is not None and position in z
+            }
+            if len(set(told.values())) > 1:
+                yes, no = (next(f for f in told if told[f] is only) for only in (False, True))
+                raise ValueError(
+                    f"fixed_slopes={self.fixed_slopes!r} must say the same of a column in all "
+                    f"factors, but makes {terms[position]} a fixed effect by {yes!r} and none "
+                    f"by {no!r}. Name it in one of them alone."
+                )
+        return found
 
     def _random_only(self, X, terms, chosen, slopes):
         if isinstance(chosen, bool | np.bool_):

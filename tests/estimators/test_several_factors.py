@@ -588,6 +588,10 @@ def test_joined_labels_that_collide():
         ({"slopes": {"school": "z"}}, "slopes='z' must be feature columns of X"),
         ({"covariance": {"school": "free"}}, "covariance must hold one of"),
         (
+            {"fixed_slopes": {"school": True, "rater": False}},
+            "x a fixed effect by 'school' and none by 'rater'",
+        ),
+        (
             {"random_intercept": {"rater": False}, "slopes": {"school": "x"}},
             "of factor 'rater' must name a column",
         ),
