@@ -496,28 +496,30 @@ def _residual_spread(rows, beta):
     """Compare the residuals' standard deviations among groups, and by their size."""
     X, codes = rows.X, rows.codes
     residual = rows.y - safe_sparse_dot(X, beta[len(beta) - X.shape[1] :])
-    sizes = np.bincount(codes)
-    residual -= (np.bincount(codes, residual) / sizes)[codes]
-    squares = np.bincount(codes, residual**2)
-    found = [*_by_group(residual, squares, codes, sizes), *_by_size(squares, sizes - 1)]
+    weight = np.ones(len(codes)) if rows.sample_weight is None else rows.sample_weight
+    sizes = np.bincount(codes, weight)
+    residual -= (np.bincount(codes, weight * residual) / sizes)[codes]
+    squares = np.bincount(codes, weight * residual**2)
+    df = np.maximum(sizes - 1, 0.0)
+    found = [*_by_group(residual, weight, squares, codes, sizes), *_by_size(squares, df)]
     least = min(found, key=lambda each: each[-1], default=(np.nan,) * 3)
     spread = pd.Series(least, index=["lower", "upper", "p_value"])
     spread["p_value"] = min(len(found) * spread["p_value"], 1.0)
     return spread
 
 
-def _by_group(residual, squares, codes, sizes):
+def _by_group(residual, weight, squares, codes, sizes):
     """Levene's test, by F, that absolute deviations are alike in groups of some rows."""
     enough = sizes >= ROWS_FOR_A_SPREAD
     if np.count_nonzero(enough) < GROUPS_FOR_A_SPREAD or not squares.any():
         return
     rows = enough[codes]
-    size, code = sizes[codes[rows]], codes[rows]
-    z = np.abs(residual[rows]) / np.sqrt(1 - 1 / size)
-    n_groups, n = np.count_nonzero(enough), len(z)
-    means = np.bincount(code, z, len(sizes))[enough] / sizes[enough]
-    between = np.sum(sizes[enough] * (means - z.mean()) ** 2)
-    within = np.sum((z - z.mean()) ** 2) - between
+    code, w = codes[rows], weight[rows]
+    z = np.abs(residual[rows]) / np.sqrt(1 - 1 / sizes[code])
+    n_groups, n = np.count_nonzero(enough), w.sum()
+    means, mean = np.bincount(code, w * z, len(sizes))[enough] / sizes[enough], w @ z / n
+    between = np.sum(sizes[enough] * (means - mean) ** 2)
+    within = w @ (z - mean) ** 2 - between
     if within > 0:
         statistic = between / (n_groups - 1) / (within / (n - n_groups))
         std = np.sqrt(squares[enough] / (sizes[enough] - 1))

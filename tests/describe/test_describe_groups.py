@@ -258,6 +258,7 @@ def test_weights_count_rows():
     weighted = describe_groups(X, y, groups, sample_weight=w)
     repeated = describe_groups(X[times], y[times], groups[times])
     assert str(weighted) == str(repeated)
+    np.testing.assert_allclose(weighted.residual_spread, repeated.residual_spread, rtol=1e-9)
     assert weighted.variation["rows"].iloc[0] <= w.sum()
     half = describe_groups(X, y, groups, sample_weight=w * 0.5)
     assert half.sizes["rows"] == w.sum() / 2
