@@ -177,7 +177,6 @@ class BaseMixedRegressor(
 
     def _fit_factors(self, moments, columns):
         fit = fit_factors(self, moments, columns)
-        self._columns = columns
         self._store_fixed_effects(fit.solution)
         store_factors(self, fit, moments, columns)
         self._store_criterion(fit)

@@ -25,7 +25,7 @@ from skmixed._numerics.inference.degrees_of_freedom_of_factors import (
     kenward_roger_of_factors,
     satterthwaite_of_factors,
 )
-from skmixed._numerics.inference.explained_variance import ExplainedVariance
+from skmixed._numerics.inference.explained_variance import split_variance
 from skmixed._numerics.inference.prediction_of_factors import FactorsUncertainty
 from skmixed._numerics.linalg.digits import SAME_SUMS
 from skmixed._numerics.moments.cells import FactorMoments
@@ -109,7 +109,8 @@ class FittedFactors:
         coordinates = problem.coordinates
         sums = self.moments.around(coordinates.shift).T[0, coordinates.used[:-1]]
         mean = sums / coordinates.scale[:-1] / problem.n
-        return _explained(problem, beta, sigma2, mean, self.Lambdas)
+        effects = list(zip(problem.G, self.Lambdas, strict=True))
+        return split_variance(problem, mean, beta, sigma2, effects)
 
     def variance_of_means(self, X, codes):
         """Variances of predictions around the true means of rows, over sigma2.
@@ -138,21 +139,6 @@ class FittedFactors:
         slopes = (dense_column(X, column - 1) for column in random)
         Z = np.column_stack([*ones, *slopes])
         return Z @ self.criterion.problem.by_factor[f].random_backmap
-
-
-def _explained(problem, beta, sigma2, mean, Lambdas):
-    about_zero = float(beta @ problem.T[:-1, :-1] @ beta)
-    square = max(about_zero - problem.n * float(mean @ beta) ** 2, 0.0)
-    random = sum(
-        float(np.sum(Lambda * (G.sum(axis=-1) @ Lambda))) / problem.n
-        for G, Lambda in zip(problem.G, Lambdas, strict=True)
-    )
-    unit = problem.coordinates.y_scale**2
-    return ExplainedVariance(
-        fixed=unit * square / (problem.n - 1),
-        random=unit * sigma2 * random,
-        residual=unit * sigma2,
-    )
 
 
 def fit_factors(model, moments, columns):

@@ -110,6 +110,26 @@ def test_criterion_and_coefficients(case, fitted):
     assert fitted.singular_ == expected["is_singular"]
 
 
+def test_measures_of_fit(case, fitted):
+    logs = 0.0 if case.weight is None else np.log(case.weight).sum()
+    assert fitted.aic_ - logs == pytest.approx(case.expected["AIC"], abs=1e-5)
+    assert fitted.bic_ - logs == pytest.approx(case.expected["BIC"], abs=1e-5)
+    # shares of the variance of y over the rows, by its parts
+    rows = case.data[case.columns]
+    weight = np.ones(len(rows)) if case.weight is None else case.weight.to_numpy()
+    line = fitted.predict_population(rows)
+    fixed = weight @ (line - np.average(line, weights=weight)) ** 2 / (weight.sum() - 1)
+    parts = {}
+    for name, cov in fitted.random_effects_cov_.items():
+        Z = np.column_stack([np.ones(len(rows)) if t == INTERCEPT else rows[t] for t in cov])
+        parts[name] = np.average(np.einsum("ia,ab,ib->i", Z, cov, Z), weights=weight)
+    random, total = sum(parts.values()), sum(parts.values()) + fitted.residual_variance_
+    assert fitted.r2_marginal_ == pytest.approx(fixed / (fixed + total), rel=1e-6)
+    assert fitted.r2_conditional_ == pytest.approx((fixed + random) / (fixed + total), rel=1e-6)
+    for name, part in parts.items():
+        assert fitted.icc_[name] == pytest.approx(part / total, rel=1e-6, abs=1e-12)
+
+
 def test_variances_and_effects(case, fitted):
     expected = case.expected
     mean = 1.0 if case.weight is None else case.data[case.model["weights"]].mean()

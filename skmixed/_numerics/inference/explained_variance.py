@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from skmixed._numerics.fit.criterion import Criterion
+from skmixed._numerics.fit.problem import Problem
+from skmixed._numerics.fit.problem_of_factors import FactorsProblem
 from skmixed._numerics.linalg.arrays import Array
 
 
@@ -73,11 +76,40 @@ def explained_variance(criterion: Criterion, Lambda: Array) -> ExplainedVariance
     beta, sigma2 = criterion.coefficients(M)
     # what was taken off y is explained by the fixed effects, too
     beta = beta + problem.coordinates.scaled_taken
+    return split_variance(problem, problem.mean, beta, sigma2, [(problem.G, Lambda)])
+
+
+def split_variance(
+    problem: Problem | FactorsProblem,
+    mean: Array,
+    beta: Array,
+    sigma2: float,
+    effects: Sequence[tuple[Array, Array]],
+) -> ExplainedVariance:
+    """Split the variance of y into that of the fixed effects, of random ones, and the rest.
+
+    Parameters
+    ----------
+    problem : Problem or FactorsProblem
+        Moments of the model.
+    mean : ndarray of shape (p,)
+        Mean of each column of X.
+    beta : ndarray of shape (p,)
+        Fixed effects.
+    sigma2 : float
+        Residual variance.
+    effects : sequence of (ndarray of shape (q, q, n_groups), ndarray of shape (q, q))
+        Z'WZ of the groups of each factor, and its relative covariance factor.
+
+    Returns
+    -------
+    ExplainedVariance
+    """
     about_zero = float(beta @ problem.T[:-1, :-1] @ beta)
-    square = max(about_zero - problem.n * float(problem.mean @ beta) ** 2, 0.0)
+    square = max(about_zero - problem.n * float(mean @ beta) ** 2, 0.0)
     fixed = square / (problem.n - 1) if problem.n > 1 else np.nan
     # sum_i z_i' Psi z_i = tr(Psi Z'WZ)
-    random = float(np.sum(Lambda * (problem.G.sum(axis=-1) @ Lambda))) / problem.n
+    random = sum(float(np.sum(L * (G.sum(axis=-1) @ L))) / problem.n for G, L in effects)
     unit = problem.coordinates.y_scale**2
     return ExplainedVariance(
         fixed=unit * fixed,
