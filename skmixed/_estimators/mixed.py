@@ -21,6 +21,7 @@ from skmixed._estimators.several_factors import (
     FittedFactors,
     fit_factors,
     store_factors,
+    store_known,
     weights_of_factors,
 )
 from skmixed._estimators.streaming import RowsSeen, UpdatingMixin
@@ -222,6 +223,15 @@ class BaseMixedRegressor(
         self.pooling_weights_ = pd.DataFrame(
             pooling_weights.T, index=self.groups_, columns=terms
         )
+
+    def _store_known(self, known):
+        """Store the groups that are known by these rows; what was fitted stays."""
+        if self._columns.factors:
+            store_known(self, known)
+            return
+        self._fitted = self._fitted.knowing(known)
+        self._store_groups(known)
+        self._store_modes(*self._fitted.random_effects())
 
     def _store_criterion(self, fit):
         problem, solution = fit.problem, fit.solution

@@ -115,6 +115,11 @@ class FactorsProblem:
         """Return the cells of two factors in any order."""
         return self.cells[f, g] if f < g else self.cells[g, f].transposed
 
+    def with_rows(self, moments: FactorMoments) -> FactorsProblem:
+        """Take other rows, and their levels, in the coordinates of these."""
+        moments = moments.around(self.coordinates.shift)
+        return _in_coordinates(moments, self.by_factor, self.diagonal)
+
 
 def make_factors_problem(
     moments: FactorMoments, specifications: Sequence[Specification]
@@ -143,6 +148,13 @@ def make_factors_problem(
         _coordinates(factor, of, constant, not_fixed)
         for factor, of in zip(moments.factors, specifications, strict=True)
     )
+    return _in_coordinates(moments, by_factor, tuple(of.diagonal for of in specifications))
+
+
+def _in_coordinates(
+    moments: FactorMoments, by_factor: tuple[Coordinates, ...], diagonal: tuple[bool, ...]
+) -> FactorsProblem:
+    """Scale moments around the shift of the coordinates."""
     fixed = by_factor[0]
     C, G = zip(*map(_by_level, moments.factors, by_factor), strict=True)
     cells = {
@@ -155,8 +167,9 @@ def make_factors_problem(
         G=G,
         cells=cells,
         n=moments.n,
-        noise=(moments_error(first.n_rows) * np.diag(moments.T))[fixed.used] / fixed.scale**2,
-        diagonal=tuple(of.diagonal for of in specifications),
+        noise=(moments_error(moments.factors[0].n_rows) * np.diag(moments.T))[fixed.used]
+        / fixed.scale**2,
+        diagonal=diagonal,
         by_factor=by_factor,
     )
 

@@ -73,7 +73,7 @@ def test_random_effects_are_as_uncertain_as_with_dense_algebra(structure, varian
     rows = make_rows(structure, variant)
     Lambdas = some_lambdas(rows)
     fit, dense = fit_at(rows, Lambdas), rows.dense(Lambdas)
-    own = FactorsUncertainty(fit.at, fit.optimum.Lambdas).of_random_effects()
+    own = FactorsUncertainty.of_fit(fit.at, fit.optimum.Lambdas).of_random_effects()
     HC = dense["H"] @ dense["C_X"]
     full, start = dense["H"] + HC @ dense["A_inv"] @ HC.T, 0
     for variances, coordinates in zip(own, fit.problem.by_factor, strict=True):
