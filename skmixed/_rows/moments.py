@@ -6,10 +6,10 @@ from dataclasses import dataclass, fields, replace
 from itertools import combinations
 from typing import Any, Self
 
-import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
 
+from skmixed._numerics.leave_out.folds import hardly_left
 from skmixed._numerics.linalg.digits import SQUARES_LEFT
 from skmixed._numerics.moments.cells import Cells, FactorMoments
 from skmixed._numerics.moments.moments import GroupedMoments as Sums
@@ -20,7 +20,7 @@ from skmixed._rows.containers import take_rows
 from skmixed._rows.factors import SEVERAL, by_factor, group_columns, same_groups_named
 from skmixed._rows.labels import check_same_labels
 from skmixed._rows.messages import LITTLE_LEFT, OTHER_MOMENTS, SLOPES_NOT_SUMMED
-from skmixed._rows.reader import read_training_rows, sum_up
+from skmixed._rows.reader import INTERCEPT, read_training_rows, sum_up
 
 
 @public("skmixed")
@@ -188,10 +188,9 @@ class GroupedMoments:
             return NotImplemented
         self._check_alike(other, "subtracted")
         left = self.sums - other.sums
-        squares, before = np.diag(left.T)[1:], np.diag(self.sums.T)[1:]
-        lost = np.flatnonzero(squares < SQUARES_LEFT * before)
+        lost = hardly_left(self.sums, left)
         if len(lost):
-            column = [*self._features, "y"][lost[0]]
+            column = [INTERCEPT, *self._features, "y"][lost[0]]
             raise ValueError(LITTLE_LEFT.format(share=SQUARES_LEFT, column=column))
         return replace(self, sums=left)
 

@@ -702,17 +702,6 @@ def test_pooling_ignores_several_factors(rows):
     assert given.coef_[0] == pytest.approx(expected.coef_[0])
 
 
-def test_dask_says_that_it_does_not_exist_yet(rows):
-    dd = pytest.importorskip("dask.dataframe")
-    X, y = rows
-    table = dd.from_pandas(X[["x", "school", "rater"]], npartitions=2)
-    y = dd.from_pandas(y, npartitions=2)
-    with pytest.raises(ValueError, match=NOT_YET):
-        RandomInterceptRegressor(group_by=["school", "rater"]).fit(table, y)
-    with pytest.raises(ValueError, match=NOT_YET):
-        RandomInterceptRegressor().fit(table[["x"]], y, groups=table[["school", "rater"]])
-
-
 def test_a_slope_that_no_group_shows(rows):
     X, y = rows
     size = np.random.default_rng(0).standard_normal(12)[X["school"]]
