@@ -26,6 +26,7 @@ from skmixed._numerics.moments.moments import GroupedMoments, merge
 from skmixed._numerics.moments.second_pass import ConstantColumns, LeftOver, hardly_vary
 from skmixed._rows.dask_partitions import (
     align,
+    as_labels,
     check_same_rows,
     empty_labels,
     empty_table,
@@ -132,6 +133,7 @@ class PartitionsAgain:
 
 def sum_up_partitions(model, X, y, groups, sample_weight):
     """Rows -> moments; what is learned of the columns; and the rows, to be read again."""
+    groups = as_labels(groups)
     columns = _learn_columns(model, X, groups).with_target(getattr(y, "_meta", None))
     if groups is None and model.group_by is None:
         number_groups(model, None, 0)  # warns, once
@@ -146,6 +148,7 @@ def sum_up_partitions(model, X, y, groups, sample_weight):
 
 def predict_partitions(model, X, groups=None, *, method="predict", return_std=False):
     """Predict lazily: a Series with X's index and divisions, or an array with X's chunks."""
+    groups = as_labels(groups)
     _check_ready(model, X, groups, method)
     X, (groups,) = align(X, {"groups": groups})
     if not return_std:
@@ -156,6 +159,7 @@ def predict_partitions(model, X, groups=None, *, method="predict", return_std=Fa
 
 def score_partitions(model, X, y, groups, sample_weight):
     """R2 as `r2_score` has it, from sums over the residuals of the partitions."""
+    groups = as_labels(groups)
     _check_ready(model, X, groups, "predict")
     rows = (y, groups, sample_weight)
     sums = _add_up_partitions(_sum_up_residuals, _without_inference(model), X, rows)

@@ -40,6 +40,13 @@ def empty_table(X):
     return empty if is_frame(X) else np.empty((0, X.shape[1]), X.dtype)
 
 
+def as_labels(groups):
+    """Take the column of a table of one; leave other groups as they are."""
+    if not is_dask(groups) or groups.ndim != 2 or groups.shape[1] != 1:
+        return groups
+    return groups[groups.columns[0]] if is_frame(groups) else groups[:, 0]
+
+
 def empty_labels(groups):
     """Make labels without rows, of one factor or in a column for each; None without groups."""
     meta = getattr(groups, "_meta", None)
@@ -91,7 +98,7 @@ def _check_range(X, name, values):
 
 def _match_array(X, name, values):
     is_array = isinstance(getattr(values, "_meta", None), np.ndarray)
-    if is_array and values.ndim == 2 and values.shape[1] > 1 and name == "groups":
+    if is_array and values.ndim == 2 and name == "groups":
         values = values.rechunk({1: -1})
     elif not is_array or values.ndim != 1:
         raise TypeError(NOT_LIKE_ARRAY.format(name=name, given=type(values).__name__))

@@ -40,7 +40,7 @@ def make(n=300):
     place, rater = rng.integers(0, 24, n), rng.integers(0, 6, n)
     x = rng.normal(size=n)
     y = 1 + x + rng.normal(size=n) + 0.8 * rng.normal(size=24)[place]
-    y += rng.normal(size=12)[place // 2] + 0.5 * rng.normal(size=6)[rater]
+    y += 1.5 * rng.normal(size=12)[place // 2] + 0.9 * rng.normal(size=6)[rater]
     y += 0.7 * rng.normal(size=12)[place // 2] * x
     columns = {"x": x, "school": place // 2, "class": 1 + place % 2}
     return pd.DataFrame({**columns, "rater": [f"r{i}" for i in rater], "y": y})
@@ -105,7 +105,7 @@ def test_partitions_of_any_size_even_empty_and_in_any_order(data):
 
 @pytest.mark.parametrize("kind", ["table", "arrays", "unknown"])
 def test_factors_beside_the_features(kind):
-    rows = FRAME.assign(rater=FRAME["rater"].str[1:].astype(int))
+    rows = FRAME.assign(rater=100 + FRAME["rater"].str[1:].astype(int))
     model = RandomInterceptRegressor()
     expected = clone(model).fit(rows[["x"]].to_numpy(), rows["y"], groups=rows[BOTH].to_numpy())
     if kind == "table":
@@ -209,3 +209,6 @@ def test_models_of_one_factor():
     alone = clone(one).fit(FRAME[["x"]], FRAME["y"], groups=FRAME["school"])
     np.testing.assert_allclose(one.theta_, alone.theta_, rtol=1e-9)
     pd.testing.assert_index_equal(one.groups_, alone.groups_)
+    predicted = one.predict(X[["x"]], groups=X[["school"]]).compute()
+    np.testing.assert_allclose(predicted, alone.predict(FRAME[["x"]], groups=FRAME["school"]))
+    assert one.score(X[["x"]], y, groups=X[["school"]]) > 0

@@ -13,13 +13,12 @@ from skmixed._numerics.fit.problem import (
     constant_column,
     coordinates_at,
     random_only,
-    well_shifted,
     without_needless_shift,
 )
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.small_matrices import multiply, multiply_transposed
 from skmixed._numerics.moments.cells import Cells, FactorMoments
-from skmixed._numerics.moments.coordinates import Coordinates
+from skmixed._numerics.moments.coordinates import Coordinates, mean_of
 from skmixed._numerics.moments.moments import GroupedMoments
 from skmixed._numerics.moments.own_lines import OwnLines, moments_error
 
@@ -139,7 +138,8 @@ def make_factors_problem(
         )
     )
     constant = 0 if specifications[0].fit_intercept else constant_column(first, not_fixed)
-    shift = well_shifted(first, has_ones=constant is not None).shift
+    # the means themselves, so that the search does not depend on which rows came first
+    shift = mean_of(first) if constant is not None else np.zeros(len(first.shift))
     for factor, of in zip(moments.factors, specifications, strict=True):
         if not of.random_intercept:
             shift = without_needless_shift(factor.around(shift)).shift
