@@ -178,12 +178,7 @@ class BaseMixedRegressor(
 
     def _fit_factors(self, moments, columns):
         fit = fit_factors(self, moments, columns)
-        self._store_fixed_effects(fit.solution)
-        store_factors(self, fit, moments, columns)
-        self._store_criterion(fit)
-        specifications = tuple(self._specification(factor) for factor in columns.factors)
-        self._fitted = FittedFactors(moments, specifications, tuple(fit.optimum.Lambdas))
-        self._seen = RowsSeen(moments, self.get_params(deep=False))
+        self._store_factors(fit, moments, columns)
         warn_about_factors(self, fit)
         return self
 
@@ -200,6 +195,15 @@ class BaseMixedRegressor(
         self._store_random_effects(fit.solution, specification)
         self._store_criterion(fit)
         self._fitted = FittedModel(moments, specification, fit.optimum.Lambda, lines)
+        self._seen = RowsSeen(moments, self.get_params(deep=False))
+
+    def _store_factors(self, fit, moments, columns):
+        self._columns = columns
+        self._store_fixed_effects(fit.solution)
+        store_factors(self, fit, moments, columns)
+        self._store_criterion(fit)
+        specifications = tuple(self._specification(factor) for factor in columns.factors)
+        self._fitted = FittedFactors(moments, specifications, tuple(fit.optimum.Lambdas))
         self._seen = RowsSeen(moments, self.get_params(deep=False))
 
     def _store_random_effects(self, solution, specification):

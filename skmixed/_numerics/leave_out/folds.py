@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,27 +26,35 @@ Sums: TypeAlias = GroupedMoments | FactorMoments
 FAR_OFF = 1e6
 
 
-def subtract_fold(total: GroupedMoments, fold: GroupedMoments) -> GroupedMoments | None:
+S = TypeVar("S", GroupedMoments, FactorMoments)
+
+
+def subtract_fold(total: S, fold: S) -> S | None:
     """Return the moments of all rows but those of a fold, if no digits that count are lost.
 
     Parameters
     ----------
-    total : GroupedMoments
+    total : GroupedMoments or FactorMoments
         Cross-products of all rows.
-    fold : GroupedMoments
+    fold : same type as total
         Those of some of the rows.
 
     Returns
     -------
-    GroupedMoments or None
+    same type as total, or None
         The difference. None if the rest has to be summed up from its rows: where too few rows
         or too little of a column's variation is left, so that rounding errors of the whole are
         large beside it.
     """
     rest = total - fold
-    if not _leaves_rows(total, rest) or not _leaves_columns(total, rest):
+    by_factor = zip(_by_factor(total), _by_factor(rest), strict=True)
+    if not all(_leaves_rows(*pair) for pair in by_factor) or not _leaves_columns(total, rest):
         return None
     return rest
+
+
+def _by_factor(moments: Sums) -> tuple[GroupedMoments, ...]:
+    return moments.factors if isinstance(moments, FactorMoments) else (moments,)
 
 
 def _leaves_rows(total: GroupedMoments, rest: GroupedMoments) -> bool:
@@ -58,7 +66,7 @@ def _leaves_rows(total: GroupedMoments, rest: GroupedMoments) -> bool:
     return bool(np.all(rest.sizes >= SQUARES_LEFT * before))
 
 
-def _leaves_columns(total: GroupedMoments, rest: GroupedMoments) -> bool:
+def _leaves_columns(total: Sums, rest: Sums) -> bool:
     """Whether a share of the variation of each column is left, and which ones are distinct."""
     varies = _varies(total)
     R = _centred(rest)[np.ix_(varies, varies)]
