@@ -109,7 +109,7 @@ class RandomInterceptRegressor(BaseMixedRegressor):
         memory holds.
     NotAvailableError
         By methods and attributes that do not exist yet for several factors: `group_coef_`,
-        `confint`, `conditional_aic`, `update_groups` and others. It is a `ValueError` and an
+        `confint`, `conditional_aic` and others. It is a `ValueError` and an
         `AttributeError`.
 
     Warns
