@@ -91,7 +91,7 @@ def test_partitions_give_the_fit_of_the_whole(name, scheduler):
 
 
 @given(st.data())
-@settings(deadline=None, derandomize=True, max_examples=20)
+@settings(deadline=None, derandomize=True, max_examples=10)
 def test_partitions_of_any_size_even_empty_and_in_any_order(data):
     name = data.draw(st.sampled_from(sorted(MODELS)))
     rows = FRAME.iloc[data.draw(st.permutations(range(300)))]
