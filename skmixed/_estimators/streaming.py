@@ -21,8 +21,8 @@ from skmixed._rows.messages import (
     NOT_MOMENTS,
     OTHER_GROUP_COLUMN,
 )
-from skmixed._rows.moments import sums_of_model
 from skmixed._rows.reader import Columns, read_further_rows, read_training_rows, sum_up
+from skmixed._rows.sums_of_model import sums_of_model
 from skmixed._sklearn_private import fit_context
 from skmixed._state import changing_alone, in_one_step
 

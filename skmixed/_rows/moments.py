@@ -19,8 +19,9 @@ from skmixed._rows.columns import as_table
 from skmixed._rows.containers import take_rows
 from skmixed._rows.factors import SEVERAL, by_factor, group_columns, same_groups_named
 from skmixed._rows.labels import check_same_labels
-from skmixed._rows.messages import LITTLE_LEFT, OTHER_MOMENTS, SLOPES_NOT_SUMMED
+from skmixed._rows.messages import LITTLE_LEFT, OTHER_MOMENTS
 from skmixed._rows.reader import INTERCEPT, read_training_rows, sum_up
+from skmixed._rows.sums_of_model import listed, slopes_of
 
 
 @public("skmixed")
@@ -213,7 +214,7 @@ class GroupedMoments:
             n_groups = len(self.sums.labels)
         return (
             f"GroupedMoments(n_rows={self.n_rows}, n_groups={n_groups}, columns={columns}, "
-            f"slopes={_listed(self.slopes)})"
+            f"slopes={listed(self.slopes)})"
         )
 
     @property
@@ -258,56 +259,6 @@ class GroupedMoments:
         if not same_groups_named(one, two):
             raise ValueError(OTHER_MOMENTS.format(verb=verb, name="group_by", one=one, two=two))
         check_same_labels(other.sums, self.sums, self.factors)
-
-
-def sums_of_model(model, moments, columns):
-    """Choose of all sums those that a model needs.
-
-    Parameters
-    ----------
-    model : estimator
-        It may do without the groups.
-    moments : GroupedMoments
-        What was summed up.
-    columns : Columns
-        What is known of the columns.
-
-    Returns
-    -------
-    GroupedMoments or FactorMoments of the numerics
-
-    Raises
-    ------
-    ValueError
-        If slopes of the model were not summed.
-    """
-    sums = moments.sums
-    if not model._uses_groups:
-        return (sums.factors[0] if moments.factors else sums).with_random((0,)).without_groups()
-    parts = columns.factors or (columns,)
-    summed = sums.factors if moments.factors else (sums,)
-    if not all(
-        set(of.random) <= set(own.random) for of, own in zip(parts, summed, strict=True)
-    ):
-        slopes, given = slopes_of(columns), moments.slopes
-        raise ValueError(
-            SLOPES_NOT_SUMMED.format(slopes=_listed(slopes), summed=_listed(given))
-        )
-    return sums.with_random([of.random for of in parts] if moments.factors else columns.random)
-
-
-def slopes_of(columns):
-    """Names of the slope columns; of several factors a dictionary."""
-    if columns.factors:
-        return {factor.group_name: tuple(factor.slope_terms) for factor in columns.factors}
-    return tuple(columns.slope_terms)
-
-
-def _listed(slopes):
-    """Write slopes as lists."""
-    if isinstance(slopes, dict):
-        return {name: list(terms) for name, terms in slopes.items()}
-    return list(slopes)
 
 
 def _as_arrays(sums):
