@@ -11,16 +11,20 @@ from sklearn.utils.validation import check_is_fitted
 
 from skmixed._estimators.digits import solve_with_digits
 from skmixed._estimators.fitted import FittedRegression
+from skmixed._estimators.fixed_effects_of_factors import fit_factor_effects
 from skmixed._estimators.grouped import BaseGroupedRegressor
 from skmixed._estimators.predictions import LEVEL
+from skmixed._estimators.several_factors import store_groups_of_factors
 from skmixed._estimators.streaming import RowsSeen
 from skmixed._numerics.fit.problem import make_problem
+from skmixed._numerics.least_squares.alone import rows_alone
 from skmixed._numerics.least_squares.fixed_effects import solve_fixed_effects, solve_pooled
 from skmixed._numerics.moments.coordinates import around_means, near_means
 from skmixed._numerics.moments.own_lines import OwnLines
 from skmixed._numerics.moments.within_between import count_where_varying, shares
 from skmixed._public import public
 from skmixed._reports.messages import (
+    NOT_TIED,
     UNKNOWN_STD,
     refuse_without_digits,
     warn_about_regression,
@@ -28,12 +32,13 @@ from skmixed._reports.messages import (
 from skmixed._reports.regression_summary import RegressionSummary
 from skmixed._reports.tests import with_tests
 from skmixed._rows.chosen_columns import SLOPES, find_feature_columns
+from skmixed._rows.factors import NOT_YET, by_factor
 from skmixed._rows.reader import INTERCEPT, RowsAgain
 from skmixed._rows.threads import one_blas_thread
 from skmixed._sklearn_private import StrOptions, validate_params
 from skmixed._state import in_one_piece
 from skmixed._warn import warn
-from skmixed.exceptions import NewGroupsWarning
+from skmixed.exceptions import NewGroupsWarning, NotAvailableError
 
 
 class BaseLeastSquaresRegressor(BaseGroupedRegressor):
@@ -292,6 +297,7 @@ class FixedEffectsRegressor(BaseLeastSquaresRegressor):
     group_effects_: pd.DataFrame
     within_r2_: float
     effective_sizes_: pd.DataFrame | None
+    uninformative_rows_: float | None
     groups_: pd.Index
     group_sizes_: pd.Series
     n_groups_: int
@@ -299,7 +305,7 @@ class FixedEffectsRegressor(BaseLeastSquaresRegressor):
     _parameter_constraints = {
         **BaseGroupedRegressor._parameter_constraints,
         "slopes": [*SLOPES, None],
-        "new_groups": [StrOptions({"mean", "error"})],
+        "new_groups": [StrOptions({"mean", "error"}), dict],
     }
 
     def __init__(
@@ -316,20 +322,65 @@ class FixedEffectsRegressor(BaseLeastSquaresRegressor):
     _population_name = "average group"
     _for_new_groups = "Use new_groups='mean' to predict them by the line of the average group."
 
+    _takes_several = True
+
     def _find_slopes(self, X, factors):
         slopes = [] if self.slopes is None else self.slopes
         found = find_feature_columns(X, slopes, self.group_by, parameter="slopes")
+        if found and len(factors) > 1:
+            what = f"slopes={self.slopes!r} of FixedEffectsRegressor"
+            raise NotAvailableError(NOT_YET.format(name=what, factors=list(factors)))
         return [found for _ in factors]
+
+    def _new_groups_of(self, factors):
+        return by_factor(
+            self.new_groups,
+            factors,
+            self._columns.group_by,
+            "new_groups",
+            default="mean",
+            allowed=["mean", "error"],
+        )
 
     @property
     def _group_effects(self):
         return self.group_effects_
 
     def _fit_moments(self, moments, columns, again=None):
+        self._columns = columns
+        self._new_groups_of(columns.names)  # is checked
+        if columns.factors:
+            return self._fit_factors(moments, columns, again)
         super()._fit_moments(moments, columns, again)
         if isinstance(again, RowsAgain):
             self.effective_sizes_ = self._count_where_varying(again.rows)
         return self
+
+    def _fit_factors(self, moments, columns, again):
+        names = columns.factor_names
+        with one_blas_thread():
+            fitted = fit_factor_effects(moments, names, again)
+        solution = fitted.solution
+        if again is None and solution.regression.dof > 0:
+            refuse_without_digits(solution.digits_left)
+        self._fitted = fitted
+        self._seen = RowsSeen(moments, self.get_params(deep=False))
+        store_groups_of_factors(self, moments, names)
+        self._store_regression(solution.regression)
+        self.group_effects_ = {
+            name: pd.DataFrame({INTERCEPT: effects}, index=self.groups_[name])
+            for name, effects in zip(names, solution.effects, strict=True)
+        }
+        self.within_r2_ = solution.within_r2
+        self.effective_sizes_ = None
+        self.uninformative_rows_ = None if again is None else self._count_alone(again.rows)
+        self._warn_about(solution, digits=None if again else solution.digits_left)
+        return self
+
+    def _count_alone(self, rows):
+        alone = rows_alone(rows.codes, [*self.n_groups_.values()])
+        weight = 1.0 if rows.sample_weight is None else rows.sample_weight
+        return float(np.sum(alone * weight))
 
     def _count_where_varying(self, rows):
         if rows.codes is None:
@@ -356,13 +407,26 @@ class FixedEffectsRegressor(BaseLeastSquaresRegressor):
         self.group_effects_ = pd.DataFrame(solution.b.T, index=self.groups_, columns=terms)
         self.within_r2_ = solution.within_r2
         self.effective_sizes_ = None
+        moments = self._moments
+        self.uninformative_rows_ = float(moments.sizes[moments.n_rows == 1].sum())
+
+    def _predict_rows(self, X, groups):
+        y, codes = super()._predict_rows(X, groups)
+        if self._columns.factors and not (known := self._fitted.is_determined(codes)).all():
+            y[~known] = np.nan
+            names = ", ".join(self._columns.factor_names)
+            n = np.count_nonzero(~known)
+            warn(NOT_TIED.format(n=n, n_rows=len(y), factors=names), NewGroupsWarning)
+        return y, codes
 
     def _warn_about(self, solution, digits=None):
         warn_about_regression(self, solution.absorbed, solution.dependent, digits=digits)
 
     def _variance_of_means(self, X, codes):
-        if self.n_groups_ and (n_new := np.count_nonzero(codes < 0)):
-            warn(UNKNOWN_STD.format(n_new=n_new, n_rows=len(codes)), NewGroupsWarning)
+        new = np.any(np.atleast_2d(codes) < 0, axis=0)
+        if self.n_groups_ and new.any():
+            n_new = np.count_nonzero(new)
+            warn(UNKNOWN_STD.format(n_new=n_new, n_rows=len(new)), NewGroupsWarning)
         return super()._variance_of_means(X, codes)
 
 

@@ -133,9 +133,7 @@ class Absorbed:
         return D
 
 
-def _take_off(
-    dummies: Dummies, T: Array, C: list[Array]
-) -> tuple[tuple[Array, ...], Array]:
+def _take_off(dummies: Dummies, T: Array, C: list[Array]) -> tuple[tuple[Array, ...], Array]:
     """Return the effects on all columns, and what they leave of T."""
     B, M = tuple(np.zeros_like(sums) for sums in C), np.zeros_like(T)
     effects, explained = dummies.solve([sums[:, 1:] for sums in C])

@@ -227,9 +227,7 @@ def _eliminate_pair(
     N_rr = np.block(
         [
             [
-                np.diag(moments.factors[f].sizes)
-                if f == g
-                else _meets(moments, f, g).toarray()
+                np.diag(moments.factors[f].sizes) if f == g else _meets(moments, f, g).toarray()
                 for g in rest
             ]
             for f in rest

@@ -23,8 +23,8 @@ Positions = NDArray[np.intp]
 
 # Where the sparse matrix S has no more entries than this it is factorised at once.
 FEW_ENTRIES = 200_000
-# Beyond this it never is.
-MOST_ENTRIES = 30_000_000
+# Where it has more entries than this for each level it never is: its factors would be dense.
+MOST_ENTRIES_PER_LEVEL = 50
 # Iterations after which S is factorised: what is that hard has the shape of chains, whose
 # factors stay sparse.
 PATIENCE = 100
@@ -81,7 +81,7 @@ class PairEquations:
             return np.zeros_like(c)
         if "_factors" in vars(self) or self._n_entries <= FEW_ENTRIES:
             return self._solve_directly(c)
-        may_factorise = self._n_entries <= MOST_ENTRIES
+        may_factorise = self._n_entries <= MOST_ENTRIES_PER_LEVEL * len(c)
         x, converged = self._iterate(c, PATIENCE if may_factorise else MAX_ITERATIONS)
         if converged or not may_factorise:
             return x
@@ -108,7 +108,7 @@ class PairEquations:
         A = (sparse.diags_array(1 / np.sqrt(self.sizes)) @ A).tocsr()
         A_transposed = A.T.tocsr()
         totals = (np.asarray(self.meets.sum(axis=0)).ravel() * scale**2)[:, None]
-        r = scale[:, None] * c
+        r = scale[:, None] * self._in_span(c)
         x, p = np.zeros_like(r), r.copy()
         square = np.sum(r**2, axis=0)
         enough = CONVERGED**2 * square
@@ -125,6 +125,13 @@ class PairEquations:
             p *= np.divide(square, before, out=np.zeros_like(square), where=before > 0)
             p += r
         return scale[:, None] * x, False
+
+    def _in_span(self, c: Array) -> Array:
+        """Take rounding off c that is outside the span of S: sums over each part are 0."""
+        size = np.bincount(self.parts, self.diagonal)
+        share = self.diagonal / np.where(size > 0, size, 1.0)[self.parts]
+        sums = np.stack([np.bincount(self.parts, column) for column in c.T], axis=1)
+        return np.asarray(c - share[:, None] * sums[self.parts])
 
     # --------------------------------------------------------------------- factorisation
 

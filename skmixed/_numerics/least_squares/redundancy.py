@@ -203,9 +203,10 @@ def find_nested(moments: FactorMoments) -> list[Nested]:
                 continue
             if n_levels[coarse] == n_levels[fine] and coarse > fine:
                 continue
-            cells = moments.between(fine, coarse)
-            if len(cells.first) == n_levels[fine]:  # each level meets one
-                found.append(Nested(coarse, fine, cells.second))
+            pair = (min(coarse, fine), max(coarse, fine))
+            if len(moments.cells[pair].first) == n_levels[fine]:  # each level meets one
+                parent = moments.between(fine, coarse).second
+                found.append(Nested(coarse, fine, parent))
     return found
 
 
