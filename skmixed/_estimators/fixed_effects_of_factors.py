@@ -116,9 +116,9 @@ def _dummies(moments, names):
         sizes = [len(factor.labels) for factor in moments.factors]
         listed = ", ".join(f"{n!r} of {size:,}" for n, size in zip(names, sizes, strict=True))
         raise ValueError(
-            f"The factors have too many groups: {listed}. Besides the two largest they may have "
-            f"{error.limit:,} in all, but have {error.n_levels:,}. Leave a factor out, or join "
-            "its small groups."
+            f"The factors have too many groups: {listed}. Those besides the two largest may "
+            f"have {error.limit:,} in all, but have {error.n_levels:,}. Leave a factor out, or "
+            "join its small groups."
         ) from error
 
 

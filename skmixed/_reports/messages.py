@@ -47,8 +47,8 @@ ABSORBED = (
 )
 ABSORBED_BY_FACTORS = (
     "No coefficient can be estimated for {columns}: the effects of the groups of {factors} "
-    "together contain theirs. The coefficients are set to 0, without standard errors. Leave the "
-    "columns out to silence this warning, or use RandomInterceptRegressor, which estimates "
+    "together contain theirs. The coefficients are set to 0, without standard errors. Leave "
+    "the columns out to silence this warning, or use RandomInterceptRegressor, which estimates "
     "effects of features that vary between groups."
 )
 NOT_TIED = (
@@ -277,9 +277,8 @@ def warn_about_regression(model, absorbed, dependent, *, digits=None):
         messages.append(RANK_DEFICIENT.format(columns=", ".join(terms[dependent])))
     if model.residual_dof_ <= 0:
         n_coefficients = n_rows - model.residual_dof_
-        of_groups = (
-            ", those of the groups included" if factors or len(model._moments.labels) else ""
-        )
+        has_groups = factors or len(model._moments.labels)
+        of_groups = ", those of the groups included" if has_groups else ""
         given = {"n_coefficients": n_coefficients, "of_groups": of_groups, "n_rows": n_rows}
         messages.append(NO_DOF.format(**given))
     elif model.residual_variance_ == 0:

@@ -178,7 +178,7 @@ def _remarks(model):
 
 
 def _remarks_on_factors(model):
-    """What a reader must know of how the effects of several factors are fixed."""
+    """Say what a reader must know of how the effects of several factors are fixed."""
     names, dummies = model._columns.factor_names, model._fitted.dummies
     remarks = ["The line is that of the average group of each factor."]
     told = set()

@@ -182,7 +182,9 @@ def _identify(
 
 def _at_average_levels(absorbed: Absorbed, weights: list[Array]) -> Array:
     """Return the means of [1, X, v] over the average levels: where the line passes through."""
-    mean = sum(weight @ B for weight, B in zip(weights, absorbed.B, strict=True))
+    mean = np.zeros(len(absorbed.shift))
+    for weight, effects in zip(weights, absorbed.B, strict=True):
+        mean += weight @ effects
     shift = absorbed.shift.copy()
     shift[-1] -= shift[1:-1] @ absorbed.taken
     shift[1:] += mean[1:]

@@ -171,7 +171,7 @@ class LevelEquations:
             The level of each of `factors`; sums that the rows determine.
         """
         n_others, n_sums = self.N.shape[1], codes.shape[1]
-        variances = 1 / self.sizes[codes[0]]
+        variances: Array = 1 / self.sizes[codes[0]]
         starts = np.append(0, self.ends[:-1])[: len(codes) - 1]
         for some in _batches(n_sums, max(BATCH_VALUES // max(n_others, 1), 1)):
             c = -self.N[codes[0, some]].toarray().T / self.sizes[codes[0, some]]
@@ -183,7 +183,7 @@ class LevelEquations:
         return variances
 
     def null_vectors(self) -> list[Array]:
-        """Changes of effects that no row sees, besides shifts within parts of e and g.
+        """Return changes of effects that no row sees, besides shifts within parts of e and g.
 
         Returns
         -------
@@ -203,7 +203,7 @@ def _batches(n: int, size: int) -> list[slice]:
 def _meets(moments: FactorMoments, f: int, g: int) -> sparse.csr_array:
     """Rows in which levels of f meet those of g."""
     cells = moments.between(f, g)
-    shape = tuple(len(moments.factors[i].labels) for i in (f, g))
+    shape = len(moments.factors[f].labels), len(moments.factors[g].labels)
     starts = np.searchsorted(cells.first, np.arange(shape[0] + 1))
     return sparse.csr_array((cells.values[0, 0], cells.second, starts), shape=shape)
 

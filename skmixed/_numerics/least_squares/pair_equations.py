@@ -66,7 +66,7 @@ class PairEquations:
         of_row = np.repeat(sizes, np.diff(meets.indptr))
         # differences of counts are taken before they are multiplied
         tied = meets.data * (of_row - meets.data) / of_row
-        diagonal = np.bincount(meets.indices, tied, N.shape[1])
+        diagonal = np.asarray(np.bincount(meets.indices, tied, N.shape[1]), dtype=np.float64)
         n_parts, parts = _connected(meets)
         return cls(meets, sizes, diagonal, parts, n_parts)
 
@@ -167,7 +167,7 @@ class PairEquations:
 
 
 def _connected(meets: Any) -> tuple[int, Positions]:
-    """Number the connected parts of the levels: those in a row are tied to the next."""
+    """Count and number the connected parts: each level of a row is tied to the next."""
     row = np.repeat(np.arange(meets.shape[0]), np.diff(meets.indptr))
     same = row[1:] == row[:-1]
     ties = meets.indices[:-1][same], meets.indices[1:][same]
