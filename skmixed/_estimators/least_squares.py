@@ -166,6 +166,11 @@ class FixedEffectsRegressor(BaseLeastSquaresRegressor):
     With ``slopes="all"`` nothing is shared between groups except the residual variance: no
     pooling.
 
+    With several grouping factors, crossed, nested or in between, the groups of each have
+    effects, and no slopes::
+
+        y_i = a_f(i) + b_g(i) + ... + x_i' b + e_i
+
     Parameters
     ----------
     slopes : None, "all", str, int, list, slice, mask or callable, default=None
@@ -173,12 +178,13 @@ class FixedEffectsRegressor(BaseLeastSquaresRegressor):
         positions, a boolean mask, or a callable such as
         `sklearn.compose.make_column_selector`. With `group_by`, positions and masks count the
         group column, and a callable is given X without it. If None or empty, groups differ in
-        their intercept alone.
-    group_by : str or int, default=None
+        their intercept alone. Not with several factors.
+    group_by : str, int, tuple, or list of these, default=None
         Name (of a DataFrame's column, or of a level of its index) or position of the column
         of X that holds the groups. The estimator then works wherever scikit-learn passes X
-        alone. If None, groups are given to `fit` and `predict` as an array.
-    new_groups : {"mean", "error"}, default="mean"
+        alone. A list names several factors; a tuple joins the labels of several columns to
+        those of one. If None, groups are given to `fit` and `predict` as an array.
+    new_groups : {"mean", "error"} or dict of these by factor, default="mean"
         What `predict` does with labels not seen in `fit`: use the line of the average group,
         or raise an error that lists them.
 
@@ -191,9 +197,11 @@ class FixedEffectsRegressor(BaseLeastSquaresRegressor):
     intercept_ : float
         Intercept of the average group.
     group_effects_ : DataFrame of shape (n_groups, 1 + n_slopes)
-        How far each group's intercept and slopes are from those of the average group.
+        How far each group's intercept and slopes are from those of the average group. With
+        several factors a dictionary of such tables by factor, as `groups_`, `group_sizes_` and
+        `n_groups_` are.
     group_coef_ : DataFrame of shape (n_groups, 1 + n_features)
-        Each group's own line.
+        Each group's own line; of one factor.
     coef_cov_ : DataFrame of shape (1 + n_features, 1 + n_features)
         Covariance of (intercept, coefficients); NaN for columns without a coefficient.
     residual_variance_ : float
@@ -212,7 +220,11 @@ class FixedEffectsRegressor(BaseLeastSquaresRegressor):
     effective_sizes_ : DataFrame of shape (n_features, 2) or None
         Of each feature, the ``groups`` in which it varies and their ``rows`` (sum of weights):
         no others tell anything of its coefficient. None if the rows were not there as a whole,
-        as after `partial_fit`.
+        as after `partial_fit`, or of several factors.
+    uninformative_rows_ : float or None
+        Rows (sum of weights) that are alone in a group, or are so once such rows are left out:
+        the group's effect fits them whatever they are, so that they tell nothing of
+        coefficients. None for several factors if the rows were not there as a whole.
     log_likelihood_ : float
         Log-likelihood of normal errors at its maximum.
     aic_, bic_ : float
@@ -262,6 +274,18 @@ class FixedEffectsRegressor(BaseLeastSquaresRegressor):
     on the slope columns before, is that of the average group. Predictions of the rows of the
     fit are those of least squares with dummies in any case.
 
+    With several factors the dummies of the largest are eliminated by its counts, and those of
+    the next by conjugate gradients, or by a sparse factorisation where the graph of levels that
+    meet is hard for these; all further factors must have few enough levels for a dense matrix.
+    The rank of the dummies, which `residual_dof_` takes, is exact: that of two factors is the
+    number of levels less that of the parts of the graph.
+    Effects are fixed in this way: those of each factor have a plain mean of 0, and those of the
+    second of two factors have it within each connected part, so that the first holds what is
+    between parts, as schools do between their classes. A coarser factor that comes later has
+    effects of 0. With three factors and more, those besides the two largest have the smallest
+    sum of squares among all that fit alike. No prediction of a row of the fit depends on this;
+    rows whose groups the fit does not tie together are predicted as NaN, with a warning.
+
     Standard errors, those of the average group included, are for the groups at hand and leave
     out that other groups would have other lines. Of about 15 digits two are lost for each power
     of ten by which groups lie further apart in a column than its rows spread within them.
@@ -286,6 +310,10 @@ class FixedEffectsRegressor(BaseLeastSquaresRegressor):
     Subject
     308           295.03  10.47
     309           168.13  10.47
+    >>> both = X.assign(subject=subject, part=X["Days"] // 5)
+    >>> crossed = FixedEffectsRegressor(group_by=["subject", "part"]).fit(both, y)
+    >>> crossed.n_groups_, crossed.residual_dof_
+    ({'subject': 18, 'part': 2}, 160.0)
     >>> no_pooling = FixedEffectsRegressor("Days").fit(X, y, groups=subject)
     >>> no_pooling.group_coef_.head(2).round(2)
              (Intercept)   Days
@@ -312,8 +340,8 @@ class FixedEffectsRegressor(BaseLeastSquaresRegressor):
         self,
         slopes: Any = None,
         *,
-        group_by: str | int | None = None,
-        new_groups: Literal["mean", "error"] = "mean",
+        group_by: Any = None,
+        new_groups: Literal["mean", "error"] | dict = "mean",
     ) -> None:
         self.slopes = slopes
         self.group_by = group_by
