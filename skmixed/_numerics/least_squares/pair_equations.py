@@ -23,7 +23,8 @@ Positions = NDArray[np.intp]
 
 # Where the sparse matrix S has no more entries than this it is factorised at once.
 FEW_ENTRIES = 200_000
-# Where it has more entries than this for each level it never is: its factors would be dense.
+# Where it has more entries than this for each level it is only if all else fails: its factors
+# would be dense.
 MOST_ENTRIES_PER_LEVEL = 50
 # Iterations after which S is factorised: what is that hard has the shape of chains, whose
 # factors stay sparse.
@@ -83,9 +84,7 @@ class PairEquations:
             return self._solve_directly(c)
         may_factorise = self._n_entries <= MOST_ENTRIES_PER_LEVEL * len(c)
         x, converged = self._iterate(c, PATIENCE if may_factorise else MAX_ITERATIONS)
-        if converged or not may_factorise:
-            return x
-        return self._solve_directly(c)
+        return x if converged else self._solve_directly(c)
 
     def product(self, x: Array) -> Array:
         """Return S x."""
