@@ -49,16 +49,6 @@ class FittedFactorEffects:
         absorbed = self.absorbed or Absorbed.of(self.moments, self.dummies)
         return solve_factor_effects(self.dummies, absorbed)
 
-    def is_determined(self, codes):
-        """Whether the rows of the fit determine the sum of the effects of other rows.
-
-        Parameters
-        ----------
-        codes : ndarray of shape (n_factors, n_rows)
-            Position of each row's level of each factor, -1 for a new one.
-        """
-        return self.dummies.redundancy.is_determined(codes)
-
     def variance_of_means(self, X, codes):
         """Variances of predictions around the true means of rows, over sigma2.
 

@@ -392,6 +392,7 @@ class FixedEffectsRegressor(BaseLeastSquaresRegressor):
         if again is None and solution.regression.dof > 0:
             refuse_without_digits(solution.digits_left)
         self._fitted = fitted
+        self._redundancy = fitted.dummies.redundancy  # predictions need no more of it
         self._seen = RowsSeen(moments, self.get_params(deep=False))
         store_groups_of_factors(self, moments, names)
         self._store_regression(solution.regression)
@@ -440,7 +441,7 @@ class FixedEffectsRegressor(BaseLeastSquaresRegressor):
 
     def _predict_rows(self, X, groups):
         y, codes = super()._predict_rows(X, groups)
-        if self._columns.factors and not (known := self._fitted.is_determined(codes)).all():
+        if self._columns.factors and not (known := self._redundancy.is_determined(codes)).all():
             y[~known] = np.nan
             names = ", ".join(self._columns.factor_names)
             n = np.count_nonzero(~known)

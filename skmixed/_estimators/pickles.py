@@ -14,6 +14,7 @@ from skmixed._estimators.several_factors import FittedFactors
 from skmixed._estimators.streaming import RowsSeen
 from skmixed._numerics.fit.fit import Specification
 from skmixed._numerics.least_squares.absorbed import Absorbed
+from skmixed._numerics.least_squares.redundancy import Nested, Redundancy
 from skmixed._numerics.moments.cells import Cells, FactorMoments
 from skmixed._numerics.moments.moments import GroupedMoments
 from skmixed._numerics.moments.own_lines import OwnLines
@@ -37,7 +38,9 @@ RECORDS = {
         FittedModel,
         FittedRegression,
         GroupedMoments,
+        Nested,
         OwnLines,
+        Redundancy,
         RowsSeen,
         Specification,
     )

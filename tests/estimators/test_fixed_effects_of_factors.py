@@ -240,7 +240,7 @@ def test_estimable_rows_of_three_factors(design):
     in_span = np.linalg.pinv(Z, rcond=1e-10) @ Z
     z = expand(groups, other)
     determined = np.all(np.abs(z @ in_span - z) < 1e-8, axis=1)
-    found = model._fitted.is_determined(other.to_numpy().T)
+    found = model._redundancy.is_determined(other.to_numpy().T)
     np.testing.assert_array_equal(found, determined)
     assert determined.any()
     oracle = Oracle(X, y, groups)
