@@ -36,6 +36,11 @@ def codes_of(design, rng):
         "parts tied by a third": [a, a % 4 * 3 + draw(3), draw(4)],
         "nested and crossed": [a // 5, a, draw(6)],
         "equal": [a, a + 3, draw(5)],
+        "two parts, a third that adds nothing": [
+            (half := draw(2)) * 4 + (one := draw(4)),
+            half * 4 + (other := draw(4)),
+            np.where(half, one, other) % 2,
+        ],
         "four": [draw(40), draw(30), draw(20), draw(10)],
         "sums of others": [a, b, a + b],
         "chain": [np.arange(N) // 6, (np.arange(N) + 3) // 6],
@@ -47,7 +52,8 @@ def codes_of(design, rng):
 
 DESIGNS = [
     "crossed", "sparse", "disconnected", "nested", "nested, coarse first", "three",
-    "sparse three", "parts tied by a third", "nested and crossed", "equal", "four",
+    "sparse three", "parts tied by a third", "nested and crossed", "equal",
+    "two parts, a third that adds nothing", "four",
     "sums of others", "chain", "one level",
 ]  # fmt: skip
 

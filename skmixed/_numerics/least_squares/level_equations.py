@@ -65,7 +65,10 @@ class DensePart:
     def of(cls, R: Array, sizes: Array, K: Array, S_gr: Array) -> DensePart:
         """Factorise R, given the sizes of its levels."""
         scale = np.sqrt(sizes)
-        U, pivots, rank, _ = lapack.dpstrf(R / np.outer(scale, scale), tol=DUMMIES_TOLERANCE)
+        scaled = R / np.outer(scale, scale)
+        U, pivots, rank, _ = lapack.dpstrf(scaled, tol=DUMMIES_TOLERANCE)
+        if np.diag(scaled).max() <= DUMMIES_TOLERANCE:
+            rank = 0  # the first pivot is never compared
         order = pivots - 1
         U, across = np.triu(U[:rank, :rank]), U[:rank, rank:]
         null = np.zeros((len(R), len(R) - rank))
