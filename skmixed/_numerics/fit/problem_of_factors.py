@@ -148,13 +148,15 @@ class FactorsProblem:
 
 
 def make_factors_problem(
-    moments: FactorMoments, specifications: Sequence[Specification]
+    moments: FactorMoments, specifications: Sequence[Specification], *, search: bool = True
 ) -> FactorsProblem:
     """Choose, scale and thin out the columns of a model with several factors.
 
-    A slope column is a fixed effect unless the specification of a factor says otherwise.
+    A slope column is a fixed effect unless the specification of a factor says otherwise. Where
+    variances are given, not searched for, factors need not be told apart.
     """
-    _check_identified(moments, specifications)
+    if search:
+        _check_identified(moments, specifications)
     first = moments.factors[0]
     not_fixed = np.unique(
         np.concatenate(
