@@ -129,7 +129,8 @@ class InferenceMixin:
             A row for each parameter, named as in lme4: standard deviations
             ``sd_term|group`` and correlations ``cor_term2.term1|group`` of the random effects,
             the residual standard deviation ``sigma``, and the fixed effects. Several factors
-            follow one another. Columns estimate (of this fit), lower and upper; NaN for columns without an estimate.
+            follow one another. Columns estimate (of this fit), lower and upper; NaN for
+            columns without an estimate.
 
         Warns
         -----

@@ -92,7 +92,7 @@ class LeaveOutMixin:
         With V the covariance of y and P = V^-1 - V^-1 X (X' V^-1 X)^-1 X' V^-1, the residuals
         of rows S around a fit without them are (P_SS)^-1 (P y)_S. For n rows, p columns and J
         groups this costs O(n p^2) for rows, and O(n p^2 + J p^3) for groups. With several
-        factors each level takes the cube of its rows, or from 2,000 rows on a fit to the sums of
+        factors a level takes the cube of its rows, or beyond 2,000 rows a fit to the sums of
         the others.
 
         Examples

@@ -172,7 +172,7 @@ class _LevelsOfRows:
         parts = zip(model._columns.factors, moments.factors, solution.b, strict=True)
         for f, (factor, of, b) in enumerate(parts):
             effects = model.random_effects_[factor.group_name]
-            position = as_index(of.labels).get_indexer(effects.index)
+            position = as_index(of.labels, name=effects.index.name).get_indexer(effects.index)
             known = self.codes[f, some]
             codes = np.where(known < 0, -1, position[known])
             left = pd.DataFrame(b.T, columns=effects.columns)

@@ -141,7 +141,7 @@ class FittedFactors:
         return variance
 
     def scaled_columns(self, X):
-        """Fixed columns of rows, and Z of each factor, in the coordinates of the problem."""
+        """Return X, and Z of each factor, of rows in the coordinates of the problem."""
         coordinates = self.coordinates
         backmap = coordinates.backmap / coordinates.y_scale
         first = len(backmap) - X.shape[1]  # 1 if there is an intercept

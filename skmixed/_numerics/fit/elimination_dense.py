@@ -250,7 +250,9 @@ class DenseBlocks(Eliminated):
             H[np.ix_(columns, columns)] = kinds[0].of(self.H)[0]
             return H
         parts = [
-            np.broadcast_arrays(kind.columns[:, :, None], kind.columns[:, None], kind.of(self.H))
+            np.broadcast_arrays(
+                kind.columns[:, :, None], kind.columns[:, None], kind.of(self.H)
+            )
             for kind in kinds
         ]
         i, j, H = (np.concatenate([part[k].ravel() for part in parts]) for k in range(3))

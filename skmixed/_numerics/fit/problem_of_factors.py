@@ -132,9 +132,9 @@ class FactorsProblem:
         )
 
     def with_random(self, f: int, columns: Array) -> FactorsProblem:
-        """Return the problem with columns Z_f A for the random ones of a factor, in a fit alone.
+        """Return the problem with columns Z_f A for the random ones of a factor.
 
-        What is made of it is in no units of the user: `by_factor` stays as it is.
+        Its effects are in no units of the user: `by_factor` stays as it is.
         """
         C, G, cells = list(self.C), list(self.G), dict(self.cells)
         C[f] = multiply(columns.T, C[f])

@@ -86,9 +86,7 @@ class FactorsSampler:
         root_within = root_of_scatter(within, np.diag(problem.T)[:-1])
         ranks = largest.rank + others.rank + root_within.shape[1]
         dof = degrees_of_freedom(problem.n, n_rows, ranks)
-        return cls(
-            criterion, beta, np.sqrt(sigma2), Lambdas, largest, others, root_within, dof
-        )
+        return cls(criterion, beta, np.sqrt(sigma2), Lambdas, largest, others, root_within, dof)
 
     def draw(self, rng: np.random.Generator) -> FactorsProblem:
         """Draw the moments of y; those of X stay."""
@@ -225,9 +223,7 @@ class _Others:
         N = layout.gather([cells[f] for f in layout.others])
         G = -layout.products(N, layout.gather(H))
         step.add_cross_products(G, left)
-        lengths = [
-            np.sqrt(np.einsum("aak->ak", problem.G[f])).ravel() for f in layout.others
-        ]
+        lengths = [np.sqrt(np.einsum("aak->ak", problem.G[f])).ravel() for f in layout.others]
         D = np.maximum(np.concatenate(lengths), np.finfo(np.float64).tiny)
         padded = np.append(D, 1.0)
         roots, inverses, rank = [], [], 0

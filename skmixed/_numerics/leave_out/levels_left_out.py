@@ -47,9 +47,7 @@ class LevelsLeftOut:
     at: Eliminated
 
     @classmethod
-    def at_optimum(
-        cls, criterion: FactorsCriterion, Lambdas: Sequence[Array]
-    ) -> LevelsLeftOut:
+    def at_optimum(cls, criterion: FactorsCriterion, Lambdas: Sequence[Array]) -> LevelsLeftOut:
         return cls(criterion.eliminate(Lambdas, largest_first=True))
 
     @cached_property
@@ -60,7 +58,7 @@ class LevelsLeftOut:
 
     @cached_property
     def _within_largest(self) -> sparse.csr_array[Any]:
-        """F' of each level of the largest factor: z'F'F z is what b_e varies given the others."""
+        """F' of each level of the largest factor: z'F'F z is its variance given the others."""
         J = self.blocks.layout.n_levels
         each = np.arange(J)
         F = self.blocks.own.F.swapaxes(0, 1)
@@ -95,8 +93,7 @@ class LevelsLeftOut:
         others = sparse.hstack([rows[f] for f in layout.others], format="csr")
         others = sparse.csr_array(others - of_e @ self._HN)
         through = (others @ self.blocks.H_matrix) @ others.T
-        through = through.toarray() if sparse.issparse(through) else through
-        return np.asarray(half.T @ half + (own @ own.T).toarray() + through)
+        return half.T @ half + _dense(own @ own.T) + _dense(through)
 
     def without_levels(
         self,
@@ -148,6 +145,10 @@ def batches_of_levels(level: Positions, n_levels: int) -> Iterator[Positions]:
     yield from (rows for rows in np.split(order, ends[last][:-1]) if len(rows))
 
 
+def _dense(A: Any) -> Array:
+    return np.asarray(A.toarray() if sparse.issparse(A) else A)
+
+
 def solve_without(
     moments: FactorMoments, specifications: Sequence[Specification], Lambdas: Sequence[Array]
 ) -> FactorsSolution:
@@ -157,8 +158,8 @@ def solve_without(
     """
     problem = make_factors_problem(moments, specifications, search=False)
     criterion = FactorsCriterion(problem, specifications[0].reml)
-    scaled = [
-        np.linalg.solve(own.random_backmap, Lambda)
+    scaled: list[Array] = [
+        np.asarray(np.linalg.solve(own.random_backmap, Lambda), dtype=np.float64)
         for own, Lambda in zip(problem.by_factor, Lambdas, strict=True)
     ]
     return solve_factors(criterion.eliminate(scaled), scaled)

@@ -1,5 +1,6 @@
 """Profile-likelihood limits with several factors: by dense refits, and their derivatives."""
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -118,8 +119,22 @@ def test_limits_do_not_depend_on_order_of_factors_or_units():
     np.testing.assert_allclose(other[0].fixed[1:], 1e-2 * one[0].fixed[1:], rtol=1e-4)
 
 
+def test_a_weight_is_a_number_of_rows():
+    rows = make_rows("crossed", n=50)
+    weights = np.random.default_rng(1).integers(1, 4, len(rows.y))
+    weighted = replace(rows, weights=weights.astype(float))
+    i = np.repeat(np.arange(len(rows.y)), weights)
+    repeated = replace(rows, X=rows.X[i], y=rows.y[i], codes=[code[i] for code in rows.codes])
+    one, other = (
+        profile_limits_of_factors(some.criterion.problem, level=LEVEL)
+        for some in (weighted, repeated)
+    )
+    for part in ("fixed", "sigma", "sd"):
+        np.testing.assert_allclose(getattr(one[1], part), getattr(other[1], part), rtol=1e-5)
+
+
 def test_a_wider_level_has_wider_limits():
-    rows = make_rows("crossed", "slopes", n=80)
+    rows = make_rows("crossed", n=80)
     narrow, wide = (
         profile_limits_of_factors(rows.criterion.problem, level=level) for level in (0.5, 0.95)
     )

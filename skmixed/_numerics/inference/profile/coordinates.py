@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.linalg import qr
 
 from skmixed._numerics.fit.factor import Entries, free_entries
-from skmixed._numerics.inference.profile.likelihood import Lambdas, Likelihood
+from skmixed._numerics.inference.profile.likelihood import ByFactor, Likelihood
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.triangular import triangular
 
@@ -72,9 +72,10 @@ class CovarianceCoordinates:
     def position(self, f: int, i: int) -> int:
         """Where the i-th entry of the diagonal of L_f stands."""
         rows, columns = self.free[f]
-        return self.slices[f].start + int(np.flatnonzero((rows == i) & (columns == i))[0])
+        place = np.flatnonzero((rows == i) & (columns == i))[0]
+        return int(self.slices[f].start + place)
 
-    def phi(self, Lambdas: Lambdas, sigma2: float) -> Array:
+    def phi(self, Lambdas: ByFactor, sigma2: float) -> Array:
         """Return the coordinates, given any factor of each Psi."""
         entries = [
             triangular(self.W[f] @ Lambdas[f], diagonal=self.likelihood.diagonal[f])[
@@ -95,7 +96,7 @@ class CovarianceCoordinates:
     def sd_ratio(self, phi: Array) -> float:
         """Return the largest standard deviation of W b along the columns of L, over sigma."""
         L, sigma2 = self.factors(phi)
-        return max(float(np.abs(L_f).max()) for L_f in L) / np.sqrt(sigma2)
+        return float(max(np.abs(L_f).max() for L_f in L) / np.sqrt(sigma2))
 
     def __call__(self, phi: Array) -> Expansion:
         """Expand the deviance around phi.
@@ -251,9 +252,7 @@ def unit_vectors_beside(rows: Array) -> Array:
 
 
 def _identities(likelihood: Likelihood) -> tuple[Array, ...]:
-    return tuple(
-        np.eye(int(np.count_nonzero(own.random_kept))) for own in likelihood.by_factor
-    )
+    return tuple(np.eye(int(np.count_nonzero(own.random_kept))) for own in likelihood.by_factor)
 
 
 def _others(f: int, n: int) -> tuple[int, ...]:

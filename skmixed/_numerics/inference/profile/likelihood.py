@@ -24,7 +24,8 @@ MAX_STEPS = 50
 TOL = 1e-6
 MAX_ITER = 100
 
-Lambdas = Sequence[Array]
+# An array for each factor.
+ByFactor = Sequence[Array]
 
 
 @dataclass(frozen=True)
@@ -89,17 +90,17 @@ class Likelihood(ABC):
         """Whether there may be other minima, and an evaluation is quick enough to look."""
 
     @abstractmethod
-    def eliminate(self, Lambdas: Lambdas) -> tuple[float | Array, Array]:
+    def eliminate(self, Lambdas: ByFactor) -> tuple[float | Array, Array]:
         """Return log|V| and M = D' V^-1 D, up to sigma2."""
 
     @abstractmethod
     def given_sigma2(
-        self, Lambdas: Lambdas, sigma2: float, changes: Sequence[Array]
+        self, Lambdas: ByFactor, sigma2: float, changes: Sequence[Array]
     ) -> GivenSigma2:
         """Expand the deviance along changes of Psi_f, shapes (m_f, q_f, q_f)."""
 
     @abstractmethod
-    def refit(self, columns: Array, start: Lambdas | None) -> Lambdas:
+    def refit(self, columns: Array, start: ByFactor | None) -> ByFactor:
         """Find the best Lambdas where other columns [X, y] A stand for [X, y].
 
         From a start, or everywhere.
@@ -132,12 +133,12 @@ class OneFactor(Likelihood):
     def looks_everywhere(self) -> bool:
         return self.criterion.problem.n_groups < MANY_GROUPS
 
-    def eliminate(self, Lambdas: Lambdas) -> tuple[float | Array, Array]:
+    def eliminate(self, Lambdas: ByFactor) -> tuple[float | Array, Array]:
         (Lambda,) = Lambdas
         return self.criterion.eliminate(Lambda)
 
     def given_sigma2(
-        self, Lambdas: Lambdas, sigma2: float, changes: Sequence[Array]
+        self, Lambdas: ByFactor, sigma2: float, changes: Sequence[Array]
     ) -> GivenSigma2:
         (Lambda,), (E,) = Lambdas, changes
         at = self.criterion.given_sigma2(Lambda, sigma2)
@@ -152,7 +153,7 @@ class OneFactor(Likelihood):
             curvature=float(at.curvature),
         )
 
-    def refit(self, columns: Array, start: Lambdas | None) -> Lambdas:
+    def refit(self, columns: Array, start: ByFactor | None) -> ByFactor:
         problem = self.criterion.problem
         held = replace(
             problem,

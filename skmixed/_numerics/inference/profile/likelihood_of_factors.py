@@ -21,8 +21,8 @@ from skmixed._numerics.inference.profile.likelihood import (
     MAX_STEPS,
     REFIT_TOL,
     TOL,
+    ByFactor,
     GivenSigma2,
-    Lambdas,
     Likelihood,
 )
 from skmixed._numerics.linalg.arrays import Array
@@ -55,12 +55,12 @@ class SeveralFactors(Likelihood):
         few = min(self.criterion.problem.n_levels) < MANY_GROUPS
         return few and self.criterion.n_columns <= MOST_COLUMNS
 
-    def eliminate(self, Lambdas: Lambdas) -> tuple[float | Array, Array]:
+    def eliminate(self, Lambdas: ByFactor) -> tuple[float | Array, Array]:
         at = self.criterion.eliminate(Lambdas)
         return at.elimination.log_det, at.M
 
     def given_sigma2(
-        self, Lambdas: Lambdas, sigma2: float, changes: Sequence[Array]
+        self, Lambdas: ByFactor, sigma2: float, changes: Sequence[Array]
     ) -> GivenSigma2:
         at = FactorsGivenSigma2(self.criterion(Lambdas, largest_first=True), sigma2)
         hessian, cross = at.along(changes)
@@ -75,7 +75,7 @@ class SeveralFactors(Likelihood):
             curvature=at.curvature,
         )
 
-    def refit(self, columns: Array, start: Lambdas | None) -> Lambdas:
+    def refit(self, columns: Array, start: ByFactor | None) -> ByFactor:
         problem = self.criterion.problem
         held = replace(
             problem,

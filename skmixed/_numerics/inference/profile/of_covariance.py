@@ -21,7 +21,7 @@ from skmixed._numerics.inference.profile.coordinates import (
     CovarianceCoordinates,
     LengthCoordinates,
 )
-from skmixed._numerics.inference.profile.likelihood import Lambdas, Likelihood
+from skmixed._numerics.inference.profile.likelihood import ByFactor, Likelihood
 from skmixed._numerics.inference.profile.of_fixed_effect import FixedEffect, orthogonal
 from skmixed._numerics.inference.profile.region import ProfileLimits, Region
 from skmixed._numerics.inference.profile.ridge import Ridge
@@ -36,7 +36,7 @@ SMALL = 0.3
 
 
 def covariance_limits(
-    likelihood: Likelihood, region: Region, Lambdas: Lambdas
+    likelihood: Likelihood, region: Region, Lambdas: ByFactor
 ) -> list[ProfileLimits]:
     """Find the limits of all parameters of a model with several variances.
 
@@ -89,9 +89,9 @@ def covariance_limits(
     ]
 
 
-def _starts(best: Lambdas, diagonal: Sequence[bool]) -> list[Lambdas]:
+def _starts(best: ByFactor, diagonal: Sequence[bool]) -> list[ByFactor]:
     """All factors alike; or one of several next to absent, whose part others may take."""
-    starts: list[Lambdas] = [
+    starts: list[ByFactor] = [
         [_alike(len(L), *start, diagonal=d) for L, d in zip(best, diagonal, strict=True)]
         for start in STARTS
     ]
@@ -107,7 +107,7 @@ def _alike(q: int, ratio: float, correlation: float, *, diagonal: bool) -> Array
     return np.asarray(np.linalg.cholesky(Psi), dtype=np.float64)
 
 
-def _with(Lambdas: Lambdas, f: int, Lambda: Array) -> Lambdas:
+def _with(Lambdas: ByFactor, f: int, Lambda: Array) -> ByFactor:
     return [Lambda if g == f else own for g, own in enumerate(Lambdas)]
 
 
@@ -129,15 +129,15 @@ class _Search:
 
     likelihood: Likelihood
     region: Region
-    Lambdas: Lambdas
-    starts: Sequence[Lambdas]
+    Lambdas: ByFactor
+    starts: Sequence[ByFactor]
 
     @cached_property
     def plain(self) -> CovarianceCoordinates:
         return CovarianceCoordinates.plain(self.likelihood)
 
     def rows(self, f: int) -> Array:
-        """The user's random effects of a factor, over y_scale, from those of the problem."""
+        """Return how a factor's effects in the user's units over y_scale come about."""
         coordinates = self.likelihood.by_factor[f]
         rows: Array = coordinates.random_backmap[coordinates.random_kept]
         return rows
@@ -164,9 +164,7 @@ class _Search:
         if self.likelihood.diagonal[f] or len(row) == 1:
             ridge = self.ridge(self.plain, self.plain.position(f, i))
         else:
-            ridge = self.ridge(
-                LengthCoordinates.ending_with(row / size, f, self.likelihood), 0
-            )
+            ridge = self.ridge(LengthCoordinates.ending_with(row / size, f, self.likelihood), 0)
         lower = 0.0 if self.may_lack(f, i) else size * self.limit(ridge, -1, end=0.0)
         return lower, size * self.limit(ridge, 1)
 
@@ -214,7 +212,7 @@ class _Search:
         starts = [self.phi(ridge.coordinates, start) for start in self.starts]
         return ridge.limit(side, end=end, starts=starts)
 
-    def phi(self, coordinates: CovarianceCoordinates, Lambdas: Lambdas) -> Array:
+    def phi(self, coordinates: CovarianceCoordinates, Lambdas: ByFactor) -> Array:
         """Return the coordinates of all Psi_f and the best sigma2 there."""
         _, M = self.likelihood.eliminate(Lambdas)
         n = self.region.criterion.problem.n

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skmixed._numerics.inference.profile.likelihood import Lambdas, Likelihood
+from skmixed._numerics.inference.profile.likelihood import ByFactor, Likelihood
 from skmixed._numerics.inference.profile.region import Region
 from skmixed._numerics.linalg.arrays import Array
 
@@ -31,8 +31,8 @@ class FixedEffect:
     k: int
 
     def limit(
-        self, side: int, Lambdas: Lambdas, *, everywhere: bool
-    ) -> tuple[float, Lambdas | None]:
+        self, side: int, Lambdas: ByFactor, *, everywhere: bool
+    ) -> tuple[float, ByFactor | None]:
         """Find the limit below (side < 0) or above the estimate.
 
         Parameters
@@ -59,7 +59,7 @@ class FixedEffect:
                 return self.alternate(side, elsewhere), elsewhere
         return limit, None
 
-    def alternate(self, side: int, Lambdas: Lambdas) -> float:
+    def alternate(self, side: int, Lambdas: ByFactor) -> float:
         """Alternate between the closed form and a refit."""
         before, last_move = np.nan, np.inf
         for _ in range(MAX_STEPS):
@@ -70,7 +70,7 @@ class FixedEffect:
             Lambdas, before, last_move = self.refit(reach, Lambdas), reach, move
         return np.nan
 
-    def reach(self, side: int, Lambdas: Lambdas) -> tuple[float, float]:
+    def reach(self, side: int, Lambdas: ByFactor) -> tuple[float, float]:
         """Return the limit at given Psi, and its distance from the best value there.
 
         That is 0 where no point of the region has this Psi.
@@ -79,7 +79,7 @@ class FixedEffect:
         half_width = float(section.half_width[self.k])
         return float(section.beta[self.k]) + side * half_width, half_width
 
-    def refit(self, value: float, Lambdas: Lambdas | None) -> Lambdas:
+    def refit(self, value: float, Lambdas: ByFactor | None) -> ByFactor:
         """Find the best Psi with the effect held at a value, from Lambdas or everywhere."""
         coordinates = self.region.criterion.problem.coordinates
         column = np.flatnonzero(coordinates.kept)[self.k]
