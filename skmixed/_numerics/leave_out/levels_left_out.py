@@ -146,7 +146,7 @@ def batches_of_levels(level: Positions, n_levels: int) -> Iterator[Positions]:
 
 
 def _dense(A: Any) -> Array:
-    return np.asarray(A.toarray() if sparse.issparse(A) else A)
+    return np.asarray(A.toarray() if hasattr(A, "toarray") else A)
 
 
 def solve_without(
