@@ -26,6 +26,7 @@ from skmixed._numerics.moments.coordinates import near_means
 from skmixed._numerics.moments.moments import GroupedMoments, pilot_mean
 from skmixed._numerics.moments.own_lines import OwnLines
 from skmixed._reports.messages import warn_about_fit
+from skmixed._rows.factors import refuse_factors
 from skmixed._rows.labels import check_enough_rows, check_finite_moments
 from skmixed._rows.reader import (
     INTERCEPT,
@@ -82,6 +83,8 @@ class RefitsFromMoments:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # the loop warns in each fold
             rows, columns = read_training_rows(model, X, y, groups, sample_weight)
+            if not isinstance(model, BaseMixedRegressor):
+                refuse_factors(columns, "a refit from moments")  # folds are fitted in the loop
         warn_about_column_of_groups(model, rows, columns)
         check_enough_rows(rows.X, rows.sample_weight, has_groups=rows.codes is not None)
         parameters = estimator.get_params(deep=False)

@@ -21,7 +21,6 @@ from skmixed import (
     RandomInterceptRegressor,
     RandomSlopeRegressor,
 )
-from skmixed.exceptions import NotAvailableError
 
 BOTH = ["school", "rater"]
 NESTED = ["school", ("school", "class")]
@@ -183,8 +182,12 @@ def test_ways_to_give_the_factors_of_sums(group_by):
     np.testing.assert_allclose(
         pooled.coef_, PooledRegressor(group_by=group_by).fit(X[columns], y).coef_
     )
-    with pytest.raises(NotAvailableError, match="FixedEffectsRegressor does not exist yet"):
-        FixedEffectsRegressor(group_by=group_by).fit_moments(moments)
+    fixed = FixedEffectsRegressor(group_by=group_by)
+    expected = clone(fixed).fit(X[columns], y, groups=groups)
+    np.testing.assert_allclose(fixed.fit_moments(moments).coef_, expected.coef_, rtol=1e-9)
+    np.testing.assert_allclose(
+        fixed.group_effects_["rater"], expected.group_effects_["rater"], rtol=1e-7
+    )
 
 
 def test_slopes_of_sums_chosen_by_type():

@@ -193,13 +193,18 @@ def test_rows_that_cannot_be_used_change_nothing(change, message):
         assert all(vars(model)[key] is value for key, value in kept.items())
 
 
-def test_models_of_one_factor():
+def test_other_models():
     parts = dd.from_pandas(FRAME, npartitions=4)
     X, y = split("crossed", parts)
-    with pytest.raises(NotAvailableError, match="FixedEffectsRegressor does not exist yet"):
-        FixedEffectsRegressor(group_by=BOTH).fit(X, y)
-    with pytest.raises(NotAvailableError, match="FixedEffectsRegressor does not exist yet"):
-        FixedEffectsRegressor().fit(X[["x"]], y, groups=X[BOTH])
+    whole = FixedEffectsRegressor(group_by=BOTH).fit(*split("crossed"))
+    for fixed in (
+        FixedEffectsRegressor(group_by=BOTH).fit(X, y),
+        FixedEffectsRegressor().fit(X[["x"]], y, groups=X[BOTH]),
+    ):
+        assert fixed.coef_[0] == pytest.approx(whole.coef_[0], rel=1e-9)
+        assert fixed.uninformative_rows_ is None
+    with pytest.raises(NotAvailableError, match="does not exist yet for several"):
+        FixedEffectsRegressor("x", group_by=BOTH).fit(X, y)
     expected = PooledRegressor().fit(FRAME[["x"]], FRAME["y"])
     by_name = PooledRegressor(group_by=BOTH).fit(X, y)
     beside = PooledRegressor().fit(X[["x"]], y, groups=X[BOTH].where(X["x"] > 0))
