@@ -351,6 +351,13 @@ def test_updates_in_parts_are_updates_at_once(model):
     np.testing.assert_allclose(
         stored.loo_predict(X[~new], y[~new]), model.loo_predict(X[~new], y[~new]), rtol=1e-9
     )
+    for factor in list(model.groups_)[:1]:
+        given = {"leave": "group", "factor": factor}
+        np.testing.assert_allclose(
+            stored.loo_predict(X[~new], y[~new], **given),
+            model.loo_predict(X[~new], y[~new], **given),
+            rtol=1e-7,
+        )
     # a fit that goes on counts them
     in_parts.partial_fit(X[:40], y[:40])
     twice = np.concatenate([np.arange(400), np.arange(40)])
