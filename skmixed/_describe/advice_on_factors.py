@@ -15,7 +15,7 @@ from skmixed._describe.advice import (
 )
 from skmixed._describe.how_factors_lie import NESTED, PARTLY, SAME
 from skmixed._describe.words import count, limits, listed, named, p_of
-from skmixed._reports.several_factors import features_of_groups
+from skmixed._reports.level_2 import features_of_groups
 
 RANDOM, FIXED, JOIN, LEAVE_OUT, NO_MATTER = "random", "fixed", "join", "leave out", "no matter"
 # Beside its labels joined to others' a factor must differ clearly to count as one of its own.

@@ -12,7 +12,7 @@ from skmixed._estimators.random_intercept import RandomInterceptRegressor
 from skmixed._estimators.several_factors import fit_factors
 from skmixed._numerics.inference.ratio_of_factor import RatioProfile
 from skmixed._numerics.moments.cells import FactorMoments
-from skmixed._numerics.moments.columns import drop_columns
+from skmixed._numerics.moments.columns import drop_columns_of_factors, features_of
 from skmixed._rows.threads import one_blas_thread
 
 LEVEL = 0.95
@@ -96,7 +96,8 @@ def describe_variances(moments, columns, set_aside):
         table.loc[name, ["lower", "upper", "statistic", "p_value"]] = _judge(fit, f)
     _add_residual(table, "share", fit)
     table.loc["Residual", "variance"] = fit.solution.sigma2
-    alone = _fit(_without_features(some), replace(part, terms=()))
+    without = drop_columns_of_factors(some, features_of(some))
+    alone = _fit(without, replace(part, terms=()))
     if alone is not None:
         table.loc[here, "share_of_y"] = alone.solution.icc
         _add_residual(table, "share_of_y", alone)
@@ -181,13 +182,6 @@ def _share(psi, f):
 
 def _add_residual(table, name, fit):
     table.loc["Residual", name] = 1 - sum(fit.solution.icc)
-
-
-def _without_features(moments):
-    dropped = np.ones(len(moments.shift), dtype=bool)
-    dropped[[0, -1]] = False
-    factors = tuple(drop_columns(factor, dropped) for factor in moments.factors)
-    return FactorMoments(factors, moments.cells)
 
 
 def _is_there(moments, f, g):

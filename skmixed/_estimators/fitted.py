@@ -14,6 +14,7 @@ from skmixed._numerics.fit.problem import make_problem
 from skmixed._numerics.fit.solution import random_effects
 from skmixed._numerics.inference.degrees_of_freedom import kenward_roger, satterthwaite
 from skmixed._numerics.inference.explained_variance import explained_variance
+from skmixed._numerics.inference.pooling import own_effects
 from skmixed._numerics.inference.prediction import Uncertainty
 from skmixed._numerics.least_squares.fixed_effects import solve_fixed_effects, solve_pooled
 from skmixed._numerics.moments.coordinates import near_means
@@ -102,6 +103,10 @@ class FittedModel:
     def explained_variance(self):
         """Split the variance of y, for the marginal and the conditional R2."""
         return explained_variance(self.criterion, self.Lambda)
+
+    def own_effects(self):
+        """Effects of the groups that are known now without pooling."""
+        return own_effects(self.criterion_now.problem, self.beta)
 
     def random_effects(self):
         """Conditional modes and pooling weights of the groups that are known now."""

@@ -130,33 +130,6 @@ def labels_used_again(moments):
             yield f, g
 
 
-def features_of_groups(varies, nested):
-    """Name the features that do not vary within the groups of each factor.
-
-    A feature of schools does not vary within the classes of these either; it is named once,
-    with the outermost factor.
-
-    Parameters
-    ----------
-    varies : dict of str to Series
-        Where each feature varies, by factor.
-    nested : list of (str, str)
-        Pairs of factors, the first nested in the second.
-
-    Returns
-    -------
-    dict of str to list of str
-    """
-    constant = {
-        name: set(where.index[where == "between groups"]) for name, where in varies.items()
-    }
-    found = {}
-    for name, where in varies.items():
-        outer = set().union(*(constant[g] for f, g in nested if f == name))
-        found[name] = [x for x in where.index if x in constant[name] - outer]
-    return found
-
-
 def _is_counter(labels):
     """Whether labels are 0, 1, 2, ... or 1, 2, 3, ..."""
     whole = labels.dtype.kind in "iu" and len(labels) > 1
