@@ -183,6 +183,7 @@ def describe_factors(rows, columns, moments, variables):
     Returns
     -------
     FactorsDescription
+        What is found.
     """
     names = columns.factor_names
     tables = {
