@@ -166,7 +166,7 @@ def factors_table(n_data_sets):
         rows[situation.name] = {
             "most frequent advice": usual.index[0],
             "so often": 100 * usual.iloc[0] / n_data_sets,
-            "of these: cannot tell": 100 * found["cannot tell"].mean(),
+            "cannot tell": 100 * found["cannot tell"].mean(),
             "right": 100 * found["right"].mean(),
         }
         print(situation.name, rows[situation.name], flush=True)
