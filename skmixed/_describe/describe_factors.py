@@ -57,6 +57,25 @@ class FactorsDescription(Printed):
         What `group_by` has for each factor; None where the groups lie beside X.
     n_singletons : dict of str to int
         Number of groups of one row, by factor.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from skmixed import describe_groups
+    >>> from skmixed.datasets import load_sleepstudy
+    >>> X, y, subject = load_sleepstudy(return_X_y=True)
+    >>> groups = pd.DataFrame({"subject": subject, "day": X["Days"]})
+    >>> description = describe_groups(X[[]], y, groups)
+    >>> description.pairs[["relation", "meet", "rows_per_pair"]]
+                   relation  meet  rows_per_pair
+    first   second
+    subject day     crossed   1.0            1.0
+    >>> description.variance_components[["share", "lower", "upper"]].round(2)
+              share  lower  upper
+    level
+    subject    0.41   0.26   0.61
+    day        0.29   0.15   0.56
+    Residual   0.30    NaN    NaN
     """
 
     group_sizes: dict[str, pd.Series]

@@ -304,6 +304,11 @@ def describe_groups(
     the residual variance, ``from_within`` is the share of W: the weight of the slope within, if
     there is one feature.
 
+    Of several factors the variances are those of one model with a random intercept for each,
+    by REML; their tests are likelihood-ratio tests, and the limits of their shares those of the
+    profile likelihood, which take some dozens of evaluations of the criterion for each factor.
+    The rows are summed up once more for each pair of factors whose joined labels are tried.
+
     References
     ----------
     Gelman, A. and Hill, J. (2007). Data Analysis Using Regression and Multilevel/Hierarchical
