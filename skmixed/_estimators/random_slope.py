@@ -163,9 +163,8 @@ class RandomSlopeRegressor(BaseMixedRegressor):
         or to the name of another column, or if factors that cross have more groups than
         memory holds.
     NotAvailableError
-        By methods and attributes that do not exist yet for several factors: `confint`,
-        `conditional_aic`, `update_groups` and others. It is a `ValueError` and an
-        `AttributeError`.
+        By what does not exist yet for several factors, such as `update_groups`. It is a
+        `ValueError` and an `AttributeError`.
 
     Warns
     -----
