@@ -17,7 +17,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from skmixed import RandomInterceptRegressor
+from skmixed import RandomInterceptRegressor, describe_groups
+from skmixed.inspection import VarianceDisplay
 
 N_PUPILS, N_TEACHERS, N_YEARS = 400, 40, 5
 SD = {"pupil": 6.0, "teacher": 3.0, "test": 5.0}
@@ -52,17 +53,11 @@ score = score.rename("score")
 # %%
 # What the data can tell: how many rows there are of each pupil and teacher, and whether they
 # meet others, without which the two could not be told apart.
-meetings = X[["pupil", "teacher"]].drop_duplicates()
-print(f"{len(X)} tests, {len(meetings)} pairs of a pupil and a teacher\n")
-print(
-    pd.DataFrame(
-        {
-            "rows": [X.groupby(name).size().mean() for name in truth],
-            "met": [meetings.groupby(name).size().mean() for name in truth],
-        },
-        index=pd.Index(truth, name="mean of each"),
-    ).to_string()
-)
+description = describe_groups(X, score, group_by=["pupil", "teacher"])
+print(description.title)
+for sentence in description.advice["How the factors lie to one another"]:
+    print(sentence)
+print(description.variance_components[["share", "lower", "upper"]].round(2).to_string())
 
 # %%
 # The model, which lme4 writes ``score ~ year + practice + (1 | pupil) + (1 | teacher)``. It
@@ -74,6 +69,11 @@ print(model.summary())
 for name, cov in model.random_effects_cov_.items():
     own = truth[name].std()
     print(f"{name}s: standard deviation {cov.iloc[0, 0] ** 0.5:.1f}, of these {own:.1f}")
+
+# %%
+# Where the variance of marks lies: pupils differ more than anything else.
+display = VarianceDisplay.from_estimator(model)
+print(display.components.round(1).T.to_string())
 
 # %%
 # Both sets of effects on one scale, sorted, with intervals and what they were simulated as. A
