@@ -136,9 +136,12 @@ def make_mixed_regression(
     own = sum(random_effects[name][of_rows] for name, of_rows in codes.items())
     y = intercept + own[:, 0] + np.sum(X * (coef + own[:, 1:]), axis=1)
     y += np.sqrt(residual_variance) * rng.standard_normal(n_samples)
-    groups = pd.DataFrame(codes)
-    if not isinstance(n_groups, dict):
-        groups = groups.to_numpy() if isinstance(n_groups, tuple) else codes[ONLY]
+    if isinstance(n_groups, dict):
+        groups = pd.DataFrame(codes)
+    else:
+        groups = (
+            np.column_stack([*codes.values()]) if isinstance(n_groups, tuple) else codes[ONLY]
+        )
     if not return_truth:
         return X, y, groups
     by_factor = {

@@ -10,8 +10,8 @@ import pandas as pd
 from sklearn.utils import check_random_state
 
 from skmixed._public import public
-from skmixed._reports.pooling_names import icc_of
-from skmixed._rows.chosen_columns import SLOPES
+from skmixed._reports.pooling_names import FIXED, INTERCEPT, SLOPES, icc_of
+from skmixed._rows import chosen_columns
 from skmixed._rows.containers import take_rows
 from skmixed._rows.factors import SEVERAL
 from skmixed._rows.features import read_target
@@ -28,7 +28,7 @@ from skmixed.model_selection._pooling_splits import split_regimes
 @validate_params(
     {
         "group_by": SEVERAL,
-        "slopes": [*SLOPES, dict, None],
+        "slopes": [*chosen_columns.SLOPES, dict, None],
         "estimators": [dict, None],
         "n_splits": [Interval(Integral, 2, None, closed="left")],
         "n_repeats": [Interval(Integral, 1, None, closed="left")],
@@ -161,7 +161,8 @@ def compare_pooling(
     y = read_target(y).astype(np.float64, copy=False)
     check_sizes(found, n_splits)
     models = make_models(X, found, group_by, slopes, estimators)
-    some_vary = check_rows(X, y, found, group_by)
+    most = models.get(SLOPES, models[INTERCEPT]) if found.are_several else models[FIXED]
+    some_vary = check_rows(most, X, y, found)
     rng = check_random_state(random_state)
     splits = split_regimes(found, n_splits, n_repeats, rng)
     predictions = predict_all(

@@ -178,9 +178,9 @@ def _why_several(comparison):
     """Say how much of the variance lies between groups of each factor."""
     scores = comparison.scores
     known = scores[(scores["regime"] == KNOWN) & (scores["model"] == INTERCEPT)]
-    shares = {name: known[icc_of(name)].mean() for name in comparison._sizes}
-    if np.isnan(sum(shares.values())):
+    if known["icc"].isna().all():
         return
+    shares = {name: known[icc_of(name)].mean() for name in comparison._sizes}
     parts = [f"to {share:.1%} between groups of {name}" for name, share in shares.items()]
     parts.append(f"to {1 - sum(shares.values()):.1%} within all of these")
     yield (

@@ -8,10 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from sklearn.base import clone
 from sklearn.utils import indexable
 
-from skmixed._estimators.least_squares import FixedEffectsRegressor
-from skmixed._estimators.random_intercept import RandomInterceptRegressor
 from skmixed._rows.columns import as_table
 from skmixed._rows.factors import is_several, of_factor, split_groups, take_factors
 from skmixed._rows.labels import encode_groups
@@ -116,15 +115,23 @@ def _check_sizes(sizes, n_splits):
         )
 
 
-def check_rows(X, y, groups: Groups, group_by) -> bool:
+def check_rows(model: Any, X, y, groups: Groups) -> bool:
     """Raise here, as `fit` would, what is wrong with the rows: not once for each fold.
 
-    Returns whether features have slopes that may vary between groups; under fixed effects of
-    one factor those of features that are constant within groups are 0.
+    Parameters
+    ----------
+    model : estimator
+        Of several factors the one that asks most of the rows; of one fixed effects.
+    X, y, groups : array-like, ndarray and Groups
+        All rows.
+
+    Returns
+    -------
+    bool
+        Whether features vary within groups: those that do not have no fixed effect. With
+        several factors, whether there are features.
     """
-    model: Any = RandomInterceptRegressor if groups.are_several else FixedEffectsRegressor
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model = model(group_by=group_by)
-        model.fit(X, y, groups=None if group_by is not None else groups.values)
+        model = clone(model).fit(X, y, groups=groups.values if model.group_by is None else None)
     return bool(model.coef_.any())
