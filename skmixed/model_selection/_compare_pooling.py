@@ -43,7 +43,7 @@ def compare_pooling(
     y: Any,
     groups: Any = None,
     *,
-    group_by: str | int | None = None,
+    group_by: Any = None,
     slopes: Any = None,
     estimators=None,
     n_splits: int = 5,
@@ -60,21 +60,28 @@ def compare_pooling(
     (`WithinGroupKFold`: the groups of the test rows have other rows in training) and *new
     groups* (`GroupKFold`: they have none). All models see the same folds.
 
+    With several factors, such as schools and raters, each factor of a test row is known or new
+    by itself. There is a question for each: *known groups* of all factors, *new groups of
+    school*, *new groups of rater*, and *new groups of school and rater*, and each tests only
+    rows that are of it. The models are complete pooling, a random intercept of each factor
+    alone, and one of all.
+
     Parameters
     ----------
     X : {array-like, sparse matrix, DataFrame} of shape (n_rows, n_columns)
         Numeric features and, if `group_by` is set, the group column.
     y : array-like of shape (n_rows,)
         Target.
-    groups : array-like of shape (n_rows,), optional
-        Group label of each row, none missing. Not together with `group_by`.
-    group_by : str or int, default=None
+    groups : array-like of shape (n_rows,) or (n_rows, n_factors), optional
+        Group label of each row, none missing, a column for each factor. Not together with
+        `group_by`.
+    group_by : str, int, tuple or list of these, default=None
         Name (of a DataFrame's column, or of a level of its index) or position of the column of
-        X that holds the groups.
-    slopes : None, "all", str, int, list, slice, mask or callable, default=None
-        Columns of X whose slope differs between groups, as `RandomSlopeRegressor` takes them.
-        If given, two models are added: "random slopes", and "fixed slopes" with a separate line
-        for each group.
+        X that holds the groups; of several factors a list, in which a tuple joins labels.
+    slopes : None, "all", str, int, list, slice, mask, callable or dict, default=None
+        Columns of X whose slope differs between groups, as `RandomSlopeRegressor` takes them;
+        of several factors a dictionary. If given, "random slopes" are added, and with one
+        factor "fixed slopes" with a separate line for each group.
     estimators : dict of str to estimator, default=None
         Other regressors to compare, by the name to print. With `group_by` they are given X with
         the group column as it is, for example for a `OneHotEncoder`, a `TargetEncoder` or
@@ -84,7 +91,8 @@ def compare_pooling(
         do not vary, set their `random_state`; the luck of a seed is then part of the model, and
         no test can tell it from skill.
     n_splits : int, default=5
-        Folds, at least 2 and at most the number of groups.
+        Folds, at least 2 and at most the number of groups. Where all of several factors are
+        new there are as many for each pair of them: its square.
     n_repeats : int, default=2
         How many times rows, or groups, are shuffled and split anew.
     random_state : int, RandomState instance or None, default=None
@@ -111,7 +119,9 @@ def compare_pooling(
     See Also
     --------
     skmixed.describe_groups : What grouped data are like, before models are compared.
+    skmixed.metrics.scores_by_cell : Scores by whether groups of rows were in training.
     WithinGroupKFold : Splits rows of each group.
+    TwoWayGroupKFold : Splits rows by two factors at once.
 
     Notes
     -----
@@ -119,14 +129,18 @@ def compare_pooling(
     cannot predict new groups, has no score in that regime; ``cannot`` holds the error. Warnings
     are not shown but collected in ``warned``. A row whose group has no other row cannot be
     tested in a known group: it is predicted as of a new group in both regimes, and a remark
-    tells how many there are.
+    tells how many there are. With several factors it is tested in no regime, but where its
+    groups are held out.
+
+    In the regime in which more than two factors are new, none within another, the parts of
+    these meet as in a Latin square, and one row in `n_splits` is tested.
 
     Models whose `predict` takes `return_std` (mixed models, `BayesianRidge`,
     `GaussianProcessRegressor`, also at the end of a `Pipeline`) are scored by log density,
     coverage and width of 95% intervals, too, from a normal distribution.
 
     Two models are compared on rows that both predict, see `PoolingComparison.difference`: the
-    standard error is over groups and over fits, not over folds. Folds share most of their
+    standard error is over groups (of each factor) and over fits, not over folds. Folds share most of their
     training rows, so that what differs between folds says little of what differs between data
     sets (Nadeau and Bengio).
 
