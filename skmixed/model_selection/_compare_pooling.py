@@ -140,9 +140,9 @@ def compare_pooling(
     coverage and width of 95% intervals, too, from a normal distribution.
 
     Two models are compared on rows that both predict, see `PoolingComparison.difference`: the
-    standard error is over groups (of each factor) and over fits, not over folds. Folds share most of their
-    training rows, so that what differs between folds says little of what differs between data
-    sets (Nadeau and Bengio).
+    standard error is over groups, of all factors, and over fits, not over folds. Folds share
+    most of their training rows, so that what differs between folds says little of what differs
+    between data sets (Nadeau and Bengio).
 
     References
     ----------

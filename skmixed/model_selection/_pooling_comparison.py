@@ -200,11 +200,6 @@ class PoolingComparison(Printed):
         Gelbach and Miller). V_groups is the jackknife's, and ``df`` are those of sum_j e_j^2
         if rows were independent (Bell and McCaffrey): J - 1 if groups have the same size.
 
-        With several factors rows that share a group of either are alike: V_groups is the
-        larger of V_a, V_b and V_a + V_b - V_ab, where V_ab is the sum of squares over the pairs
-        of groups that meet, V_both the same sum within fits, and sum_j e_j^3 below is taken
-        over a, plus b, less ab. ``df`` are the least of the factors'.
-
         Where a model loses in few groups but much, as pooling does, the same groups raise D
         and its error, and t has little power. The p value is that of t without its skewness
         (Hall):
@@ -212,9 +207,13 @@ class PoolingComparison(Printed):
 
             t + a / 6 + a t^2 / 3 + a^2 t^3 / 27
 
-        compared with t on ``df`` degrees of freedom. It speaks of groups such as those at hand,
-        for known groups, too, and of models fitted to about as many rows. Between models that
-        hardly differ in new groups it is cautious.
+        compared with t on ``df`` degrees of freedom. With several factors rows that share a
+        group of either are alike: V_groups is the largest of V_a, V_b and V_a + V_b - V_ab,
+        with the sum of squares V_ab over the pairs of groups that meet, and V_both is made of
+        sums within fits in the same way. ``df`` are the least of the factors', and t is not
+        freed of its skewness, which is too uncertain. The p value speaks of groups such as
+        those at hand, for known groups, too, and of models fitted to about as many rows.
+        Between models that hardly differ in new groups it is cautious.
 
         References
         ----------
