@@ -60,7 +60,7 @@ def _find_in(comparison, regime):
         if rival is None:
             continue
         yield f"In {regime} {_verdict(comparison, regime, multilevel, rival)}"
-        if regime == KNOWN and FIXED in names:
+        if regime == KNOWN and FIXED in names and not of_one:
             yield from _for_whom(comparison, multilevel, rival)
     r2 = comparison.summary.loc[regime, "r2"].max()
     if r2 <= 0:
