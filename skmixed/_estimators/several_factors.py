@@ -202,15 +202,7 @@ def _capitalised(error):
 def store_factors(model, fit, moments, columns):
     """Turn the solution into fitted attributes: dictionaries by factor."""
     solution, names = fit.solution, columns.factor_names
-    model.groups_ = {
-        name: as_index(factor.labels, name=name)
-        for name, factor in zip(names, moments.factors, strict=True)
-    }
-    model.n_groups_ = {name: len(labels) for name, labels in model.groups_.items()}
-    model.group_sizes_ = {
-        name: _sizes(factor, model.groups_[name])
-        for name, factor in zip(names, moments.factors, strict=True)
-    }
+    store_groups_of_factors(model, moments, names)
     model.residual_variance_ = solution.sigma2
     model.theta_ = solution.theta
     model.icc_ = dict(zip(names, solution.icc, strict=True))
@@ -222,6 +214,14 @@ def store_factors(model, fit, moments, columns):
         model.random_effects_[name] = pd.DataFrame(b.T, labels, terms)
         cov = solution.sigma2 * Lambda @ Lambda.T
         model.random_effects_cov_[name] = pd.DataFrame(cov, terms, terms)
+
+
+def store_groups_of_factors(model, moments, names):
+    """Store the labels of each factor, and how many rows they have, by its name."""
+    by_name = dict(zip(names, moments.factors, strict=True))
+    model.groups_ = {name: as_index(f.labels, name=name) for name, f in by_name.items()}
+    model.n_groups_ = {name: len(labels) for name, labels in model.groups_.items()}
+    model.group_sizes_ = {name: _sizes(f, model.groups_[name]) for name, f in by_name.items()}
 
 
 def weights_of_factors(model):
