@@ -64,7 +64,7 @@ def compare_pooling(
     by itself. There is a question for each: *known groups* of all factors, *new groups of
     school*, *new groups of rater*, and *new groups of school and rater*, and each tests only
     rows that are of it. The models are complete pooling, a random intercept of each factor
-    alone, and one of all.
+    alone, and fixed effects and a random intercept of all.
 
     Parameters
     ----------

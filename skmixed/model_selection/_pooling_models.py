@@ -80,8 +80,7 @@ def make_models(X, groups, group_by, slopes, estimators):
     if several:
         for name in groups.names:
             models[intercept_of(name)] = OneFactorIntercept(name, group_by)
-    else:
-        models[FIXED] = FixedEffectsRegressor(group_by=group_by)
+    models[FIXED] = FixedEffectsRegressor(group_by=group_by)
     models[INTERCEPT] = RandomInterceptRegressor(group_by=group_by)
     if slopes is not None:
         _check_slopes(X, slopes, group_by)
