@@ -9,6 +9,7 @@
 `inference`                 `predict_interval`, `confint`, tables of fixed and random effects
 `confidence_intervals`      the three methods of `confint`
 `leave_out`                 `loo_predict`
+`leave_out_of_factors`      the same with several factors
 `fit_measures`              explained variance, conditional AIC, design effect
 `digits`                    fits that read the rows again where digits lack
 `fitted`                    what a mixed model keeps of its fit, to answer questions from
