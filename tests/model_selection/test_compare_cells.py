@@ -96,6 +96,7 @@ def test_rows_are_tested_in_the_regime_that_they_are_of(name):
         assert all(len(tested) == 400 for tested in n_tested.values())
 
 
+@pytest.mark.filterwarnings("ignore::skmixed.exceptions.NewGroupsWarning")
 def test_scores_are_those_of_a_loop_by_hand(rows, comparison):
     X, y, groups = rows
     codes = groups.to_numpy()
@@ -252,7 +253,7 @@ def test_folds_that_our_models_refuse_are_told():
     groups = pd.DataFrame({"a": np.arange(60) % 2, "b": np.arange(60) // 2})
     options = {"n_splits": 2, "n_repeats": 1, "random_state": 0}
     comparison = compare_pooling(X, y, groups, **options)
-    assert set(comparison.cannot["model"]) == {"random intercept"}
+    assert set(comparison.cannot["model"]) == {"fixed effects", "random intercept"}
     assert set(comparison.cannot["regime"]) == {KNOWN, NEW_A, NEW_BOTH}
     failed = comparison.summary["rmse"].isna()
     assert failed[NEW_A, "random intercept"]
