@@ -668,8 +668,6 @@ NOT_YET = "does not exist yet for several grouping factors"
     [
         lambda m, X, y: FixedEffectsRegressor("x", group_by=["school", "rater"]).fit(X, y),
         lambda m, X, y: compare_slopes(m),
-        lambda m, X, y: compare_pooling(X, y, group_by=["school", "rater"]),
-        lambda m, X, y: compare_pooling(X[["x"]], y, X[["school", "rater"]]),
         lambda m, X, y: WithinBetween(group_by=["school", "rater"]).fit(X),
     ],
 )
