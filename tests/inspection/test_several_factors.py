@@ -117,6 +117,24 @@ def test_own_effects_are_least_squares_with_the_other_factors_held(model, rows):
     plt.close("all")
 
 
+@pytest.mark.parametrize("name", ["effects", "shrinkage"])
+def test_groups_that_came_after_the_fit_are_drawn(name, rows):
+    X, y = rows
+    model = RandomInterceptRegressor(group_by=FACTORS).fit(X, y)
+    known = dict(model.n_groups_)
+    model.update_groups(X[:9].assign(school=99, rater="Z"), y[:9])
+    for factor, n_groups in model.n_groups_.items():
+        assert n_groups > known[factor]
+        display = DISPLAYS[name](model, X, y, factor=factor)
+        drawn = display.effects["group"] if name == "effects" else display.own.index
+        assert len(drawn) == n_groups
+    if name == "shrinkage":  # of the rater, drawn last: the relation of all known rows
+        psi = model.random_effects_cov_["rater"].iloc[0, 0] / model.residual_variance_
+        weight = (psi * display.sizes / (1 + psi * display.sizes)).to_numpy()[:, None]
+        np.testing.assert_allclose(display.partial, weight * display.own, atol=1e-8)
+    plt.close("all")
+
+
 def test_lines_of_a_factor_and_rows_without_the_effects_of_others(model, rows):
     X, y = rows
     display = GroupLinesDisplay.from_estimator(
