@@ -101,6 +101,10 @@ NO_LABELS = (
     "`groups` must be an array with one label for each row of X, but got {groups!r}. To name a "
     "column of X, pass group_by={name!r} instead."
 )
+NAMES_NOT_LABELS = (
+    "`groups` must be an array with one label for each row of X, but got {groups!r}, which are "
+    "columns of X. Pass group_by={groups!r} instead, or groups=X[{groups!r}] and X without them."
+)
 HOLDS_THE_GROUPS = "{name} holds the groups: drop it from X, or use group_by={key!r}."
 PASS_GROUPS = "If one of them holds the groups, pass group_by={key!r}."
 ENCODE = "Encode text as numbers, for example with sklearn.preprocessing.OneHotEncoder."

@@ -660,6 +660,32 @@ def test_groups_in_predict(model, rows):
             one.predict(X[["x"]][:9], groups=given)
 
 
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("(1 | school) + (1|rater)", "['school', 'rater']"),
+        ("(x + z | school) + (1 | rater)", "['school', 'rater']"),
+        ("(1 | school/rater)", "['school', ('school', 'rater')]"),
+        ("school/rater", "['school', ('school', 'rater')]"),
+        ("school:rater", "('school', 'rater')"),
+        ("school, rater", "['school', 'rater']"),
+        ("(1 | school)", "'school'"),
+    ],
+)
+def test_a_formula_is_told_as_a_list(rows, text, meant):
+    X, y = rows
+    with pytest.raises(ValueError, match="and a tuple joins labels") as caught:
+        RandomInterceptRegressor(group_by=text).fit(X, y)
+    assert str(caught.value).endswith(f"group_by={meant}.")
+
+
+@pytest.mark.parametrize("text", ["schools", "school/raters", "", "1 + school", "x | y | z"])
+def test_other_names_are_no_formula(rows, text):
+    X, y = rows
+    with pytest.raises(ValueError, match="If a transformer dropped or renamed it"):
+        RandomInterceptRegressor(group_by=text).fit(X, y)
+
+
 NOT_YET = "does not exist yet for several grouping factors"
 
 
