@@ -25,6 +25,7 @@ from skmixed.inspection._style import (
     PALETTE,
     QUIET,
     alpha_for,
+    break_lines,
     choose_rows,
     make_axes,
     write_note,
@@ -338,7 +339,8 @@ class GroupLinesDisplay:
     def _target_label(self):
         others = {"features": self.n_held, "factors": self.n_other_factors}
         held = " and ".join(what for what, n in others.items() if n)
-        return f"{self.target}, other {held} at their mean" if held else self.target
+        label = f"{self.target}, other {held} at their mean" if held else self.target
+        return break_lines(label)
 
 
 def _is_own(line):
