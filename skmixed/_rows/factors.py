@@ -12,6 +12,11 @@ from skmixed._rows.columns import GROUP_BY, as_table, find_group_column, split_g
 from skmixed.exceptions import NotAvailableError
 
 NOT_YET = "{name} does not exist yet for several grouping factors, which are {factors}."
+MEANS_INSTEAD = (
+    " Give X the mean of a feature by the groups of a factor as a column more: its coefficient "
+    "is the slope between these groups less that within."
+)
+PRODUCTS_INSTEAD = " Make products of the columns and dummies of one factor features."
 JOIN = ":"
 # Marks a table whose columns had no names.
 BY_POSITION = "skmixed_by_position"
@@ -266,7 +271,7 @@ def factors_as_fitted(groups, columns):
     return groups[names]
 
 
-def refuse_factors(columns, what):
+def refuse_factors(columns, what, instead=""):
     """Refuse several factors in what does not exist yet for them.
 
     Parameters
@@ -275,23 +280,26 @@ def refuse_factors(columns, what):
         Of the rows.
     what : str
         Its name.
+    instead : str, default=""
+        A sentence that says what to do.
     """
     if columns.factors:
-        raise NotAvailableError(NOT_YET.format(name=what, factors=columns.factor_names))
+        message = NOT_YET.format(name=what, factors=columns.factor_names)
+        raise NotAvailableError(message + instead)
 
 
-def refuse_group_by(group_by, what):
+def refuse_group_by(group_by, what, instead=""):
     """Refuse several factors in what does not exist yet for them."""
     if isinstance(group_by, list | np.ndarray | pd.Index):
         factors = parts_of(group_by)
         if len(factors) > 1:
             names = [name_of(columns) for columns in factors]
-            raise NotAvailableError(NOT_YET.format(name=what, factors=names))
+            raise NotAvailableError(NOT_YET.format(name=what, factors=names) + instead)
 
 
-def one_column(group_by, what):
+def one_column(group_by, what, instead=""):
     """Return the only column of a `group_by` where labels cannot be joined."""
-    refuse_group_by(group_by, what)
+    refuse_group_by(group_by, what, instead)
     if group_by is None:
         return None
     columns = parts_of(group_by)[0]
