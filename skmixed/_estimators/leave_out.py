@@ -17,9 +17,9 @@ from skmixed._numerics.linalg.digits import SAME_SUMS
 from skmixed._numerics.moments.by_group import cross_products_by_group, shifted_columns
 from skmixed._numerics.moments.moments import GroupedMoments
 from skmixed._rows.messages import (
-    MISSING_IN_PREDICT,
     NOT_THE_ROWS_OF_THE_FIT,
     ONE_GROUP_TO_LEAVE_OUT,
+    missing_in_predict,
 )
 from skmixed._rows.reader import TrainingRows, read_further_rows
 from skmixed._sklearn_private import StrOptions, validate_params
@@ -97,8 +97,7 @@ class LeaveOutMixin:
         """
         self._check_has_groups("loo_predict", several=leave == "row")
         if groups is None and self._columns.group_by is None:
-            name = type(self).__name__
-            raise ValueError(MISSING_IN_PREDICT.format(method="loo_predict", name=name))
+            raise ValueError(missing_in_predict(self, "loo_predict"))
         rows = read_further_rows(self, X, y, groups, sample_weight)
         if self._columns.factors:
             return predict_without_each_row(self, rows)

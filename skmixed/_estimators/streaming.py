@@ -16,11 +16,11 @@ from skmixed._rows.factors import of_factor
 from skmixed._rows.labels import check_enough_moments, check_same_kind
 from skmixed._rows.messages import (
     CHANGED_PARAMETERS,
-    MISSING_IN_PREDICT,
     MIXED_GROUPS,
     NOT_MOMENTS,
     OTHER_GROUP_COLUMN,
     SLOPES_NOT_SUMMED,
+    missing_in_predict,
 )
 from skmixed._rows.reader import Columns, read_further_rows, read_training_rows, sum_up
 from skmixed._sklearn_private import fit_context
@@ -282,8 +282,7 @@ class UpdatingMixin:
         check_is_fitted(self)
         self._check_has_groups("update_groups")
         if groups is None and self._columns.group_by is None:
-            message = MISSING_IN_PREDICT
-            raise ValueError(message.format(method="update_groups", name=type(self).__name__))
+            raise ValueError(missing_in_predict(self, "update_groups"))
         known = self._with_batch(X, y, groups, sample_weight)
         self._seen = replace(self._seen, moments=known)
         self._fitted = self._fitted.knowing(known)

@@ -35,9 +35,9 @@ from skmixed._rows.labels import (
 from skmixed._rows.messages import (
     ALL_EMPTY,
     GIVEN_TWICE,
-    MISSING_IN_PREDICT,
     OTHER_GROUPS_AGAIN,
     OTHER_ROWS_AGAIN,
+    missing_in_predict,
 )
 from skmixed._rows.reader import (
     Columns,
@@ -187,7 +187,7 @@ def _check_ready(model, X, groups, method):
     _check_columns(model, X, groups, reset=False)
     no_labels = groups is None and model._columns.group_by is None and method == "predict"
     if no_labels and getattr(model, "n_groups_", 0):
-        raise ValueError(MISSING_IN_PREDICT.format(method=method, name=type(model).__name__))
+        raise ValueError(missing_in_predict(model, method))
 
 
 def _snapshot(model, without=()):

@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+
+class Words(NamedTuple):
+    """What messages to the user of a model call its parts."""
+
+    pooled: str  # what is fitted without groups
+    scorer: str  # a named scorer
+    population: str  # what predict_population returns
+    why_one_factor: str  # what there is instead for several
+
+
+LINEAR = Words(
+    pooled="linear regression",
+    scorer="r2",
+    population="the line of an average group",
+    why_one_factor="RandomInterceptRegressor and RandomSlopeRegressor take them.",
+)
 REMEDIES = (
     "Do one of these:\n"
     "  model.predict(X, groups=groups)        # groups: one label for each row of X; of a "
     "search, search.best_estimator_.predict\n"
     "  {name}(group_by='column').fit(X, y)    # the group is a column of X; X alone will do\n"
-    "  scoring=skmixed.metrics.group_scorer('r2')  # for a named scorer, with metadata "
+    "  scoring=skmixed.metrics.group_scorer({scorer!r})  # for a named scorer, with metadata "
     "routing\n"
-    "  model.predict_population(X)            # the line of an average group, on purpose"
+    "  model.predict_population(X)            # {population}, on purpose"
 )
 MISSING_FACTORS = (
     "This {name} was fitted with groups of several factors, so predict needs them, too: pass "
@@ -25,12 +43,12 @@ GIVEN_TWICE = (
     "of them out."
 )
 MISSING_IN_FIT = (
-    "{name} was fitted without groups, so this is a pooled linear regression with no group "
+    "{name} was fitted without groups, so this is a pooled {pooled} with no group "
     "effects. Pass them as `model.fit(X, y, groups=groups)`, or name the column of X that "
     "holds them: `{name}(group_by='column').fit(X, y)`."
 )
 LOST_BY_SCIKIT_LEARN = (
-    "{name} was fitted without groups, so this is a pooled linear regression with no group "
+    "{name} was fitted without groups, so this is a pooled {pooled} with no group "
     "effects. scikit-learn's cross_val_score(..., groups=groups), cross_val_predict(..., "
     "groups=groups) and GridSearchCV(...).fit(..., groups=groups) give the groups to the "
     "splitter and not to the model, unless metadata routing is enabled. Do one of these:\n"
@@ -222,3 +240,9 @@ SMALL_WEIGHTS = (
     "so {n_rows} rows count as {total:.4g}. If they are precisions, scale them to mean 1: "
     "sample_weight / sample_weight.mean()."
 )
+
+
+def missing_in_predict(model, method):
+    """Say what to do where a method of a model is not given the groups."""
+    words = model._words._asdict()
+    return MISSING_IN_PREDICT.format(method=method, name=type(model).__name__, **words)

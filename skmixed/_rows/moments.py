@@ -15,6 +15,7 @@ from skmixed._rows.columns import as_table
 from skmixed._rows.containers import take_rows
 from skmixed._rows.factors import SEVERAL, refuse_group_by
 from skmixed._rows.labels import check_same_kind
+from skmixed._rows.messages import LINEAR
 from skmixed._rows.reader import read_training_rows, sum_up
 
 
@@ -201,6 +202,7 @@ class _Rows(BaseEstimator):
 
     _parameter_constraints = {"slopes": SLOPES, "group_by": SEVERAL}
     _uses_groups = True
+    _words = LINEAR
 
     def __init__(self, slopes, group_by):
         self.slopes = slopes

@@ -275,7 +275,8 @@ def number_groups(model, groups, n_rows):
     if groups is None:
         lost = is_called_from("sklearn.model_selection")
         message = LOST_BY_SCIKIT_LEARN if lost else MISSING_IN_FIT
-        warn(message.format(name=type(model).__name__), MissingGroupsWarning)
+        name, pooled = type(model).__name__, model._words.pooled
+        warn(message.format(name=name, pooled=pooled), MissingGroupsWarning)
         return None, np.array([])
     if is_several(groups):
         refuse_several(model, list(groups.columns))
