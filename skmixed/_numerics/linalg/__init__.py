@@ -4,6 +4,7 @@
 `arrays`            the type of all arrays of numbers
 `digits`            which numbers are rounding: all tolerances
 `small_matrices`    products and Cholesky factors of many small matrices at once
+`independent`       which columns do not depend linearly on those before them
 `triangular`        the triangular factor of a covariance matrix
 `scipy_private`     what SciPy does not promise to keep
 `quadratic`         the quadratic model of a function behind each Newton step
