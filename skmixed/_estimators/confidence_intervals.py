@@ -21,13 +21,16 @@ BATCH = 20
 
 def parameter_names(model):
     """Names of all parameters as in lme4: sd_, cor_, sigma and the fixed effects."""
+    return [*random_names(model), "sigma", *model.coef_cov_.index]
+
+
+def random_names(model):
+    """Names of standard deviations and correlations as in lme4: sd_ and cor_."""
     terms, group = model.random_effects_cov_.index, model.groups_.name
-    pairs = zip(*_theta_order(model), strict=True)
-    random = [
+    return [
         f"sd_{terms[i]}|{group}" if i == j else f"cor_{terms[i]}.{terms[j]}|{group}"
-        for i, j in pairs
+        for i, j in zip(*_theta_order(model), strict=True)
     ]
-    return [*random, "sigma", *model.coef_cov_.index]
 
 
 def estimates(model):
@@ -92,9 +95,14 @@ def _theta_order(model):
 
 def _in_order(model, cov, sigma2, beta):
     """Join standard deviations and correlations, sigma and beta along the last axis."""
+    random = random_parameters(model, cov)
+    return np.concatenate([random, np.sqrt(sigma2)[..., None], beta], axis=-1)
+
+
+def random_parameters(model, cov):
+    """Put standard deviations and correlations in the order of their names."""
     rows, columns = _theta_order(model)
     sd = np.sqrt(np.einsum("...aa->...a", cov))
     with np.errstate(invalid="ignore", divide="ignore"):
         correlations = cov[..., rows, columns] / (sd[..., rows] * sd[..., columns])
-    random = np.where(rows == columns, sd[..., rows], correlations)
-    return np.concatenate([random, np.sqrt(sigma2)[..., None], beta], axis=-1)
+    return np.where(rows == columns, sd[..., rows], correlations)

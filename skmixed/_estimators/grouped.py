@@ -136,8 +136,9 @@ class BaseGroupedModel(OnePiece, PacksTables, BaseEstimator):
         if not several:
             refuse_factors(self._columns, name)
         if self._uses_groups and not self.n_groups_:
+            model, pooled = type(self).__name__, self._words.pooled
             raise NotAvailableError(
-                NO_GROUP_EFFECTS.format(name=name, model=type(self).__name__)
+                NO_GROUP_EFFECTS.format(name=name, model=model, pooled=pooled)
             )
 
     # ------------------------------------------------------------- what subclasses override
@@ -194,11 +195,15 @@ class BaseGroupedModel(OnePiece, PacksTables, BaseEstimator):
         )
 
     def _store_fixed_effects(self, solution):
-        first = len(solution.beta) - len(self._terms)  # 1 with an intercept, else 0
-        self.coef_ = self._columns.with_group(solution.beta[first:])
-        self.intercept_ = float(solution.beta[0]) if first else 0.0
-        terms = [INTERCEPT, *self._terms][1 - first :]
+        terms = self._store_coefficients(solution.beta)
         self.coef_cov_ = pd.DataFrame(solution.beta_cov, index=terms, columns=terms)
+
+    def _store_coefficients(self, beta):
+        """Store the fixed effects, and name them."""
+        first = len(beta) - len(self._terms)  # 1 with an intercept, else 0
+        self.coef_ = self._columns.with_group(beta[first:])
+        self.intercept_ = float(beta[0]) if first else 0.0
+        return [INTERCEPT, *self._terms][1 - first :]
 
 
 class BaseGroupedRegressor(

@@ -249,9 +249,11 @@ class InferenceMixin:
         fitted = self._fitted
         if not self._columns.factors:
             cov = fitted.covariance_to_user(fitted.uncertainty.given_parameters())
-            return _blocks(self.residual_variance_ * cov, self.random_effects_)
+            return covariance_by_group(self.residual_variance_ * cov, self.random_effects_)
         return {
-            name: _blocks(self.residual_variance_ * fitted.covariance_to_user(f, H), effects)
+            name: covariance_by_group(
+                self.residual_variance_ * fitted.covariance_to_user(f, H), effects
+            )
             for f, ((name, effects), H) in enumerate(
                 zip(
                     self.random_effects_.items(),
@@ -262,7 +264,7 @@ class InferenceMixin:
         }
 
 
-def _blocks(cov, effects):
+def covariance_by_group(cov, effects):
     """Make a block of rows for each group, indexed by group and term."""
     terms, groups = effects.columns, effects.index
     index = pd.MultiIndex.from_product([groups, terms], names=[None, "term"])

@@ -9,9 +9,16 @@ import numpy as np
 import pandas as pd
 
 from skmixed._estimators.fitted import FittedModel, FittedRegression
+from skmixed._estimators.likelihoods.fitted import (
+    FittedLikelihood,
+    RandomColumns,
+    SumsOfRows,
+)
 from skmixed._estimators.several_factors import FittedFactors
 from skmixed._estimators.streaming import RowsSeen
 from skmixed._numerics.fit.fit import Specification
+from skmixed._numerics.inference.explained_variance import ExplainedVariance
+from skmixed._numerics.likelihoods.conditional import ConditionalEffects
 from skmixed._numerics.moments.cells import Cells, FactorMoments
 from skmixed._numerics.moments.moments import GroupedMoments
 from skmixed._numerics.moments.own_lines import OwnLines
@@ -28,14 +35,19 @@ RECORDS = {
     for record in (
         Cells,
         Columns,
+        ConditionalEffects,
         FactorMoments,
+        ExplainedVariance,
         FittedFactors,
+        FittedLikelihood,
         FittedModel,
         FittedRegression,
         GroupedMoments,
         OwnLines,
+        RandomColumns,
         RowsSeen,
         Specification,
+        SumsOfRows,
     )
 }
 

@@ -158,5 +158,5 @@ def _remarks(model):
     if not hasattr(model, "groups_"):
         return ()
     if not model.n_groups_:
-        return (WITHOUT_GROUPS,)
+        return (WITHOUT_GROUPS.format(pooled=model._words.pooled),)
     return ("The line is that of the average group.",)

@@ -20,6 +20,24 @@ LINEAR = Words(
     population="the line of an average group",
     why_one_factor="RandomInterceptRegressor and RandomSlopeRegressor take them.",
 )
+ONE_FACTOR = (
+    "The likelihood of a binary or count outcome is an integral for each group, which falls "
+    "apart by group for one factor only. Join the labels of nested factors to one, or make "
+    "columns of X of the factor with fewer groups, as OneHotEncoder does. "
+    "RandomInterceptRegressor and RandomSlopeRegressor take several, of a normal y."
+)
+BINARY = Words(
+    pooled="logistic regression",
+    scorer="neg_log_loss",
+    population="probabilities in a new group",
+    why_one_factor=ONE_FACTOR,
+)
+COUNTS = Words(
+    pooled="Poisson regression",
+    scorer="neg_mean_poisson_deviance",
+    population="means of a new group",
+    why_one_factor=ONE_FACTOR,
+)
 REMEDIES = (
     "Do one of these:\n"
     "  model.predict(X, groups=groups)        # groups: one label for each row of X; of a "
@@ -239,6 +257,36 @@ SMALL_WEIGHTS = (
     "All weights are below 1, the largest is {largest:.4g}: a weight of 2 counts as two rows, "
     "so {n_rows} rows count as {total:.4g}. If they are precisions, scale them to mean 1: "
     "sample_weight / sample_weight.mean()."
+)
+
+
+NEEDS_ROWS = (
+    "X must be an array or a table in memory, but got a dask {given}. {name} reads all rows at "
+    "every step of its fit: unlike those of a linear model its rows have no sums that would do "
+    "in their place. Collect them, as in X.compute(); predictions go partition by partition, "
+    "too: X.map_partitions(...)."
+)
+ROWS_CHANGED = (
+    "The rows of the fit must stay as they were until standard errors are known, since these "
+    "come from the rows, but the likelihood is now another: an array that was given to `fit` "
+    "has been changed in place. Fit again, and look at `coef_cov_` before changing it."
+)
+ONE_CLASS = (
+    "y must have two classes among the rows with a positive weight, but there is one class, "
+    "{label}. Whether y is one or the other cannot be learned from rows that are all alike."
+)
+MANY_CLASSES = (
+    "Only binary classification is supported. The type of the target is {kind}: y must have "
+    "two classes, but has {n}: {classes}. Fit a model for each against the others, as "
+    "sklearn.multiclass.OneVsRestClassifier does, or merge classes."
+)
+NEGATIVE_COUNTS = (
+    "y must hold counts, or rates, that are not negative, but {n} of {n_rows} values are, the "
+    "least is {least:.6g}. Is y measured on a scale? RandomInterceptRegressor and "
+    "RandomSlopeRegressor take any number."
+)
+COUNTS_ARE_ZERO = (
+    "y must have a count above 0, but all {n_rows} are 0, so that no rate but 0 fits them best."
 )
 
 

@@ -358,6 +358,19 @@ def sum_up(rows, columns):
     return moments
 
 
+def rows_that_count(rows):
+    """Leave out rows of weight 0, and groups of nothing else."""
+    X, y, codes, labels, weight = rows
+    if weight is None or weight.all():
+        return rows
+    kept = weight > 0
+    X, y, weight = X[kept], y[kept], weight[kept]
+    if codes is not None:
+        present, codes = np.unique(codes[kept], return_inverse=True)
+        labels = labels[present]
+    return TrainingRows(X, y, codes, labels, weight)
+
+
 class RowsAgain:
     """Checked rows that can be passed over a second time."""
 
@@ -382,15 +395,7 @@ class RowsAgain:
     @cached_property
     def rows(self):
         """Those that have a weight, with labels that are those of the moments."""
-        X, y, codes, labels, weight = self._given
-        if weight is None or weight.all():
-            return self._given
-        kept = weight > 0
-        X, y, weight = X[kept], y[kept], weight[kept]
-        if codes is not None:
-            present, codes = np.unique(codes[kept], return_inverse=True)
-            labels = labels[present]
-        return TrainingRows(X, y, codes, labels, weight)
+        return rows_that_count(self._given)
 
 
 def _read_with_target(model, X, y, groups, sample_weight, *, reset):
