@@ -12,13 +12,18 @@ from sklearn.utils.validation import check_is_fitted
 
 from skmixed._describe.compare_slopes import SlopeComparison, compare_slopes
 from skmixed._estimators.least_squares import PooledRegressor
+from skmixed._estimators.likelihoods.base import BaseLikelihoodModel
+from skmixed._estimators.likelihoods.fitted import SumsOfRows
 from skmixed._estimators.mixed import BaseMixedRegressor
 from skmixed._numerics.linalg.digits import LOG_LIKELIHOOD_ERROR, SAME_SUMS
+from skmixed._reports.likelihood_summary import LikelihoodSummary
 from skmixed._reports.regression_summary import RegressionSummary
 from skmixed._reports.summary import ModelSummary
+from skmixed._rows.reader import INTERCEPT
 
 __all__ = [
     "LikelihoodRatioTest",
+    "LikelihoodSummary",
     "ModelSummary",
     "RegressionSummary",
     "SlopeComparison",
@@ -71,7 +76,8 @@ def likelihood_ratio_test(small: Any, large: Any) -> LikelihoodRatioTest:
     small, large : fitted estimators
         Mixed models fitted to the same rows by the same method, or a `PooledRegressor`, which
         is a fit by ML with a variance between groups of 0. Models that differ in fixed effects
-        must be fitted by ``method="ml"``.
+        must be fitted by ``method="ml"``. Models of binary or count outcomes must have the
+        same number of nodes; one that was fitted without groups is the pooled one.
 
     Returns
     -------
@@ -81,8 +87,9 @@ def likelihood_ratio_test(small: Any, large: Any) -> LikelihoodRatioTest:
     Raises
     ------
     ValueError
-        If the models cannot be compared: not nested, fitted to different rows, by different
-        methods, or by REML with different fixed effects.
+        If the models cannot be compared: not nested, of different distributions, fitted to
+        different rows, by different methods, with different numbers of nodes, or by REML with
+        different fixed effects.
 
     Notes
     -----
@@ -113,7 +120,7 @@ def likelihood_ratio_test(small: Any, large: Any) -> LikelihoodRatioTest:
     """
     for model in (small, large):
         check_is_fitted(model)
-        if not isinstance(model, BaseMixedRegressor | PooledRegressor):
+        if not isinstance(model, BaseMixedRegressor | BaseLikelihoodModel | PooledRegressor):
             raise ValueError(
                 "`small` and `large` must be mixed models or a PooledRegressor, but got "
                 f"{type(model).__name__}. Fixed effects for groups are not nested in random "
@@ -122,6 +129,7 @@ def likelihood_ratio_test(small: Any, large: Any) -> LikelihoodRatioTest:
                 "RandomInterceptRegressor(group_by='column')).fit(X, y))"
             )
     small, large = small._as_it_is(), large._as_it_is()
+    _check_same_distribution(small, large)
     _check_same_rows(small, large)
     _check_nested(small, large)
     statistic = 2 * (large.log_likelihood_ - small.log_likelihood_)
@@ -181,6 +189,26 @@ def _paired_factors(small, large):
     return one, other
 
 
+def _check_same_distribution(small, large):
+    """Compare the distributions of y, and how integrals over random effects are made."""
+    one, other = (getattr(model, "_family", "normal") for model in (small, large))
+    if one != other:
+        pooled = f" The pooled model is {type(large).__name__}().fit(X, y), without groups."
+        raise ValueError(
+            "Both models must be of the same distribution of y, but got "
+            f"{type(small).__name__} ({one}) and {type(large).__name__} ({other})."
+            + (pooled if isinstance(small, PooledRegressor) else "")
+        )
+    if one == "normal" or not (small.n_groups_ and large.n_groups_):
+        return
+    if small.n_nodes_ != large.n_nodes_:
+        raise ValueError(
+            "Both likelihoods must be integrals with the same number of nodes, but got "
+            f"{small.n_nodes_} and {large.n_nodes_}: their errors would count as a difference. "
+            "Fit both with quadrature=1, the only choice with several random effects."
+        )
+
+
 def _check_same_rows(small, large):
     """Compare what is known of y, and the groups: the rows themselves are not kept."""
     same_y = np.allclose(_sums_of_y(small), _sums_of_y(large), rtol=SAME_SUMS, atol=0)
@@ -203,6 +231,8 @@ def _n_groups(factors):
 def _sums_of_y(model):
     """Sum of the weights, mean and sum of squares around it."""
     moments = model._moments
+    if isinstance(moments, SumsOfRows):
+        return moments.of_y
     mean = moments.T[0, -1] / moments.n
     around = moments.T[-1, -1] - moments.n * mean**2
     return [moments.n, mean + moments.shift[-1], around]
@@ -245,8 +275,9 @@ def _check_nested(small, large):
 
 
 def _fixed_terms(model):
-    cov = model.coef_cov_
-    return set(cov.index[np.isfinite(np.diag(cov))])
+    estimate = model._coefficients
+    terms = [INTERCEPT, *model._terms][1 + len(model._terms) - len(estimate) :]
+    return {term for term, value in zip(terms, estimate, strict=True) if np.isfinite(value)}
 
 
 def _reference_distribution(small, large, df):

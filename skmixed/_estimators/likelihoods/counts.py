@@ -130,8 +130,9 @@ class BaseMixedPoissonRegressor(RegressorMixin, BaseLikelihoodModel):
 
         Pearson's chi-square at the modes of the random effects, over its degrees of freedom:
         rows, less fixed effects, less what the random effects take up, the sum of their
-        pooling weights. About 1 if the model is right; if it is well above, standard errors
-        are too small. Rows are what is counted, not their weights, which are exposures.
+        pooling weights. About 1 if the model is right, and less where groups have few counts
+        each; if it is well above, standard errors are too small. Rows are what is counted, not
+        their weights, which are exposures.
 
         Returns
         -------
@@ -143,8 +144,8 @@ class BaseMixedPoissonRegressor(RegressorMixin, BaseLikelihoodModel):
 
     def _dispersion_test(self):
         statistic = self._fitted.pearson
-        n_fixed = np.count_nonzero(np.isfinite(np.diag(self.coef_cov_)))
-        df = self._fitted.n_rows - n_fixed - float(self._fitted.effects_taken_up)
+        n_fixed = np.count_nonzero(self._fitted.kept)
+        df = self._fitted.n_rows - n_fixed - self._fitted.effects_taken_up
         if df <= 0:
             return DispersionTest(statistic, df, np.nan, np.nan)
         return DispersionTest(statistic, df, statistic / df, float(chi2.sf(statistic, df)))

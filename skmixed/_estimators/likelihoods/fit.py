@@ -21,6 +21,9 @@ from skmixed._numerics.likelihoods.fit import LikelihoodFit, fit_likelihood
 from skmixed._numerics.likelihoods.rows import LikelihoodRows
 from skmixed._numerics.likelihoods.start import fit_pooled, information
 
+# Newton's method takes one more step where a search would end: it squares the error.
+LAST_STEP = 1e-4
+
 
 class Estimates(NamedTuple):
     """What a fit found, in the user's columns.
@@ -130,7 +133,7 @@ def _pooled(rows, specification):
     """Fit without random effects."""
     family, columns = FAMILIES[specification.family], rows.columns
     q = len(specification.random.of_ones_and_features)
-    pooled = fit_pooled(rows, family, specification.tol)
+    pooled = fit_pooled(rows, family, LAST_STEP * specification.tol)
     return Estimates(
         beta=columns.to_user_coefficients(pooled.beta),
         Lambda=np.zeros((q, q)),
