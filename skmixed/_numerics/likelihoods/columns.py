@@ -47,12 +47,12 @@ class Columns:
     @property
     def p(self) -> int:
         """Number of fixed effects that are estimated."""
-        return self.fixed.shape[1]
+        return len(self.fixed.T)
 
     @property
     def q(self) -> int:
         """Number of random effects of a group."""
-        return self.random.shape[1]
+        return len(self.random.T)
 
     @property
     def kept(self) -> NDArray[np.bool_]:
@@ -63,7 +63,7 @@ class Columns:
     def entries(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Rows and columns of Lambda that are free: theta, column by column."""
         if self.diagonal:
-            return np.diag_indices(self.q)
+            return np.arange(self.q), np.arange(self.q)
         columns, rows = np.triu_indices(self.q)
         return rows, columns
 

@@ -21,6 +21,9 @@ from skmixed._numerics.likelihoods.rows import CHUNK_ROWS, Chunk, LikelihoodRows
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.small_matrices import multiply
 
+# With more nodes chunks are shorter.
+NODES_IN_CHUNK = 9
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -72,7 +75,9 @@ class Criterion:
         rows = self.rows
         u = np.zeros((rows.q, rows.n_groups)) if u is None else u.copy()
         value, by_beta, by_factor = 0.0, np.zeros(rows.p), np.zeros((rows.q,) * 2)
-        for chunk in rows.chunks(self.family, CHUNK_ROWS // (1 + self.n_nodes // 2)):
+        for chunk in rows.chunks(
+            self.family, NODES_IN_CHUNK * CHUNK_ROWS // max(self.n_nodes, NODES_IN_CHUNK)
+        ):
             fixed = rows.predict(chunk.X, beta)
             modes = find_modes(self.family, chunk, fixed, Lambda, u[:, chunk.groups])
             integral = self._integrate(chunk, modes, Lambda)

@@ -17,9 +17,9 @@ from scipy.special import expit, gammaln, log_expit
 from skmixed._numerics.likelihoods.segments import Segments
 from skmixed._numerics.linalg.arrays import Array
 
-# Exponents are cut here: rows that are so far off are told from no others.
-LARGEST_EXPONENT = 600.0
-LARGEST = float(np.exp(LARGEST_EXPONENT))
+# Exponents are cut here: rows that are so far off are told from no others. A product of two
+# exponentials does not overflow.
+LARGEST_EXPONENT = 300.0
 
 
 class Slopes(NamedTuple):
@@ -51,8 +51,10 @@ class Family(ABC):
         """Log-likelihood of each group without what is linear in eta, and constants."""
 
     @abstractmethod
-    def residual(self, e: Array, y: Array, w: Array | None) -> Array:
-        """Return w (y - mu), for e of shape (..., n)."""
+    def sums_and_residuals(
+        self, e: Array, y: Array, w: Array | None, segments: Segments
+    ) -> tuple[Array, Array]:
+        """Return `sums`, and w (y - mu), for e of shape (..., n), which is overwritten."""
 
     @abstractmethod
     def slopes(self, e: Array, y: Array, w: Array | None) -> Slopes:
@@ -98,11 +100,20 @@ class Binomial(Family):
             return -segments.log_product(e + 1.0)
         return -segments.sum(w * np.log1p(e))
 
-    def residual(self, e: Array, y: Array, w: Array | None) -> Array:
-        """Minus the sign, times the probability of what was not seen."""
-        unseen = 1.0 - 1.0 / (1.0 + e)
-        unseen *= 2.0 * y - 1.0 if w is None else w * (2.0 * y - 1.0)
-        return unseen
+    def sums_and_residuals(
+        self, e: Array, y: Array, w: Array | None, segments: Segments
+    ) -> tuple[Array, Array]:
+        """Give the probability of what was not seen the sign of y - mu."""
+        if w is None:
+            e += 1.0
+            sums = -segments.log_product(e)
+        else:
+            sums = self.sums(e, w, segments)
+            e += 1.0
+        np.reciprocal(e, out=e)
+        np.subtract(1.0, e, out=e)
+        e *= 2.0 * y - 1.0 if w is None else w * (2.0 * y - 1.0)
+        return sums, e
 
     def slopes(self, e: Array, y: Array, w: Array | None) -> Slopes:
         """With p the probability of what was not seen: p, p (1 - p), p (1 - p)(1 - 2 p)."""
@@ -155,14 +166,18 @@ class Poisson(Family):
         """Minus the sum of expected counts."""
         return -segments.sum(e if w is None else w * e)
 
-    def residual(self, e: Array, y: Array, w: Array | None) -> Array:
-        """Return counts less expected counts."""
-        return y - e if w is None else w * (y - e)
+    def sums_and_residuals(
+        self, e: Array, y: Array, w: Array | None, segments: Segments
+    ) -> tuple[Array, Array]:
+        """Take expected counts from counts."""
+        sums = self.sums(e, w, segments)
+        np.subtract(y, e, out=e)
+        return sums, e if w is None else w * e
 
     def slopes(self, e: Array, y: Array, w: Array | None) -> Slopes:
         """Take the mean as its own derivative."""
         weight = e if w is None else w * e
-        return Slopes(self.residual(e, y, w), weight, weight)
+        return Slopes(y - e if w is None else w * (y - e), weight, weight)
 
     def constant(self, y: Array, w: Array | None) -> float:
         """Minus log y!, of any y >= 0."""

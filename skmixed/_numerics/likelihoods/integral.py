@@ -5,7 +5,7 @@ and nodes z_k of weights omega_k for the standard normal distribution, u_k = u +
 
     -2 log L_j = log H - 2 log sum_k omega_k exp(z_k^2 / 2 - f(u_k)),
 
-which with a single node is the same.
+which with a single node is the same. All nodes of a chunk are taken at once.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import logsumexp
 
-from skmixed._numerics.likelihoods.families import LARGEST, Family, exponential
+from skmixed._numerics.likelihoods.families import Family, exponential
 from skmixed._numerics.likelihoods.modes import Modes
 from skmixed._numerics.likelihoods.rows import Chunk
 from skmixed._numerics.linalg.arrays import Array
@@ -73,15 +72,15 @@ class Nodes(NamedTuple):
     ----------
     u, share : ndarray of shape (n_nodes, k)
         Values of the random effect in units of Lambda, and their shares of the integral.
-    e : ndarray of shape (n_nodes, m)
-        Exponentials of the rows.
+    residual : ndarray of shape (n_nodes, m)
+        Residuals of the rows.
     log_integral : ndarray of shape (k,)
         log L_j.
     """
 
     u: Array
     share: Array
-    e: Array
+    residual: Array
     log_integral: Array
 
 
@@ -90,30 +89,33 @@ def at_nodes(family: Family, chunk: Chunk, modes: Modes, n_nodes: int) -> Nodes:
     z, log_omega = (column[:, None] for column in standard_nodes(n_nodes))
     segments, A, s = chunk.segments, modes.A[0], 1 / modes.L[0, 0]
     u = modes.u[0] + z * s
-    e = modes.e * _multipliers(chunk, A, z * s)
-    np.minimum(e, LARGEST, out=e)
-    log_likelihood = family.sums(e, chunk.w, segments)
+    e = _multipliers(chunk, A, z * s)
+    e *= modes.e
+    log_likelihood, residual = family.sums_and_residuals(e, chunk.y, chunk.w, segments)
     if chunk.linear is not None:
         at_mode, slope = segments.sum(np.stack([modes.eta, A]) * chunk.linear)
         log_likelihood += at_mode + z * s * slope
     terms = log_omega + log_likelihood - u**2 / 2
-    log_sum = logsumexp(terms, axis=0)
-    return Nodes(u, np.exp(terms - log_sum), e, log_sum + np.log(s))
+    top = terms.max(axis=0)
+    share = np.exp(terms - top)
+    total = share.sum(axis=0)
+    return Nodes(u, share / total, residual, top + np.log(s * total))
 
 
 def quadrature(
     family: Family, chunk: Chunk, modes: Modes, Lambda: Array, n_nodes: int
 ) -> Integral:
     """Adaptive Gauss-Hermite quadrature, of a single random column."""
-    u, share, e, log_integral = at_nodes(family, chunk, modes, n_nodes)
-    residual = family.residual(e, chunk.y, chunk.w)
-    scores = chunk.segments.sum(chunk.Z[0] * residual)
+    u, share, residual, log_integral = at_nodes(family, chunk, modes, n_nodes)
+    segments = chunk.segments
+    scores = segments.sum(residual if chunk.is_constant else chunk.Z[0] * residual)
     f_slope = share * (u - Lambda.item() * scores)
     s = 1 / modes.L[0, 0]
     by_s = np.sum(f_slope * (u - modes.u[0]), axis=0)  # times s
+    residual *= segments.spread(share)
     return Integral(
         -2 * log_integral,
-        np.einsum("km,km->m", chunk.segments.spread(share), residual),
+        residual.sum(axis=0),
         2 * np.sum(f_slope, axis=0)[None],
         (s**2 * (1 - by_s))[None, None],
         np.atleast_2d(-2 * np.sum(share * scores * u)),

@@ -91,22 +91,20 @@ def find_modes(family: Family, chunk: Chunk, fixed: Array, Lambda: Array, u: Arr
     A = Lambda.T @ chunk.Z
     segments = chunk.segments
     step, slope = np.zeros_like(u), np.full(u.shape[1], np.inf)
-    decrement = np.full(u.shape[1], np.inf)
     for _ in range(MOST_STEPS):
         eta = fixed + along(A, u + step, segments)
         e = exponential(eta.copy() if chunk.sign is None else chunk.sign * eta)
         slopes = family.slopes(e, chunk.y, chunk.w)
         g = u + step - segments.sum(A * slopes.residual)
-        fine = _dot(g, step) <= SLOPE_LEFT * slope
+        # slopes of the last, smallest steps are rounding
+        fine = (_dot(g, step) <= SLOPE_LEFT * slope) | (slope <= SMALL)
         u = np.where(fine, u + step, u)
         L = cholesky(_hessian(A, slopes.weight, segments))
         newton = -_solve(L, g)
-        last = np.where(fine, decrement, np.inf)
-        left = -_dot(g, newton)
-        decrement = np.where(fine, left, decrement)
-        if np.all(fine & ((left <= EXACT) | (last <= SMALL))):
+        decrement = -_dot(g, newton)
+        if np.all(fine & ((decrement <= EXACT) | (slope <= SMALL))):
             break
-        slope = np.where(fine, left, slope)
+        slope = np.where(fine, decrement, slope)
         step = np.where(fine, newton, step / 2)
     return Modes(u, L, A, eta, e, slopes)
 

@@ -123,7 +123,7 @@ class LikelihoodRows:
         """
         order = _order(codes, sample_weight)
         if _is_sparse(X):
-            X = sparse.csr_array(X)  # type: ignore[call-overload]
+            X = sparse.csr_array(X)
         y = np.asarray(y, dtype=np.float64)
         w = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
         if order is not None:
