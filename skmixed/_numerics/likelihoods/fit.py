@@ -14,9 +14,15 @@ from skmixed._numerics.likelihoods.criterion import Criterion
 from skmixed._numerics.likelihoods.families import Family
 from skmixed._numerics.likelihoods.rows import LikelihoodRows
 from skmixed._numerics.likelihoods.search import Optimum, Point, minimize
-from skmixed._numerics.likelihoods.start import Pooled, fit_pooled, start_factor
+from skmixed._numerics.likelihoods.separation import separated_column
+from skmixed._numerics.likelihoods.start import fit_pooled, start_factor
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.triangular import triangular
+
+# What steps of the pooled fit still promise where it is only a start.
+ROUGH = 0.1
+# Standard deviations of random effects, in units of columns of order one, that may be 0.
+SMALL = 0.1
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,8 @@ class LikelihoodFit:
     converged : bool
     singular : bool
         Whether Psi is singular.
+    separated : int or None
+        The fixed column whose coefficient has no finite estimate, if there is one.
     """
 
     criterion: Criterion
@@ -53,6 +61,7 @@ class LikelihoodFit:
     effects: ConditionalEffects
     converged: bool
     singular: bool
+    separated: int | None
 
     @property
     def n_iter(self) -> int:
@@ -109,16 +118,11 @@ def _search(criterion: Criterion, tol: float, max_iter: int) -> Optimum:
     optimum = minimize(criterion, point, tol, max_iter)
     for zero in _without_small(optimum.point.Lambda, rows.columns.diagonal):
         optimum = _better(optimum, _restart(criterion, optimum, zero, tol, max_iter))
-    if _is_minimum_at_zero(pooled) and optimum.point.Lambda.any():
+    if pooled.is_minimum_at_zero and optimum.point.Lambda.any():
         exact = fit_pooled(rows, family, tol)
         at_zero = Point.at(criterion, exact.beta, np.zeros_like(Lambda))
         optimum = _better(optimum, minimize(criterion, at_zero, tol, max_iter))
     return optimum
-
-
-ROUGH = 0.1
-# Standard deviations of random effects, in units of columns of order one, that may be 0.
-SMALL = 0.1
 
 
 def _restart(
@@ -146,10 +150,6 @@ def _better(optimum: Optimum, other: Optimum) -> Optimum:
     return other if other.point.value <= optimum.point.value + error else optimum
 
 
-def _is_minimum_at_zero(pooled: Pooled) -> bool:
-    return bool(np.linalg.eigvalsh(pooled.by_psi)[0] > 0)
-
-
 def _fit(criterion: Criterion, optimum: Optimum, tol: float) -> LikelihoodFit:
     """Bring the estimates to the user's columns."""
     rows, point = criterion.rows, optimum.point
@@ -164,5 +164,6 @@ def _fit(criterion: Criterion, optimum: Optimum, tol: float) -> LikelihoodFit:
         Psi=Lambda @ Lambda.T,
         effects=conditional_effects(criterion, point.beta, point.Lambda, point.evaluation.u),
         converged=optimum.predicted_decrease <= tol,
+        separated=separated_column(rows, criterion.family, point.beta),
         singular=bool(np.linalg.matrix_rank(Lambda) < len(Lambda)),
     )

@@ -129,8 +129,9 @@ def _multipliers(chunk: Chunk, A: Array, away: Array) -> Array:
         exponent = A * segments.spread(away)
         return exponential(exponent if chunk.sign is None else chunk.sign * exponent)
     # two numbers a group: up for some rows, down for the others
-    up = exponential(A[0] * away)
+    exponent = A[0] * away
     if chunk.sign is None:
-        return segments.spread(up)
-    places = segments.codes + np.where(chunk.sign > 0, 0, up.shape[1])
-    return np.take(np.concatenate([up, 1 / up], axis=1), places, axis=1)
+        return segments.spread(exponential(exponent))
+    places = segments.codes + np.where(chunk.sign > 0, 0, exponent.shape[1])
+    both = exponential(np.concatenate([exponent, -exponent], axis=1))
+    return np.take(both, places, axis=1)

@@ -99,7 +99,7 @@ def find_modes(family: Family, chunk: Chunk, fixed: Array, Lambda: Array, u: Arr
         # slopes of the last, smallest steps are rounding
         fine = (_dot(g, step) <= SLOPE_LEFT * slope) | (slope <= SMALL)
         u = np.where(fine, u + step, u)
-        L = cholesky(_hessian(A, slopes.weight, segments))
+        L = cholesky(_hessian(A, slopes.weight, segments), least=1.0)
         newton = -_solve(L, g)
         decrement = -_dot(g, newton)
         if np.all(fine & ((decrement <= EXACT) | (slope <= SMALL))):

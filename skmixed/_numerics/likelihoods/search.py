@@ -20,6 +20,8 @@ SUFFICIENT = 1e-4
 MOST_HALVINGS = 40
 # The information is made anew after so many steps.
 FRESH = 12
+# Expected curvatures are raised to this share of the largest.
+LEAST_CURVATURE = 1e-8
 
 
 @dataclass(frozen=True)
@@ -153,6 +155,3 @@ def _inverse_information(criterion: Criterion, point: Point) -> Array:
     curvature = np.maximum(curvature, LEAST_CURVATURE * curvature.max(initial=1e-300))
     basis = basis / size[:, None]
     return np.asarray((basis / curvature) @ basis.T)
-
-
-LEAST_CURVATURE = 1e-8

@@ -23,8 +23,10 @@ from skmixed._numerics.linalg.small_matrices import (
     sum_of_outer,
 )
 
-# Standard deviations to start from are no smaller: the criterion is flat in them at 0.
+# Standard deviations to start from are no smaller: the criterion is flat in them at 0. Where
+# 0 is a minimum a second one is looked for farther away.
 LEAST_START = 0.2
+FAR_START = 2.0
 LARGEST_START = 2.0
 MOST_STEPS = 100
 
@@ -48,6 +50,11 @@ class Pooled:
     value: float
     by_psi: Array
     moment: Array
+
+    @property
+    def is_minimum_at_zero(self) -> bool:
+        """Whether any small variance raises -2 log L."""
+        return bool(np.linalg.eigvalsh(self.by_psi).min(initial=np.inf) > 0)
 
 
 def fit_pooled(rows: LikelihoodRows, family: Family, tol: float) -> Pooled:
@@ -108,6 +115,8 @@ def _pooled_sums(
 
 def start_factor(pooled: Pooled) -> Array:
     """Lambda to start from."""
+    if pooled.is_minimum_at_zero:
+        return np.diag(np.full(len(pooled.moment), FAR_START))
     sd = np.sqrt(np.clip(pooled.moment, LEAST_START**2, LARGEST_START**2))
     return np.diag(sd)
 
