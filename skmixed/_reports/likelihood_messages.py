@@ -40,10 +40,10 @@ NOT_AVAILABLE = {
     "marginal_effects": "how much the mean changes depends on the row; see group_coef_",
 }
 SEPARATED = (
-    "y is separated, or nearly: the likelihood rises as long as the coefficients of {columns} "
-    "grow, so that they have no finite estimate. Those found are where the search stopped, "
-    "their standard errors mean nothing, and predictions of rows that are alike are 0 or 1. "
-    "Leave these columns out, merge rare categories, or gather more rows."
+    "{what} is separated: the likelihood rises as long as the coefficient of {columns} grows, "
+    "alone or together with others, so that it has no finite estimate. What was found is where "
+    "the search stopped, and its standard error means nothing. Leave the column out, merge "
+    "rare categories, or gather more rows."
 )
 SMALL_GROUPS = (
     "Laplace's approximation (quadrature=1) underestimates the variance between groups where "
@@ -76,6 +76,12 @@ def explain_singular(model):
     return LOW_RANK.format(what_is_left=what_is_left)
 
 
+def explain_separation(model):
+    """Name the column whose coefficient runs away."""
+    columns = ", ".join(model.separating_)
+    return SEPARATED.format(what=model._columns.target or "y", columns=columns)
+
+
 def warn_about_likelihood(model):
     """Warn of what a user must know of a fit of binary or count outcomes.
 
@@ -90,8 +96,7 @@ def warn_about_likelihood(model):
         if len(dropped):
             warn(RANK_DEFICIENT.format(columns=", ".join(dropped)), LinAlgWarning)
     if len(model.separating_):
-        message = SEPARATED.format(columns=", ".join(model.separating_))
-        warn(message, ConvergenceWarning)
+        warn(explain_separation(model), ConvergenceWarning)
     elif not model.converged_:
         warn(NOT_CONVERGED.format(max_iter=model.max_iter), ConvergenceWarning)
     if model.n_groups_ and model.singular_:

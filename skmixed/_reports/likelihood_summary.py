@@ -17,7 +17,11 @@ from skmixed._reports.layout import (
     title_of,
     whole,
 )
-from skmixed._reports.likelihood_messages import OVERDISPERSED, SEPARATED, explain_singular
+from skmixed._reports.likelihood_messages import (
+    OVERDISPERSED,
+    explain_separation,
+    explain_singular,
+)
 from skmixed._reports.summary import components_of, short_heads
 from skmixed._rows.reader import INTERCEPT
 
@@ -162,7 +166,7 @@ def _remarks(model):
     elif model.singular_:
         yield f"Singular fit: {explain_singular(model)}"
     if len(model.separating_):
-        yield SEPARATED.format(columns=", ".join(model.separating_))
+        yield explain_separation(model)
     if not model.converged_:
         yield f"Not converged after {model.n_iter_} iterations."
     test = model._dispersion_test()

@@ -19,6 +19,7 @@ from skmixed._numerics.likelihoods.criterion import Criterion
 from skmixed._numerics.likelihoods.families import FAMILIES
 from skmixed._numerics.likelihoods.fit import LikelihoodFit, fit_likelihood
 from skmixed._numerics.likelihoods.rows import LikelihoodRows
+from skmixed._numerics.likelihoods.separation import separated_column
 from skmixed._numerics.likelihoods.start import fit_pooled, information
 
 # Newton's method takes one more step where a search would end: it squares the error.
@@ -120,7 +121,7 @@ def _mixed(rows, specification):
         Lambda=fit.Lambda,
         effects=fit.effects,
         kept=rows.columns.kept,
-        runs_away=np.zeros(len(fit.coef), dtype=bool),
+        runs_away=_as_mask(fit.separated, len(fit.coef)),
         log_likelihood=-fit.value / 2,
         is_singular=fit.singular,
         converged=fit.converged,
@@ -139,13 +140,18 @@ def _pooled(rows, specification):
         Lambda=np.zeros((q, q)),
         effects=ConditionalEffects(np.zeros((q, 0)), np.zeros((q, q, 0)), None, None),
         kept=columns.kept,
-        runs_away=np.zeros(len(columns.kept), dtype=bool),
+        runs_away=_as_mask(separated_column(rows, family, pooled.beta), len(columns.kept)),
         log_likelihood=(family.constant(rows.y, rows.w) - pooled.value / 2),
         is_singular=False,
         converged=True,
         n_iter=1,
         coef_cov=columns.to_user_covariance(_pooled_covariance(rows, family, pooled.beta)),
     )
+
+
+def _as_mask(position, n_terms):
+    """Mark a term, or none."""
+    return np.isin(np.arange(n_terms), [] if position is None else [position])
 
 
 def _pooled_covariance(rows, family, beta):

@@ -49,7 +49,8 @@ class LikelihoodInferenceMixin:
         frame = with_z_tests(self._coefficients, std_error, level, self.coef_cov_.index)
         if ratios:
             names = {"estimate": self._ratio, "lower": "ratio_lower", "upper": "ratio_upper"}
-            frame = frame.join(np.exp(frame[list(names)]).rename(columns=names))
+            with np.errstate(over="ignore"):  # of a coefficient that runs away
+                frame = frame.join(np.exp(frame[list(names)]).rename(columns=names))
         return frame
 
     @in_one_piece

@@ -16,7 +16,7 @@ from skmixed import (
     RandomSlopeClassifier,
     RandomSlopePoissonRegressor,
 )
-from skmixed.exceptions import NotAvailableError, SingularFitWarning
+from skmixed.exceptions import MissingGroupsWarning, NotAvailableError, SingularFitWarning
 
 LEVELS = [RandomInterceptClassifier, RandomInterceptPoissonRegressor]
 SLOPES = [RandomSlopeClassifier, RandomSlopePoissonRegressor]
@@ -412,3 +412,48 @@ def test_summary(model, rows):
     html = summary._repr_html_()
     assert html.count("<table") == html.count("</table>") >= 4
     assert "Odds ratios" in text if "Classifier" in model.__name__ else "Rate ratios" in text
+
+
+# ------------------------------------------------------------------------------- separation
+
+
+def test_a_column_that_separates_is_named(binary):
+    X, y, groups = binary
+    rare = (np.arange(300) % 30 == 0).astype(float) * y  # seen with one class alone
+    with pytest.warns(ConvergenceWarning, match="coefficient of rare grows") as caught:
+        fitted = RandomInterceptClassifier().fit(X.assign(rare=rare), y, groups)
+    assert caught[0].filename == __file__
+    assert fitted.separating_ == ["rare"]
+    assert fitted.coef_[2] > 5
+    assert "coefficient of rare grows" in str(fitted.summary())
+    without = RandomInterceptClassifier().fit(X[rare == 0], y[rare == 0], groups[rare == 0])
+    np.testing.assert_allclose(fitted.coef_[:2], without.coef_, atol=1e-3)
+    with (
+        pytest.warns(MissingGroupsWarning),
+        pytest.warns(ConvergenceWarning, match="coefficient of rare grows"),
+    ):
+        RandomInterceptClassifier().fit(X.assign(rare=rare), y)
+
+
+def test_a_column_without_counts_is_named(counts):
+    X, y, groups = counts
+    closed = (np.arange(300) % 30 == 0).astype(float)
+    with pytest.warns(ConvergenceWarning, match="coefficient of closed grows"):
+        fitted = RandomInterceptPoissonRegressor().fit(
+            X.assign(closed=closed), np.where(closed, 0, y), groups
+        )
+    assert fitted.separating_ == ["closed"]
+    assert fitted.predict(X.assign(closed=closed), groups)[closed > 0].max() < 1e-3
+
+
+def test_rare_events_and_groups_that_are_all_alike():
+    rng = np.random.default_rng(4)
+    codes = np.repeat(np.arange(60), 10)
+    y = np.zeros(600, dtype=int)
+    y[codes < 3] = 1  # whole groups
+    y[rng.integers(30, 600, size=6)] = 1
+    fitted = RandomInterceptClassifier().fit(rng.normal(size=(600, 1)), y, codes)
+    assert fitted.converged_
+    assert fitted.separating_ == []
+    assert 1 < np.sqrt(fitted.random_effects_cov_.iloc[0, 0]) < 20
+    assert np.all(fitted.random_effects_.iloc[:3] > fitted.random_effects_.iloc[3:].max())
