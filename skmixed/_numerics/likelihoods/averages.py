@@ -20,7 +20,7 @@ from skmixed._numerics.linalg.arrays import Array
 LARGE_SD = 1.0
 _Z = np.arange(-7.2, 7.21, 0.6)
 _NORMAL = np.exp(-(_Z**2) / 2) / np.exp(-(_Z**2) / 2).sum()
-_L = np.arange(-36.0, 36.01, 0.8)
+_L = np.arange(-36.0, 36.01, 0.6)
 _LOGISTIC = expit(_L) * expit(-_L) / np.sum(expit(_L) * expit(-_L))
 # Rows that are averaged at a time.
 ROWS = 2**13

@@ -22,12 +22,11 @@ def test_probabilities():
 
 
 def test_links_are_those_of_the_means():
-    link = averaged_link(FAMILIES["binomial"], ETA, SD**2)
+    family = FAMILIES["binomial"]
+    link = averaged_link(family, ETA, SD**2)
     mean = averaged_mean(FAMILIES["binomial"], ETA, SD**2)
     np.testing.assert_allclose(expit(link), mean, rtol=1e-12)
-    np.testing.assert_allclose(
-        averaged_link(FAMILIES["binomial"], -ETA, SD**2), -link, atol=1e-14
-    )
+    np.testing.assert_allclose(averaged_link(family, -ETA, SD**2), -link, atol=1e-14)
     assert averaged_link(FAMILIES["binomial"], np.array(50.0), np.array(0.0)) == pytest.approx(
         50
     )
