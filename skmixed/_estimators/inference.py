@@ -265,7 +265,20 @@ class InferenceMixin:
 
 
 def covariance_by_group(cov, effects):
-    """Make a block of rows for each group, indexed by group and term."""
+    """Make a block of rows for each group, indexed by group and term.
+
+    Parameters
+    ----------
+    cov : ndarray of shape (n_random, n_random, n_groups)
+        Covariances.
+    effects : DataFrame of shape (n_groups, n_random)
+        Whose index and columns name them.
+
+    Returns
+    -------
+    DataFrame of shape (n_groups * n_random, n_random)
+        The blocks.
+    """
     terms, groups = effects.columns, effects.index
     index = pd.MultiIndex.from_product([groups, terms], names=[None, "term"])
     values = np.moveaxis(cov, -1, 0).reshape(len(index), len(terms))

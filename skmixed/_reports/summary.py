@@ -220,7 +220,18 @@ def components_of(name, cov, correlated=False):
 
 
 def short_heads(components):
-    """Let numbers stand for long names in the heads of the correlations."""
+    """Let numbers stand for long names in the heads of the correlations.
+
+    Parameters
+    ----------
+    components : DataFrame
+        Variances, standard deviations and correlations by level and term.
+
+    Returns
+    -------
+    DataFrame
+        With short heads, if the table is wide.
+    """
     heads = [name for name in components if name.startswith("corr ")]
     if not heads or not is_wide(components.to_string()):
         return components

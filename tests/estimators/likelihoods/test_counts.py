@@ -92,7 +92,7 @@ def laplace_with_offset(parameters, X, y, offset, codes):
     total = 2 * gammaln(y + 1).sum()
     for j in range(codes.max() + 1):
         rows, u = codes == j, 0.0
-        for _ in range(50):
+        for _ in range(12):
             mean = np.exp(eta[rows] + theta * u)
             slope, H = u - theta * (y[rows] - mean).sum(), 1 + theta**2 * mean.sum()
             u -= slope / H

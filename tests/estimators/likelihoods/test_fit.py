@@ -204,6 +204,23 @@ def test_slopes(model, rows):
     assert_same_fit(level, globals()[of_level](quadrature=1).fit(X, y, groups), rtol=1e-9)
 
 
+@pytest.mark.filterwarnings("ignore:Singular fit")
+@pytest.mark.parametrize("model", SLOPES)
+def test_the_order_of_slopes(model, rows):
+    X, y, groups = rows
+    both = model(["x", "z"]).fit(X, y, groups)
+    swapped = model(["z", "x"]).fit(X, y, groups)
+    assert list(swapped.random_effects_) == ["(Intercept)", "z", "x"]
+    assert swapped.criterion_ == pytest.approx(both.criterion_, abs=1e-6)
+    cov = swapped.random_effects_cov_.loc[
+        both.random_effects_cov_.index, both.random_effects_cov_
+    ]
+    np.testing.assert_allclose(cov, both.random_effects_cov_, atol=1e-3)
+    np.testing.assert_allclose(
+        means_of(swapped, X, groups), means_of(both, X, groups), atol=1e-3
+    )
+
+
 @pytest.mark.parametrize("model", SLOPES)
 def test_slopes_that_are_no_fixed_effects(model, rows):
     X, y, groups = rows
