@@ -18,5 +18,6 @@ at every step, so this room stands beside the moments, on `linalg` alone.
 `conditional`    random effects of known groups, and means averaged over them
 `averages`       means averaged over a normal linear predictor: those of new groups
 `hessian`        second derivatives at the minimum, the covariance of the estimates
+`profile`          confidence limits of one parameter, from constrained fits
 ===============  =======================================================================
 """

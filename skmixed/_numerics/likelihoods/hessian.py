@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from skmixed._numerics.likelihoods.fit import LikelihoodFit
 from skmixed._numerics.likelihoods.start import information
@@ -27,16 +26,13 @@ class Curvature:
     hessian : ndarray of shape (n_free, n_free)
         By (beta, theta), in the coordinates of the search, without theta that are 0 because
         their random effects do not vary.
-    free : ndarray of shape (p + n_theta,), dtype bool
-        Which of (beta, theta) these are.
-    covariance : ndarray of shape (n_free, n_free)
-        Twice the inverse.
+    covariance : ndarray of shape (p + n_theta, p + n_theta)
+        Twice the inverse; 0 for such theta.
     coef_cov : ndarray of shape (n_fixed, n_fixed)
         Covariance of the user's coefficients; NaN where they are dropped.
     """
 
     hessian: Array
-    free: NDArray[np.bool_]
     covariance: Array
     coef_cov: Array
 
@@ -47,7 +43,7 @@ def curvature(fit: LikelihoodFit) -> Curvature:
     criterion = fit.criterion
     evaluation = point.evaluation
     expected = information(criterion, point.beta, point.Lambda, evaluation.u)
-    diagonal = np.diag(expected)[point.free]
+    diagonal = np.diag(point.basis.T @ expected @ point.basis)
     floor = LEAST_INFORMATION * diagonal.max(initial=1.0)
     steps = STEP * np.sqrt(2 / np.maximum(diagonal, floor))
     hessian = np.empty((len(steps),) * 2)
@@ -57,7 +53,7 @@ def curvature(fit: LikelihoodFit) -> Curvature:
         at = [point.moved(criterion, c * move).gradient for c in (-2, -1, 1, 2)]
         hessian[i] = (8 * (at[2] - at[1]) - (at[3] - at[0])) / (12 * step)
     hessian = (hessian + hessian.T) / 2
-    covariance = 2 * inverse_where_curved(hessian, 1e-12)
+    covariance = 2 * point.basis @ inverse_where_curved(hessian, 1e-12) @ point.basis.T
     p = len(point.beta)
     coef_cov = criterion.rows.columns.to_user_covariance(covariance[:p, :p])
-    return Curvature(hessian, point.free, covariance, coef_cov)
+    return Curvature(hessian, covariance, coef_cov)

@@ -33,8 +33,8 @@ class Point:
     beta : ndarray of shape (p,)
     Lambda : ndarray of shape (q, q)
     evaluation : Evaluation
-    free : ndarray of shape (p + n_theta,), dtype bool
-        Which of (beta, theta) may move.
+    basis : ndarray of shape (p + n_theta, n_free)
+        How (beta, theta) may move.
     entries : tuple of ndarray
         Rows and columns of theta in Lambda.
     """
@@ -42,7 +42,7 @@ class Point:
     beta: Array
     Lambda: Array
     evaluation: Evaluation
-    free: NDArray[np.bool_]
+    basis: Array
     entries: tuple[NDArray[np.intp], NDArray[np.intp]]
 
     @classmethod
@@ -52,14 +52,15 @@ class Point:
         beta: Array,
         Lambda: Array,
         u: Array | None = None,
-        free: NDArray[np.bool_] | None = None,
+        basis: Array | None = None,
     ) -> Self:
-        """Evaluate; by default all that is not 0 in Lambda's columns is free."""
+        """Evaluate; by default all moves but columns of Lambda that are 0."""
         entries = criterion.rows.columns.entries
-        if free is None:
+        if basis is None:
             there = (Lambda != 0).any(axis=0)[entries[1]]
             free = np.append(np.ones(len(beta), dtype=np.bool_), there)
-        return cls(beta, Lambda, criterion.evaluate(beta, Lambda, u), free, entries)
+            basis = np.eye(len(free))[:, free]
+        return cls(beta, Lambda, criterion.evaluate(beta, Lambda, u), basis, entries)
 
     @property
     def value(self) -> float:
@@ -68,15 +69,14 @@ class Point:
 
     @property
     def gradient(self) -> Array:
-        """By the free parameters."""
+        """Along the columns of the basis."""
         by_theta = self.evaluation.by_factor[self.entries]
-        return np.append(self.evaluation.by_beta, by_theta)[self.free]
+        return self.basis.T @ np.append(self.evaluation.by_beta, by_theta)
 
     def moved(self, criterion: Criterion, step: Array) -> Point:
-        """Evaluate at other values of the free parameters."""
+        """Evaluate a step along the columns of the basis away."""
         p = len(self.beta)
-        whole = np.zeros(len(self.free))
-        whole[self.free] = step
+        whole = self.basis @ step
         Lambda = self.Lambda.copy()
         Lambda[self.entries] += whole[p:]
         beta = self.beta + whole[:p]
@@ -149,7 +149,7 @@ def _updated(inverse: Array, step: Array, change: Array) -> Array:
 def _inverse_information(criterion: Criterion, point: Point) -> Array:
     """Inverse of the expected Hessian, where it has one."""
     H = information(criterion, point.beta, point.Lambda, point.evaluation.u)
-    H = H[np.ix_(point.free, point.free)]
+    H = point.basis.T @ H @ point.basis
     size = np.sqrt(np.maximum(np.diag(H), 1e-300))
     curvature, basis = np.linalg.eigh(H / np.outer(size, size))
     curvature = np.maximum(curvature, LEAST_CURVATURE * curvature.max(initial=1e-300))
