@@ -50,6 +50,10 @@ SMALL_GROUPS = (
     "these are small: the groups have {size:.3g} rows on average. quadrature='auto' takes 9 "
     "nodes with one random effect for each group."
 )
+LIMITS_NOT_FOUND = (
+    "The search for some profile limits did not end; these are NaN. Use method='wald', or "
+    "leave out columns that say little."
+)
 OVERDISPERSED = (
     "Counts vary {ratio:.2f} times as much around their means as a Poisson distribution does "
     "(p = {p_value:.2g}): standard errors are too small. Look for features or groups that are "

@@ -271,6 +271,10 @@ ROWS_CHANGED = (
     "come from the rows, but the likelihood is now another: an array that was given to `fit` "
     "has been changed in place. Fit again, and look at `coef_cov_` before changing it."
 )
+NO_ROWS = (
+    "method='profile' needs the rows of the fit, which a model keeps until it is stored, but "
+    "this one was loaded or copied. Fit again, or use method='wald'."
+)
 ONE_CLASS = (
     "y must have two classes among the rows with a positive weight, but there is one class, "
     "{label}. Whether y is one or the other cannot be learned from rows that are all alike."

@@ -13,10 +13,12 @@ from skmixed._numerics.likelihoods.conditional import ConditionalEffects
 from skmixed._numerics.likelihoods.families import FAMILIES
 from skmixed._numerics.likelihoods.fit import LikelihoodFit
 from skmixed._numerics.likelihoods.hessian import curvature
+from skmixed._numerics.likelihoods.profile import coefficient_limits, sd_limits
 from skmixed._numerics.linalg.digits import SAME_SUMS
 from skmixed._rows.columns import dense_column
-from skmixed._rows.messages import ROWS_CHANGED
+from skmixed._rows.messages import NO_ROWS, ROWS_CHANGED
 from skmixed._rows.threads import one_blas_thread
+from skmixed.exceptions import NotAvailableError
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,13 +130,41 @@ class FittedLikelihood:
     @cached_property
     def coef_cov(self):
         """Covariance of the coefficients, by the exact Hessian; NaN where they are dropped."""
-        if self.fit is None:
-            return self.known_coef_cov
-        with one_blas_thread():
-            self.check_rows()
-            return curvature(self.fit).coef_cov
+        return self.known_coef_cov if self.fit is None else self.curvature.coef_cov
 
-    def check_rows(self):
+    @cached_property
+    def curvature(self):
+        """Second derivatives of the likelihood at the estimate."""
+        self._check_rows()
+        with one_blas_thread():
+            return curvature(self.fit)
+
+    def profile_limits(self, level):
+        """Find limits of the standard deviation of a single random effect, and of all terms.
+
+        Parameters
+        ----------
+        level : float
+            Of the intervals.
+
+        Returns
+        -------
+        sd : ndarray of shape (2,) or None
+            None with several random effects.
+        fixed : ndarray of shape (n_terms, 2)
+            NaN for terms without a coefficient, and where none was found.
+        """
+        if self.fit is None:
+            raise NotAvailableError(NO_ROWS)
+        self._check_rows()
+        given = self.fit, self.curvature
+        with one_blas_thread():
+            terms = range(len(self.kept))
+            fixed = [coefficient_limits(*given, column, level) for column in terms]
+            sd = np.array(sd_limits(*given, level)) if len(self.Psi) == 1 else None
+        return sd, np.array(fixed).reshape(-1, 2)
+
+    def _check_rows(self):
         """Refuse rows that are not what they were in the fit."""
         point = self.fit.optimum.point
         now = self.fit.criterion.evaluate(point.beta, point.Lambda, point.evaluation.u)

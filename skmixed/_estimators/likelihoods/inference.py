@@ -7,13 +7,16 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 from scipy.stats import norm
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
 from skmixed._estimators.confidence_intervals import random_names, random_parameters
 from skmixed._estimators.inference import LEVEL, covariance_by_group
+from skmixed._reports.likelihood_messages import LIMITS_NOT_FOUND
 from skmixed._reports.tests import with_z_tests
 from skmixed._sklearn_private import StrOptions, validate_params
 from skmixed._state import in_one_piece
+from skmixed._warn import warn
 
 
 class LikelihoodInferenceMixin:
@@ -55,19 +58,23 @@ class LikelihoodInferenceMixin:
 
     @in_one_piece
     @validate_params(
-        {"level": [LEVEL], "method": [StrOptions({"wald"})]},
+        {"level": [LEVEL], "method": [StrOptions({"profile", "wald"})]},
         prefer_skip_nested_validation=True,
     )
-    def confint(self, level: float = 0.95, method: Literal["wald"] = "wald") -> pd.DataFrame:
+    def confint(
+        self, level: float = 0.95, method: Literal["profile", "wald"] = "profile"
+    ) -> pd.DataFrame:
         """Confidence intervals of all parameters, as lme4's `confint` gives them.
 
         Parameters
         ----------
         level : float, default=0.95
             Level of the intervals, between 0 and 1.
-        method : {"wald"}, default="wald"
-            "wald": the estimate plus and minus normal quantiles times the standard error; none
-            for variance components, whose estimates are far from normal.
+        method : {"profile", "wald"}, default="profile"
+            "profile": the values that a likelihood-ratio test does not reject, at the price of
+            several fits for each limit; none for several standard deviations and their
+            correlations. "wald": the estimate plus and minus normal quantiles times the
+            standard error; none for variance components, whose estimates are far from normal.
 
         Returns
         -------
@@ -75,19 +82,28 @@ class LikelihoodInferenceMixin:
             A row for each parameter, named as in lme4: standard deviations
             ``sd_term|group`` and correlations ``cor_term2.term1|group`` of the random effects,
             and the fixed effects. Columns estimate, lower and upper; NaN for columns without
-            an estimate.
+            a limit.
+
+        Raises
+        ------
+        NotAvailableError
+            If profiles are asked of a model that was stored and loaded: they need the rows.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If a limit was not found.
         """
         self._check_has_groups("confint")
-        frame = self.fixed_effects_frame(level)
+        find_limits = _profile_limits if method == "profile" else _wald_limits
+        limits = np.concatenate(find_limits(self, level))
         random = random_parameters(self, self.random_effects_cov_.to_numpy())
-        unknown = np.full((len(random), 2), np.nan)
-        limits = np.concatenate([unknown, frame[["lower", "upper"]]])
         columns = {
-            "estimate": np.concatenate([random, frame["estimate"]]),
+            "estimate": np.concatenate([random, self._coefficients]),
             "lower": limits[:, 0],
             "upper": limits[:, 1],
         }
-        names = [*random_names(self), *frame.index]
+        names = [*random_names(self), *self._fixed_terms]
         return pd.DataFrame(columns, pd.Index(names, name="parameter"))
 
     @in_one_piece
@@ -142,3 +158,20 @@ class LikelihoodInferenceMixin:
         """
         self._check_has_groups("conditional_cov_")
         return covariance_by_group(self._fitted.effects.covariance, self.random_effects_)
+
+
+def _wald_limits(model, level):
+    """Limits of the variance components, which are NaN, and of the fixed effects."""
+    unknown = np.full((len(random_names(model)), 2), np.nan)
+    return unknown, model.fixed_effects_frame(level)[["lower", "upper"]].to_numpy()
+
+
+def _profile_limits(model, level):
+    """Limits of the variance components, NaN of several, and of the fixed effects."""
+    fitted = model._fitted
+    sd, fixed = fitted.profile_limits(level)
+    found = fixed[fitted.kept] if sd is None else np.append(fixed[fitted.kept], sd)
+    if np.isnan(found).any():
+        warn(LIMITS_NOT_FOUND, ConvergenceWarning)
+    unknown = np.full((len(random_names(model)), 2), np.nan)
+    return unknown if sd is None else sd[None], fixed
