@@ -58,6 +58,19 @@ class LikelihoodSummary(PrintsCorrelations):
         Level of the intervals.
     stars : bool
         Whether the text marks p-values below 0.05, 0.01 and 0.001.
+
+    Examples
+    --------
+    >>> from skmixed import RandomInterceptClassifier
+    >>> from skmixed.datasets import load_hsb
+    >>> X, y, school = load_hsb(return_X_y=True)
+    >>> model = RandomInterceptClassifier().fit(X[["ses"]], y > 15, groups=school)
+    >>> tests = model.summary().fixed_effects
+    >>> tests[["estimate", "std_error", "z", "odds_ratio"]].round(2)
+                 estimate  std_error      z  odds_ratio
+    term
+    (Intercept)     -0.45       0.06  -8.10        0.64
+    ses              0.71       0.04  17.78        2.04
     """
 
     title: str

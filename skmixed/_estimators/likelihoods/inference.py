@@ -93,6 +93,19 @@ class LikelihoodInferenceMixin:
         -----
         ConvergenceWarning
             If a limit was not found.
+
+        Examples
+        --------
+        >>> from skmixed import RandomInterceptClassifier
+        >>> from skmixed.datasets import load_hsb
+        >>> X, y, school = load_hsb(return_X_y=True)
+        >>> model = RandomInterceptClassifier().fit(X[["ses"]], y > 15, groups=school)
+        >>> model.confint().round(2)
+                               estimate  lower  upper
+        parameter
+        sd_(Intercept)|school      0.61   0.52   0.71
+        (Intercept)               -0.45  -0.56  -0.34
+        ses                        0.71   0.64   0.79
         """
         self._check_has_groups("confint")
         find_limits = _profile_limits if method == "profile" else _wald_limits

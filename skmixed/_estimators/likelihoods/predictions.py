@@ -39,6 +39,15 @@ class AveragedMeansMixin:
         -------
         ndarray of shape (n_rows,)
             Linear predictors.
+
+        Examples
+        --------
+        >>> from skmixed import RandomInterceptClassifier
+        >>> from skmixed.datasets import load_hsb
+        >>> X, y, school = load_hsb(return_X_y=True)
+        >>> model = RandomInterceptClassifier().fit(X[["ses"]], y > 15, groups=school)
+        >>> model.linear_predictor(X[["ses"]].head(2), groups=[1224, 999]).round(2)
+        array([-1.65, -0.87])
         """
         X, codes = self._read_rows_to_predict(X, groups, "linear_predictor")
         eta = self._predict_fixed(X)
