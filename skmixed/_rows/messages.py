@@ -18,7 +18,9 @@ LINEAR = Words(
     pooled="linear regression",
     scorer="r2",
     population="the line of an average group",
-    why_one_factor="RandomInterceptRegressor and RandomSlopeRegressor take them.",
+    why_one_factor=(
+        "RandomInterceptRegressor, RandomSlopeRegressor and FixedEffectsRegressor take them."
+    ),
 )
 ONE_FACTOR = (
     "The likelihood of a binary or count outcome is an integral for each group, which falls "
@@ -191,6 +193,10 @@ NOT_THE_ROWS_OF_THE_FIT = (
     "`loo_predict` must be given the rows of the fit, which the model does not keep, but "
     "{what}. Pass the same X, y, groups and sample_weight as to `fit`, in any order of the "
     "rows."
+)
+FACTOR_TO_LEAVE_OUT = (
+    "leave='group' must know which groups to leave out, but the model has the factors {names}. "
+    "Name one of them: factor={first!r}."
 )
 ONE_GROUP_TO_LEAVE_OUT = (
     "leave='group' must leave rows to fit, but the model was fitted to one group, {label!r}. "

@@ -110,7 +110,7 @@ class LikelihoodInferenceMixin:
         self._check_has_groups("confint")
         find_limits = _profile_limits if method == "profile" else _wald_limits
         limits = np.concatenate(find_limits(self, level))
-        random = random_parameters(self, self.random_effects_cov_.to_numpy())
+        random = random_parameters(self, [self.random_effects_cov_.to_numpy()])
         columns = {
             "estimate": np.concatenate([random, self._coefficients]),
             "lower": limits[:, 0],
