@@ -11,9 +11,11 @@ were free, and, by differentiating g(u) = 0 and H = I + A W A',
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
+from skmixed._numerics.likelihoods.collapse import collapse
 from skmixed._numerics.likelihoods.families import Family
 from skmixed._numerics.likelihoods.integral import Integral, laplace, quadrature
 from skmixed._numerics.likelihoods.modes import Modes, along, find_modes
@@ -42,6 +44,15 @@ class Evaluation:
 
     value: float
     by_beta: Array
+    by_factor: Array
+    u: Array
+
+
+class _Part(NamedTuple):
+    """What the groups of a chunk contribute."""
+
+    value: float
+    by_eta: Array
     by_factor: Array
     u: Array
 
@@ -79,14 +90,25 @@ class Criterion:
             self.family, NODES_IN_CHUNK * CHUNK_ROWS // max(self.n_nodes, NODES_IN_CHUNK)
         ):
             fixed = rows.predict(chunk.X, beta)
-            modes = find_modes(self.family, chunk, fixed, Lambda, u[:, chunk.groups])
-            integral = self._integrate(chunk, modes, Lambda)
-            r, d = _gradient(chunk, modes, integral, Lambda)
-            u[:, chunk.groups] = modes.u
-            value += float(integral.value.sum())
-            by_beta += rows.transpose(chunk.X, r)
-            by_factor += d
+            part = self._of_chunk(chunk, fixed, Lambda, u[:, chunk.groups])
+            value += part.value
+            by_beta += rows.transpose(chunk.X, part.by_eta)
+            by_factor += part.by_factor
+            u[:, chunk.groups] = part.u
         return Evaluation(value, by_beta, by_factor, u)
+
+    def _of_chunk(self, chunk: Chunk, fixed: Array, Lambda: Array, u: Array) -> _Part:
+        """Evaluate the groups of a chunk, whose fixed effects have linear predictors."""
+        collapsed = collapse(self.family, chunk, fixed)
+        if collapsed is not None:
+            chunk, fixed = collapsed.chunk, np.zeros(len(collapsed.chunk.y))
+        modes = find_modes(self.family, chunk, fixed, Lambda, u)
+        integral = self._integrate(chunk, modes, Lambda)
+        by_eta, by_factor = _gradient(chunk, modes, integral, Lambda)
+        value = float(integral.value.sum())
+        if collapsed is not None:
+            value, by_eta = value + collapsed.value, collapsed.spread(by_eta)
+        return _Part(value, by_eta, by_factor, modes.u)
 
     def _integrate(self, chunk: Chunk, modes: Modes, Lambda: Array) -> Integral:
         if self.n_nodes == 1:

@@ -23,6 +23,8 @@ from skmixed._numerics.linalg.triangular import triangular
 ROUGH = 0.1
 # Standard deviations of random effects, in units of columns of order one, that may be 0.
 SMALL = 0.1
+# Larger ones are hardly estimated: groups tell yes from no all by themselves.
+RUNAWAY = 5.0
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,9 @@ def _search(criterion: Criterion, tol: float, max_iter: int) -> Optimum:
     Lambda = start_factor(pooled)
     point = Point.at(criterion, pooled.beta, Lambda)
     optimum = minimize(criterion, point, tol, max_iter)
+    if np.abs(optimum.point.Lambda).max(initial=0.0) > RUNAWAY:  # there may be several minima
+        far = Point.at(criterion, pooled.beta, np.eye(rows.q) * 2 * RUNAWAY)
+        optimum = _better(optimum, minimize(criterion, far, tol, max_iter))
     for zero in _without_small(optimum.point.Lambda, rows.columns.diagonal):
         optimum = _better(optimum, _restart(criterion, optimum, zero, tol, max_iter))
     if pooled.is_minimum_at_zero and optimum.point.Lambda.any():
