@@ -156,9 +156,8 @@ class RandomSlopeRegressor(SlopesMixin, BaseMixedRegressor):
         or to the name of another column, or if factors that cross have more groups than
         memory holds.
     NotAvailableError
-        By methods and attributes that do not exist yet for several factors: `group_coef_`,
-        `confint`, `conditional_aic`, `update_groups` and others. It is a `ValueError` and an
-        `AttributeError`.
+        By what does not exist yet for several factors, such as `update_groups`. It is a
+        `ValueError` and an `AttributeError`.
 
     Warns
     -----
@@ -195,8 +194,8 @@ class RandomSlopeRegressor(SlopesMixin, BaseMixedRegressor):
     cross a step costs the cube of the number of random effects of all but the largest.
 
     With several factors `random_effects_`, `random_effects_cov_`, `icc_`, `pooling_weights_`,
-    `groups_`, `group_sizes_` and `n_groups_` are dictionaries by factor of what is said of
-    them above.
+    `groups_`, `group_sizes_`, `n_groups_` and `group_coef_` are dictionaries by factor of what
+    is said of them above.
 
     References
     ----------

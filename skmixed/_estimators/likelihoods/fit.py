@@ -223,4 +223,4 @@ def _latent_variances(family, rows, eta, spread):
     n = weight.sum()
     around = eta - weight @ eta / n
     fixed = float(weight @ around**2) / (n - 1) if n > 1 else np.nan
-    return ExplainedVariance(fixed, float(weight @ spread) / n, residual)
+    return ExplainedVariance(fixed, (float(weight @ spread) / n,), residual)
