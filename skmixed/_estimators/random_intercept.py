@@ -108,8 +108,8 @@ class RandomInterceptRegressor(BaseMixedRegressor):
         or to the name of another column, or if factors that cross have more groups than
         memory holds.
     NotAvailableError
-        By what does not exist yet for several factors, such as `update_groups`. It is a
-        `ValueError` and an `AttributeError`.
+        By what does not exist yet for several factors, such as
+        `skmixed.inference.compare_slopes`. It is a `ValueError` and an `AttributeError`.
 
     Warns
     -----
