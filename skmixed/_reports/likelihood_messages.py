@@ -17,7 +17,7 @@ from skmixed._reports.messages import (
 )
 from skmixed._reports.not_identified import explain_perfect_correlation
 from skmixed._warn import warn
-from skmixed.exceptions import SingularFitWarning
+from skmixed.exceptions import NotIdentifiedWarning, SingularFitWarning
 
 NODES_OF_SEVERAL = (
     "quadrature={nodes} must be 1 (Laplace's approximation) or 'auto' with several random "
@@ -53,6 +53,11 @@ SMALL_GROUPS = (
 LIMITS_NOT_FOUND = (
     "The search for some profile limits did not end; these are NaN. Use method='wald', or "
     "leave out columns that say little."
+)
+ONE_ROW_EACH = (
+    "Each of the {n_groups} groups has one row. One outcome of two says nothing of how groups "
+    "vary, so that the variance between groups, and with it the size of the coefficients, "
+    "rests on the shape of the link alone. Use larger groups, or LogisticRegression(C=np.inf)."
 )
 OVERDISPERSED = (
     "Counts vary {ratio:.2f} times as much around their means as a Poisson distribution does "
@@ -103,7 +108,9 @@ def warn_about_likelihood(model):
         warn(explain_separation(model), ConvergenceWarning)
     elif not model.converged_:
         warn(NOT_CONVERGED.format(max_iter=model.max_iter), ConvergenceWarning)
-    if model.n_groups_ and model.singular_:
+    if fitted.family == "binomial" and fitted.sums.n_rows.max(initial=0) == 1:
+        warn(ONE_ROW_EACH.format(n_groups=model.n_groups_), NotIdentifiedWarning)
+    elif model.n_groups_ and model.singular_:
         warn(SINGULAR + explain_singular(model), SingularFitWarning)
     elif model.n_groups_ and model.quadrature == 1 and len(model.random_effects_cov_) == 1:
         size = fitted.n_rows / model.n_groups_

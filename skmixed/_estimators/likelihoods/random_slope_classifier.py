@@ -127,6 +127,8 @@ class RandomSlopeClassifier(LikelihoodSlopesMixin, BaseMixedClassifier):
         If `fit` is given no groups: the fit is then a pooled logistic regression.
     SingularFitWarning
         If the covariance of the random effects is singular.
+    NotIdentifiedWarning
+        If each group has one row.
     ConvergenceWarning
         If `max_iter` was not enough, or if coefficients have no finite estimate, which are
         named: a combination of columns tells the classes apart.

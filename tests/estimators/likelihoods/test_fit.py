@@ -16,7 +16,12 @@ from skmixed import (
     RandomSlopeClassifier,
     RandomSlopePoissonRegressor,
 )
-from skmixed.exceptions import MissingGroupsWarning, NotAvailableError, SingularFitWarning
+from skmixed.exceptions import (
+    MissingGroupsWarning,
+    NotAvailableError,
+    NotIdentifiedWarning,
+    SingularFitWarning,
+)
 
 LEVELS = [RandomInterceptClassifier, RandomInterceptPoissonRegressor]
 SLOPES = [RandomSlopeClassifier, RandomSlopePoissonRegressor]
@@ -472,3 +477,12 @@ def test_rare_events_and_groups_that_are_all_alike():
     assert fitted.separating_ == []
     assert 1 < np.sqrt(fitted.random_effects_cov_.iloc[0, 0]) < 20
     assert np.all(fitted.random_effects_.iloc[:3] > fitted.random_effects_.iloc[3:].max())
+
+
+def test_groups_of_one_row(binary, counts):
+    X, y, _ = binary
+    with pytest.warns(NotIdentifiedWarning, match="Each of the 300 groups has one row"):
+        RandomInterceptClassifier().fit(X, y, np.arange(300))
+    X, y, _ = counts  # counts tell: they vary more than a Poisson distribution does
+    fitted = RandomInterceptPoissonRegressor().fit(X, y, np.arange(300))
+    assert fitted.random_effects_cov_.iloc[0, 0] > 0
