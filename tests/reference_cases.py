@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 
 from skmixed import RandomInterceptRegressor, RandomSlopeRegressor
+from skmixed._numerics.fit.fit import Specification
+from skmixed._numerics.moments.cells import FactorMoments
 
 FOLDER = Path(__file__).parent / "reference"
 INTERCEPT = "(Intercept)"
@@ -160,3 +162,26 @@ def _load_factors(path):
         uncorrelated=uncorrelated,
         raw_weight=frame[weights].to_numpy() if weights else None,
     )
+
+
+def moments_of_factors(case):
+    """Return the moments of a case with several factors, its model, and labels by factor."""
+    labels, codes = {}, []
+    for factor in case.groups:
+        labels[factor], code = np.unique(case.groups[factor], return_inverse=True)
+        codes.append(code)
+    columns = list(case.X.columns)
+    random = [(0, *[1 + columns.index(x) for x in own]) for own in case.slopes.values()]
+    moments = FactorMoments.from_rows(
+        case.X.to_numpy(dtype=float),
+        case.y.to_numpy(dtype=float),
+        codes,
+        list(labels.values()),
+        case.sample_weight,
+        random=random,
+    )
+    specifications = [
+        Specification(reml=case.model["method"] == "REML", diagonal=case.uncorrelated[factor])
+        for factor in labels
+    ]
+    return moments, specifications, labels

@@ -11,6 +11,7 @@ import pandas as pd
 from skmixed._estimators.fitted import FittedModel, FittedRegression
 from skmixed._estimators.several_factors import FittedFactors
 from skmixed._estimators.streaming import RowsSeen
+from skmixed._numerics.fit.criterion_iterative import Probes
 from skmixed._numerics.fit.fit import Specification
 from skmixed._numerics.moments.cells import Cells, FactorMoments
 from skmixed._numerics.moments.moments import GroupedMoments
@@ -34,6 +35,7 @@ RECORDS = {
         FittedRegression,
         GroupedMoments,
         OwnLines,
+        Probes,
         RowsSeen,
         Specification,
     )

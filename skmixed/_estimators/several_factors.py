@@ -11,10 +11,12 @@ from scipy.stats import t
 from sklearn.utils import gen_batches
 from sklearn.utils.extmath import safe_sparse_dot
 
+from skmixed._estimators.iterative import refuse_iterative, solver_options
 from skmixed._estimators.predictions import predict_random
-from skmixed._numerics.fit.criterion_of_factors import FactorsCriterion
+from skmixed._numerics.fit.criterion_iterative import Probes
 from skmixed._numerics.fit.dense_layout import TooManyColumnsError
-from skmixed._numerics.fit.factors import FactorFit, LostDigitsError
+from skmixed._numerics.fit.elimination_iterative import NotSolvedError
+from skmixed._numerics.fit.factors import FactorFit, LostDigitsError, make_criterion
 from skmixed._numerics.fit.fit import Specification
 from skmixed._numerics.fit.problem_of_factors import (
     OneRowPerLevelError,
@@ -53,11 +55,14 @@ class FittedFactors:
         The model, of each factor.
     Lambdas : tuple of ndarray of shape (q_f, q_f)
         Any factors of Psi_f at the optimum, in the coordinates of the problem.
+    probes : Probes or None
+        Those of the iterative solver, if that was used.
     """
 
     moments: FactorMoments
     specifications: tuple[Specification, ...]
     Lambdas: tuple[np.ndarray, ...]
+    probes: Probes | None = None
 
     @property
     def specification(self):
@@ -68,12 +73,18 @@ class FittedFactors:
     def criterion(self):
         """The criterion, as a function of all Psi_f."""
         problem = make_factors_problem(self.moments, self.specifications)
-        return FactorsCriterion(problem, self.specification.reml)
+        solver = "exact" if self.probes is None else "iterative"
+        return make_criterion(problem, self.specification.reml, solver, self.probes)
 
     @cached_property
     def uncertainty(self):
         """Of the fit's coefficients, and of the levels."""
         return FactorsUncertainty(self.criterion.eliminate(self.Lambdas), self.Lambdas)
+
+    @property
+    def log_dets(self):
+        """log|V| as each probe has it; None of an exact fit."""
+        return None if self.probes is None else self.uncertainty.at.elimination.log_dets
 
     @property
     def coordinates(self):
@@ -86,6 +97,8 @@ class FittedFactors:
 
     def kenward_roger(self, contrasts):
         """Degrees of freedom of contrasts, and variances over sigma2."""
+        if self.probes is not None:
+            refuse_iterative("df_method='kenward-roger'", "df_method='satterthwaite'")
         return kenward_roger_of_factors(self.criterion, self.Lambdas, contrasts)
 
     def covariance_to_user(self, f, cov):
@@ -166,9 +179,10 @@ def fit_factors(model, moments, columns):
                 "estimated. Leave it out."
             )
     specifications = tuple(model._specification(factor) for factor in columns.factors)
+    options = {"tol": model.tol, "max_iter": model.max_iter, **solver_options(model)}
     try:
         with one_blas_thread():
-            return FactorFit.of(moments, specifications, tol=model.tol, max_iter=model.max_iter)
+            return FactorFit.of(moments, specifications, **options)
     except SameLevelsError as error:
         f, g = (names[i] for i in error.factors)
         raise ValueError(
@@ -186,11 +200,10 @@ def fit_factors(model, moments, columns):
         raise ValueError(
             f"The factors {listed} are crossed: with the largest one eliminated, blocks of up "
             f"to {error.n_columns:,} random effects are left, which take "
-            f"{error.gigabytes:.3g} GB, but {error.limit:.3g} GB may be used. Up to about "
-            "10,000 are good to fit. Leave a factor out or join its small groups; crossed "
-            "factors that are all larger cannot be fitted yet."
+            f"{error.gigabytes:.3g} GB, but {error.limit:.3g} GB may be used. Use "
+            "solver='iterative'."
         ) from error
-    except LostDigitsError as error:
+    except (LostDigitsError, NotSolvedError) as error:
         raise ValueError(_capitalised(error)) from error
 
 

@@ -52,7 +52,7 @@ def satterthwaite_of_factors(
     if not any(map(len, directions)):  # nothing varies but the residuals
         return np.full(len(contrasts), criterion.dof)
     H = of.hessian(directions) + block_diag(*bends)
-    D, _ = of.whitened_changes(directions)
+    D = of.whitened_D(directions)
     _, t = of.average_information(directions)
     return df_of_variance(of.at.root[:-1, :-1], contrasts, D, t, H, criterion.dof)
 
