@@ -248,6 +248,22 @@ class CrossedAt:
         """Return P'v."""
         return {f: by_level(block.F, v[f]) for f, block in self.blocks.items()}
 
+    def common_directions(self) -> Array:
+        """Return orthonormal directions in which all levels of a factor go the same way.
+
+        Shape (size, r), in the coordinates of A: R'e for effects e of a random column, or what
+        comes near it for small effects, too.
+        """
+        crossed, q = self.crossed, self.crossed.problem.q
+        directions = np.zeros((crossed.size, sum(q[f] for f in crossed.left)))
+        first = 0
+        for f in crossed.left:
+            FG = times(self.blocks[f].F, self.G_0[f])  # axes b a k, over (b, k) and a
+            columns = slice(first, first + q[f])
+            directions[crossed.slices[f], columns] = FG.swapaxes(1, 2).reshape(-1, q[f])
+            first += q[f]
+        return np.asarray(np.linalg.qr(directions)[0])
+
     def _add_between(
         self, cells: dict[Pair, Array], x: dict[int, Array], into: dict[int, Array]
     ) -> None:

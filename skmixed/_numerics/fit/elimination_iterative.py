@@ -14,6 +14,10 @@ is eliminated, K G - B A^-1 B' with B = K N P, and the diagonal blocks of B'B ar
     B A^-1 B' = B B' - B O B' + ... = E [B A^-1 z z'B' - B z z'B' + (B O z z'B')_0] + (B B'),
 
 where ()_0 is a sum over levels of the others, each by itself, whose mean is 0.
+
+All of these are traces of z'M z, and most of their variance is where A is far from I: in
+directions q in which all levels of a factor go the same way. These are taken out of the
+probes, tr M = sum q'M q + E z~'M z~ with z~ = z - sum q q'z.
 """
 
 from __future__ import annotations
@@ -83,7 +87,7 @@ class IterativeElimination:
     at : CrossedAt
         The largest factor eliminated, and an operator for what is left.
     signs : ndarray of shape (size, n_probes)
-        The probes, in the coordinates of A: 1 and -1.
+        The probes z, in the coordinates of A: 1 and -1.
     """
 
     at: CrossedAt
@@ -97,17 +101,24 @@ class IterativeElimination:
     # ------------------------------------------------------------------- what probes tell
 
     @cached_property
+    def vectors(self) -> Array:
+        """The directions q, and the probes without these, in columns."""
+        q = self.at.common_directions()
+        return np.hstack([q, self.signs - q @ (q.T @ self.signs)])
+
+    @cached_property
     def probes(self) -> Solved:
-        """A^-1 z of the probes z."""
-        return self._solved(self.signs.astype(np.float64), LAX_TOL)
+        """A^-1 of these vectors."""
+        return self._solved(self.vectors, LAX_TOL)
 
     @cached_property
     def log_dets(self) -> Array:
         """log|V| as each probe has it."""
         probes = self.probes
         # the first entry of a Lanczos matrix is z'A z / z'z
-        log_A = len(self.signs) * (probes.logarithms() - (probes.diagonal[0] - 1))
-        return np.asarray(self.at.log_det_of_blocks + log_A)
+        shares = probes.logarithms() - (probes.diagonal[0] - 1)
+        squares = np.einsum("km,km->m", self.vectors, self.vectors)
+        return np.asarray(self.at.log_det_of_blocks + self._by_probe(squares * shares))
 
     @property
     def log_det(self) -> float:
@@ -118,19 +129,24 @@ class IterativeElimination:
     def traces_by_probe(self) -> list[Array]:
         """Sums over levels of the diagonal blocks of Z'V^-1 Z, shapes (n_probes, q, q)."""
         at, crossed, e = self.at, self.crossed, self.crossed.largest
-        Pz = at.to_effects(crossed.split(self.signs.astype(np.float64)))
+        Pz = at.to_effects(crossed.split(self.vectors))
         Px = at.to_effects(crossed.split(self.probes.x))
         (GPz, NPz), (GPx, NPx) = at.times_G(Pz), at.times_G(Px)
         traces = [np.zeros(0)] * len(crossed.problem.q)
         Bz, Bx = by_level(at.own.K, NPz), by_level(at.own.K, NPx)
-        traces[e] = at.own.KG.sum(axis=-1) - _sums(Bx - Bz, Bz)
+        traces[e] = at.own.KG.sum(axis=-1) - self._by_probe(_sums(Bx - Bz, Bz))
         for f, block in at.blocks.items():
             Qz, Qx = (GP[f] - by_level(at.G_0[f], Pv[f]) for GP, Pv in ((GPz, Pz), (GPx, Px)))
             second = _sums(by_level(block.K, Qx), by_level(block.K, Qz))
-            traces[f] = block.KG.sum(axis=-1) - second
+            traces[f] = block.KG.sum(axis=-1) - self._by_probe(second)
             known, zero_mean = self._of_eliminated(f, Pz[f], by_level(block.H, Qz))
-            traces[e] -= known + zero_mean
+            traces[e] -= known + self._by_probe(zero_mean)
         return traces
+
+    def _by_probe(self, values: Array) -> Array:
+        """Return z'M z as each probe has it, of values for each vector."""
+        n = len(values) - self.signs.shape[1]
+        return np.asarray(values[n:] + values[:n].sum(axis=0))
 
     def _of_eliminated(self, f: int, Pz: Array, POz: Array) -> tuple[Array, Array]:
         """Sum the blocks of B B', and of B O z z'B', over the levels of one factor."""
