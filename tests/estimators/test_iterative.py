@@ -145,11 +145,11 @@ def test_refuses_attributes_that_need_all_covariances(model, name):
 
 
 def test_refuses_methods_that_need_all_covariances(model, ratings):
-    with pytest.raises(NotAvailableError, match="random_effects_frame needs .* Use solver="):
+    with pytest.raises(NotAvailableError, match=r"random_effects_frame needs .* Use solver="):
         model.random_effects_frame()
     with pytest.raises(NotAvailableError, match="loo_predict needs all covariances"):
         model.loo_predict(*ratings)
-    with pytest.raises(NotAvailableError, match="kenward-roger' needs .*satterthwaite"):
+    with pytest.raises(NotAvailableError, match=r"kenward-roger' needs .*satterthwaite"):
         model.fixed_effects_frame(df_method="kenward-roger")
 
 
