@@ -218,8 +218,8 @@ class RandomSlopeRegressor(BaseMixedRegressor):
     scaled inside, so that estimates do not depend on units. One pass costs O(n q p) for n
     rows, p columns and q random columns, and each step after it O(J q^2 p^2) for J groups. Of
     several factors those nested in all others are eliminated at such a price; where factors
-    cross a step costs the cube of the number of random effects of all but the largest, or by the
-    iterative solver the number of pairs of groups that meet times that of probes, 5 to 30
+    cross a step costs the cube of the number of random effects of all but the largest, or by
+    the iterative solver the number of pairs of groups that meet times that of probes, 5 to 30
     times over. `aic_` and `bic_` then have the error of `criterion_`.
 
     With several factors `random_effects_`, `random_effects_cov_`, `icc_`, `pooling_weights_`,

@@ -202,6 +202,12 @@ class CrossedAt:
         """log|V|, less log|A|."""
         return self.own.log_det + sum(block.log_det for block in self.blocks.values())
 
+    @property
+    def mean_scale(self) -> float:
+        """The geometric mean of 1 + (variance of an effect) / (that of its level's mean)."""
+        n = sum(G.shape[0] * G.shape[-1] for G in self.crossed.problem.G)
+        return float(np.exp(self.log_det_of_blocks / n))
+
     def times_A(self, x: Array) -> Array:
         """Return A x for x of shape (size, m)."""
         crossed, e = self.crossed, self.crossed.largest

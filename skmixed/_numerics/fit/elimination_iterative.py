@@ -39,6 +39,8 @@ from skmixed._numerics.linalg.small_matrices import gram
 # Lengths of residuals at the end, as shares of those of right-hand sides: where a solution is
 # wanted, and where a mean or a square, whose errors are of second order.
 TOL, LAX_TOL = 1e-7, 1e-4
+# Smaller ones are rounding.
+LEAST_TOL = 1e-13
 # Steps after which conjugate gradients give up.
 MAX_STEPS = 2000
 # Rows whose variances are solved for at a time.
@@ -242,6 +244,8 @@ class IterativeElimination:
         return int(reduced[self.crossed.largest].shape[1])
 
     def _solved(self, b: Array, tol: float) -> Solved:
+        """Return A^-1 b; more exactly where effects are large, since they leave less of C."""
+        tol = max(tol / self.at.mean_scale, LEAST_TOL)
         solved = conjugate_gradients(self.at.times_A, b, tol=tol, max_steps=MAX_STEPS)
         if not solved.converged:
             raise NotSolvedError(solved.n_steps)
