@@ -9,8 +9,6 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state, gen_batches
 from sklearn.utils.parallel import Parallel, delayed
 
-from skmixed._numerics.inference.bootstrap import bootstrap
-from skmixed._numerics.inference.profile.limits import profile_limits
 from skmixed._reports.messages import ONE_SIDED, REFITS_NOT_CONVERGED, UNCERTAIN_LIMITS
 from skmixed._warn import warn
 from skmixed.exceptions import SingularFitWarning
@@ -21,18 +19,19 @@ BATCH = 20
 
 def parameter_names(model):
     """Names of all parameters as in lme4: sd_, cor_, sigma and the fixed effects."""
-    terms, group = model.random_effects_cov_.index, model.groups_.name
-    pairs = zip(*_theta_order(model), strict=True)
-    random = [
-        f"sd_{terms[i]}|{group}" if i == j else f"cor_{terms[i]}.{terms[j]}|{group}"
-        for i, j in pairs
-    ]
+    random = []
+    for group, cov, diagonal in _factors(model):
+        terms = cov.index
+        random += [
+            f"sd_{terms[i]}|{group}" if i == j else f"cor_{terms[i]}.{terms[j]}|{group}"
+            for i, j in zip(*_theta_order(len(terms), diagonal), strict=True)
+        ]
     return [*random, "sigma", *model.coef_cov_.index]
 
 
 def estimates(model):
     """Estimates of all parameters, in the order of their names."""
-    cov = model.random_effects_cov_.to_numpy()
+    cov = [cov.to_numpy() for _, cov, _ in _factors(model)]
     return _in_order(model, cov, np.asarray(model.residual_variance_), model._coefficients)
 
 
@@ -45,33 +44,34 @@ def wald_limits(model, level):
 
 def profile_limits_of(model, level):
     """Extremes of each parameter over the likelihood region."""
-    limits = profile_limits(model._fitted.criterion.problem, level=level)
-    if not limits.converged:
+    by_factor = model._fitted.profile_limits(level)
+    if not by_factor[0].converged:
         warn(UNCERTAIN_LIMITS, ConvergenceWarning)
     if model.singular_:
         warn(ONE_SIDED, SingularFitWarning)
-    rows, columns = _theta_order(model)
-    random = limits.correlation[rows, columns]
-    random[rows == columns] = limits.sd
-    return np.concatenate([random, [limits.sigma], limits.fixed])
+    found = []
+    for limits, (_, cov, diagonal) in zip(by_factor, _factors(model), strict=True):
+        rows, columns = _theta_order(len(cov), diagonal)
+        random = limits.correlation[rows, columns]
+        random[rows == columns] = limits.sd
+        found.append(random)
+    return np.concatenate([*found, [by_factor[0].sigma], by_factor[0].fixed])
 
 
 def bootstrap_limits(model, level, *, n_bootstrap, random_state, n_jobs, verbose):
     """Quantiles of the estimates from y drawn anew from the fitted model."""
     entropy = check_random_state(random_state).randint(2**31, size=4)
     seeds = np.random.SeedSequence(entropy.tolist()).spawn(n_bootstrap)
-    refit = delayed(bootstrap)
-    options = {"tol": model.tol, "max_iter": model.max_iter}
-    jobs = (
-        refit(model._fitted.criterion, model._fitted.Lambda, seeds=seeds[batch], **options)
-        for batch in gen_batches(n_bootstrap, BATCH)
-    )
+    refit = delayed(model._fitted.redraw(tol=model.tol, max_iter=model.max_iter))
+    jobs = (refit(seeds=seeds[batch]) for batch in gen_batches(n_bootstrap, BATCH))
     draws, failed = [], 0
     parallel = Parallel(n_jobs=n_jobs, verbose=verbose, return_as="generator")
     for drawn in parallel(jobs):
-        beta = np.where(model.coef_cov_.isna().all(), np.nan, drawn.beta)
-        draws.append(_in_order(model, drawn.random_effects_cov, drawn.sigma2, beta))
-        failed += np.count_nonzero(~drawn.converged)
+        by_factor = drawn if isinstance(drawn, list) else [drawn]
+        first, cov = by_factor[0], [of.random_effects_cov for of in by_factor]
+        beta = np.where(model.coef_cov_.isna().all(), np.nan, first.beta)
+        draws.append(_in_order(model, cov, first.sigma2, beta))
+        failed += np.count_nonzero(~first.converged)
     if failed:
         message = REFITS_NOT_CONVERGED.format(failed=failed, total=n_bootstrap)
         warn(message, ConvergenceWarning)
@@ -81,20 +81,34 @@ def bootstrap_limits(model, level, *, n_bootstrap, random_state, n_jobs, verbose
         return np.nanquantile(draws, tails, axis=0).T
 
 
-def _theta_order(model):
+def _factors(model):
+    """Name of each factor, its covariances, and whether it has no correlations."""
+    if not model._columns.factors:
+        cov = model.random_effects_cov_
+        return [(model.groups_.name, cov, len(model.theta_) == len(cov))]
+    return [
+        (name, cov, of.diagonal)
+        for (name, cov), of in zip(
+            model.random_effects_cov_.items(), model._fitted.specifications, strict=True
+        )
+    ]
+
+
+def _theta_order(q, diagonal):
     """Rows and columns of the free entries of Lambda, column by column."""
-    q = len(model.random_effects_cov_)
-    if len(model.theta_) == q:
+    if diagonal:
         return np.arange(q), np.arange(q)
     columns, rows = np.triu_indices(q)
     return rows, columns
 
 
-def _in_order(model, cov, sigma2, beta):
+def _in_order(model, covs, sigma2, beta):
     """Join standard deviations and correlations, sigma and beta along the last axis."""
-    rows, columns = _theta_order(model)
-    sd = np.sqrt(np.einsum("...aa->...a", cov))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        correlations = cov[..., rows, columns] / (sd[..., rows] * sd[..., columns])
-    random = np.where(rows == columns, sd[..., rows], correlations)
-    return np.concatenate([random, np.sqrt(sigma2)[..., None], beta], axis=-1)
+    random = []
+    for cov, (_, _, diagonal) in zip(covs, _factors(model), strict=True):
+        rows, columns = _theta_order(cov.shape[-1], diagonal)
+        sd = np.sqrt(np.einsum("...aa->...a", cov))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            correlations = cov[..., rows, columns] / (sd[..., rows] * sd[..., columns])
+        random.append(np.where(rows == columns, sd[..., rows], correlations))
+    return np.concatenate([*random, np.sqrt(sigma2)[..., None], beta], axis=-1)

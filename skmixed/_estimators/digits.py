@@ -31,17 +31,18 @@ def solve_with_digits(solve, moments, again=None):
     """
     lines = OwnLines.of(near_means(moments))
     solution = solve(lines)
-    if again is None or not (_lacks_digits(solution) or again.vary_within(lines)):
+    if again is None or not (lacks_digits(solution) or again.vary_within(lines)):
         return solution, None
     for _ in range(MAX_PASSES):
         # what X explains is taken off y
         taken = solution.beta[len(solution.beta) - len(lines.taken) :]
         lines = again.sum_up_what_is_left(lines.with_taken(taken))
         solution = solve(lines)
-        if not _lacks_digits(solution):
+        if not lacks_digits(solution):
             break
     return solution, lines
 
 
-def _lacks_digits(solution):
+def lacks_digits(solution):
+    """Whether a solution has fewer digits than a fit needs."""
     return solution.digits_left < DIGITS_NEEDED

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from skmixed._numerics.inference.conditional_aic import conditional_aic
+from skmixed._rows.threads import one_blas_thread
 from skmixed._state import in_one_piece
 
 
@@ -88,5 +88,6 @@ class FitMeasuresMixin:
         >>> round(level.conditional_aic(), 1), round(slope.conditional_aic(), 1)
         (1767.0, 1711.7)
         """
-        self._check_has_groups("conditional_aic")
-        return conditional_aic(self._fitted.criterion, self._fitted.Lambda).value
+        self._check_has_groups("conditional_aic", several=True)
+        with one_blas_thread():
+            return self._fitted.conditional_aic()

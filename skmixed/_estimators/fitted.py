@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from sklearn.utils import gen_batches
@@ -12,9 +12,12 @@ from sklearn.utils.extmath import safe_sparse_dot
 from skmixed._numerics.fit.fit import Specification
 from skmixed._numerics.fit.problem import make_problem
 from skmixed._numerics.fit.solution import random_effects
+from skmixed._numerics.inference.bootstrap import bootstrap
+from skmixed._numerics.inference.conditional_aic import conditional_aic
 from skmixed._numerics.inference.degrees_of_freedom import kenward_roger, satterthwaite
 from skmixed._numerics.inference.explained_variance import explained_variance
 from skmixed._numerics.inference.prediction import Uncertainty
+from skmixed._numerics.inference.profile.limits import profile_limits
 from skmixed._numerics.least_squares.fixed_effects import solve_fixed_effects, solve_pooled
 from skmixed._numerics.moments.coordinates import near_means
 from skmixed._numerics.moments.moments import GroupedMoments, dense
@@ -68,6 +71,18 @@ class FittedModel:
             return self.criterion
         problem = self.criterion.problem.with_groups(OwnLines.of(self.known))
         return replace(self.criterion, problem=problem)
+
+    def profile_limits(self, level):
+        """Limits of all parameters, in a list as of several factors."""
+        return [profile_limits(self.criterion.problem, level=level)]
+
+    def redraw(self, **options):
+        """Return a function of seeds that draws y anew and estimates again."""
+        return partial(bootstrap, self.criterion, self.Lambda, **options)
+
+    def conditional_aic(self):
+        """Akaike's criterion for the groups at hand."""
+        return conditional_aic(self.criterion, self.Lambda).value
 
     @cached_property
     def uncertainty(self):

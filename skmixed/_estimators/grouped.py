@@ -104,8 +104,8 @@ class BaseGroupedRegressor(
         groups : array-like of shape (n_rows,) or (n_rows, n_factors), optional
             Group label of each row: numbers, strings, booleans, dates or categories, none
             missing. Not together with `group_by`. If neither is given, the fit is a pooled
-            linear regression and a `MissingGroupsWarning` says so. Of several factors (mixed
-            models only) a table with a column for each, whose names are those of the factors,
+            linear regression and a `MissingGroupsWarning` says so. Of several factors a table
+            with a column for each, whose names are those of the factors,
             or else ``group0``, ``group1``, ... A column of X that holds
             these labels as well is named in a warning, except by `PooledRegressor`.
         sample_weight : array-like of shape (n_rows,), optional

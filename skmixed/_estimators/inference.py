@@ -128,8 +128,9 @@ class InferenceMixin:
         DataFrame
             A row for each parameter, named as in lme4: standard deviations
             ``sd_term|group`` and correlations ``cor_term2.term1|group`` of the random effects,
-            the residual standard deviation ``sigma``, and the fixed effects. Columns estimate
-            (of this fit), lower and upper; NaN for columns without an estimate.
+            the residual standard deviation ``sigma``, and the fixed effects. Several factors
+            follow one another. Columns estimate (of this fit), lower and upper; NaN for
+            columns without an estimate.
 
         Warns
         -----
@@ -160,7 +161,7 @@ class InferenceMixin:
         (Intercept)               251.41  231.99  270.82
         Days                       10.47    8.89   12.05
         """
-        self._check_has_groups("confint")
+        self._check_has_groups("confint", several=True)
         with one_blas_thread():
             if method == "profile":
                 limits = profile_limits_of(self, level)

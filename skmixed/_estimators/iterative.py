@@ -23,12 +23,11 @@ SOLVER_CONSTRAINTS = {
 }
 
 NEEDS_EXACT = (
-    "{name} needs all covariances of random effects, which the iterative solver does not find. "
-    "{remedy}"
+    "{name} needs the exact solver, but this model was fitted by the iterative one. {remedy}"
 )
 USE_EXACT = (
-    "Use solver='exact' if memory allows; predict(X, return_std=True) gives the errors of the "
-    "rows that you ask for."
+    "Use solver='exact' if memory allows. Errors of coefficients are in fixed_effects_frame(), "
+    "and those of the rows that you ask for in predict(X, return_std=True)."
 )
 
 

@@ -11,12 +11,16 @@ from sklearn.utils import gen_batches
 from sklearn.utils.extmath import safe_sparse_dot
 
 from skmixed._estimators.fitted import FittedModel
-from skmixed._estimators.several_factors import predict_without_each_row
+from skmixed._estimators.leave_out_of_factors import (
+    predict_without_each_level,
+    predict_without_each_row,
+)
 from skmixed._numerics.leave_out.leave_one_out import LeaveOut
 from skmixed._numerics.linalg.digits import SAME_SUMS
 from skmixed._numerics.moments.by_group import cross_products_by_group, shifted_columns
 from skmixed._numerics.moments.moments import GroupedMoments
 from skmixed._rows.messages import (
+    FACTOR_TO_LEAVE_OUT,
     MISSING_IN_PREDICT,
     NOT_THE_ROWS_OF_THE_FIT,
     ONE_GROUP_TO_LEAVE_OUT,
@@ -34,7 +38,8 @@ class LeaveOutMixin:
 
     @in_one_piece
     @validate_params(
-        {"leave": [StrOptions({"row", "group"})]}, prefer_skip_nested_validation=True
+        {"leave": [StrOptions({"row", "group"})], "factor": [str, tuple, None]},
+        prefer_skip_nested_validation=True,
     )
     def loo_predict(
         self,
@@ -44,6 +49,7 @@ class LeaveOutMixin:
         sample_weight: Any = None,
         *,
         leave: Literal["row", "group"] = "row",
+        factor: str | tuple | None = None,
     ) -> np.ndarray:
         """Predict each training row by a fit without it, or without its group.
 
@@ -63,7 +69,12 @@ class LeaveOutMixin:
             Their weights, as for `fit`. A row of weight w is left out as a whole; one of
             weight 0 was not there, and is predicted by the fit of the others.
         leave : {"row", "group"}, default="row"
-            What is left out. Without its group a row is predicted by the population line.
+            What is left out. Without its group a row is predicted by the population line, and
+            with several factors by that and its effects of the others.
+        factor : str or tuple, default=None
+            With ``leave="group"`` and several factors, the one whose groups are left out. The
+            effects of other factors are those of the fit without these rows; 0 where a level
+            has no others.
 
         Returns
         -------
@@ -73,14 +84,16 @@ class LeaveOutMixin:
         Raises
         ------
         ValueError
-            If these are not the rows of the fit, or if there is but one group to leave out.
+            If these are not the rows of the fit, if there is but one group to leave out, or if
+            `factor` does not name one of several.
 
         Notes
         -----
         With V the covariance of y and P = V^-1 - V^-1 X (X' V^-1 X)^-1 X' V^-1, the residuals
         of rows S around a fit without them are (P_SS)^-1 (P y)_S. For n rows, p columns and J
         groups this costs O(n p^2) for rows, and O(n p^2 + J p^3) for groups. With several
-        factors only rows can be left out.
+        factors a level takes the cube of its rows, or beyond 2,000 rows a fit to the sums of
+        the others.
 
         Examples
         --------
@@ -95,13 +108,18 @@ class LeaveOutMixin:
         row 28.5
         group 49.6
         """
-        self._check_has_groups("loo_predict", several=leave == "row")
+        self._check_has_groups("loo_predict", several=True)
+        names = self._factors_named(factor)
+        if leave == "group" and len(names) > 1:
+            raise ValueError(FACTOR_TO_LEAVE_OUT.format(names=names, first=names[0]))
         if groups is None and self._columns.group_by is None:
             name = type(self).__name__
             raise ValueError(MISSING_IN_PREDICT.format(method="loo_predict", name=name))
         rows = read_further_rows(self, X, y, groups, sample_weight)
         if self._columns.factors:
-            return predict_without_each_row(self, rows)
+            if leave == "row":
+                return predict_without_each_row(self, rows)
+            return predict_without_each_level(self, rows, names[0])
         residuals = _RowsLeftOut._from_rows(self._fitted, rows)
         return rows.y - (residuals._of_rows() if leave == "row" else residuals._of_groups())
 

@@ -9,10 +9,13 @@ import numpy as np
 import pandas as pd
 
 from skmixed._estimators.fitted import FittedModel, FittedRegression
+from skmixed._estimators.fixed_effects_of_factors import FittedFactorEffects
 from skmixed._estimators.several_factors import FittedFactors
 from skmixed._estimators.streaming import RowsSeen
 from skmixed._numerics.fit.criterion_iterative import Probes
 from skmixed._numerics.fit.fit import Specification
+from skmixed._numerics.least_squares.absorbed import Absorbed
+from skmixed._numerics.least_squares.redundancy import Nested, Redundancy
 from skmixed._numerics.moments.cells import Cells, FactorMoments
 from skmixed._numerics.moments.moments import GroupedMoments
 from skmixed._numerics.moments.own_lines import OwnLines
@@ -27,15 +30,19 @@ PACKED = "_skmixed_packed"
 RECORDS = {
     record.__name__: record
     for record in (
+        Absorbed,
         Cells,
         Columns,
         FactorMoments,
+        FittedFactorEffects,
         FittedFactors,
         FittedModel,
         FittedRegression,
         GroupedMoments,
+        Nested,
         OwnLines,
         Probes,
+        Redundancy,
         RowsSeen,
         Specification,
     )

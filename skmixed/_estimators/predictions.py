@@ -250,7 +250,7 @@ class PredictionsMixin:
             name = factor.group_name
             with of_factor(name):
                 codes[f] = self._match(groups[name], self.groups_[name], refuse[f], len(y))
-            y += predict_random(X, codes[f], self.random_effects_[name], factor.slopes)
+            y += predict_random(X, codes[f], self._group_effects[name], factor.slopes)
         return y, codes
 
     def _new_groups_of(self, factors):

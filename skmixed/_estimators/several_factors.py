@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,6 @@ from sklearn.utils import gen_batches
 from sklearn.utils.extmath import safe_sparse_dot
 
 from skmixed._estimators.iterative import refuse_iterative, solver_options
-from skmixed._estimators.predictions import predict_random
 from skmixed._numerics.fit.criterion_iterative import Probes
 from skmixed._numerics.fit.dense_layout import TooManyColumnsError
 from skmixed._numerics.fit.elimination_iterative import NotSolvedError
@@ -23,22 +22,20 @@ from skmixed._numerics.fit.problem_of_factors import (
     SameLevelsError,
     make_factors_problem,
 )
+from skmixed._numerics.inference.bootstrap_of_factors import bootstrap_factors
+from skmixed._numerics.inference.conditional_aic_of_factors import conditional_aic_of_factors
 from skmixed._numerics.inference.degrees_of_freedom_of_factors import (
     kenward_roger_of_factors,
     satterthwaite_of_factors,
 )
 from skmixed._numerics.inference.explained_variance import split_variance
 from skmixed._numerics.inference.prediction_of_factors import FactorsUncertainty
-from skmixed._numerics.linalg.digits import SAME_SUMS
+from skmixed._numerics.inference.profile.limits import profile_limits_of_factors
 from skmixed._numerics.moments.cells import FactorMoments
 from skmixed._rows.columns import dense_column
 from skmixed._rows.labels import as_index
-from skmixed._rows.messages import NOT_THE_ROWS_OF_THE_FIT
-from skmixed._rows.reader import sum_up
 from skmixed._rows.threads import one_blas_thread
 
-# Of a row left out, at least this share of its own y must not be in its fitted value.
-LEAST_LEFT = 1e-9
 # Numbers that are expanded at a time.
 BATCH_VALUES = 2**17
 
@@ -115,6 +112,21 @@ class FittedFactors:
         share = np.divide(left, variances, out=np.ones_like(left), where=variances > 0)
         return 1 - share
 
+    def profile_limits(self, level):
+        """Limits of all parameters, for each factor; those of fixed effects are the same."""
+        return profile_limits_of_factors(self.criterion.problem, level=level)
+
+    def redraw(self, **options):
+        """Return a function of seeds that draws y anew and estimates again."""
+        n_rows = int(self.moments.factors[0].n_rows.sum())
+        return partial(
+            bootstrap_factors, self.criterion, self.Lambdas, n_rows=n_rows, **options
+        )
+
+    def conditional_aic(self):
+        """Akaike's criterion for the levels at hand."""
+        return conditional_aic_of_factors(self.criterion, self.Lambdas).value
+
     def explained_variance(self):
         """Split the variance of y, for the marginal and the conditional R2."""
         problem = self.criterion.problem
@@ -135,15 +147,19 @@ class FittedFactors:
         codes : ndarray of shape (n_factors, n_rows)
             Position of each row's level of each factor, -1 for a new one.
         """
+        variance = np.empty(codes.shape[1])
+        for rows in gen_batches(len(variance), max(BATCH_VALUES // (1 + X.shape[1]), 1)):
+            fixed, Z = self.scaled_columns(X[rows])
+            variance[rows] = self.uncertainty.of_predictions(fixed, Z, codes[:, rows])
+        return variance
+
+    def scaled_columns(self, X):
+        """Return X, and Z of each factor, of rows in the coordinates of the problem."""
         coordinates = self.coordinates
         backmap = coordinates.backmap / coordinates.y_scale
         first = len(backmap) - X.shape[1]  # 1 if there is an intercept
-        variance = np.empty(codes.shape[1])
-        for rows in gen_batches(len(variance), max(BATCH_VALUES // (1 + X.shape[1]), 1)):
-            fixed = safe_sparse_dot(X[rows], backmap[first:]) + backmap[:first].sum(axis=0)
-            Z = [self._random_columns(f, X[rows]) for f in range(len(codes))]
-            variance[rows] = self.uncertainty.of_predictions(fixed, Z, codes[:, rows])
-        return variance
+        fixed = safe_sparse_dot(X, backmap[first:]) + backmap[:first].sum(axis=0)
+        return fixed, [self._random_columns(f, X) for f in range(len(self.specifications))]
 
     def _random_columns(self, f, X):
         """Z of a factor, in the coordinates of the problem."""
@@ -215,15 +231,7 @@ def _capitalised(error):
 def store_factors(model, fit, moments, columns):
     """Turn the solution into fitted attributes: dictionaries by factor."""
     solution, names = fit.solution, columns.factor_names
-    model.groups_ = {
-        name: as_index(factor.labels, name=name)
-        for name, factor in zip(names, moments.factors, strict=True)
-    }
-    model.n_groups_ = {name: len(labels) for name, labels in model.groups_.items()}
-    model.group_sizes_ = {
-        name: _sizes(factor, model.groups_[name])
-        for name, factor in zip(names, moments.factors, strict=True)
-    }
+    store_groups_of_factors(model, moments, names)
     model.residual_variance_ = solution.sigma2
     model.theta_ = solution.theta
     model.icc_ = dict(zip(names, solution.icc, strict=True))
@@ -235,6 +243,14 @@ def store_factors(model, fit, moments, columns):
         model.random_effects_[name] = pd.DataFrame(b.T, labels, terms)
         cov = solution.sigma2 * Lambda @ Lambda.T
         model.random_effects_cov_[name] = pd.DataFrame(cov, terms, terms)
+
+
+def store_groups_of_factors(model, moments, names):
+    """Store the labels of each factor, and how many rows they have, by its name."""
+    by_name = dict(zip(names, moments.factors, strict=True))
+    model.groups_ = {name: as_index(f.labels, name=name) for name, f in by_name.items()}
+    model.n_groups_ = {name: len(labels) for name, labels in model.groups_.items()}
+    model.group_sizes_ = {name: _sizes(f, model.groups_[name]) for name, f in by_name.items()}
 
 
 def weights_of_factors(model):
@@ -276,54 +292,3 @@ def tabulate_factors(model, level, factors):
             )
         )
     return pd.concat(tables, ignore_index=True)
-
-
-def predict_without_each_row(model, rows):
-    """Predict each row of a fit from the others, the variances held.
-
-    A fitted value moves with its own y by h_i, which is the variance of the prediction over
-    sigma2, w_i times: so what the others say of the row is y_i - (y_i - y^_i) / (1 - w_i h_i).
-
-    Parameters
-    ----------
-    model : estimator
-        The fitted model.
-    rows : TrainingRows
-        The rows of its fit.
-
-    Returns
-    -------
-    ndarray of shape (n_rows,)
-    """
-    fitted, columns = model._fitted, model._columns
-    _check_rows_of_fit(sum_up(rows, columns), fitted.moments)
-    mean, codes = model._predict_fixed(rows.X), []
-    parts = zip(columns.factors, rows.codes, rows.labels, strict=True)
-    for factor, own, labels in parts:
-        name = factor.group_name
-        codes.append(model.groups_[name].get_indexer(labels)[own])
-        mean += predict_random(rows.X, codes[-1], model.random_effects_[name], factor.slopes)
-    weight = 1.0 if rows.sample_weight is None else rows.sample_weight
-    left = 1 - weight * fitted.variance_of_means(rows.X, np.stack(codes))
-    alone = np.flatnonzero(left < LEAST_LEFT)
-    if len(alone):
-        raise ValueError(
-            f"{len(alone)} of {len(left)} rows, such as row {alone[0]}, are the only ones to "
-            "tell of a coefficient, so the others do not predict them. Leave these rows, or "
-            "the columns that vary in them alone, out of the fit."
-        )
-    return rows.y - (rows.y - mean) / left
-
-
-def _check_rows_of_fit(given, fitted):
-    """Refuse rows that do not have the sums of those of the fit."""
-    given = given.around(fitted.shift)
-    size = np.sqrt(np.outer(np.diag(fitted.T), np.diag(fitted.T)))
-    same = np.all(np.abs(given.T - fitted.T) <= SAME_SUMS * size)
-    for one, other in zip(given.factors, fitted.factors, strict=True):
-        same = same and np.array_equal(one.labels, other.labels)
-        same = same and np.array_equal(one.n_rows, other.n_rows)
-        same = same and np.all(np.abs(one.C[0] - other.C[0]) <= SAME_SUMS * size[:1].T)
-    if not same:
-        what = f"got {given.n:.10g}, where the fit had {fitted.n:.10g}, or others"
-        raise ValueError(NOT_THE_ROWS_OF_THE_FIT.format(what=what))

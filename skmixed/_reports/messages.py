@@ -45,6 +45,18 @@ ABSORBED = (
     "without standard errors. Leave the columns out to silence this warning, or use "
     "RandomInterceptRegressor, which estimates effects of features that vary between groups."
 )
+ABSORBED_BY_FACTORS = (
+    "No coefficient can be estimated for {columns}: the effects of the groups of {factors} "
+    "together contain theirs. The coefficients are set to 0, without standard errors. Leave "
+    "the columns out to silence this warning, or use RandomInterceptRegressor, which estimates "
+    "effects of features that vary between groups."
+)
+NOT_TIED = (
+    "{n} of {n_rows} predictions are NaN: the rows of the fit do not determine the sum of the "
+    "effects of their groups. Effects of {factors} are known up to a shift in each connected "
+    "part of the groups, and these rows join groups of several parts, or a group with one that "
+    "it does not lie in. RandomInterceptRegressor predicts such rows."
+)
 FEW_DIGITS = (
     "The sums leave about {digits:.0f} digits of what this fit needs: residuals are small "
     "beside y, or groups lie far apart beside how their rows differ. No estimate has more. "
@@ -254,14 +266,19 @@ def warn_about_regression(model, absorbed, dependent, *, digits=None):
         return  # what more there is to say cannot be seen
     terms = model.coef_cov_.index
     messages, n_rows = [], model._moments.n
-    if absorbed.any():
+    factors = model._columns.factor_names
+    if absorbed.any() and factors:
+        given = {"columns": ", ".join(terms[absorbed]), "factors": ", ".join(factors)}
+        messages.append(ABSORBED_BY_FACTORS.format(**given))
+    elif absorbed.any():
         beyond = " that the groups' slopes do not explain" if model._columns.slopes else ""
         messages.append(ABSORBED.format(columns=", ".join(terms[absorbed]), beyond=beyond))
     if dependent.any():
         messages.append(RANK_DEFICIENT.format(columns=", ".join(terms[dependent])))
     if model.residual_dof_ <= 0:
         n_coefficients = n_rows - model.residual_dof_
-        of_groups = ", those of the groups included" if len(model._moments.labels) else ""
+        has_groups = factors or len(model._moments.labels)
+        of_groups = ", those of the groups included" if has_groups else ""
         given = {"n_coefficients": n_coefficients, "of_groups": of_groups, "n_rows": n_rows}
         messages.append(NO_DOF.format(**given))
     elif model.residual_variance_ == 0:

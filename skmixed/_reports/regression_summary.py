@@ -22,6 +22,15 @@ OTHER_AIC = (
     "AIC and BIC are not to be compared with those of a mixed model, by REML or ML: compare "
     "AIC with its conditional_aic()."
 )
+NESTED = (
+    "Each group of {fine} lies in one of {coarse}, so that {coarse} adds nothing to {fine}: it "
+    "has no coefficients of its own."
+)
+IN_PARTS = (
+    "The groups of {one} and {other} fall into {n_parts} parts that no row ties together. "
+    "Effects are compared within a part only; those of the first factor hold the differences "
+    "between parts."
+)
 
 
 @public("skmixed.inference")
@@ -140,7 +149,11 @@ class RegressionSummary(PrintsCorrelations):
 def _fit_statistics(model):
     statistics = {"Rows": whole(model._moments.n)}
     if hasattr(model, "groups_"):
-        statistics[f"Groups ({model.groups_.name})"] = model.n_groups_
+        numbers = model.n_groups_
+        by_factor = numbers if isinstance(numbers, dict) else {model.groups_.name: numbers}
+        statistics |= {f"Groups ({name})": number for name, number in by_factor.items()}
+        if model._columns.factors and model.uninformative_rows_:
+            statistics["Rows that tell nothing"] = whole(model.uninformative_rows_)
         statistics["R2 within groups"] = model.within_r2_
     statistics |= {
         "R2": model.r2_,
@@ -159,4 +172,22 @@ def _remarks(model):
         return ()
     if not model.n_groups_:
         return (WITHOUT_GROUPS,)
+    if model._columns.factors:
+        return _remarks_on_factors(model)
     return ("The line is that of the average group.",)
+
+
+def _remarks_on_factors(model):
+    """Say what a reader must know of how the effects of several factors are fixed."""
+    names, dummies = model._columns.factor_names, model._fitted.dummies
+    remarks = ["The line is that of the average group of each factor."]
+    told = set()
+    for lies_in in dummies.nested:
+        if lies_in.coarse not in told:
+            told.add(lies_in.coarse)
+            given = {"coarse": names[lies_in.coarse], "fine": names[lies_in.fine]}
+            remarks.append(NESTED.format(**given))
+    pair = [names[f] for f in dummies.redundancy.pair]
+    if (n_parts := dummies.equations.pair.n_parts) > 1:
+        remarks.append(IN_PARTS.format(one=pair[0], other=pair[1], n_parts=n_parts))
+    return tuple(remarks)

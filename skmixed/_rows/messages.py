@@ -156,6 +156,10 @@ NOT_THE_ROWS_OF_THE_FIT = (
     "{what}. Pass the same X, y, groups and sample_weight as to `fit`, in any order of the "
     "rows."
 )
+FACTOR_TO_LEAVE_OUT = (
+    "leave='group' must know which groups to leave out, but the model has the factors {names}. "
+    "Name one of them: factor={first!r}."
+)
 ONE_GROUP_TO_LEAVE_OUT = (
     "leave='group' must leave rows to fit, but the model was fitted to one group, {label!r}. "
     "Use leave='row'."

@@ -386,10 +386,18 @@ class RowsAgain:
             return self._given
         kept = weight > 0
         X, y, weight = X[kept], y[kept], weight[kept]
-        if codes is not None:
-            present, codes = np.unique(codes[kept], return_inverse=True)
-            labels = labels[present]
+        if isinstance(codes, tuple):
+            parts = zip(codes, labels, strict=True)
+            codes, labels = zip(*(_present(*part, kept) for part in parts), strict=True)
+        elif codes is not None:
+            codes, labels = _present(codes, labels, kept)
         return TrainingRows(X, y, codes, labels, weight)
+
+
+def _present(codes, labels, kept):
+    """Codes of the rows that are kept, and their labels."""
+    present, codes = np.unique(codes[kept], return_inverse=True)
+    return codes, labels[present]
 
 
 def _read_with_target(model, X, y, groups, sample_weight, *, reset):

@@ -139,7 +139,7 @@ def test_large_factors_are_left_to_it(ratings, monkeypatch):
 
 @pytest.mark.parametrize("name", ["pooling_weights_", "conditional_cov_"])
 def test_refuses_attributes_that_need_all_covariances(model, name):
-    with pytest.raises(NotAvailableError, match=f"{name} needs all covariances"):
+    with pytest.raises(NotAvailableError, match=f"{name} needs the exact solver"):
         getattr(model, name)
     assert not hasattr(model, name)
 
@@ -147,8 +147,9 @@ def test_refuses_attributes_that_need_all_covariances(model, name):
 def test_refuses_methods_that_need_all_covariances(model, ratings):
     with pytest.raises(NotAvailableError, match=r"random_effects_frame needs .* Use solver="):
         model.random_effects_frame()
-    with pytest.raises(NotAvailableError, match="loo_predict needs all covariances"):
-        model.loo_predict(*ratings)
+    for call in (model.confint, model.conditional_aic, lambda: model.loo_predict(*ratings)):
+        with pytest.raises(NotAvailableError, match="needs the exact solver, but"):
+            call()
     with pytest.raises(NotAvailableError, match=r"kenward-roger' needs .*satterthwaite"):
         model.fixed_effects_frame(df_method="kenward-roger")
 
@@ -158,6 +159,12 @@ def test_refuses_a_single_factor(ratings):
     single = RandomInterceptRegressor(group_by="user", solver="iterative")
     with pytest.raises(ValueError, match="is for several grouping factors"):
         single.fit(X[["user", "price"]], y)
+
+
+def test_says_that_it_does_not_converge(model, ratings, monkeypatch):
+    monkeypatch.setattr("skmixed._numerics.fit.elimination_iterative.MAX_STEPS", 1)
+    with pytest.raises(ValueError, match="Conjugate gradients did not converge in 1 steps"):
+        clone(model).fit(*ratings)
 
 
 def test_says_that_factors_hang_together_weakly(model, ratings, monkeypatch):

@@ -433,7 +433,10 @@ def test_the_null_model_is_the_means_of_groups(rows):
     assert PooledRegressor(group_by="site").fit(frame, y).intercept_ == pytest.approx(y.mean())
 
 
-@pytest.mark.parametrize("case", BAD_ROWS)
+# two equal factors are one too many for a mixed model alone
+@pytest.mark.parametrize(
+    "case", [case for case in BAD_ROWS if case != "groups in two dimensions"]
+)
 def test_bad_rows_in_fit(case):
     X, y, groups = make_mixed_regression(60, 2, 6, random_state=0)
     spoil, message = BAD_ROWS[case]

@@ -669,13 +669,9 @@ NOT_YET = "does not exist yet for several grouping factors"
 @pytest.mark.parametrize(
     "ask",
     [
-        lambda m, X, y: m.confint(),
-        lambda m, X, y: m.conditional_aic(),
-        lambda m, X, y: m.loo_predict(X, y, leave="group"),
         lambda m, X, y: m.update_groups(X, y),
         lambda m, X, y: m.marginal_effects("x"),
-        lambda m, X, y: FixedEffectsRegressor(group_by=["school", "rater"]).fit(X, y),
-        lambda m, X, y: FixedEffectsRegressor().fit(X[["x"]], y, groups=X[["school", "rater"]]),
+        lambda m, X, y: FixedEffectsRegressor("x", group_by=["school", "rater"]).fit(X, y),
         lambda m, X, y: describe_groups(X, y, group_by=["school", "rater"]),
         lambda m, X, y: describe_groups(X[["x"]], y, X[["school", "rater"]]),
         lambda m, X, y: compare_slopes(m),

@@ -34,6 +34,7 @@ With several grouping factors:
                                 components that share no row
 `elimination_dense`             the largest factor eliminated, the others as dense blocks
 `criterion_of_factors`          the criterion, its gradient, and two kinds of information
+`factors_given_sigma2`          the deviance at a residual variance that need not be the best
 `squared_blocks`                what expected information is made of
 `starts_of_factors`             variances from one-way tables, and other starts
 `average_information`           Newton's method from there

@@ -113,11 +113,13 @@ class FactorsCriterion(ProfiledCriterion):
         The others have columns in the span of X, and the criterion is the same whatever their
         variance is; it stays 0. ML counts it in log|V|, and finds that by itself.
         """
-        problem, projections = self.problem, []
+        problem = self.problem
+        if not self.reml:
+            return [np.eye(q) for q in problem.q]
+        projections = []
         for C, G in zip(problem.C, problem.G, strict=True):
             unseen = absorbed(problem.T, C, G, problem.n)
-            projection = np.eye(len(G)) - unseen @ np.linalg.pinv(unseen)
-            projections.append(projection if self.reml else np.eye(len(G)))
+            projections.append(np.eye(len(G)) - unseen @ np.linalg.pinv(unseen))
         return projections
 
     def eliminate(
@@ -285,6 +287,15 @@ class FactorsDerivatives:
 
         With ML, P is V^-1.
         """
+        total = self.traces_of_products(directions)
+        D, Q = self.whitened_changes(directions)
+        if self.at.criterion.reml:
+            total -= 2 * np.einsum("rskk->rs", Q)
+            total += np.einsum("rkl,slk->rs", D, D)
+        return total, D, Q
+
+    def traces_of_products(self, directions: Directions) -> Array:
+        """Return tr(V^-1 dV_i V^-1 dV_j) for changes of Psi_f."""
         n = [len(E) for E in directions]
         ends = np.cumsum(n)
         total = np.zeros((ends[-1], ends[-1]))
@@ -293,11 +304,7 @@ class FactorsDerivatives:
             part = np.einsum("rab,abcd,scd->rs", directions[f], squares, directions[g])
             total[rows, columns] = part
             total[columns, rows] = part.T
-        D, Q = self.whitened_changes(directions)
-        if self.at.criterion.reml:
-            total -= 2 * np.einsum("rskk->rs", Q)
-            total += np.einsum("rkl,slk->rs", D, D)
-        return total, D, Q
+        return total
 
     def whitened_changes(self, directions: Directions) -> tuple[Array, Array]:
         """D_r = U'E_r U, and Q_rs = U'E_r Z'V^-1 Z E_s U, with U = Z'V^-1 X M_XX^-1/2."""
@@ -320,7 +327,10 @@ class FactorsDerivatives:
     def hessian(self, directions: Directions) -> Array:
         """Second derivative of the profiled criterion in Psi_f, along directions."""
         average, t = self.average_information(directions)
-        expected, _, _ = self.expected_information(directions)
+        if self.at.criterion.reml:
+            expected, _, _ = self.expected_information(directions)
+        else:
+            expected = self.traces_of_products(directions)
         # the observed information is twice the average less the expected one
         return 2 * average + np.outer(t, t) / self.at.criterion.dof - expected
 

@@ -328,6 +328,11 @@ class DenseLayout:
             )
         return Components(found, of_column, base, place)
 
+    @property
+    def n_components(self) -> int:
+        """Number of dense blocks."""
+        return sum(len(kind.columns) for kind in self.components.kinds)
+
     def _check_memory(self, n_columns: int, n_entries: int) -> None:
         limit = _memory() * SHARE_OF_MEMORY if self.limit is None else self.limit
         needed = _needed(n_entries)
@@ -399,7 +404,7 @@ class DenseLayout:
     @cached_property
     def is_full(self) -> bool:
         """Whether most levels meet, in a single block: the rows are best taken as dense."""
-        is_single = sum(len(kind.columns) for kind in self.components.kinds) == 1
+        is_single = self.n_components == 1
         share = float(np.sum(self.counts**2)) / (self.n_levels * self.n_columns**2)
         return is_single and share > FULL
 

@@ -69,13 +69,7 @@ class DenseStep(Step):
             G, squares = -both.real, both.imag.copy()
         else:
             G = -layout.products(N, HN)
-        for f in others:
-            G[layout.own_entries[f]] += left.G[f]
-        for (f, g), entries in layout.cell_entries.items():
-            G[entries] += left.cells[f, g]
-            levels = layout.problem.cells[f, g]
-            turned = layout.block_entries(g, f, levels.second, levels.first)
-            G[turned] += left.cells[f, g].swapaxes(0, 1)
+        self.add_cross_products(G, left)
         of_others = [Lambdas[f] for f in others]
         transposed = [Lambda.T for Lambda in of_others]
         roots, log_det = [], own.log_det
@@ -86,6 +80,17 @@ class DenseStep(Step):
             roots.append(root)
             log_det += part
         return DenseBlocks(self, log_det, own, N, HN, G, squares, of_others, roots)
+
+    def add_cross_products(self, G: Array, left: Remainder) -> None:
+        """Add the cross-products of the others to a buffer of dense blocks."""
+        layout = self.layout
+        for f in layout.others:
+            G[layout.own_entries[f]] += left.G[f]
+        for (f, g), entries in layout.cell_entries.items():
+            G[entries] += left.cells[f, g]
+            levels = layout.problem.cells[f, g]
+            turned = layout.block_entries(g, f, levels.second, levels.first)
+            G[turned] += left.cells[f, g].swapaxes(0, 1)
 
 
 @dataclass(frozen=True)
@@ -235,6 +240,24 @@ class DenseBlocks(Eliminated):
     @cached_property
     def _HN_with_H(self) -> Array:
         return self._times_sparse(self.by_column(self.HN))
+
+    @cached_property
+    def H_matrix(self) -> Array | sparse.csr_array:
+        """H of the others over their columns; sparse if it falls into several blocks."""
+        n, kinds = self.layout.n_columns, self.layout.components.kinds
+        if self.layout.n_components == 1:
+            columns, H = kinds[0].columns[0], np.empty((n, n))
+            H[np.ix_(columns, columns)] = kinds[0].of(self.H)[0]
+            return H
+        parts = [
+            np.broadcast_arrays(
+                kind.columns[:, :, None], kind.columns[:, None], kind.of(self.H)
+            )
+            for kind in kinds
+        ]
+        i, j, H = (np.concatenate([part[k].ravel() for part in parts]) for k in range(3))
+        there = np.maximum(i, j) < n  # blocks may be filled up
+        return sparse.csr_array((H[there], (i[there], j[there])), shape=(n, n))
 
     def KN(self) -> Array:
         """Entries of K N, with a row for each random column of the largest factor."""

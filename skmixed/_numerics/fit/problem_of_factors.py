@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 
 import numpy as np
 
@@ -115,15 +116,47 @@ class FactorsProblem:
         """Return the cells of two factors in any order."""
         return self.cells[f, g] if f < g else self.cells[g, f].transposed
 
+    def without(self, f: int) -> FactorsProblem:
+        """Return the problem without a factor's random effects."""
+        left = [g for g in range(len(self.G)) if g != f]
+        cells = {
+            (i, j): self.cells[left[i], left[j]] for i, j in combinations(range(len(left)), 2)
+        }
+        return replace(
+            self,
+            C=tuple(self.C[g] for g in left),
+            G=tuple(self.G[g] for g in left),
+            cells=cells,
+            diagonal=tuple(self.diagonal[g] for g in left),
+            by_factor=tuple(self.by_factor[g] for g in left),
+        )
+
+    def with_random(self, f: int, columns: Array) -> FactorsProblem:
+        """Return the problem with columns Z_f A for the random ones of a factor.
+
+        Its effects are in no units of the user: `by_factor` stays as it is.
+        """
+        C, G, cells = list(self.C), list(self.G), dict(self.cells)
+        C[f] = multiply(columns.T, C[f])
+        G[f] = multiply_transposed(multiply(columns.T, G[f]), columns.T)
+        for pair, some in self.cells.items():
+            if pair[0] == f:
+                cells[pair] = replace(some, values=multiply(columns.T, some.values))
+            elif pair[1] == f:
+                cells[pair] = replace(some, values=multiply_transposed(some.values, columns.T))
+        return replace(self, C=tuple(C), G=tuple(G), cells=cells)
+
 
 def make_factors_problem(
-    moments: FactorMoments, specifications: Sequence[Specification]
+    moments: FactorMoments, specifications: Sequence[Specification], *, search: bool = True
 ) -> FactorsProblem:
     """Choose, scale and thin out the columns of a model with several factors.
 
-    A slope column is a fixed effect unless the specification of a factor says otherwise.
+    A slope column is a fixed effect unless the specification of a factor says otherwise. Where
+    variances are given, not searched for, factors need not be told apart.
     """
-    _check_identified(moments, specifications)
+    if search:
+        _check_identified(moments, specifications)
     first = moments.factors[0]
     not_fixed = np.unique(
         np.concatenate(

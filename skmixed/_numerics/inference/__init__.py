@@ -7,7 +7,10 @@
 `degrees_of_freedom_of_factors`    the same with several factors
 `profile`                          profile-likelihood limits of all parameters
 `bootstrap`                        the moments of y drawn from the fitted model, refitted
+`bootstrap_of_factors`             the same with several factors
+`sampler_of_factors`               the distribution of their moments of y
 `conditional_aic`                  the conditional AIC and its effective degrees of freedom
+`conditional_aic_of_factors`       the same with several factors
 `explained_variance`               the variance of y, split for the marginal and the
                                    conditional R2
 `variance_parts`                   the variance of y, split by level: between and within

@@ -146,9 +146,10 @@ class MomentSampler:
         LS = np.einsum("ba,bck->ack", Lambda, S)
         identity = np.eye(S.shape[1])[..., None]
         R = cholesky(np.einsum("abk,ack->bck", LS, LS) + identity) * there
-        root_within = _root(problem.within[:-1, :-1], np.diag(problem.T)[:-1])
+        root_within = root_of_scatter(problem.within[:-1, :-1], np.diag(problem.T)[:-1])
         ranks = np.count_nonzero(there) + root_within.shape[1]
-        dof = _degrees_of_freedom(problem, ranks)
+        rows = float(problem.n_rows.sum()) or np.inf  # not counted if there are no groups
+        dof = degrees_of_freedom(problem.n, rows, ranks)
         return cls(problem, beta, np.sqrt(sigma2), R, root_within, dof)
 
     def draw(self, rng: np.random.Generator) -> Problem:
@@ -166,20 +167,19 @@ class MomentSampler:
         return replace(self.problem, within=within, own=own)
 
 
-def _root(within: Array, total: Array) -> Array:
+def root_of_scatter(within: Array, total: Array) -> Array:
     """Return the columns, not zero, of the Cholesky factor of the scatter within groups."""
     root = cholesky_semidefinite(within[..., None], NULL_SQUARE * total[:, None])[..., 0]
     independent: Array = root[:, np.diag(root) > 0]
     return independent
 
 
-def _degrees_of_freedom(problem: Problem, ranks: int) -> float:
+def degrees_of_freedom(n: float, rows: float, ranks: int) -> float:
     """Return n - ranks, or 0 where rounding has raised the ranks above the rows."""
-    rows = float(problem.n_rows.sum()) or np.inf  # not counted if there are no groups
-    if problem.n < rows and problem.n - ranks < -DOF_ERROR * problem.n:
+    if n < rows and n - ranks < -DOF_ERROR * n:
         raise ValueError(
             f"The weights must sum to at least {ranks}, the number of independent columns "
             f"of random and fixed effects, to draw the residuals of the model, but they sum "
-            f"to {problem.n:g}. Weights scaled to mean 1 always do."
+            f"to {n:g}. Weights scaled to mean 1 always do."
         )
-    return max(problem.n - ranks, 0.0)
+    return max(n - ranks, 0.0)

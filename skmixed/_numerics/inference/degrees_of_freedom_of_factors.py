@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.linalg import block_diag
 
-from skmixed._numerics.fit.criterion_of_factors import FactorsCriterion
+from skmixed._numerics.fit.criterion_of_factors import FactorsCriterion, FactorsDerivatives
 from skmixed._numerics.fit.factor import Factor, changes_of_psi, free_entries
 from skmixed._numerics.inference.degrees_of_freedom import (
     VarianceUncertainty,
@@ -41,20 +41,34 @@ def satterthwaite_of_factors(
         Between 0 and the residual degrees of freedom.
     """
     of = criterion(Lambdas, largest_first=True)
+    directions, H = tangent_of_factors(of, Lambdas)
+    if not len(H):  # nothing varies but the residuals
+        return np.full(len(contrasts), criterion.dof)
+    D = of.whitened_D(directions)
+    _, t = of.average_information(directions)
+    return df_of_variance(of.at.root[:-1, :-1], contrasts, D, t, H, criterion.dof)
+
+
+def tangent_of_factors(
+    of: FactorsDerivatives, Lambdas: Sequence[Array]
+) -> tuple[list[Array], Array]:
+    """Directions in which each Psi_f can move, and the Hessian of the criterion along all.
+
+    As `degrees_of_freedom.tangent` for one factor: a direction in which the random effects do
+    not vary stays so.
+    """
     directions, bends = [], []
-    for Lambda, S, diagonal in zip(Lambdas, of.S, criterion.problem.diagonal, strict=True):
+    parts = zip(Lambdas, of.S, of.at.criterion.problem.diagonal, strict=True)
+    for Lambda, S, diagonal in parts:
         factor = Factor.of_lambda(Lambda, diagonal=diagonal)
         rows, columns = free_entries(len(Lambda), diagonal=diagonal)
         varies = factor.scale[columns] > 0  # a column of zeros does not move
         entries = rows[varies], columns[varies]
         directions.append(factor.directions(entries))
         bends.append(factor.second_changes(S, entries))
-    if not any(map(len, directions)):  # nothing varies but the residuals
-        return np.full(len(contrasts), criterion.dof)
-    H = of.hessian(directions) + block_diag(*bends)
-    D = of.whitened_D(directions)
-    _, t = of.average_information(directions)
-    return df_of_variance(of.at.root[:-1, :-1], contrasts, D, t, H, criterion.dof)
+    if not any(map(len, directions)):
+        return directions, np.zeros((0, 0))
+    return directions, of.hessian(directions) + block_diag(*bends)
 
 
 def kenward_roger_of_factors(

@@ -68,7 +68,7 @@ class FactorsUncertainty:
             effect = np.einsum("ka,apk->pk", z[known], B[:, :-1, level[known]])
             a[:, known] -= effect
             new += ~known * np.sum((z @ Lambda) ** 2, axis=1)
-            rows.append(_sparse_rows(z, level, B.shape[-1]))
+            rows.append(sparse_rows(z, level, B.shape[-1]))
         of_b = self.at.elimination.variances(rows)
         return np.asarray(of_b + new + np.sum((self.root @ a) ** 2, axis=0))
 
@@ -124,7 +124,7 @@ def predict_rows(
     return mean, solution.sigma2 * uncertainty.of_predictions(scaled, Z, levels)
 
 
-def _sparse_rows(z: Array, level: NDArray[np.intp], n_levels: int) -> sparse.csr_array:
+def sparse_rows(z: Array, level: NDArray[np.intp], n_levels: int) -> sparse.csr_array:
     """Return rows over (a, level) with an entry for each random column, if it is known."""
     n, q = z.shape
     known = np.flatnonzero(level >= 0)

@@ -40,9 +40,14 @@ RANK_TOLERANCE = 1e-12
 CONSTANT_UP_TO = 1000
 # The same, as a share of the total.
 CONSTANT_WITHIN = 1e-12
+# A dummy whose level keeps a smaller share of its rows' squares when other dummies are known
+# depends on them: shares of counts are larger, and what counts are rounded to is smaller.
+DUMMIES_TOLERANCE = 1e-10
 # Draws of the moments treat a column as dependent from here on, in one group or within all.
 # Little hangs on it: the variance of every moment stays what it is, and a correlation is lost.
 NULL_SQUARE = 1e-13
+# The same among the levels of several factors, by the eigenvalues of blocks of many columns.
+NULL_EIGENVALUE = 1e-10
 # Shares of variation nearer to 0 or 1 than this are reported as exactly that.
 SHARE_ERROR = 1e-10
 

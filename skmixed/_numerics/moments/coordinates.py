@@ -14,10 +14,11 @@ from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.digits import FACTOR_ERROR, GRAM_ERROR, RANK_TOLERANCE
 from skmixed._numerics.linalg.small_matrices import multiply
 from skmixed._numerics.linalg.triangular import inverse_of_lower
+from skmixed._numerics.moments.cells import FactorMoments
 from skmixed._numerics.moments.moments import GroupedMoments
 from skmixed._numerics.moments.own_lines import OwnLines
 
-M = TypeVar("M", bound=GroupedMoments | OwnLines)
+M = TypeVar("M", bound=GroupedMoments | OwnLines | FactorMoments)
 
 # A shift is near a column's mean if no more than this share of its squares is due to that.
 NEAR = 0.1
@@ -210,8 +211,13 @@ def near_means(moments: M) -> M:
 
 def scales(moments: GroupedMoments | OwnLines) -> tuple[Array, NDArray[np.bool_]]:
     """Root mean square of each column, and whether it is more than rounding error."""
-    square = np.clip(np.diag(moments.T) / moments.n, 0.0, None)
-    noise = 8 * np.finfo(np.float64).eps * np.abs(moments.shift)
+    return scales_of(moments.T, moments.n, moments.shift)
+
+
+def scales_of(T: Array, n: float, shift: Array) -> tuple[Array, NDArray[np.bool_]]:
+    """Return the same of cross-products around a shift."""
+    square = np.clip(np.diag(T) / n, 0.0, None)
+    noise = 8 * np.finfo(np.float64).eps * np.abs(shift)
     varies = square > noise**2
     return np.where(varies, np.sqrt(square), 1.0), varies
 

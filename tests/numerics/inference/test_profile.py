@@ -23,6 +23,7 @@ from skmixed._numerics.inference.profile.coordinates import (
     CovarianceCoordinates,
     LengthCoordinates,
 )
+from skmixed._numerics.inference.profile.likelihood import OneFactor
 from skmixed._numerics.inference.profile.limits import profile_limits
 from skmixed._numerics.inference.profile.region import ProfileLimits, Region, log_sigma2_step
 from skmixed._numerics.moments.moments import GroupedMoments
@@ -472,13 +473,13 @@ def test_log_sigma2_reaches_the_bound(slack, side):
 
 
 def coordinates_of(kind, problem):
-    criterion = CovarianceCriterion(problem, reml=False)
+    likelihood = OneFactor(CovarianceCriterion(problem, reml=False))
     rows = problem.coordinates.random_backmap
     if kind == "length":
-        return LengthCoordinates.ending_with(rows[1], criterion)
+        return LengthCoordinates.ending_with(rows[1], 0, likelihood)
     if kind == "angle":
-        return AngleCoordinates.starting_with(rows[:2], criterion)
-    return CovarianceCoordinates(criterion, np.eye(3))
+        return AngleCoordinates.starting_with(rows[:2], 0, likelihood)
+    return CovarianceCoordinates.plain(likelihood)
 
 
 @pytest.mark.parametrize("kind", ["entries", "uncorrelated", "length", "angle"])
@@ -490,10 +491,10 @@ def test_derivatives_in_the_coordinates_agree_with_finite_differences(kind):
     Lambda = np.random.default_rng(1).normal(size=(3, 3)) * (
         np.eye(3) if diagonal else np.tri(3)
     )
-    phi = coordinates.phi(Lambda, 0.3)
-    L, sigma2 = coordinates.factor(phi)
+    phi = coordinates.phi([Lambda], 0.3)
+    (L,), sigma2 = coordinates.factors(phi)
     assert sigma2 == pytest.approx(0.3)
-    W = coordinates.W
+    (W,) = coordinates.W
     np.testing.assert_allclose(L @ L.T, 0.3 * W @ Lambda @ Lambda.T @ W.T, atol=1e-12)
     at, h = coordinates(phi), 1e-6 * np.eye(len(phi))
     steps = [(coordinates(phi + step), coordinates(phi - step)) for step in h]

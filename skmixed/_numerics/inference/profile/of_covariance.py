@@ -1,4 +1,4 @@
-"""Profile-likelihood limits of a model with several random columns.
+"""Profile-likelihood limits of a model with several variances of random effects.
 
 All are found from the optimum outwards: those of a fixed effect by refits with the effect held
 at a limit, alternating with that limit in closed form; those of sigma2, of a standard
@@ -9,77 +9,95 @@ lower one is looked for from other starts.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import combinations
 
 import numpy as np
 
-from skmixed._numerics.fit.criterion_several_columns import CovarianceCriterion
-from skmixed._numerics.fit.estimate import estimate
-from skmixed._numerics.fit.search_several_columns import MANY_GROUPS
 from skmixed._numerics.inference.profile.coordinates import (
     AngleCoordinates,
     CovarianceCoordinates,
     LengthCoordinates,
 )
+from skmixed._numerics.inference.profile.likelihood import ByFactor, Likelihood
 from skmixed._numerics.inference.profile.of_fixed_effect import FixedEffect, orthogonal
 from skmixed._numerics.inference.profile.region import ProfileLimits, Region
 from skmixed._numerics.inference.profile.ridge import Ridge
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.digits import residual_square
-from skmixed._numerics.linalg.small_matrices import multiply
 
 SIDES = (-1, 1)
 # Variance ratios and correlations to start from at a limit found, if groups are few.
 STARTS = ((0.05, 0.0), (1.0, 0.0), (30.0, 0.9))
 # A random effect is small if its standard deviation is so many times the best one.
 SMALL = 0.3
-# How well the model without a random effect is fitted, in units of the deviance.
-TOL = 1e-6
-MAX_ITER = 100
 
 
-def covariance_limits(region: Region, Lambda: Array) -> ProfileLimits:
-    """Find the limits of all parameters of a model with several random columns.
+def covariance_limits(
+    likelihood: Likelihood, region: Region, Lambdas: ByFactor
+) -> list[ProfileLimits]:
+    """Find the limits of all parameters of a model with several variances.
 
     Parameters
     ----------
+    likelihood : Likelihood
+        The model.
     region : Region
-        The likelihood region.
-    Lambda : ndarray of shape (q, q)
-        Factor of the Psi of least deviance.
+        Its likelihood region.
+    Lambdas : sequence of ndarray of shape (q_f, q_f)
+        Factors of the Psi_f of least deviance.
 
     Returns
     -------
-    ProfileLimits
+    list of ProfileLimits
+        For each factor; fixed effects and sigma are the same in all.
     """
-    problem, q = region.criterion.problem, len(Lambda)
-    few = problem.n_groups < MANY_GROUPS
-    effects = [FixedEffect(region, k) for k in range(problem.p)]
+    everywhere = likelihood.looks_everywhere
+    effects = [FixedEffect(region, likelihood, k) for k in range(region.criterion.problem.p)]
     of_fixed = [
-        effect.limit(side, Lambda, everywhere=few) for effect in effects for side in SIDES
+        effect.limit(side, Lambdas, everywhere=everywhere)
+        for effect in effects
+        for side in SIDES
     ]
     fixed = [limit for limit, _ in of_fixed]
     # where one limit has been found elsewhere, others may be, too
-    elsewhere = [Lambda for _, Lambda in of_fixed if Lambda is not None]
-    starts = [_alike(q, *start, diagonal=problem.diagonal) for start in STARTS if few]
-    search = _Search(region, Lambda, starts + elsewhere)
+    starts = [elsewhere for _, elsewhere in of_fixed if elsewhere is not None]
+    if everywhere:
+        starts = [*_starts(Lambdas, likelihood.diagonal), *starts]
+    search = _Search(likelihood, region, Lambdas, starts)
     sigma2 = search.sigma2()
-    sd = np.array([search.sd(i) for i in range(q)])
-    upper = combinations(range(0 if problem.diagonal else q), 2)
-    pairs = {(i, j): search.correlation(i, j, sd) for i, j in upper}
-    correlation = np.full((q, q, 2), np.nan)
-    for (i, j), limits in pairs.items():
-        correlation[i, j] = correlation[j, i] = limits
-    found = np.concatenate([fixed, sigma2, sd.ravel(), np.ravel(list(pairs.values()))])
-    return ProfileLimits.from_kept(
-        problem,
-        fixed=np.reshape(fixed, (-1, 2)),
-        sigma2=sigma2,
-        sd=sd,
-        correlation=correlation,
-        converged=not np.any(np.isnan(found)),
-    )
+    by_factor = [search.of_factor(f) for f in range(len(Lambdas))]
+    # a correlation that the model does not have is NaN, too
+    correlations = [
+        corr[np.triu_indices(0 if diagonal else len(corr), 1)]
+        for (_, corr), diagonal in zip(by_factor, likelihood.diagonal, strict=True)
+    ]
+    found = [*fixed, *sigma2, *(sd for sd, _ in by_factor), *correlations]
+    converged = not any(np.any(np.isnan(limits)) for limits in found)
+    return [
+        ProfileLimits.from_kept(
+            coordinates,
+            fixed=np.reshape(fixed, (-1, 2)),
+            sigma2=sigma2,
+            sd=sd,
+            correlation=correlation,
+            converged=converged,
+        )
+        for coordinates, (sd, correlation) in zip(likelihood.by_factor, by_factor, strict=True)
+    ]
+
+
+def _starts(best: ByFactor, diagonal: Sequence[bool]) -> list[ByFactor]:
+    """All factors alike; or one of several next to absent, whose part others may take."""
+    starts: list[ByFactor] = [
+        [_alike(len(L), *start, diagonal=d) for L, d in zip(best, diagonal, strict=True)]
+        for start in STARTS
+    ]
+    if len(best) > 1:
+        starts += [_with(best, f, SMALL * best[f]) for f in range(len(best))]
+    return starts
 
 
 def _alike(q: int, ratio: float, correlation: float, *, diagonal: bool) -> Array:
@@ -89,68 +107,82 @@ def _alike(q: int, ratio: float, correlation: float, *, diagonal: bool) -> Array
     return np.asarray(np.linalg.cholesky(Psi), dtype=np.float64)
 
 
+def _with(Lambdas: ByFactor, f: int, Lambda: Array) -> ByFactor:
+    return [Lambda if g == f else own for g, own in enumerate(Lambdas)]
+
+
 @dataclass(frozen=True)
 class _Search:
-    """How the limits of the parameters of the covariance matrix are found.
+    """How the limits of sigma2 and of the covariance matrices are found.
 
     Attributes
     ----------
+    likelihood : Likelihood
+        The model.
     region : Region
-        The likelihood region.
-    Lambda : ndarray of shape (q, q)
+        Its likelihood region.
+    Lambdas : sequence of ndarray of shape (q_f, q_f)
         Where the deviance is least.
-    starts : list of ndarray of shape (q, q)
+    starts : list of sequences of ndarray of shape (q_f, q_f)
         Where else to begin looking for a lower one.
     """
 
+    likelihood: Likelihood
     region: Region
-    Lambda: Array
-    starts: list[Array]
+    Lambdas: ByFactor
+    starts: Sequence[ByFactor]
 
-    @property
-    def criterion(self) -> CovarianceCriterion:
-        return CovarianceCriterion(self.region.criterion.problem, reml=False)
+    @cached_property
+    def plain(self) -> CovarianceCoordinates:
+        return CovarianceCoordinates.plain(self.likelihood)
 
-    @property
-    def rows(self) -> Array:
-        """The user's random effects, over y_scale, from those of the problem."""
-        coordinates = self.region.criterion.problem.coordinates
+    def rows(self, f: int) -> Array:
+        """Return how a factor's effects in the user's units over y_scale come about."""
+        coordinates = self.likelihood.by_factor[f]
         rows: Array = coordinates.random_backmap[coordinates.random_kept]
         return rows
 
     def sigma2(self) -> Array:
         """Limits of the residual variance."""
-        ridge = self.ridge(CovarianceCoordinates(self.criterion, np.eye(len(self.Lambda))), -1)
+        ridge = self.ridge(self.plain, -1)
         return np.exp([self.limit(ridge, side) for side in SIDES])
 
-    def sd(self, i: int) -> tuple[float, float]:
-        """Limits of the standard deviation of the i-th random effect, over y_scale."""
-        size = float(np.linalg.norm(self.rows[i]))
-        if self.criterion.problem.diagonal:
-            ridge = self.ridge(CovarianceCoordinates(self.criterion, np.eye(len(self.rows))), i)
+    def of_factor(self, f: int) -> tuple[Array, Array]:
+        """Limits of standard deviations, (q_f, 2), and of correlations, (q_f, q_f, 2)."""
+        q = len(self.Lambdas[f])
+        sd = np.array([self.sd(f, i) for i in range(q)]).reshape(q, 2)
+        correlation = np.full((q, q, 2), np.nan)
+        for i, j in combinations(range(0 if self.likelihood.diagonal[f] else q), 2):
+            limits = self.correlation(f, i, j, sd)
+            correlation[i, j] = correlation[j, i] = limits
+        return sd, correlation
+
+    def sd(self, f: int, i: int) -> tuple[float, float]:
+        """Limits of the standard deviation of a factor's i-th random effect, over y_scale."""
+        row = self.rows(f)[i]
+        size = float(np.linalg.norm(row))
+        if self.likelihood.diagonal[f] or len(row) == 1:
+            ridge = self.ridge(self.plain, self.plain.position(f, i))
         else:
-            row = self.rows[i] / size
-            ridge = self.ridge(LengthCoordinates.ending_with(row, self.criterion), 0)
-        lower = 0.0 if self.may_lack(i) else size * self.limit(ridge, -1, end=0.0)
+            ridge = self.ridge(LengthCoordinates.ending_with(row / size, f, self.likelihood), 0)
+        lower = 0.0 if self.may_lack(f, i) else size * self.limit(ridge, -1, end=0.0)
         return lower, size * self.limit(ridge, 1)
 
-    def may_lack(self, i: int) -> bool:
+    def may_lack(self, f: int, i: int) -> bool:
         """Whether the model without the i-th random effect is within the region."""
-        problem, N = self.criterion.problem, orthogonal(self.rows[i])
-        reduced = replace(problem, root=multiply(N.T, problem.root))
-        criterion, optimum = estimate(reduced, reml=False, tol=TOL, max_iter=MAX_ITER)
-        deviance = criterion.profile(*criterion.eliminate(optimum.Lambda))
-        return deviance <= self.region.bound
+        others = orthogonal(self.rows(f)[i])
+        return self.likelihood.least_without(f, others) <= self.region.bound
 
-    def correlation(self, i: int, j: int, sd: Array) -> tuple[float, float]:
+    def correlation(self, f: int, i: int, j: int, sd: Array) -> tuple[float, float]:
         """Limits of the correlation of two random effects, given those of all sd."""
         if 0.0 in sd[[i, j], 0]:
             return -1.0, 1.0
-        rows = self.rows[[i, j]]
+        rows = self.rows(f)[[i, j]]
         rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-        ridge = self.ridge(AngleCoordinates.starting_with(rows, self.criterion), 1)
+        ridge = self.ridge(AngleCoordinates.starting_with(rows, f, self.likelihood), 1)
         # where an effect is small, its correlations are free to be almost anything
-        search = replace(self, starts=[self.shrunk(i), self.shrunk(j), *self.starts])
+        shrunk = [_with(self.Lambdas, f, self.shrunk(f, k)) for k in (i, j)]
+        search = replace(self, starts=[*shrunk, *self.starts])
         # the cosine falls as the angle rises
         lower, upper = search.angle(ridge, 1, end=np.pi), search.angle(ridge, -1, end=0.0)
         return float(np.cos(lower)), float(np.cos(upper))
@@ -162,16 +194,17 @@ class _Search:
             return limit
         return end if ridge.reaches(end) else limit
 
-    def shrunk(self, i: int) -> Array:
+    def shrunk(self, f: int, i: int) -> Array:
         """Make the i-th random effect small, and all else as where the deviance is least."""
-        of_effects = self.rows @ self.Lambda
+        rows = self.rows(f)
+        of_effects = rows @ self.Lambdas[f]
         of_effects[i] *= SMALL
-        shrunk: Array = np.asarray(np.linalg.solve(self.rows, of_effects), dtype=np.float64)
+        shrunk: Array = np.asarray(np.linalg.solve(rows, of_effects), dtype=np.float64)
         return shrunk
 
     def ridge(self, coordinates: CovarianceCoordinates, target: int) -> Ridge:
         """Make one coordinate that whose profile is followed."""
-        phi = self.phi(coordinates, self.Lambda)
+        phi = self.phi(coordinates, self.Lambdas)
         return Ridge(coordinates, target % len(phi), phi, self.region.lowest, self.region.rise)
 
     def limit(self, ridge: Ridge, side: int, end: float | None = None) -> float:
@@ -179,7 +212,8 @@ class _Search:
         starts = [self.phi(ridge.coordinates, start) for start in self.starts]
         return ridge.limit(side, end=end, starts=starts)
 
-    def phi(self, coordinates: CovarianceCoordinates, Lambda: Array) -> Array:
-        """Return the coordinates of Psi and the best sigma2 there."""
-        _, M = self.criterion.eliminate(Lambda)
-        return coordinates.phi(Lambda, float(residual_square(M)) / self.criterion.problem.n)
+    def phi(self, coordinates: CovarianceCoordinates, Lambdas: ByFactor) -> Array:
+        """Return the coordinates of all Psi_f and the best sigma2 there."""
+        _, M = self.likelihood.eliminate(Lambdas)
+        n = self.region.criterion.problem.n
+        return coordinates.phi(Lambdas, float(residual_square(M)) / n)

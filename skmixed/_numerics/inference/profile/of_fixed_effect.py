@@ -1,14 +1,12 @@
-"""Profile-likelihood limits of a fixed effect in a model with several random columns."""
+"""Profile-likelihood limits of a fixed effect beside several variances of random effects."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from skmixed._numerics.fit.criterion_several_columns import CovarianceCriterion
-from skmixed._numerics.fit.problem import Problem
-from skmixed._numerics.fit.search_several_columns import minimize_covariance
+from skmixed._numerics.inference.profile.likelihood import ByFactor, Likelihood
 from skmixed._numerics.inference.profile.region import Region
 from skmixed._numerics.linalg.arrays import Array
 
@@ -16,9 +14,6 @@ from skmixed._numerics.linalg.arrays import Array
 # width from there on, if each moves it by as much less as the last one did.
 TOL = 1e-8
 MAX_STEPS = 50
-# A refit ends with a step that promises to lower the deviance by less, and takes that step. Of
-# minima that differ by more it finds the lower.
-REFIT_TOL = 1e-5
 # A better Psi, found anywhere, reaches further by at least this share of the half width.
 FURTHER = 1e-6
 
@@ -32,19 +27,20 @@ class FixedEffect:
     """
 
     region: Region
+    likelihood: Likelihood
     k: int
 
     def limit(
-        self, side: int, Lambda: Array, *, everywhere: bool
-    ) -> tuple[float, Array | None]:
+        self, side: int, Lambdas: ByFactor, *, everywhere: bool
+    ) -> tuple[float, ByFactor | None]:
         """Find the limit below (side < 0) or above the estimate.
 
         Parameters
         ----------
         side : {-1, 1}
             Which limit.
-        Lambda : ndarray of shape (q, q)
-            Factor of the Psi of least deviance.
+        Lambdas : sequence of ndarray of shape (q_f, q_f)
+            Factors of the Psi_f of least deviance.
         everywhere : bool
             Whether to look for a better Psi at the limit not only near the one it led to.
 
@@ -52,10 +48,10 @@ class FixedEffect:
         -------
         limit : float
             In the user's units; NaN if the search failed.
-        elsewhere : ndarray of shape (q, q) or None
-            Factor of a better Psi, if there was one elsewhere.
+        elsewhere : sequence of ndarray of shape (q_f, q_f) or None
+            Factors of better Psi_f, if there were some elsewhere.
         """
-        limit = self.alternate(side, Lambda)
+        limit = self.alternate(side, Lambdas)
         if everywhere and not np.isnan(limit):
             elsewhere = self.refit(limit, None)
             reach, half_width = self.reach(side, elsewhere)
@@ -63,40 +59,32 @@ class FixedEffect:
                 return self.alternate(side, elsewhere), elsewhere
         return limit, None
 
-    def alternate(self, side: int, Lambda: Array) -> float:
+    def alternate(self, side: int, Lambdas: ByFactor) -> float:
         """Alternate between the closed form and a refit."""
         before, last_move = np.nan, np.inf
         for _ in range(MAX_STEPS):
-            reach, half_width = self.reach(side, Lambda)
+            reach, half_width = self.reach(side, Lambdas)
             move = abs(reach - before)  # NaN at the start
             if move <= TOL * half_width or move**2 <= TOL * half_width * last_move < np.inf:
                 return reach
-            Lambda, before, last_move = self.refit(reach, Lambda), reach, move
+            Lambdas, before, last_move = self.refit(reach, Lambdas), reach, move
         return np.nan
 
-    def reach(self, side: int, Lambda: Array) -> tuple[float, float]:
+    def reach(self, side: int, Lambdas: ByFactor) -> tuple[float, float]:
         """Return the limit at given Psi, and its distance from the best value there.
 
         That is 0 where no point of the region has this Psi.
         """
-        section = self.region.section(*self.region.criterion.eliminate(Lambda))
+        section = self.region.section(*self.likelihood.eliminate(Lambdas))
         half_width = float(section.half_width[self.k])
         return float(section.beta[self.k]) + side * half_width, half_width
 
-    def refit(self, value: float, Lambda: Array | None) -> Array:
-        """Find the best Psi with the effect held at a value, from Lambda or from scratch."""
-        problem = self.region.criterion.problem
-        coordinates = problem.coordinates
+    def refit(self, value: float, Lambdas: ByFactor | None) -> ByFactor:
+        """Find the best Psi with the effect held at a value, from Lambdas or everywhere."""
+        coordinates = self.region.criterion.problem.coordinates
         column = np.flatnonzero(coordinates.kept)[self.k]
         row, origin = coordinates.backmap[column], coordinates.origin[column]
-        held = _holding(problem, row, value - origin)
-        return minimize_covariance(
-            CovarianceCriterion(held, reml=False),
-            diagonal=problem.diagonal,
-            tol=REFIT_TOL,
-            max_iter=MAX_STEPS,
-            start=Lambda,
-        ).Lambda
+        return self.likelihood.refit(_holding(row, value - origin), Lambdas)
 
 
 def orthogonal(row: Array) -> Array:
@@ -105,17 +93,13 @@ def orthogonal(row: Array) -> Array:
     return basis
 
 
-def _holding(problem: Problem, row: Array, value: float) -> Problem:
-    """Hold row @ beta at a value: beta = row value / |row|^2 + N gamma, with gamma free."""
-    # [X, y] A are the new columns: X N, and y - X row value / |row|^2
+def _holding(row: Array, value: float) -> Array:
+    """Hold row @ beta at a value: beta = row value / |row|^2 + N gamma, with gamma free.
+
+    Returns A with [X, y] A the new columns: X N, and y - X row value / |row|^2.
+    """
     A = np.zeros((len(row) + 1, len(row)))
     A[:-1, :-1] = orthogonal(row)
     A[:-1, -1] = -row * (value / (row @ row))
     A[-1, -1] = 1.0
-    return replace(
-        problem,
-        within=A.T @ problem.within @ A,
-        own=np.matmul(A.T, problem.own),
-        noise=(A**2).T @ problem.noise,
-        mean=A[:-1, :-1].T @ problem.mean,
-    )
+    return A

@@ -79,7 +79,7 @@ def ratio_limits(region: Region, criterion: RatioCriterion, psi: float) -> Profi
     coordinates = problem.coordinates
     unit = abs(coordinates.random_backmap[coordinates.random_kept, 0])
     return ProfileLimits.from_kept(
-        problem, fixed=fixed.reshape(2, -1).T, sigma2=sigma2, sd=unit * np.sqrt(variance)
+        coordinates, fixed=fixed.reshape(2, -1).T, sigma2=sigma2, sd=unit * np.sqrt(variance)
     )
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import erfinv
 
-from skmixed._numerics.fit.criterion import Criterion
-from skmixed._numerics.fit.problem import Problem
+from skmixed._numerics.fit.criterion import ProfiledCriterion
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.digits import residual_square
+from skmixed._numerics.moments.coordinates import Coordinates
 
 # From the starts chosen, to full accuracy.
 NEWTON_STEPS = 5
@@ -53,7 +53,7 @@ class Region:
 
     Attributes
     ----------
-    criterion : Criterion
+    criterion : ProfiledCriterion
         The ML deviance, profiled to Psi.
     lowest : float
         Its least value.
@@ -61,7 +61,7 @@ class Region:
         By how much it may be higher: a quantile of the chi-squared distribution.
     """
 
-    criterion: Criterion
+    criterion: ProfiledCriterion
     lowest: float
     rise: float
 
@@ -70,9 +70,17 @@ class Region:
         return self.lowest + self.rise
 
     @classmethod
-    def around(cls, criterion: Criterion, Lambda: Array, level: float) -> Region:
-        """Return the region around an optimum that holds one parameter with that confidence."""
-        lowest = criterion.profile(*criterion.eliminate(Lambda))
+    def around(
+        cls,
+        criterion: ProfiledCriterion,
+        eliminated: tuple[float | Array, Array],
+        level: float,
+    ) -> Region:
+        """Return the region around an optimum that holds one parameter with that confidence.
+
+        At the optimum, `eliminated` is log|V| and M.
+        """
+        lowest = criterion.profile(*eliminated)
         return cls(criterion, lowest, rise=2 * float(erfinv(level)) ** 2)
 
     def section(self, log_det: float | Array, M: Array) -> Section:
@@ -147,7 +155,7 @@ class ProfileLimits:
     @classmethod
     def from_kept(
         cls,
-        problem: Problem,
+        coordinates: Coordinates,
         *,
         fixed: Array | float = np.nan,
         sigma2: Array | float = np.nan,
@@ -159,7 +167,6 @@ class ProfileLimits:
 
         `sigma2` and `sd` are in the units of y that the problem has.
         """
-        coordinates = problem.coordinates
         n_random, kept = len(coordinates.random_kept), coordinates.random_kept
         limits = cls(
             fixed=np.full((len(coordinates.kept), 2), np.nan),

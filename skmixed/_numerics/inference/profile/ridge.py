@@ -248,8 +248,8 @@ class Ridge:
 
     def diverged(self, phi: Array) -> bool:
         """Whether a standard deviation is beyond measure, relative to sigma."""
-        problem = self.coordinates.criterion.problem
-        largest = LARGEST_SD_RATIO_OF_SEVERAL * np.sqrt(problem.largest_ratio)
+        beyond = self.coordinates.likelihood.largest_ratio
+        largest = LARGEST_SD_RATIO_OF_SEVERAL * np.sqrt(beyond)
         return not self.coordinates.sd_ratio(phi) < largest
 
     def point(self, phi: Array) -> _Point:
