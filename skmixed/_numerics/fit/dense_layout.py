@@ -456,11 +456,15 @@ def components_of_levels(
     """Find the component of each level of e, and of each of the others: those tied by rows."""
     J = [problem.n_levels[f] for f in (e, *others)]
     ends = np.cumsum(J)
+    # 32 bits hold the number of any level, in half the memory
     met = [meeting_levels(problem, e, f) for f in others]
-    i = np.concatenate([own for own, _ in met])
-    j = np.concatenate([s + other for s, (_, other) in zip(ends, met, strict=False)])
+    i = np.concatenate([own.astype(np.int32) for own, _ in met])
+    j = np.concatenate(
+        [(s + other).astype(np.int32) for s, (_, other) in zip(ends, met, strict=False)]
+    )
     shape = (int(ends[-1]),) * 2
     graph = sparse.csr_array((np.ones(len(i), np.int8), (i, j)), shape=shape)
+    del i, j
     component = connected_components(graph, directed=False)[1].astype(np.intp)
     return np.split(component, ends[:-1])
 
