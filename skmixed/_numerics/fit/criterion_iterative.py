@@ -68,7 +68,7 @@ class Probes:
 class IterativeCriterion(FactorsCriterion):
     """REML or ML criterion of a model whose factors cross, with fixed probes.
 
-    It is a function like that of `FactorsCriterion`, near it, and smooth but for rounding.
+    It is near that of `FactorsCriterion`, and differs from it alike at points that are near.
 
     Attributes
     ----------
