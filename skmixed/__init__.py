@@ -5,6 +5,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from skmixed import _saved_by_0_1
+from skmixed._describe.describe_factors import FactorsDescription
 from skmixed._describe.describe_groups import GroupDescription, describe_groups
 from skmixed._estimators.least_squares import FixedEffectsRegressor, PooledRegressor
 from skmixed._estimators.random_intercept import RandomInterceptRegressor
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from skmixed import preprocessing as preprocessing
 
 __all__ = [
+    "FactorsDescription",
     "FixedEffectsRegressor",
     "GroupDescription",
     "GroupedMoments",

@@ -133,8 +133,9 @@ class BaseGroupedRegressor(
 
         Returns
         -------
-        DataFrame of shape (n_groups, 1 + n_features)
-            A row for each group, a column for each term.
+        DataFrame of shape (n_groups, 1 + n_features), or dict of these
+            A row for each group, a column for each term. With several factors a dictionary by
+            factor: the lines of its groups beside the average group of the others.
         """
         if not self._uses_groups:
             check_is_fitted(self)
@@ -143,11 +144,20 @@ class BaseGroupedRegressor(
                 f"{name} has one line, `intercept_` and `coef_`, for all groups."
             )
         check_is_fitted(self)
-        refuse_factors(self._columns, "group_coef_")
-        lines = np.tile([self.intercept_, *self._slopes], (self.n_groups_, 1))
-        lines = pd.DataFrame(lines, self.groups_, [INTERCEPT, *self._terms])
-        lines[self._group_effects.columns] += self._group_effects
+        return self._for_each_factor(self._lines_of, self._group_effects)
+
+    def _lines_of(self, effects):
+        """Lines of groups with these effects."""
+        lines = np.tile([self.intercept_, *self._slopes], (len(effects), 1))
+        lines = pd.DataFrame(lines, effects.index, [INTERCEPT, *self._terms])
+        lines[effects.columns] += effects
         return lines
+
+    def _for_each_factor(self, what, effects):
+        """Compute something of the effects of groups, for each of several factors."""
+        if self._columns.factors:
+            return {name: what(of_factor) for name, of_factor in effects.items()}
+        return what(effects)
 
     @in_one_piece
     def marginal_effects(
@@ -164,11 +174,13 @@ class BaseGroupedRegressor(
 
         Returns
         -------
-        DataFrame of shape (n_groups, 3)
+        DataFrame of shape (n_groups, 3), or dict of these
             For each group the change of y by the population line (``population``), what the
             group's own slope adds (``group``), and their sum (``total``). Under fixed effects
             the population line is that of the average group. A model without groups has a
-            single row, for all of them. NaN for a column without a coefficient.
+            single row, for all of them. NaN for a column without a coefficient. With several
+            factors a dictionary by factor: the changes in its groups beside the average group
+            of the others.
 
         Examples
         --------
@@ -194,17 +206,18 @@ class BaseGroupedRegressor(
         all groups        94.2    0.0   94.2
         """
         check_is_fitted(self)
-        refuse_factors(self._columns, "marginal_effects")
         change = stop - start
-        population, group = change * self._slope_of(column), 0.0
+        population = change * self._slope_of(column)
+
+        def of_groups(effects):
+            group = change * effects[column] if column in effects else 0.0
+            parts = {"population": population, "group": group, "total": population + group}
+            return pd.DataFrame(parts, index=effects.index)
+
         if self._uses_groups and self.n_groups_:
-            index = self.groups_
-            if column in self._group_effects:
-                group = change * self._group_effects[column]
-        else:
-            index = pd.Index([self._population_name], name=self._columns.group_name)
-        effects = {"population": population, "group": group, "total": population + group}
-        return pd.DataFrame(effects, index=index)
+            return self._for_each_factor(of_groups, self._group_effects)
+        index = pd.Index([self._population_name], name=self._columns.group_name)
+        return of_groups(pd.DataFrame(index=index))
 
     @property
     def _moments(self):

@@ -125,10 +125,9 @@ class RandomInterceptRegressor(BaseMixedRegressor):
         or to the name of another column, if factors that cross have more groups than memory
         holds and ``solver="exact"``, or if conjugate gradients do not converge.
     NotAvailableError
-        By methods and attributes that do not exist yet for several factors: `group_coef_`,
-        `confint`, `conditional_aic`, `update_groups` and others, or for the iterative solver:
-        `pooling_weights_`, `random_effects_frame`, `loo_predict` and others. It is a
-        `ValueError` and an `AttributeError`.
+        By what does not exist yet for several factors, such as `update_groups`, or for the
+        iterative solver: `pooling_weights_`, `random_effects_frame`, `confint` and others. It
+        is a `ValueError` and an `AttributeError`.
 
     Warns
     -----
@@ -164,8 +163,8 @@ class RandomInterceptRegressor(BaseMixedRegressor):
     times over. `aic_` and `bic_` then have the error of `criterion_`.
 
     With several factors `random_effects_`, `random_effects_cov_`, `icc_`, `pooling_weights_`,
-    `groups_`, `group_sizes_` and `n_groups_` are dictionaries by factor of what is said of
-    them above.
+    `groups_`, `group_sizes_`, `n_groups_` and `group_coef_` are dictionaries by factor of what
+    is said of them above.
 
     References
     ----------

@@ -29,6 +29,7 @@ from skmixed._numerics.inference.degrees_of_freedom_of_factors import (
     satterthwaite_of_factors,
 )
 from skmixed._numerics.inference.explained_variance import split_variance
+from skmixed._numerics.inference.pooling import own_effects_of_factor
 from skmixed._numerics.inference.prediction_of_factors import FactorsUncertainty
 from skmixed._numerics.inference.profile.limits import profile_limits_of_factors
 from skmixed._numerics.moments.cells import FactorMoments
@@ -111,6 +112,10 @@ class FittedFactors:
         variances = np.sum(own.to_user_factor(self.Lambdas[f]) ** 2, axis=1, keepdims=True)
         share = np.divide(left, variances, out=np.ones_like(left), where=variances > 0)
         return 1 - share
+
+    def own_effects(self, f):
+        """Effects of the groups of a factor without pooling, those of the others held."""
+        return own_effects_of_factor(self.criterion, self.Lambdas, f)
 
     def profile_limits(self, level):
         """Limits of all parameters, for each factor; those of fixed effects are the same."""
