@@ -12,6 +12,7 @@ from skmixed import RandomInterceptRegressor, RandomSlopeRegressor
 from skmixed._reports import iterative
 from skmixed.exceptions import NotAvailableError
 from skmixed.inference import likelihood_ratio_test
+from skmixed.inspection import ResidualsDisplay
 
 GROUPS = ["user", "item"]
 
@@ -136,6 +137,15 @@ def test_large_factors_are_left_to_it(ratings, monkeypatch):
     assert automatic.solver_ == "iterative"
     exact = RandomInterceptRegressor(group_by=GROUPS, solver="exact").fit(*ratings)
     assert exact.solver_ == "exact"
+
+
+def test_what_needs_effects_alone_is_there(model, exact, ratings):
+    for name in GROUPS:
+        np.testing.assert_allclose(model.group_coef_[name], exact.group_coef_[name], atol=1e-3)
+    assert model.design_effect_ == pytest.approx(exact.design_effect_, rel=1e-3)
+    X, y = ratings
+    display = ResidualsDisplay.from_estimator(model, X, y)
+    assert len(display.residuals) == len(y)
 
 
 @pytest.mark.parametrize("name", ["pooling_weights_", "conditional_cov_"])
