@@ -28,6 +28,7 @@ from skmixed._estimators.several_factors import (
     FittedFactors,
     fit_factors,
     store_factors,
+    store_known,
     weights_of_factors,
 )
 from skmixed._estimators.streaming import RowsSeen, UpdatingMixin
@@ -197,14 +198,7 @@ class BaseMixedRegressor(
 
     def _fit_factors(self, moments, columns):
         fit = fit_factors(self, moments, columns)
-        self._store_fixed_effects(fit.solution)
-        store_factors(self, fit, moments, columns)
-        self._store_criterion(fit)
-        store_solver(self, fit)
-        specifications = tuple(self._specification(factor) for factor in columns.factors)
-        Lambdas = tuple(fit.optimum.Lambdas)
-        self._fitted = FittedFactors(moments, specifications, Lambdas, fit.probes)
-        self._seen = RowsSeen(moments, self.get_params(deep=False))
+        self._store_factors(fit, moments, columns)
         warn_about_factors(self, fit)
         warn_about_probes(self, fit)
         return self
@@ -223,6 +217,17 @@ class BaseMixedRegressor(
         self._store_criterion(fit)
         self.solver_, self.monte_carlo_error_ = "exact", None
         self._fitted = FittedModel(moments, specification, fit.optimum.Lambda, lines)
+        self._seen = RowsSeen(moments, self.get_params(deep=False))
+
+    def _store_factors(self, fit, moments, columns):
+        self._columns = columns
+        self._store_fixed_effects(fit.solution)
+        store_factors(self, fit, moments, columns)
+        self._store_criterion(fit)
+        store_solver(self, fit)
+        specifications = tuple(self._specification(factor) for factor in columns.factors)
+        Lambdas = tuple(fit.optimum.Lambdas)
+        self._fitted = FittedFactors(moments, specifications, Lambdas, probes=fit.probes)
         self._seen = RowsSeen(moments, self.get_params(deep=False))
 
     def _store_random_effects(self, solution, specification):
@@ -246,6 +251,15 @@ class BaseMixedRegressor(
         self.pooling_weights_ = pd.DataFrame(
             pooling_weights.T, index=self.groups_, columns=terms
         )
+
+    def _store_known(self, known):
+        """Store the groups that are known by these rows; what was fitted stays."""
+        if self._columns.factors:
+            store_known(self, known)
+            return
+        self._fitted = self._fitted.knowing(known)
+        self._store_groups(known)
+        self._store_modes(*self._fitted.random_effects())
 
     def _store_criterion(self, fit):
         problem, solution = fit.problem, fit.solution

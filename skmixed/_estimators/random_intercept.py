@@ -125,9 +125,10 @@ class RandomInterceptRegressor(BaseMixedRegressor):
         or to the name of another column, if factors that cross have more groups than memory
         holds and ``solver="exact"``, or if conjugate gradients do not converge.
     NotAvailableError
-        By what does not exist yet for several factors, such as `update_groups`, or for the
-        iterative solver: `pooling_weights_`, `random_effects_frame`, `confint` and others. It
-        is a `ValueError` and an `AttributeError`.
+        By what does not exist yet for several factors, such as
+        `skmixed.inference.compare_slopes`, or for the iterative solver: `pooling_weights_`,
+        `random_effects_frame`, `confint` and others. It is a `ValueError` and an
+        `AttributeError`.
 
     Warns
     -----

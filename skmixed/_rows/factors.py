@@ -65,6 +65,13 @@ def parts_of(group_by):
     return tuple(factors)
 
 
+def same_groups_named(one, other):
+    """Whether two values of `group_by` name the same columns."""
+    if one is None or other is None:
+        return one is other
+    return parts_of(one) == parts_of(other)
+
+
 def name_of(columns):
     """Name a factor: 'school', or 'school:class' for joined labels."""
     return JOIN.join(map(str, columns))

@@ -59,6 +59,15 @@ OTHER_GROUP_COLUMN = (
     "The moments must have been summed with the model's group_by={expected!r}, but were with "
     "group_by={given!r}. Use GroupedMoments.from_rows(..., group_by={expected!r})."
 )
+OTHER_MOMENTS = (
+    "Only moments of the same columns can be {verb}, but they differ in {name}: {one!r} and "
+    "{two!r}. Sum up the same columns, in the same order."
+)
+LITTLE_LEFT = (
+    "What is left of the moments must be at least {share:.0%} of the squares of each column, "
+    "or it has too few digits, but of {column} there is less. Add up the moments of the rows "
+    "that are left in place of taking off the others."
+)
 SLOPES_NOT_SUMMED = (
     "The moments must have been summed for the slopes of the model, {slopes}, but were for "
     "{summed}. Name them: GroupedMoments.from_rows(..., slopes={slopes})."

@@ -669,11 +669,9 @@ NOT_YET = "does not exist yet for several grouping factors"
 @pytest.mark.parametrize(
     "ask",
     [
-        lambda m, X, y: m.update_groups(X, y),
         lambda m, X, y: FixedEffectsRegressor("x", group_by=["school", "rater"]).fit(X, y),
         lambda m, X, y: compare_slopes(m),
         lambda m, X, y: WithinBetween(group_by=["school", "rater"]).fit(X),
-        lambda m, X, y: GroupedMoments.from_rows(X, y, group_by=["school", "rater"]),
     ],
 )
 def test_what_does_not_exist_yet_says_so(model, rows, ask):
@@ -721,17 +719,6 @@ def test_pooling_ignores_several_factors(rows):
     assert by_name.coef_[0] == pytest.approx(expected.coef_[0])
     given = PooledRegressor().fit(X[["x"]], y, groups=X[["school", "rater"]])
     assert given.coef_[0] == pytest.approx(expected.coef_[0])
-
-
-def test_dask_says_that_it_does_not_exist_yet(rows):
-    dd = pytest.importorskip("dask.dataframe")
-    X, y = rows
-    table = dd.from_pandas(X[["x", "school", "rater"]], npartitions=2)
-    y = dd.from_pandas(y, npartitions=2)
-    with pytest.raises(ValueError, match=NOT_YET):
-        RandomInterceptRegressor(group_by=["school", "rater"]).fit(table, y)
-    with pytest.raises(ValueError, match=NOT_YET):
-        RandomInterceptRegressor().fit(table[["x"]], y, groups=table[["school", "rater"]])
 
 
 def test_a_slope_that_no_group_shows(rows):

@@ -203,6 +203,11 @@ class Eliminated:
         return scaled
 
     @property
+    def fixed_root(self) -> Array:
+        """M_XX^-1/2, lower triangular, shape (p, p)."""
+        return self.root[:-1, :-1]
+
+    @property
     def value(self) -> float:
         """The criterion."""
         _, log_det_XX, r2 = self._root

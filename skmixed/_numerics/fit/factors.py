@@ -290,14 +290,19 @@ def solve_factors(at: Eliminated, Lambdas: Sequence[Array]) -> FactorsSolution:
         ],
         diagonal=problem.diagonal,
         rank=tuple(int(np.count_nonzero(np.any(Lambda, axis=0))) for Lambda in Lambdas),
-        b=[
-            own.to_user_random_effects(B[:, -1] - np.einsum("apk,p->ak", B[:, :-1], beta))
-            for own, B in zip(problem.by_factor, at.B, strict=True)
-        ],
+        b=random_effects_of_factors(at, beta),
         icc=tuple(variance / (1 + sum(variances)) for variance in variances),
         criterion=-np.inf if criterion.is_perfect else at.value,
         _at=at,
     )
+
+
+def random_effects_of_factors(at: Eliminated, beta: Array) -> list[Array]:
+    """Conditional modes of all levels, shapes (q_f, J_f), for given fixed effects."""
+    return [
+        own.to_user_random_effects(B[:, -1] - np.einsum("apk,p->ak", B[:, :-1], beta))
+        for own, B in zip(at.criterion.problem.by_factor, at.B, strict=True)
+    ]
 
 
 def _scaled(problem: FactorsProblem, start: Sequence[Array]) -> list[Array] | None:
