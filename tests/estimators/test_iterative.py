@@ -148,6 +148,20 @@ def test_what_needs_effects_alone_is_there(model, exact, ratings):
     assert len(display.residuals) == len(y)
 
 
+def test_new_groups_are_learned_from_their_rows(ratings):
+    X, y = ratings
+    old = X["user"] < 480
+    updated = [
+        RandomInterceptRegressor(group_by=GROUPS, solver=solver)
+        .fit(X[old], y[old])
+        .update_groups(X[~old], y[~old])
+        for solver in ("exact", "iterative")
+    ]
+    exact, iterative = (model.random_effects_["user"] for model in updated)
+    assert len(exact) == 500
+    np.testing.assert_allclose(iterative, exact, atol=1e-3)
+
+
 @pytest.mark.parametrize("name", ["pooling_weights_", "conditional_cov_"])
 def test_refuses_attributes_that_need_all_covariances(model, name):
     with pytest.raises(NotAvailableError, match=f"{name} needs the exact solver"):
