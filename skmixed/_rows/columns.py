@@ -135,7 +135,7 @@ def _remedy(group_by, columns):
 
 
 def _read_formula(text):
-    """Columns of each factor of a formula, such as (1 | a/b) + (1 | c), or of a list as text."""
+    """Columns of each factor of a formula, as in (1 | a/b) + (1 | c), or of a list as text."""
     terms = re.findall(r"\|([^|()]+)", text) or re.split("[+,]", text)
     factors = []
     for term in terms:

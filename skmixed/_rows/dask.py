@@ -51,9 +51,9 @@ from skmixed._rows.messages import (
     ALL_EMPTY,
     GIVEN_TWICE,
     MISSING_FACTORS,
-    MISSING_IN_PREDICT,
     OTHER_GROUPS_AGAIN,
     OTHER_ROWS_AGAIN,
+    missing_in_predict,
 )
 from skmixed._rows.reader import (
     Columns,
@@ -206,7 +206,7 @@ def _check_ready(model, X, groups, method):
         names = model._columns.factor_names
         raise ValueError(MISSING_FACTORS.format(name=type(model).__name__, names=names))
     if no_labels and getattr(model, "n_groups_", 0):
-        raise ValueError(MISSING_IN_PREDICT.format(method=method, name=type(model).__name__))
+        raise ValueError(missing_in_predict(model, method))
 
 
 def _snapshot(model, without=()):
