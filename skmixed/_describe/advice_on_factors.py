@@ -249,9 +249,10 @@ def _pair(d, first, second, how):
         )
     if how["relation"] == PARTLY and how["in_several"] <= FEW_IN_SEVERAL * n_first:
         yield (
-            f"They are weakly connected: {count(how['in_several'], 'group')} of {first}, of "
-            f"{n_first}, with rows in several groups of {second}. Only these tell the effects "
-            "of the two factors apart, so their sum is known better than either."
+            f"They are weakly connected: of the {n_first:,} groups of {first} only "
+            f"{how['in_several']:,} {'has' if how['in_several'] == 1 else 'have'} rows in "
+            f"several groups of {second}, which tells the effects of the two factors apart. So "
+            "their sum is known better than either."
         )
     if how["labels_used_again"] and second not in dict(map(reversed, _clear(d))):
         yield from _not_joined(d, first, second)

@@ -6,6 +6,7 @@ from numbers import Integral
 from textwrap import fill
 
 import numpy as np
+import pandas as pd
 
 from skmixed._sklearn_private import Interval, check_matplotlib_support
 
@@ -98,8 +99,14 @@ def width_for(width, labels):
     return width + CHARACTER_WIDTH * max(longest - SHORT_LABEL, 0)
 
 
+def label_as_text(label):
+    """Write a label of a group: of a time at midnight the date."""
+    is_date = isinstance(label, pd.Timestamp) and label == label.normalize()
+    return f"{label:%Y-%m-%d}" if is_date else str(label)
+
+
 def _cut(label):
-    label, half = str(label), LONG_LABEL // 2
+    label, half = label_as_text(label), LONG_LABEL // 2
     return label if len(label) <= LONG_LABEL else f"{label[:half]}…{label[-half + 1 :]}"
 
 

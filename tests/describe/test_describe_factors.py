@@ -195,7 +195,7 @@ def test_weak_connections():
     pair = found.pairs.loc[("worker", "firm")]
     assert (pair["relation"], pair["parts"], pair["in_several"]) == ("partly crossed", 9, 1)
     text = " ".join(found.advice["How the factors lie to one another"])
-    assert "weakly connected: There is 1 group of worker, of 60" in text
+    assert "weakly connected: of the 60 groups of worker only 1 has rows in" in text
     assert "the 9 parts together" in text
 
 

@@ -185,3 +185,41 @@ def test_variances_of_all_factors(model, rows):
     colors = [to_hex(bars[0].get_facecolor()) for bars in display.bars_]
     assert len(set(colors)) == 5
     plt.close("all")
+
+
+def test_long_names_and_dates_leave_room():
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"x": rng.normal(size=300), "shop": rng.integers(0, 8, 300)})
+    y = rng.normal(size=8)[X["shop"]] + rng.normal(size=300)
+    X["date"] = pd.Timestamp("2024-05-01") + pd.to_timedelta(rng.integers(0, 5, 300), unit="D")
+    y += X["date"].dt.day % 2
+    X["shop"] = np.char.add(
+        "a shop that has a name of some length, no. ", X["shop"].to_numpy(str)
+    )
+    X.loc[X["shop"].str.endswith("7"), "shop"] += " and of very much more than that"
+    model = RandomInterceptRegressor(group_by=["shop", "date"]).fit(X, y.rename("sales " * 9))
+    widths = {}
+    for name in ("effects", "groups"):
+        for factor in ("shop", "date"):
+            options = {} if name == "effects" else {"X": X, "y": y, "kind": "groups"}
+            make = RandomEffectsDisplay if name == "effects" else ResidualsDisplay
+            display = make.from_estimator(model, factor=factor, **options)
+            display.figure_.canvas.draw()
+            widths[factor] = display.ax_.get_window_extent().width / display.figure_.dpi
+            labels = [tick.get_text() for tick in display.ax_.get_yticklabels()]
+            if factor == "date":
+                assert sorted(labels) == [f"2024-05-0{day}" for day in range(1, 6)]
+            else:
+                (longest,) = {label for label in labels if "…" in label}
+                assert longest.startswith("a shop that")
+                assert longest.endswith("than that")
+                assert sorted(map(len, labels))[-2:] == [44, 60]
+        assert min(widths.values()) > 3
+    display = GroupLinesDisplay.from_estimator(model, X, y, column="x", factor="date")
+    labels = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    assert all(label.startswith("date 2024-05-0") and len(label) == 15 for label in labels[1:])
+    display = GroupLinesDisplay.from_estimator(
+        model, X, y.rename("sales of the shop in thousands"), column="x", factor="shop"
+    )
+    assert display.ax_.get_ylabel().count("\n") == 1
+    plt.close("all")
