@@ -216,7 +216,7 @@ def test_a_factor_within_another(rows):
 def test_text_and_picture(comparison):
     text = " ".join(str(comparison).split())
     assert text.startswith("Pooling compared on 180 rows in 12 groups (a) and 9 groups (b)")
-    assert "Means over 3 or 9 folds x 1 repeats" in text
+    assert "Means over 3 or 9 folds x 1 repeat." in text
     assert "over groups of each factor and fits" in text
     assert "`a alone` is the random intercept of a without the others." in text
     for title in ("New rows in known groups:", "New groups of a:", "New groups of a and b:"):
