@@ -1,5 +1,6 @@
 """Confidence intervals, the conditional AIC and levels left out, with several factors."""
 
+import itertools
 import json
 import pickle
 import warnings
@@ -227,22 +228,30 @@ def test_order_of_rows_does_not_matter():
     np.testing.assert_allclose(turned, found.iloc[some], rtol=1e-9)
 
 
-def test_a_level_that_alone_tells_of_a_coefficient():
-    """Without it the column is constant, as in a fit to the other rows."""
+@pytest.mark.parametrize(
+    ("leave", "kind"),
+    [
+        ("group", "some of a level"),
+        *itertools.product(["row", "group"], ["one row", "one row far off"]),
+    ],
+)
+def test_rows_that_alone_tell_of_a_coefficient(leave, kind):
+    """Without them the column is constant, as in a fit to the other rows."""
     frame, y = simulated()
-    frame["in_b"] = np.where(frame["school"] == "b", frame["x"] ** 2, 0.0)
-    model = RandomInterceptRegressor(group_by=["school", "rater"]).fit(frame, y)
-    found = model.loo_predict(frame, y, leave="group", factor="school")
     b = (frame["school"] == "b").to_numpy()
+    alone = b if kind == "some of a level" else np.arange(len(y)) == np.flatnonzero(b)[0]
+    column = frame["x"] ** 2 + (1e4 if kind == "one row far off" else 1.0)
+    frame["alone"] = np.where(alone, column, 0.0)
+    model = RandomInterceptRegressor(group_by=["school", "rater"]).fit(frame, y)
+    found = model.loo_predict(
+        frame, y, leave=leave, factor="school" if leave == "group" else None
+    )
     assert np.isfinite(found).all()
     # the same rows without the column, the variances held
-    plain = RandomInterceptRegressor(group_by=["school", "rater"]).fit(
-        frame.drop(columns="in_b"), y
-    )
-    plain.random_effects_cov_ = model.random_effects_cov_
-    plain.residual_variance_ = model.residual_variance_
-    expected = refits(plain, frame, y.to_numpy(), np.ones(len(y)), "school")
-    np.testing.assert_allclose(found[b], expected[b], rtol=1e-6)
+    rows = frame.assign(row=np.arange(len(y))), y.to_numpy(), np.ones(len(y))
+    expected = refits(model, *rows, "school" if leave == "group" else "row")
+    some = b if leave == "group" else alone
+    np.testing.assert_allclose(found[some], expected[some], rtol=1e-6)
 
 
 def test_the_factor_must_be_named():
