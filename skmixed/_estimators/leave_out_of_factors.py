@@ -95,7 +95,8 @@ class _RowsOfFit:
     def of(cls, model, rows):
         """Check that the rows are those of the fit, and predict them by it."""
         model = as_fitted(model)
-        _check_rows_of_fit(sum_up(rows, model._columns), model._fitted.moments)
+        given, names = sum_up(rows, model._columns), model._columns.factor_names
+        _check_rows_of_fit(given, model._fitted.moments, names)
         if rows.sample_weight is None:
             rows = rows._replace(sample_weight=np.ones(len(rows.y)))
         if hasattr(rows.X, "tocsr"):
@@ -190,15 +191,21 @@ def _predict(model, rows):
     return mean, np.stack(codes)
 
 
-def _check_rows_of_fit(given, fitted):
+def _check_rows_of_fit(given, fitted, names):
     """Refuse rows that do not have the sums of those of the fit."""
     given = given.around(fitted.shift)
+    for name, one, other in zip(names, given.factors, fitted.factors, strict=True):
+        same_groups = np.array_equal(one.labels, other.labels)
+        if not same_groups or not np.array_equal(one.n_rows, other.n_rows):
+            what = (
+                f"got {one.n_rows.sum()} rows in {len(one.labels)} groups of {name!r}, where "
+                f"the fit had {other.n_rows.sum()} in {len(other.labels)}, or other groups"
+            )
+            raise ValueError(NOT_THE_ROWS_OF_THE_FIT.format(what=what))
     size = np.sqrt(np.outer(np.diag(fitted.T), np.diag(fitted.T)))
-    same = np.all(np.abs(given.T - fitted.T) <= SAME_SUMS * size)
+    differ = [np.abs(given.T - fitted.T) > SAME_SUMS * size]
     for one, other in zip(given.factors, fitted.factors, strict=True):
-        same = same and np.array_equal(one.labels, other.labels)
-        same = same and np.array_equal(one.n_rows, other.n_rows)
-        same = same and np.all(np.abs(one.C[0] - other.C[0]) <= SAME_SUMS * size[:1].T)
-    if not same:
-        what = f"got {given.n:.10g}, where the fit had {fitted.n:.10g}, or others"
+        differ.append(np.abs(one.C[0] - other.C[0]) > SAME_SUMS * size[:1].T)
+    if any(map(np.any, differ)):
+        what = "their sums of squares are others"
         raise ValueError(NOT_THE_ROWS_OF_THE_FIT.format(what=what))

@@ -24,8 +24,8 @@ from skmixed._rows.labels import (
     check_none_missing,
     check_weights,
     match_groups,
+    refuse_no_groups,
 )
-from skmixed._rows.messages import MISSING_FACTORS, MISSING_IN_PREDICT
 from skmixed._rows.reader import INTERCEPT, by_features_alone, read_rows
 from skmixed._sklearn_private import Interval, StrOptions, validate_params
 from skmixed._state import in_one_piece
@@ -230,13 +230,8 @@ class PredictionsMixin:
         """Predictions, and the position of each row's group, -1 if it is new."""
         y = self._predict_fixed(X)
         if groups is None:
-            if self._columns.factors:
-                names = self._columns.factor_names
-                raise ValueError(MISSING_FACTORS.format(name=type(self).__name__, names=names))
             if self.n_groups_:
-                raise ValueError(
-                    MISSING_IN_PREDICT.format(method="predict", name=type(self).__name__)
-                )
+                refuse_no_groups(self, "predict")
             return y, self._all_new(len(y))
         if not self._columns.factors:
             refuse = self._new_groups_of([self._columns.group_name])[0]

@@ -13,10 +13,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from skmixed._numerics.moments.moments import GroupedMoments
 from skmixed._rows.factors import refuse_several, same_groups_named
-from skmixed._rows.labels import check_enough_moments, check_same_labels
+from skmixed._rows.labels import check_enough_moments, check_same_labels, refuse_no_groups
 from skmixed._rows.messages import (
     CHANGED_PARAMETERS,
-    MISSING_IN_PREDICT,
     MIXED_GROUPS,
     NOT_MOMENTS,
     OTHER_GROUP_COLUMN,
@@ -281,8 +280,7 @@ class UpdatingMixin:
         check_is_fitted(self)
         self._check_has_groups("update_groups", several=True)
         if groups is None and self._columns.group_by is None:
-            message = MISSING_IN_PREDICT
-            raise ValueError(message.format(method="update_groups", name=type(self).__name__))
+            refuse_no_groups(self, "update_groups")
         known = self._with_batch(X, y, groups, sample_weight)
         self._seen = replace(self._seen, moments=known)
         self._store_known(known)

@@ -46,12 +46,11 @@ from skmixed._rows.labels import (
     check_same_labels,
     check_weights,
     refuse_missing,
+    refuse_no_groups,
 )
 from skmixed._rows.messages import (
     ALL_EMPTY,
     GIVEN_TWICE,
-    MISSING_FACTORS,
-    MISSING_IN_PREDICT,
     OTHER_GROUPS_AGAIN,
     OTHER_ROWS_AGAIN,
 )
@@ -202,11 +201,8 @@ def _check_ready(model, X, groups, method):
     check_is_fitted(model)
     _check_columns(model, X, groups, reset=False)
     no_labels = groups is None and model._columns.group_by is None and method == "predict"
-    if no_labels and model._columns.factors:
-        names = model._columns.factor_names
-        raise ValueError(MISSING_FACTORS.format(name=type(model).__name__, names=names))
     if no_labels and getattr(model, "n_groups_", 0):
-        raise ValueError(MISSING_IN_PREDICT.format(method=method, name=type(model).__name__))
+        refuse_no_groups(model, method)
 
 
 def _snapshot(model, without=()):

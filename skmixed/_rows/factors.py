@@ -370,8 +370,8 @@ def _joined(columns):
         twice = pd.Series(joined)
         twice = twice[twice.duplicated()].iloc[0]
         raise ValueError(
-            f"Labels are joined as text, but {twice!r} stands for different ones, such as 1 and "
-            "'1' are. Give the labels of a column one type, as in frame[column].astype(str)."
+            f"Labels are joined as text, but {twice!r} stands for different ones, such as 1 "
+            "and '1'. Give the labels of a column one type, as in frame[column].astype(str)."
         )
     values = np.full(len(known), None, dtype=object)
     values[known] = np.array(joined, dtype=object)[back]

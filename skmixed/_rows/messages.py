@@ -12,7 +12,7 @@ REMEDIES = (
     "  model.predict_population(X)            # the line of an average group, on purpose"
 )
 MISSING_FACTORS = (
-    "This {name} was fitted with groups of several factors, so predict needs them, too: pass "
+    "This {name} was fitted with groups of several factors, so {method} needs them, too: pass "
     "`groups`, a table with the columns {names}. With group_by={names} in place of `groups` "
     "columns of X hold them, and X alone will do. predict_population needs no groups."
 )
@@ -164,6 +164,10 @@ NOT_THE_ROWS_OF_THE_FIT = (
     "`loo_predict` must be given the rows of the fit, which the model does not keep, but "
     "{what}. Pass the same X, y, groups and sample_weight as to `fit`, in any order of the "
     "rows."
+)
+FACTOR_OF_A_ROW = (
+    "factor={factor!r} names the groups to leave out with leave='group', but leave='row' "
+    "leaves out rows. Set leave='group', or leave factor out."
 )
 FACTOR_TO_LEAVE_OUT = (
     "leave='group' must know which groups to leave out, but the model has the factors {names}. "

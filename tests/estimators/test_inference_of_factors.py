@@ -261,6 +261,8 @@ def test_the_factor_must_be_named():
         model.loo_predict(frame, y, leave="group")
     with pytest.raises(ValueError, match="factor='pupil' must be one of"):
         model.loo_predict(frame, y, leave="group", factor="pupil")
+    with pytest.raises(ValueError, match="but leave='row' leaves out rows"):
+        model.loo_predict(frame, y, factor="school")
     one = RandomInterceptRegressor(group_by="school").fit(frame.drop(columns="rater"), y)
     rows = frame.drop(columns="rater"), y
     by_name = one.loo_predict(*rows, leave="group", factor="school")
@@ -274,3 +276,22 @@ def test_levels_left_out_must_be_rows_of_the_fit():
     model = RandomInterceptRegressor(group_by=["school", "rater"]).fit(frame, y)
     with pytest.raises(ValueError, match="must be given the rows of the fit"):
         model.loo_predict(frame, y + 1, leave="group", factor="school")
+
+
+def test_rows_of_another_fit():
+    frame, y = simulated()
+    model = RandomInterceptRegressor(group_by=["school", "rater"]).fit(frame, y)
+    with pytest.raises(
+        ValueError, match=r"159 rows in 7 groups of 'school', where the fit had 160 in 7, or"
+    ):
+        model.loo_predict(frame[1:], y[1:])
+    with pytest.raises(ValueError, match="their sums of squares are others"):
+        model.loo_predict(frame, 2 * y)
+
+
+def test_groups_are_needed():
+    frame, y = simulated()
+    model = RandomInterceptRegressor()
+    model.fit(frame[["x"]], y, groups=frame[["school", "rater"]])
+    with pytest.raises(ValueError, match=r"several factors, so loo_predict needs them, too"):
+        model.loo_predict(frame[["x"]], y)
