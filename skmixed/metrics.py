@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.metrics import get_scorer, make_scorer, root_mean_squared_error
-from sklearn.utils import check_consistent_length
+from sklearn.utils import check_consistent_length, get_tags
 from sklearn.utils.metadata_routing import UNUSED
+from sklearn.utils.metaestimators import available_if
 
-from skmixed._estimators.grouped import BaseGroupedRegressor
+from skmixed._estimators.grouped import BaseGroupedModel
 from skmixed._rows.containers import take_rows
 from skmixed._rows.factors import is_several, of_factor, take_factors
 from skmixed._rows.labels import encode_groups, match_groups
@@ -27,7 +28,8 @@ def group_scorer(metric: Any, *, greater_is_better: bool = True, **kwargs: Any) 
     """Make a scorer that passes `groups` on to `predict`.
 
     scikit-learn's own scorers call ``predict(X)`` and so ask a mixed model for predictions
-    without saying which group a row belongs to. This one calls ``predict(X, groups=groups)``.
+    without saying which group a row belongs to. This one calls ``predict(X, groups=groups)``,
+    or `predict_proba` or `decision_function` likewise, whichever the score is of.
     With metadata routing enabled it receives the groups from `cross_validate`, `GridSearchCV`
     and the like without a further request. A model that asks for no groups, because it has
     ``group_by``, is scored as by the plain scorer; of a fitted search, the model that it chose
@@ -210,6 +212,11 @@ class _GroupScorer(BaseEstimator):
         return True
 
 
+def _has(method):
+    """Whether the model that predicts has a method."""
+    return lambda of_groups: hasattr(predicting_model(of_groups.model), method)
+
+
 class _ModelOfGroups(RegressorMixin, BaseEstimator):
     """A fitted model together with the groups of the rows to predict."""
 
@@ -222,8 +229,28 @@ class _ModelOfGroups(RegressorMixin, BaseEstimator):
             raise AttributeError(name)
         return getattr(self.model, name)  # a scorer may look at what was fitted
 
+    def __sklearn_tags__(self):
+        has_tags = hasattr(type(self.model), "__sklearn_tags__")
+        return get_tags(self.model) if has_tags else super().__sklearn_tags__()
+
     def predict(self, X):
+        return self._call("predict", X)
+
+    @available_if(_has("predict_proba"))
+    def predict_proba(self, X):
+        return self._call("predict_proba", X)
+
+    @available_if(_has("predict_log_proba"))
+    def predict_log_proba(self, X):
+        return self._call("predict_log_proba", X)
+
+    @available_if(_has("decision_function"))
+    def decision_function(self, X):
+        return self._call("decision_function", X)
+
+    def _call(self, method, X):
         model = predicting_model(self.model)
-        if isinstance(model, BaseGroupedRegressor) and model.group_by is None:
-            return model.predict(X, groups=self.groups)
-        return model.predict(X, **requested(model, "predict", {"groups": self.groups}))
+        if isinstance(model, BaseGroupedModel) and model.group_by is None:
+            return getattr(model, method)(X, groups=self.groups)
+        given = requested(model, method, {"groups": self.groups})
+        return getattr(model, method)(X, **given)

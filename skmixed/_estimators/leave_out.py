@@ -19,12 +19,12 @@ from skmixed._numerics.leave_out.leave_one_out import LeaveOut
 from skmixed._numerics.linalg.digits import SAME_SUMS
 from skmixed._numerics.moments.by_group import cross_products_by_group, shifted_columns
 from skmixed._numerics.moments.moments import GroupedMoments
-from skmixed._rows.labels import refuse_no_groups
 from skmixed._rows.messages import (
     FACTOR_OF_A_ROW,
     FACTOR_TO_LEAVE_OUT,
     NOT_THE_ROWS_OF_THE_FIT,
     ONE_GROUP_TO_LEAVE_OUT,
+    missing_in_predict,
 )
 from skmixed._rows.reader import TrainingRows, read_further_rows
 from skmixed._sklearn_private import StrOptions, validate_params
@@ -116,7 +116,7 @@ class LeaveOutMixin:
         if leave == "group" and len(names) > 1:
             raise ValueError(FACTOR_TO_LEAVE_OUT.format(names=names, first=names[0]))
         if groups is None and self._columns.group_by is None:
-            refuse_no_groups(self, "loo_predict")
+            raise ValueError(missing_in_predict(self, "loo_predict"))
         rows = read_further_rows(self, X, y, groups, sample_weight)
         if self._columns.factors:
             if leave == "row":

@@ -13,12 +13,13 @@ from sklearn.utils.validation import check_is_fitted
 
 from skmixed._numerics.moments.moments import GroupedMoments
 from skmixed._rows.factors import refuse_several, same_groups_named
-from skmixed._rows.labels import check_enough_moments, check_same_labels, refuse_no_groups
+from skmixed._rows.labels import check_enough_moments, check_same_labels
 from skmixed._rows.messages import (
     CHANGED_PARAMETERS,
     MIXED_GROUPS,
     NOT_MOMENTS,
     OTHER_GROUP_COLUMN,
+    missing_in_predict,
 )
 from skmixed._rows.reader import Columns, read_further_rows, read_training_rows, sum_up
 from skmixed._rows.sums_of_model import sums_of_model
@@ -278,9 +279,9 @@ class UpdatingMixin:
         array([332.9])
         """
         check_is_fitted(self)
-        self._check_has_groups("update_groups", several=True)
+        self._check_has_groups("update_groups", several=True, iterative=True)
         if groups is None and self._columns.group_by is None:
-            refuse_no_groups(self, "update_groups")
+            raise ValueError(missing_in_predict(self, "update_groups"))
         known = self._with_batch(X, y, groups, sample_weight)
         self._seen = replace(self._seen, moments=known)
         self._store_known(known)

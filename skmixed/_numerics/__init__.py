@@ -10,5 +10,6 @@ each imports from those above it in this list alone.
 `least_squares`    the two limits: pooled, and groups with lines of their own
 `inference`        degrees of freedom, intervals, variances of predictions, criteria
 `leave_out`        fits without some of the rows, from the moments of all
+`likelihoods`      binary targets and counts, from the rows: stands on `linalg` alone
 =================  ======================================================================
 """

@@ -133,7 +133,7 @@ class ModelSummary(PrintsCorrelations):
 
     def _tables(self):
         yield "Fit", series_as_text(self.fit_statistics)
-        yield "Variance components", _short_heads(table_as_text(self.variance_components))
+        yield "Variance components", short_heads(table_as_text(self.variance_components))
         if len(self.fixed_effects):
             yield self._caption, table_as_text(self.fixed_effects, stars=self.stars)
         if self.variation.index.nlevels > 1:
@@ -174,6 +174,7 @@ def _fit_statistics(model):
             "Rows": whole(model._moments.n),
             **_numbers_of_groups(model),
             name: model.criterion_,
+            **_error_of_criterion(model),
             "Log-likelihood": model.log_likelihood_,
             "AIC": model.aic_,
             "BIC": model.bic_,
@@ -182,6 +183,12 @@ def _fit_statistics(model):
         },
         dtype=object,
     )
+
+
+def _error_of_criterion(model):
+    """Name what the probes of the iterative solver leave."""
+    error = model.monte_carlo_error_
+    return {} if error is None else {"Its error, by probes": error["criterion"]}
 
 
 def _numbers_of_groups(model):
@@ -193,10 +200,10 @@ def _numbers_of_groups(model):
 def _variance_components(model):
     parts, shares = [], []
     for name, cov, correlated in _covariances(model):
-        parts.append(_components(name, cov, correlated))
+        parts.append(components_of(name, cov, correlated))
         shares.append(list(cov.index) == [INTERCEPT])
     parts.append(
-        _components("Residual", pd.DataFrame([[model.residual_variance_]], [""], [""]))
+        components_of("Residual", pd.DataFrame([[model.residual_variance_]], [""], [""]))
     )
     table = pd.concat(parts)
     table.index.names = ["level", "term"]
@@ -217,7 +224,7 @@ def _covariances(model):
         yield name, cov, not of.diagonal
 
 
-def _components(name, cov, correlated=False):
+def components_of(name, cov, correlated=False):
     index = pd.MultiIndex.from_tuples([(name, term) for term in cov.index])
     variances = np.diag(cov)
     table = pd.DataFrame({"variance": variances, "std_dev": np.sqrt(variances)}, index=index)
@@ -227,8 +234,19 @@ def _components(name, cov, correlated=False):
     return table
 
 
-def _short_heads(components):
-    """Let numbers stand for long names in the heads of the correlations."""
+def short_heads(components):
+    """Let numbers stand for long names in the heads of the correlations.
+
+    Parameters
+    ----------
+    components : DataFrame
+        Variances, standard deviations and correlations by level and term.
+
+    Returns
+    -------
+    DataFrame
+        With short heads, if the table is wide.
+    """
     heads = [name for name in components if name.startswith("corr ")]
     if not heads or not is_wide(components.to_string()):
         return components
@@ -298,7 +316,7 @@ def shares_of_variation(within, between, index):
 def _remarks(model):
     remarks = []
     if not model.n_groups_:
-        remarks.append(WITHOUT_GROUPS)
+        remarks.append(WITHOUT_GROUPS.format(pooled=model._words.pooled))
     elif model._columns.factors:
         remarks.extend(_singular_factors(model))
     elif model.singular_:

@@ -46,13 +46,13 @@ from skmixed._rows.labels import (
     check_same_labels,
     check_weights,
     refuse_missing,
-    refuse_no_groups,
 )
 from skmixed._rows.messages import (
     ALL_EMPTY,
     GIVEN_TWICE,
     OTHER_GROUPS_AGAIN,
     OTHER_ROWS_AGAIN,
+    missing_in_predict,
 )
 from skmixed._rows.reader import (
     Columns,
@@ -202,7 +202,7 @@ def _check_ready(model, X, groups, method):
     _check_columns(model, X, groups, reset=False)
     no_labels = groups is None and model._columns.group_by is None and method == "predict"
     if no_labels and getattr(model, "n_groups_", 0):
-        refuse_no_groups(model, method)
+        raise ValueError(missing_in_predict(model, method))
 
 
 def _snapshot(model, without=()):

@@ -26,10 +26,10 @@ def is_dask(X):
     return type(X).__module__.partition(".")[0] == "dask"
 
 
-def refuse_dask(X):
+def refuse_dask(X, message=NOT_FOR_DASK, **words):
     """Refuse a dask collection where rows must be in memory."""
     if is_dask(X):
-        raise TypeError(NOT_FOR_DASK.format(given=type(X).__name__))
+        raise TypeError(message.format(given=type(X).__name__, **words))
 
 
 def empty_table(X):

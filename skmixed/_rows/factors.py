@@ -309,11 +309,8 @@ def refuse_several(model, names):
     """Refuse labels of several factors for a model that takes only one."""
     if not model._takes_several:
         name = type(model).__name__
-        takers = (
-            " RandomInterceptRegressor, RandomSlopeRegressor and FixedEffectsRegressor take "
-            "them."
-        )
-        raise NotAvailableError(NOT_YET.format(name=name, factors=names) + takers)
+        why = model._words.why_one_factor
+        raise NotAvailableError(f"{NOT_YET.format(name=name, factors=names)} {why}")
 
 
 @contextmanager

@@ -13,8 +13,6 @@ from skmixed._rows.factors import of_factor
 from skmixed._rows.messages import (
     INEXACT_LABELS,
     LONE_SURROGATE,
-    MISSING_FACTORS,
-    MISSING_IN_PREDICT,
     NO_LABELS,
     NOT_WEIGHTS,
     SMALL_WEIGHTS,
@@ -195,14 +193,6 @@ def refuse_missing(n_missing, n_rows, where):
             "are missing (None, NaN or NA). Drop those rows, or give them a label of their "
             "own, as in groups.fillna('unknown')."
         )
-
-
-def refuse_no_groups(model, method):
-    """Refuse to do without the groups that a model was fitted with."""
-    known = {"method": method, "name": type(model).__name__}
-    if names := model._columns.factor_names:
-        raise ValueError(MISSING_FACTORS.format(names=names, **known))
-    raise ValueError(MISSING_IN_PREDICT.format(**known))
 
 
 def check_new_groups(new, labels, remedy=POPULATION_LINE):

@@ -19,7 +19,7 @@ from skmixed._rows.columns import as_table
 from skmixed._rows.containers import take_rows
 from skmixed._rows.factors import SEVERAL, by_factor, group_columns, same_groups_named
 from skmixed._rows.labels import check_same_labels
-from skmixed._rows.messages import LITTLE_LEFT, OTHER_MOMENTS
+from skmixed._rows.messages import LINEAR, LITTLE_LEFT, OTHER_MOMENTS
 from skmixed._rows.reader import INTERCEPT, read_training_rows, sum_up
 from skmixed._rows.sums_of_model import listed, slopes_of
 
@@ -283,6 +283,7 @@ class _Rows(BaseEstimator):
 
     _parameter_constraints = {"slopes": [*SLOPES, dict], "group_by": SEVERAL}
     _uses_groups = True
+    _words = LINEAR
     _takes_several = True
 
     def __init__(self, slopes, group_by):

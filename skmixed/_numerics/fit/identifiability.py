@@ -30,8 +30,8 @@ from skmixed._numerics.linalg.digits import (
     SAME_VARIANCE,
     WEIGHT_ERROR,
 )
+from skmixed._numerics.linalg.independent import independent
 from skmixed._numerics.linalg.small_matrices import gram, sum_of_outer
-from skmixed._numerics.moments.coordinates import independent
 
 UNBOUNDED = (
     "the {n_rows} rows in {n_groups} groups are fitted exactly by random effects and "

@@ -17,10 +17,10 @@ from skmixed._numerics.linalg.digits import (
     ROUNDED,
     ROUNDING_UP_TO,
 )
+from skmixed._numerics.linalg.independent import independent
 from skmixed._numerics.linalg.small_matrices import gram, gram_by_matrix
 from skmixed._numerics.moments.coordinates import (
     Coordinates,
-    independent,
     near_means,
     scaled_random_columns,
     scales,

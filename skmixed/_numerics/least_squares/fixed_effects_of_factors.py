@@ -16,7 +16,8 @@ from skmixed._numerics.least_squares.fixed_effects import (
 )
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.digits import CONSTANT_UP_TO
-from skmixed._numerics.moments.coordinates import Coordinates, independent, scales_of
+from skmixed._numerics.linalg.independent import independent
+from skmixed._numerics.moments.coordinates import Coordinates, scales_of
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.digits import CONSTANT_UP_TO, RANK_TOLERANCE, RELATIVE_ERROR
+from skmixed._numerics.linalg.independent import independent
 from skmixed._numerics.linalg.small_matrices import gram
-from skmixed._numerics.moments.coordinates import independent
 from skmixed._numerics.moments.own_lines import OwnLines, triangular_sums
 
 

@@ -12,12 +12,12 @@ from skmixed._numerics.fit.problem import Problem
 from skmixed._numerics.inference.prediction import Uncertainty
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.digits import DETERMINED
+from skmixed._numerics.linalg.independent import independent
 from skmixed._numerics.linalg.small_matrices import (
     cholesky,
     solve_lower,
     solve_lower_transposed,
 )
-from skmixed._numerics.moments.coordinates import independent
 from skmixed._numerics.moments.moments import GroupedMoments
 from skmixed._numerics.moments.own_lines import OwnLines
 
