@@ -18,6 +18,8 @@ MEANS_INSTEAD = (
 )
 PRODUCTS_INSTEAD = " Make products of the columns and dummies of one factor features."
 JOIN = ":"
+# Stands before a JOIN that belongs to a label.
+MARK = "\\"
 # Marks a table whose columns had no names.
 BY_POSITION = "skmixed_by_position"
 # What the parameter that names the columns may be.
@@ -362,7 +364,9 @@ def _joined(columns):
         key = key * max(len(own), 1) + code
     unique, first, back = np.unique(key[known], return_index=True, return_inverse=True)
     rows = np.flatnonzero(known)[first]
-    texts = [np.array([_as_text(label) for label in own], dtype=object) for own in labels]
+    *before, last = ([_as_text(label) for label in own] for own in labels)
+    before = [[_with_join_marked(text) for text in own] for own in before]
+    texts = [np.array(own, dtype=object) for own in (*before, last)]
     joined = [
         JOIN.join(parts)
         for parts in zip(*(t[c[rows]] for t, c in zip(texts, codes, strict=True)), strict=True)
@@ -371,12 +375,23 @@ def _joined(columns):
         twice = pd.Series(joined)
         twice = twice[twice.duplicated()].iloc[0]
         raise ValueError(
-            f"Labels are joined with {JOIN!r}, but {twice!r} stands for different ones. Take "
-            f"{JOIN!r} out of the labels."
+            f"Labels are joined as text, but {twice!r} stands for different ones, such as 1 "
+            "and '1'. Give the labels of a column one type, as in frame[column].astype(str)."
         )
     values = np.full(len(known), None, dtype=object)
     values[known] = np.array(joined, dtype=object)[back]
     return values
+
+
+def _with_join_marked(text):
+    """Mark what is taken for the join in a label before it, so that ends of labels are clear.
+
+    Batches and partitions join their labels on their own, so ("a:b", "c") and ("a", "b:c")
+    must differ wherever they are. Labels after the last join need no mark.
+    """
+    if JOIN not in text and not text.endswith(MARK):
+        return text
+    return text.replace(MARK, MARK + MARK).replace(JOIN, MARK + JOIN)
 
 
 def _as_text(label):

@@ -50,7 +50,7 @@ REMEDIES = (
     "  model.predict_population(X)            # {population}, on purpose"
 )
 MISSING_FACTORS = (
-    "This {name} was fitted with groups of several factors, so predict needs them, too: pass "
+    "This {name} was fitted with groups of several factors, so {method} needs them, too: pass "
     "`groups`, a table with the columns {names}. With group_by={names} in place of `groups` "
     "columns of X hold them, and X alone will do. predict_population needs no groups."
 )
@@ -208,6 +208,10 @@ NOT_THE_ROWS_OF_THE_FIT = (
     "{what}. Pass the same X, y, groups and sample_weight as to `fit`, in any order of the "
     "rows."
 )
+FACTOR_OF_A_ROW = (
+    "factor={factor!r} names the groups to leave out with leave='group', but leave='row' "
+    "leaves out rows. Set leave='group', or leave factor out."
+)
 FACTOR_TO_LEAVE_OUT = (
     "leave='group' must know which groups to leave out, but the model has the factors {names}. "
     "Name one of them: factor={first!r}."
@@ -316,5 +320,7 @@ COUNTS_ARE_ZERO = (
 
 def missing_in_predict(model, method):
     """Say what to do where a method of a model is not given the groups."""
+    if names := model._columns.factor_names:
+        return MISSING_FACTORS.format(method=method, name=type(model).__name__, names=names)
     words = model._words._asdict()
     return MISSING_IN_PREDICT.format(method=method, name=type(model).__name__, **words)
