@@ -203,14 +203,9 @@ class LikelihoodRows:
     def _random_columns(self, X: Any) -> Array:
         """Random columns of rows, in the coordinates of the search."""
         map_ = self.columns.random
-        Z = np.empty((self.q, X.shape[0]))
-        Z[...] = map_[0][:, None]
+        Z = np.broadcast_to(map_[0][:, None], (self.q, X.shape[0]))
         used = np.flatnonzero(map_[1:].any(axis=1))
-        if used.size:
-            slopes = X[:, used]
-            slopes = slopes.toarray() if _is_sparse(slopes) else slopes
-            Z += (slopes @ map_[1:][used]).T
-        return Z
+        return Z + map_[1:][used].T @ X[:, used].T if used.size else Z
 
     # ---------------------------------------------------------- products with [1, X] fixed
 
@@ -226,9 +221,11 @@ class LikelihoodRows:
         return np.asarray(np.append(r.sum(), X.T @ r) @ self.columns.fixed)
 
     def fixed_columns(self, X: Any) -> Array:
-        """Make the fixed columns of rows, dense, shape (m, p)."""
+        """Make the fixed columns of rows, dense, shape (p, m)."""
         X = X.toarray() if _is_sparse(X) else X
-        return np.asarray(X @ self.columns.fixed[1:] + self.columns.fixed[0])
+        D = np.asarray(self.columns.fixed[1:].T @ X.T)
+        D += self.columns.fixed[0][:, None]
+        return D
 
 
 def _order(codes: NDArray[Any], w: Array | None) -> NDArray[np.intp] | None:

@@ -103,8 +103,8 @@ def _pooled_sums(
         if chunk.linear is not None:
             value -= 2 * float(chunk.linear @ eta)
         D = rows.fixed_columns(chunk.X)
-        g += D.T @ slopes.residual
-        H += (D * slopes.weight[:, None]).T @ D
+        g += D @ slopes.residual
+        H += (D * slopes.weight) @ D.T
         s = chunk.segments.sum(chunk.Z * slopes.residual)
         v = chunk.segments.sum(chunk.Z**2 * slopes.weight)
         squares += s @ s.T
@@ -134,7 +134,7 @@ def information(criterion: Criterion, beta: Array, Lambda: Array, u: Array) -> A
         fixed = rows.predict(chunk.X, beta)
         modes = find_modes(family, chunk, fixed, Lambda, u[:, chunk.groups])
         D, weight = rows.fixed_columns(chunk.X), modes.slopes.weight
-        M += (D * weight[:, None]).T @ D
+        M += (D * weight) @ D.T
         C, G = _group_sums(chunk, D, weight)
         M -= gram(solve_lower(modes.L, np.einsum("ab,amk->bmk", Lambda, C)))
         R = solve_lower(modes.L, np.einsum("ab,ack->bck", Lambda, G))
@@ -149,7 +149,7 @@ def information(criterion: Criterion, beta: Array, Lambda: Array, u: Array) -> A
 
 def _group_sums(chunk: Chunk, D: Array, weight: Array) -> tuple[Array, Array]:
     """Z'WX and Z'WZ of each group, shapes (q, p, k) and (q, q, k)."""
-    columns = np.concatenate([D.T, chunk.Z])
+    columns = np.concatenate([D, chunk.Z])
     q = len(chunk.Z)
     sums = np.stack([chunk.segments.sum(columns * (z * weight)) for z in chunk.Z])
     return sums[:, :-q], sums[:, -q:]
