@@ -20,6 +20,8 @@ from skmixed._numerics.linalg.arrays import Array
 # Exponents are cut here: rows that are so far off are told from no others. A product of two
 # exponentials does not overflow.
 LARGEST_EXPONENT = 300.0
+# Rows that are taken at a time.
+ROWS = 2**13
 
 
 class Slopes(NamedTuple):
@@ -36,7 +38,8 @@ class Family(ABC):
     """A distribution with its canonical link."""
 
     name: str
-    # Averaged over a normal eta of variance v, a link is about its mean by sqrt(1 + v times this).
+    # The link of an average over a normal eta of variance v is about the mean of eta divided by
+    # sqrt(1 + v attenuation), but for a shift.
     attenuation: float
 
     @abstractmethod
@@ -202,8 +205,12 @@ class Poisson(Family):
 
     def constant(self, y: Array, w: Array | None) -> float:
         """Minus log y!, of any y >= 0."""
-        factorials = gammaln(y + 1.0)
-        return -float(np.sum(factorials if w is None else w * factorials))
+        total = 0.0
+        for start in range(0, len(y), ROWS):
+            factorials = gammaln(y[start : start + ROWS] + np.float64(1.0))
+            w_part = 1.0 if w is None else w[start : start + ROWS]
+            total -= float(np.sum(w_part * factorials))
+        return total
 
     def link(self, mean: float) -> float:
         """Logarithm."""

@@ -15,12 +15,13 @@ from skmixed._numerics.likelihoods.families import Family
 from skmixed._numerics.likelihoods.rows import LikelihoodRows
 from skmixed._numerics.likelihoods.search import Optimum, Point, minimize
 from skmixed._numerics.likelihoods.separation import separated_column
-from skmixed._numerics.likelihoods.start import fit_pooled, start_factor
+from skmixed._numerics.likelihoods.start import fit_pooled, start
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.triangular import triangular
 
-# What steps of the pooled fit still promise where it is only a start.
+# What steps of the pooled fit still promise where it is only a start: so much, or so much a row.
 ROUGH = 0.1
+ROUGH_BY_ROW = 1e-4
 # Standard deviations of random effects, in units of columns of order one, that may be 0.
 SMALL = 0.1
 # Larger ones are hardly estimated: groups tell yes from no all by themselves.
@@ -114,9 +115,9 @@ def fit_likelihood(
 def _search(criterion: Criterion, tol: float, max_iter: int) -> Optimum:
     """Search from variances above 0, and from 0 where that is a minimum."""
     rows, family = criterion.rows, criterion.family
-    pooled = fit_pooled(rows, family, ROUGH)
-    Lambda = start_factor(pooled)
-    point = Point.at(criterion, pooled.beta, Lambda)
+    pooled = fit_pooled(rows, family, max(ROUGH, ROUGH_BY_ROW * rows.n_rows))
+    beta, Lambda = start(pooled, family)
+    point = Point.at(criterion, beta, Lambda)
     optimum = minimize(criterion, point, tol, max_iter)
     if np.abs(optimum.point.Lambda).max(initial=0.0) > RUNAWAY:  # there may be several minima
         far = Point.at(criterion, pooled.beta, np.eye(rows.q) * 2 * RUNAWAY)

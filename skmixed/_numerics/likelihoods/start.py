@@ -28,6 +28,8 @@ from skmixed._numerics.linalg.small_matrices import (
 LEAST_START = 0.2
 FAR_START = 2.0
 LARGEST_START = 2.0
+# Averages over groups leave at least this share of squared coefficients.
+LEAST_LEFT = 0.25
 MOST_STEPS = 100
 
 
@@ -80,7 +82,8 @@ def _level(rows: LikelihoodRows, family: Family) -> Array:
     """Coefficients of nothing but the mean of y."""
     beta = np.zeros(rows.p)
     if rows.fit_intercept:
-        total = rows.y.sum() if rows.w is None else rows.w @ rows.y
+        w = 1.0 if rows.w is None else rows.w
+        total = np.sum(w * rows.y, dtype=np.float64)
         # half a row of each kind more: the mean of nothing but zeros has a link
         mean = (total + 0.5) / (rows.total_weight + 1.0)
         at_ones = rows.columns.fixed[0, 0]
@@ -113,12 +116,13 @@ def _pooled_sums(
     return value, g, H, (V, squares, fourth)
 
 
-def start_factor(pooled: Pooled) -> Array:
-    """Lambda to start from."""
+def start(pooled: Pooled, family: Family) -> tuple[Array, Array]:
+    """Coefficients and Lambda to start from: pooled ones are those of averages over groups."""
     if pooled.is_minimum_at_zero:
-        return np.diag(np.full(len(pooled.moment), FAR_START))
-    sd = np.sqrt(np.clip(pooled.moment, LEAST_START**2, LARGEST_START**2))
-    return np.diag(sd)
+        return pooled.beta, np.diag(np.full(len(pooled.moment), FAR_START))
+    variance = np.clip(pooled.moment, LEAST_START**2, LARGEST_START**2)
+    left = max(1.0 - family.attenuation * variance.sum(), LEAST_LEFT)
+    return pooled.beta / np.sqrt(left), np.diag(np.sqrt(variance / left))
 
 
 def information(criterion: Criterion, beta: Array, Lambda: Array, u: Array) -> Array:

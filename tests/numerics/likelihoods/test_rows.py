@@ -24,7 +24,7 @@ def test_sorted_rows_are_not_copied():
     X, y, groups = draw()
     order = np.argsort(groups)
     rows = LikelihoodRows.from_rows(X[order], y[order], groups[order])
-    assert rows.order is None
+    assert rows.is_sorted
     inside = X[order]
     assert LikelihoodRows.from_rows(inside, y[order], groups[order]).X is inside
 
