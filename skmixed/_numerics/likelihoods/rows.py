@@ -160,6 +160,11 @@ class LikelihoodRows:
         return self.columns.q
 
     @property
+    def is_constant(self) -> bool:
+        """Whether there is a single random column, of ones."""
+        return self.q == 1 and not self.columns.random[1:].any()
+
+    @property
     def total_weight(self) -> float:
         """Sum of the weights."""
         return float(self.n_rows if self.w is None else self.w.sum(dtype=np.float64))
@@ -194,7 +199,7 @@ class LikelihoodRows:
             sign=family.sign(y),
             linear=family.linear(y, w),
             segments=segments,
-            is_constant=self.q == 1 and not self.columns.random[1:].any(),
+            is_constant=self.is_constant,
         )
 
     def _random_columns(self, X: Any) -> Array:
