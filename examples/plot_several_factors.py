@@ -17,7 +17,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from skmixed import RandomInterceptRegressor
+from skmixed import RandomInterceptRegressor, compare_pooling, describe_groups
+from skmixed.inspection import VarianceDisplay
 
 N_PUPILS, N_TEACHERS, N_YEARS = 400, 40, 5
 SD = {"pupil": 6.0, "teacher": 3.0, "test": 5.0}
@@ -52,17 +53,11 @@ score = score.rename("score")
 # %%
 # What the data can tell: how many rows there are of each pupil and teacher, and whether they
 # meet others, without which the two could not be told apart.
-meetings = X[["pupil", "teacher"]].drop_duplicates()
-print(f"{len(X)} tests, {len(meetings)} pairs of a pupil and a teacher\n")
-print(
-    pd.DataFrame(
-        {
-            "rows": [X.groupby(name).size().mean() for name in truth],
-            "met": [meetings.groupby(name).size().mean() for name in truth],
-        },
-        index=pd.Index(truth, name="mean of each"),
-    ).to_string()
-)
+description = describe_groups(X, score, group_by=["pupil", "teacher"])
+print(description.title)
+for sentence in description.advice["How the factors lie to one another"]:
+    print(sentence)
+print(description.variance_components[["share", "lower", "upper"]].round(2).to_string())
 
 # %%
 # The model, which lme4 writes ``score ~ year + practice + (1 | pupil) + (1 | teacher)``. It
@@ -74,6 +69,11 @@ print(model.summary())
 for name, cov in model.random_effects_cov_.items():
     own = truth[name].std()
     print(f"{name}s: standard deviation {cov.iloc[0, 0] ** 0.5:.1f}, of these {own:.1f}")
+
+# %%
+# Where the variance of marks lies: pupils differ more than anything else.
+display = VarianceDisplay.from_estimator(model)
+print(display.components.round(1).T.to_string())
 
 # %%
 # Both sets of effects on one scale, sorted, with intervals and what they were simulated as. A
@@ -146,6 +146,22 @@ mean, std = model.predict(rows, return_std=True)
 print(rows[[]].assign(mean=mean, std=std).round(1).to_string())
 
 # %%
-picture = Path("several_factors.png")
-figure.savefig(picture, dpi=120)
-print(f"\nPicture saved as {picture}")
+# How well does each model predict, and for whom? The pupil of a test may be new, the teacher,
+# or both. Each model is tested in these cases on the same rows. Whose level is known counts:
+# without the pupil's more is lost than without the teacher's, and where both are new no model
+# knows more than the line. For new pupils the model of teachers alone is better than that of
+# both, since good pupils are sent to the same teachers: with whom a pupil learns tells of the
+# pupil, too, which a model that keeps the two apart does not use. The picture shows how far
+# each model is from the best, with one standard error over pupils as well as teachers.
+comparison = compare_pooling(
+    X, score, group_by=["pupil", "teacher"], n_splits=3, n_repeats=1, random_state=0
+)
+print(comparison.summary[["rmse", "difference", "std_error"]].round(2).to_string())
+print(*comparison.findings, sep="\n")
+display = comparison.plot()
+
+# %%
+for name, picture in {"several_factors": figure, "both_known_or_new": display.figure_}.items():
+    path = Path(f"{name}.png")
+    picture.savefig(path, dpi=120)
+    print(f"\nPicture saved as {path}")

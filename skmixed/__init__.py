@@ -5,8 +5,17 @@ import sys
 from typing import TYPE_CHECKING
 
 from skmixed import _saved_by_0_1
+from skmixed._describe.describe_factors import FactorsDescription
 from skmixed._describe.describe_groups import GroupDescription, describe_groups
 from skmixed._estimators.least_squares import FixedEffectsRegressor, PooledRegressor
+from skmixed._estimators.likelihoods.random_intercept_classifier import (
+    RandomInterceptClassifier,
+)
+from skmixed._estimators.likelihoods.random_intercept_poisson import (
+    RandomInterceptPoissonRegressor,
+)
+from skmixed._estimators.likelihoods.random_slope_classifier import RandomSlopeClassifier
+from skmixed._estimators.likelihoods.random_slope_poisson import RandomSlopePoissonRegressor
 from skmixed._estimators.random_intercept import RandomInterceptRegressor
 from skmixed._estimators.random_slope import RandomSlopeRegressor
 from skmixed._rows.moments import GroupedMoments
@@ -22,11 +31,16 @@ if TYPE_CHECKING:
     from skmixed import preprocessing as preprocessing
 
 __all__ = [
+    "FactorsDescription",
     "FixedEffectsRegressor",
     "GroupDescription",
     "GroupedMoments",
     "PooledRegressor",
+    "RandomInterceptClassifier",
+    "RandomInterceptPoissonRegressor",
     "RandomInterceptRegressor",
+    "RandomSlopeClassifier",
+    "RandomSlopePoissonRegressor",
     "RandomSlopeRegressor",
     "compare_pooling",
     "describe_groups",

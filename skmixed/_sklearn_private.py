@@ -25,6 +25,7 @@ from sklearn.model_selection._validation import (
 )
 from sklearn.utils import _safe_indexing as safe_indexing
 from sklearn.utils._indexing import _get_column_indices as get_column_indices
+from sklearn.utils._metadata_requests import SIMPLE_METHODS
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils._param_validation import validate_params as _validate_params
@@ -35,6 +36,7 @@ from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 from sklearn.utils.validation import _num_samples as num_samples
 
 __all__ = [
+    "SIMPLE_METHODS",
     "BaseScorer",
     "Interval",
     "MultimetricScorer",

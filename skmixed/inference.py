@@ -11,14 +11,28 @@ from scipy.stats import chi2
 from sklearn.utils.validation import check_is_fitted
 
 from skmixed._describe.compare_slopes import SlopeComparison, compare_slopes
+from skmixed._estimators.iterative import error_of_difference
 from skmixed._estimators.least_squares import PooledRegressor
+from skmixed._estimators.likelihoods.base import BaseLikelihoodModel
+from skmixed._estimators.likelihoods.fitted import SumsOfRows
 from skmixed._estimators.mixed import BaseMixedRegressor
 from skmixed._numerics.linalg.digits import LOG_LIKELIHOOD_ERROR, SAME_SUMS
+from skmixed._reports.likelihood_summary import LikelihoodSummary
 from skmixed._reports.regression_summary import RegressionSummary
 from skmixed._reports.summary import ModelSummary
+from skmixed._rows.reader import INTERCEPT
+from skmixed._warn import warn
+
+RANDOM_STATISTIC = (
+    "The probes of solver='iterative' leave a standard error of {error:.2g} in the statistic; "
+    "with two of these more or less the p-value is {low:.2g} or {high:.2g}."
+)
+# A difference of p-values that is worth a warning.
+UNCERTAIN = 0.01
 
 __all__ = [
     "LikelihoodRatioTest",
+    "LikelihoodSummary",
     "ModelSummary",
     "RegressionSummary",
     "SlopeComparison",
@@ -71,7 +85,8 @@ def likelihood_ratio_test(small: Any, large: Any) -> LikelihoodRatioTest:
     small, large : fitted estimators
         Mixed models fitted to the same rows by the same method, or a `PooledRegressor`, which
         is a fit by ML with a variance between groups of 0. Models that differ in fixed effects
-        must be fitted by ``method="ml"``.
+        must be fitted by ``method="ml"``. Models of binary or count outcomes must have the
+        same number of nodes; one that was fitted without groups is the pooled one.
 
     Returns
     -------
@@ -81,8 +96,14 @@ def likelihood_ratio_test(small: Any, large: Any) -> LikelihoodRatioTest:
     Raises
     ------
     ValueError
-        If the models cannot be compared: not nested, fitted to different rows, by different
-        methods, or by REML with different fixed effects.
+        If the models cannot be compared: not nested, of different distributions, fitted to
+        different rows, by different methods, with different numbers of nodes, or by REML with
+        different fixed effects.
+
+    Warns
+    -----
+    UserWarning
+        If the error that the iterative solver leaves in the statistic matters to the p-value.
 
     Notes
     -----
@@ -93,6 +114,10 @@ def likelihood_ratio_test(small: Any, large: Any) -> LikelihoodRatioTest:
     covariances' degrees of freedom and half with one more (Stram and Lee 1994). For several
     variances at once the weights depend on the data; the p-value then is that of the largest
     chi-square, which is too large rather than too small, and `note` says so.
+
+    Log-likelihoods of ``solver="iterative"`` have an error of their own, of which models with
+    the same random effects, `n_probes` and `random_state` have most in common; `note` says
+    how much is left.
 
     References
     ----------
@@ -113,7 +138,7 @@ def likelihood_ratio_test(small: Any, large: Any) -> LikelihoodRatioTest:
     """
     for model in (small, large):
         check_is_fitted(model)
-        if not isinstance(model, BaseMixedRegressor | PooledRegressor):
+        if not isinstance(model, BaseMixedRegressor | BaseLikelihoodModel | PooledRegressor):
             raise ValueError(
                 "`small` and `large` must be mixed models or a PooledRegressor, but got "
                 f"{type(model).__name__}. Fixed effects for groups are not nested in random "
@@ -122,10 +147,12 @@ def likelihood_ratio_test(small: Any, large: Any) -> LikelihoodRatioTest:
                 "RandomInterceptRegressor(group_by='column')).fit(X, y))"
             )
     small, large = small._as_it_is(), large._as_it_is()
+    _check_same_distribution(small, large)
     _check_same_rows(small, large)
     _check_nested(small, large)
     statistic = 2 * (large.log_likelihood_ - small.log_likelihood_)
-    rounding = LOG_LIKELIHOOD_ERROR * (1 + abs(small.log_likelihood_))
+    error = error_of_difference(small, large)
+    rounding = LOG_LIKELIHOOD_ERROR * (1 + abs(small.log_likelihood_)) + 3 * error
     if not np.isfinite(statistic) or statistic < -rounding:
         raise ValueError(
             "The log-likelihood of `large` must be at least that of `small`, but got "
@@ -135,7 +162,15 @@ def likelihood_ratio_test(small: Any, large: Any) -> LikelihoodRatioTest:
     statistic = max(float(statistic), 0.0)
     df = _n_parameters(large) - _n_parameters(small)
     weights, note = _reference_distribution(small, large, df)
-    p_value = float(sum(weight * _tail(statistic, k) for k, weight in weights.items()))
+    p_value, low, high = (
+        float(sum(weight * _tail(max(at, 0.0), k) for k, weight in weights.items()))
+        for at in (statistic, statistic + 2 * error, statistic - 2 * error)
+    )
+    if error:
+        of_probes = RANDOM_STATISTIC.format(error=error, low=low, high=high)
+        note = f"{note} {of_probes}"
+        if high - low > UNCERTAIN:
+            warn(f"{of_probes} Use more, n_probes=.", UserWarning)
     table = _tabulate((small, large), statistic, df, p_value)
     return LikelihoodRatioTest(statistic, df, p_value, weights, table, note)
 
@@ -181,6 +216,26 @@ def _paired_factors(small, large):
     return one, other
 
 
+def _check_same_distribution(small, large):
+    """Compare the distributions of y, and how integrals over random effects are made."""
+    one, other = (getattr(model, "_family", "normal") for model in (small, large))
+    if one != other:
+        pooled = f" The pooled model is {type(large).__name__}().fit(X, y), without groups."
+        raise ValueError(
+            "Both models must be of the same distribution of y, but got "
+            f"{type(small).__name__} ({one}) and {type(large).__name__} ({other})."
+            + (pooled if isinstance(small, PooledRegressor) else "")
+        )
+    if one == "normal" or not (small.n_groups_ and large.n_groups_):
+        return
+    if small.n_nodes_ != large.n_nodes_:
+        raise ValueError(
+            "Both likelihoods must be integrals with the same number of nodes, but got "
+            f"{small.n_nodes_} and {large.n_nodes_}: their errors would count as a difference. "
+            "Fit both with quadrature=1, the only choice with several random effects."
+        )
+
+
 def _check_same_rows(small, large):
     """Compare what is known of y, and the groups: the rows themselves are not kept."""
     same_y = np.allclose(_sums_of_y(small), _sums_of_y(large), rtol=SAME_SUMS, atol=0)
@@ -203,6 +258,8 @@ def _n_groups(factors):
 def _sums_of_y(model):
     """Sum of the weights, mean and sum of squares around it."""
     moments = model._moments
+    if isinstance(moments, SumsOfRows):
+        return moments.of_y
     mean = moments.T[0, -1] / moments.n
     around = moments.T[-1, -1] - moments.n * mean**2
     return [moments.n, mean + moments.shift[-1], around]
@@ -245,8 +302,9 @@ def _check_nested(small, large):
 
 
 def _fixed_terms(model):
-    cov = model.coef_cov_
-    return set(cov.index[np.isfinite(np.diag(cov))])
+    estimate = model._coefficients
+    terms = [INTERCEPT, *model._terms][1 + len(model._terms) - len(estimate) :]
+    return {term for term, value in zip(terms, estimate, strict=True) if np.isfinite(value)}
 
 
 def _reference_distribution(small, large, df):

@@ -61,7 +61,7 @@ from skmixed.datasets import make_mixed_regression
 from skmixed.exceptions import SingularFitWarning
 from skmixed.inspection import importances
 from skmixed.metrics import group_scorer
-from skmixed.model_selection import WithinGroupKFold, cross_val_predict
+from skmixed.model_selection import TwoWayGroupKFold, WithinGroupKFold, cross_val_predict
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "composition.md"
 COMMAND = "python tests/composition_table.py"
@@ -370,6 +370,30 @@ def _(way):
     )
     splits = list(splitter.split(X, Y, GROUPS))
     return got["test_score"], cv_by_hand(way.plain, splits=splits)
+
+
+@tool(
+    "`cross_validate` of two factors, `cv=TwoWayGroupKFold()`",
+    works("a table of groups"),
+    works("`groups` for the splitter only"),
+    models=QUICK,
+)
+def _(way):
+    splitter = TwoWayGroupKFold(2)
+    table = pd.DataFrame({"site": GROUPS, "rater": np.arange(len(Y)) // 3 % 7})
+    if way.how == METADATA:
+        got = cross_validate(way.model(), X, Y, cv=splitter, params={"groups": table})
+    else:
+        frame = pd.DataFrame(X, columns=NAMES).join(table)
+        model = way.base(group_by=[*table])
+        got = cross_validate(
+            model, frame, Y, cv=splitter, groups=table, error_score="raise", scoring="r2"
+        )
+    expected = []
+    for train, test in splitter.split(X, groups=table):
+        model = way.base().fit(X[train], Y[train], groups=table.iloc[train])
+        expected.append(r2_score(Y[test], model.predict(X[test], groups=table.iloc[test])))
+    return got["test_score"], expected
 
 
 @tool("`learning_curve`", models=QUICK)

@@ -7,7 +7,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from skmixed import RandomInterceptRegressor, RandomSlopeRegressor
+from skmixed import (
+    RandomInterceptClassifier,
+    RandomInterceptPoissonRegressor,
+    RandomInterceptRegressor,
+    RandomSlopeClassifier,
+    RandomSlopeRegressor,
+)
+from skmixed._numerics.fit.fit import Specification
+from skmixed._numerics.moments.cells import FactorMoments
 
 FOLDER = Path(__file__).parent / "reference"
 INTERCEPT = "(Intercept)"
@@ -160,3 +168,85 @@ def _load_factors(path):
         uncorrelated=uncorrelated,
         raw_weight=frame[weights].to_numpy() if weights else None,
     )
+
+
+@dataclass(frozen=True)
+class LikelihoodCase:
+    """A fit of glmer, with a number of nodes."""
+
+    name: str
+    nodes: int
+    model: dict
+    expected: dict
+    X: pd.DataFrame
+    y: pd.Series
+    groups: pd.Series
+
+    @property
+    def slopes(self):
+        return [
+            name for name in np.atleast_1d(self.model["random"]).tolist() if name != INTERCEPT
+        ]
+
+    @property
+    def estimator(self):
+        if self.slopes:
+            return RandomSlopeClassifier(self.slopes, quadrature=self.nodes)
+        if self.model["family"] == "poisson":
+            return RandomInterceptPoissonRegressor(quadrature=self.nodes)
+        return RandomInterceptClassifier(quadrature=self.nodes)
+
+    def terms(self, name):
+        """Numbers by term of X, the intercept first."""
+        return np.array([self.expected[name][term] for term in [INTERCEPT, *self.X]])
+
+    def random_effects(self, labels):
+        """Modes, which are stored for the first groups, and the labels of these."""
+        stored = self.expected["ranef"]
+        known = [label for label in labels if str(label) in stored]
+        return known, np.array([np.atleast_1d(stored[str(label)]) for label in known])
+
+
+def load_likelihood_cases():
+    """All fits of binary and count outcomes."""
+    return [
+        case
+        for path in sorted(FOLDER.glob("g_*/expected.json"))
+        for case in _load_likelihood(path)
+    ]
+
+
+def _load_likelihood(path):
+    stored = json.loads(path.read_text())
+    model, frame = stored["model"], pd.read_csv(path.parent / "data.csv")
+    rows = {
+        "X": frame[np.atleast_1d(model["fixed_columns"]).tolist()],
+        "y": frame[model["response"]],
+        "groups": frame[model["group"]],
+    }
+    for nodes, expected in stored["expected"].items():
+        name = f"{path.parent.name}-{nodes}"
+        yield LikelihoodCase(name, int(nodes), model, expected, **rows)
+
+
+def moments_of_factors(case):
+    """Return the moments of a case with several factors, its model, and labels by factor."""
+    labels, codes = {}, []
+    for factor in case.groups:
+        labels[factor], code = np.unique(case.groups[factor], return_inverse=True)
+        codes.append(code)
+    columns = list(case.X.columns)
+    random = [(0, *[1 + columns.index(x) for x in own]) for own in case.slopes.values()]
+    moments = FactorMoments.from_rows(
+        case.X.to_numpy(dtype=float),
+        case.y.to_numpy(dtype=float),
+        codes,
+        list(labels.values()),
+        case.sample_weight,
+        random=random,
+    )
+    specifications = [
+        Specification(reml=case.model["method"] == "REML", diagonal=case.uncorrelated[factor])
+        for factor in labels
+    ]
+    return moments, specifications, labels

@@ -1,8 +1,15 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 from skmixed import RandomInterceptRegressor
-from skmixed.datasets import load_hsb, load_mep_staff, load_sleepstudy, make_mixed_regression
+from skmixed.datasets import (
+    load_hsb,
+    load_mep_staff,
+    load_penicillin,
+    load_sleepstudy,
+    make_mixed_regression,
+)
 
 
 @pytest.mark.parametrize(
@@ -84,3 +91,99 @@ def test_generated_truth_is_recovered():
 def test_generator_refuses_coefficients_of_another_number():
     with pytest.raises(ValueError, match=r"`coef` must have shape \(3,\), but got \(2,\)"):
         make_mixed_regression(coef=[1, 2])
+
+
+def test_penicillin_is_balanced_and_crossed():
+    bunch = load_penicillin()
+    X, y, groups = load_penicillin(return_X_y=True)
+    assert bunch.frame.shape == (144, 3)
+    assert X.shape == (144, 0)
+    assert list(groups) == bunch.group_names == ["plate", "sample"]
+    assert not groups.duplicated().any()
+    assert (groups.nunique() == [24, 6]).all()
+    assert bunch.groups.equals(groups)
+    assert bunch.target.equals(y)
+    model = RandomInterceptRegressor().fit(X, y, groups=groups)
+    of_sample = [2.187058, -1.010476, 1.937900, -0.096895, -0.013842, -3.003745]  # lme4's
+    np.testing.assert_allclose(
+        model.random_effects_["sample"]["(Intercept)"], of_sample, atol=2e-5
+    )
+    assert model.criterion_ == pytest.approx(330.860589, abs=1e-6)
+
+
+OF_SEVERAL = {
+    "n_features": 2,
+    "slope_variances": {"a": 0.0, "b": [0.5, 0.0]},
+    "intercept_variance": {"a": 1.0, "b": 4.0},
+    "residual_variance": 0,
+    "return_truth": True,
+    "random_state": 0,
+}
+
+
+@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize("balanced", [False, True])
+def test_generator_adds_up_the_effects_of_several_factors(nested, balanced):
+    n_groups = {"a": 6, "b": 4}
+    options = OF_SEVERAL | {"nested": nested, "balanced": balanced}
+    X, y, groups, truth = make_mixed_regression(503, n_groups=n_groups, **options)
+    expected = truth.intercept + X @ truth.coef
+    for name, effects in truth.random_effects.items():
+        own = effects[groups[name]]
+        expected += own[:, 0] + np.sum(X * own[:, 1:], axis=1)
+    np.testing.assert_allclose(y, expected)
+    n_levels = 24 if nested else 4
+    assert truth.random_effects["b"].shape == (n_levels, 3)
+    assert not truth.random_effects["a"][:, 1:].any()
+    assert not truth.random_effects["b"][:, 2].any()
+    sizes = np.bincount(groups["b"], minlength=n_levels)
+    assert np.ptp(sizes) <= 1 if balanced else sizes[0] > 3 * sizes[-1]
+    pairs = groups.drop_duplicates()
+    assert len(pairs) == 24
+    if nested:
+        assert pairs["b"].is_unique
+    assert truth.intercept_variance == {"a": 1.0, "b": 4.0}
+
+
+def test_a_tuple_of_groups_is_a_dictionary_without_names():
+    options = {"random_state": 3, "return_truth": True}
+    _, y, groups, truth = make_mixed_regression(
+        100, n_groups=(5, 4), intercept_variance=(1.0, 0.5), **options
+    )
+    named = make_mixed_regression(
+        100,
+        n_groups={"a": 5, "b": 4},
+        intercept_variance={"a": 1.0, "b": 0.5},
+        **options,
+    )
+    np.testing.assert_array_equal(y, named[1])
+    assert isinstance(groups, np.ndarray)
+    pd.testing.assert_frame_equal(named[2], pd.DataFrame(groups, columns=["a", "b"]))
+    assert list(truth.random_effects) == ["group0", "group1"]
+
+
+def test_variances_of_several_factors_are_recovered():
+    X, y, groups = make_mixed_regression(
+        20_000,
+        n_groups={"a": 500, "b": 200},
+        intercept_variance={"a": 2.0, "b": 0.5},
+        random_state=0,
+    )
+    cov = RandomInterceptRegressor().fit(X, y, groups=groups).random_effects_cov_
+    assert cov["a"].iloc[0, 0] == pytest.approx(2.0, rel=0.15)
+    assert cov["b"].iloc[0, 0] == pytest.approx(0.5, rel=0.25)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"n_groups": (5, 0)}, "above 0 for each factor, but got {.*'group1': 0}"),
+        ({"n_groups": {}}, "for each factor, but got {}"),
+        ({"n_groups": (5, 4), "intercept_variance": (1,)}, r"2 factors, .*, but got \(1,\)"),
+        ({"n_groups": (5, 4), "intercept_variance": (1, -1)}, "must be at least 0"),
+        ({"n_groups": {"a": 5}, "slope_variances": {"b": 1}}, r"\['a'\], but got \['b'\]"),
+    ],
+)
+def test_generator_refuses_what_does_not_fit_the_factors(options, message):
+    with pytest.raises(ValueError, match=message):
+        make_mixed_regression(**options)

@@ -8,7 +8,10 @@ from sklearn.pipeline import make_pipeline
 from skmixed import (
     FixedEffectsRegressor,
     PooledRegressor,
+    RandomInterceptClassifier,
+    RandomInterceptPoissonRegressor,
     RandomInterceptRegressor,
+    RandomSlopeClassifier,
     RandomSlopeRegressor,
     inference,
     preprocessing,
@@ -137,3 +140,76 @@ def test_the_mixture_is_calibrated():
             level = RandomInterceptRegressor().fit(X, y, groups)
         p_values.append(likelihood_ratio_test(pooled, level).p_value)
     assert np.mean(np.array(p_values) < 0.05) == pytest.approx(0.05, abs=0.025)
+
+
+# -------------------------------------------------------------------- binary and count outcomes
+
+
+@pytest.fixture(scope="module")
+def binary():
+    rng = np.random.default_rng(0)
+    X, codes = rng.normal(size=(400, 2)), rng.integers(25, size=400)
+    slope = 0.8 + 0.8 * rng.normal(size=25)
+    eta = slope[codes] * X[:, 0] + rng.normal(size=25)[codes]
+    return X, (rng.random(400) < 1 / (1 + np.exp(-eta))).astype(int), codes
+
+
+@pytest.fixture(scope="module")
+def classifiers(binary):
+    X, y, groups = binary
+    with pytest.warns(MissingGroupsWarning):
+        pooled = RandomInterceptClassifier().fit(X, y)
+    options = {"quadrature": 1}
+    return {
+        "pooled": pooled,
+        "level": RandomInterceptClassifier(**options).fit(X, y, groups),
+        "diagonal": RandomSlopeClassifier([0], covariance="diag", **options).fit(X, y, groups),
+        "full": RandomSlopeClassifier([0], **options).fit(X, y, groups),
+    }
+
+
+@pytest.mark.parametrize(
+    ("small", "large", "weights"),
+    [
+        ("pooled", "level", {0: 0.5, 1: 0.5}),
+        ("level", "full", {1: 0.5, 2: 0.5}),
+        ("level", "diagonal", {0: 0.5, 1: 0.5}),
+        ("diagonal", "full", {1: 1.0}),
+        ("pooled", "full", {3: 1.0}),
+    ],
+)
+def test_classifiers(classifiers, small, large, weights):
+    test = likelihood_ratio_test(classifiers[small], classifiers[large])
+    assert test.weights == weights
+    gain = classifiers[large].log_likelihood_ - classifiers[small].log_likelihood_
+    assert test.statistic == pytest.approx(2 * gain, abs=1e-12)
+    assert test.table["n_parameters"].diff().iloc[1] == test.df == max(weights)
+    tails = [w * (chi2.sf(test.statistic, k) if k else gain == 0) for k, w in weights.items()]
+    assert test.p_value == pytest.approx(sum(tails), rel=1e-12)
+
+
+def test_fixed_effects_of_classifiers(binary, classifiers):
+    X, y, groups = binary
+    small = RandomInterceptClassifier(quadrature=1).fit(X[:, :1], y, groups)
+    test = likelihood_ratio_test(small, classifiers["level"])
+    assert test.weights == {1: 1.0}
+    wald = classifiers["level"].fixed_effects_frame().loc["x1", "z"] ** 2
+    assert test.statistic == pytest.approx(wald, rel=0.1)
+
+
+def test_classifiers_that_cannot_be_compared(binary, classifiers):
+    X, y, groups = binary
+    nodes = RandomInterceptClassifier().fit(X, y, groups)
+    with pytest.raises(ValueError, match=r"got 9 and 1: .* Fit both with quadrature=1"):
+        likelihood_ratio_test(nodes, classifiers["full"])
+    counts = RandomInterceptPoissonRegressor().fit(X, y, groups)
+    with pytest.raises(ValueError, match=r"Poisson\w+ \(poisson\) and .* \(binomial\)"):
+        likelihood_ratio_test(counts, classifiers["level"])
+    pooled = PooledRegressor().fit(X, y)
+    with pytest.raises(ValueError, match=r"RandomInterceptClassifier\(\)\.fit\(X, y\)"):
+        likelihood_ratio_test(pooled, classifiers["level"])
+    other = RandomInterceptClassifier(quadrature=1).fit(X, y, groups % 24)
+    with pytest.raises(ValueError, match="same rows, weights and groups"):
+        likelihood_ratio_test(other, classifiers["full"])
+    with pytest.raises(ValueError, match="is in `small` alone"):
+        likelihood_ratio_test(classifiers["full"], classifiers["level"])

@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 import sklearn
 from sklearn.compose import TransformedTargetRegressor
@@ -16,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skmixed import RandomInterceptRegressor
 from skmixed.datasets import make_mixed_regression
-from skmixed.metrics import group_scorer
+from skmixed.metrics import group_scorer, scores_by_cell
 
 CV = KFold(4, shuffle=True, random_state=0)
 
@@ -146,3 +147,39 @@ def test_arguments_belong_to_metrics():
         group_scorer("r2", greater_is_better=False)
     with pytest.raises(ValueError, match="r3"):
         group_scorer("r3")
+
+
+def test_scores_by_cell_are_those_of_the_rows_in_it():
+    rng = np.random.default_rng(0)
+    y, y_pred = rng.normal(size=(2, 60))
+    train = pd.DataFrame({"a": rng.integers(4, size=40), "b": rng.choice(list("uvw"), 40)})
+    groups = pd.DataFrame({"b": rng.choice(list("uvwxyz"), 60), "a": rng.integers(8, size=60)})
+    table = scores_by_cell(y, y_pred, groups, train, metric=mean_absolute_error)
+    assert table.index.names == ["b", "a"]
+    assert len(table) == 4
+    for (b, a), row in table.iterrows():
+        in_cell = (groups["a"].isin(train["a"]) == (a == "known")) & (
+            groups["b"].isin(train["b"]) == (b == "known")
+        )
+        assert row["n_rows"] == in_cell.sum()
+        assert row["score"] == pytest.approx(np.abs(y - y_pred)[in_cell].mean())
+
+
+def test_scores_by_cell_of_one_factor():
+    groups = pd.Series([1.0, 2.0, 5.0, np.nan], name="site")
+    table = scores_by_cell([1, 2, 3, 4], [1, 2, 3, 0], groups, np.array([1, 2]))
+    assert table["n_rows"].to_dict() == {"known": 2, "new": 2}
+    assert table.index.name == "site"
+    np.testing.assert_allclose(table["score"], [0, np.sqrt(8)])
+    table = scores_by_cell([1, 2], [1, 2], [1, 2], [1, 2])
+    assert table.index.tolist() == ["known"]
+
+
+def test_scores_by_cell_says_what_does_not_fit():
+    train = pd.DataFrame({"a": [1, 2], "b": [1, 2]})
+    with pytest.raises(ValueError, match=r"same factors, but got \['group0', 'group1'\] and"):
+        scores_by_cell([1], [1], np.array([[1, 2]]), train)
+    with pytest.raises(ValueError, match="Factor 'b': `groups` must have labels of the same"):
+        scores_by_cell([1], [1], pd.DataFrame({"a": [1], "b": ["x"]}), train)
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        scores_by_cell([1, 2], [1], train, train)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from skmixed._describe.words import count, limits, listed, named, p_of
+
 # With fewer groups a variance between them is known to no better than +-70%.
 TOO_FEW_GROUPS = 5
 # With fewer, to no better than +-30%, and p-values need a small-sample correction.
@@ -23,8 +25,6 @@ HARDLY = 5e-4
 FEW_LEFT = 10
 # A remark on the spread of residuals needs a clear case, and one that matters.
 SURE, NOISIER = 0.001, 1.5
-# How many names are spelled out.
-MOST_NAMES = 4
 
 
 def advise(description):
@@ -155,13 +155,13 @@ def _choice(d):
         return
     if n_groups < TOO_FEW_GROUPS:
         yield (
-            f"Random effects, with caution: fixed effects have no slope for {_names(level_2)}, "
+            f"Random effects, with caution: fixed effects have no slope for {named(level_2)}, "
             f"but {n_groups} groups can hardly tell one either, nor the variance between them "
             f"({_interval(model)}). Look for more groups."
         )
         return
     if model["p_value"] < LEVEL:
-        test = f"{_p(model['p_value'])}; {_interval(model)}"
+        test = f"{p_of(model['p_value'])}; {_interval(model)}"
         yield f"Random effects: groups differ{given} ({test})."
     else:
         yield from _without_evidence(d, model, given)
@@ -183,7 +183,7 @@ def _as_good(level_2):
     if level_2:
         return (
             f"Fixed effects are as good for the other features, but have no slope for "
-            f"{_names(level_2)}."
+            f"{named(level_2)}."
         )
     return "Fixed effects are as good if no other groups matter."
 
@@ -207,13 +207,13 @@ def _without_evidence(d, model, given):
     harmless = worse <= LITTLE_WORSE
     if harmless and (too_small <= 1 + LITTLE_TOO_SMALL or not _level_2(d)):
         yield (
-            f"Complete pooling will do for predictions: {shown} ({_p(model['p_value'])}), and "
-            f"large ones are ruled out ({may}). A random intercept gives nearly the same, with "
-            "standard errors that allow for groups."
+            f"Complete pooling will do for predictions: {shown} ({p_of(model['p_value'])}), "
+            f"and large ones are ruled out ({may}). A random intercept gives nearly the same, "
+            "with standard errors that allow for groups."
         )
     else:
         yield (
-            f"Random effects, since the data cannot tell: {shown} ({_p(model['p_value'])}), "
+            f"Random effects, since the data cannot tell: {shown} ({p_of(model['p_value'])}), "
             f"but they are not ruled out ({may}). A random intercept is complete pooling if "
             "its variance is 0."
         )
@@ -241,8 +241,8 @@ def _split(d):
         else (f"{len(slopes)} more slopes, which rest")
     )
     yield (
-        f"Split {_names(some or slopes.index)} by WithinBetween: slopes within and between "
-        f"groups differ ({_p(d.slopes.p_value)}). Those within are then the slopes of fixed "
+        f"Split {named(some or slopes.index)} by WithinBetween: slopes within and between "
+        f"groups differ ({p_of(d.slopes.p_value)}). Those within are then the slopes of fixed "
         f"effects, and those between predict new groups, {gain}. The price: {more} on "
         f"{len(d.group_sizes)} groups and {price}; and the prediction of a row of a new group "
         "depends on the other rows given of that group, whose means are its features."
@@ -273,13 +273,13 @@ def _pooling(d):
         yield (
             "Standard errors that ignore groups are off for features of groups: with a "
             "random intercept they are "
-            f"{_listed(f'{ratio:.2f} times as large for {x}' for x, ratio in off.items())}."
+            f"{listed(f'{ratio:.2f} times as large for {x}' for x, ratio in off.items())}."
         )
     low, high, p_value = d.residual_spread[["lower", "upper", "p_value"]]
     if p_value < SURE and high > NOISIER * low:
         yield (
             f"Residuals do not vary alike in all groups (standard deviation {low:.3g} in "
-            f"quieter ones, {high:.3g} in noisier ones; {_p(p_value)}). Tests, intervals and "
+            f"quieter ones, {high:.3g} in noisier ones; {p_of(p_value)}). Tests, intervals and "
             "standard errors here assume that they do: if small groups are the noisy ones, "
             "groups seem to differ more than they do."
         )
@@ -309,20 +309,20 @@ def _fixed_effects(d):
     )
     if singletons:
         yield (
-            f"{_count(singletons, 'group')} of 1 row, which its own level uses up: "
+            f"{count(singletons, 'group')} of 1 row, which its own level uses up: "
             f"{singletons / sizes['rows']:.1%} of the rows say nothing about slopes."
         )
     yield from _effective(d)
     if level_2:
         yield (
-            f"No slope for {_names(level_2)}: 0% of the variation lies within groups, where "
+            f"No slope for {named(level_2)}: 0% of the variation lies within groups, where "
             "fixed effects look."
         )
     dependent = [name for name in d.without_fixed_effects_slope if name not in level_2]
     if dependent:
         depend = "it depends" if len(dependent) == 1 else "they depend"
         yield (
-            f"No slope for {_names(dependent)}: within groups {depend} linearly on the "
+            f"No slope for {named(dependent)}: within groups {depend} linearly on the "
             "features before (to all but a share of 1e-12)."
         )
     yield from _slopes(d)
@@ -340,7 +340,7 @@ def _effective(d):
         )
         yield (
             f"A slope rests on the groups in which the feature varies: of the "
-            f"{len(d.group_sizes)} groups {_listed(lines)}."
+            f"{len(d.group_sizes)} groups {listed(lines)}."
         )
 
 
@@ -429,7 +429,7 @@ def _no_variance(model):
     )
     if model["p_value"] < LEVEL:
         return (
-            f"{text}, though the test finds differences ({_p(model['p_value'])}): groups of "
+            f"{text}, though the test finds differences ({p_of(model['p_value'])}): groups of "
             "different sizes say different things, and the likelihood weighs them otherwise."
         )
     upper = model["icc_upper"]
@@ -453,7 +453,7 @@ def _mixtures(d):
         parts = (f"{value:.0%} for {name}" for name, value in share.items())
         yield (
             "Of what is known about a slope that is the same within and between groups, the "
-            f"rows within groups tell {_listed(parts)}; the rest is from the groups' means."
+            f"rows within groups tell {listed(parts)}; the rest is from the groups' means."
         )
 
 
@@ -465,7 +465,7 @@ def _slopes_of_groups(d):
     left = given_features(d)["df_num"]
     few = ", which is little" if left < FEW_LEFT else ""
     yield (
-        f"There can be a slope of {_names(level_2)}, for which the {len(d.group_sizes)} groups "
+        f"There can be a slope of {named(level_2)}, for which the {len(d.group_sizes)} groups "
         f"count as rows: {left:.0f} degrees of freedom are left{few}."
     )
     rare = {name: n for name, n in d.rare_values.items() if n < FEW_LEFT}
@@ -473,7 +473,7 @@ def _slopes_of_groups(d):
         lines = (f"{n} for {name}" for name, n in rare.items())
         yield (
             "Some features of groups have two values, of which the rarer is found in few "
-            f"groups: {_listed(lines)}. Their slopes rest on these."
+            f"groups: {listed(lines)}. Their slopes rest on these."
         )
 
 
@@ -515,7 +515,7 @@ def _share(model):
 
 
 def _test(model):
-    return f"{_interval(model)}; test that it is 0: {_p(model['p_value'])}"
+    return f"{_interval(model)}; test that it is 0: {p_of(model['p_value'])}"
 
 
 def _interval(model):
@@ -524,34 +524,9 @@ def _interval(model):
         if np.isnan(model["p_value"]):
             return f"intraclass correlation {model['icc']:.2f}, without an interval"
         return "groups are more alike than chance makes them (in 1 of 40 data sets)"
-    return f"intraclass correlation {_limits(low, high)} (95%)"
-
-
-def _limits(low, high):
-    """Write limits with two digits of the upper one."""
-    decimals = 2 if high >= 0.1 else 3 if high >= 0.01 else 4
-    return f"{low:.{decimals}f} to {high:.{decimals}f}"
+    return f"intraclass correlation {limits(low, high)} (95%)"
 
 
 def _level_2(d):
     varies = d.variation["varies"].iloc[1:]
     return list(varies.index[varies == "between groups"])
-
-
-def _names(names):
-    return _listed(map(str, names))
-
-
-def _listed(parts):
-    parts = list(parts)
-    if len(parts) > MOST_NAMES + 1:
-        parts = [*parts[:MOST_NAMES], f"{len(parts) - MOST_NAMES} others"]
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
-
-
-def _count(number, noun):
-    return f"There is 1 {noun}" if number == 1 else f"There are {number} {noun}s"
-
-
-def _p(value):
-    return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"

@@ -19,17 +19,16 @@ from skmixed._describe.advice import (
 )
 from skmixed._describe.compare_slopes import SlopeComparison, test_in_strata
 from skmixed._describe.conditions import conditions
+from skmixed._describe.describe_factors import FactorsDescription, describe_factors
 from skmixed._describe.random_intercepts import RandomIntercepts
+from skmixed._describe.variation import number_as_text, variation_as_text, variation_of
 from skmixed._estimators.digits import solve_with_digits
 from skmixed._estimators.random_intercept import RandomInterceptRegressor
 from skmixed._numerics.moments.coordinates import near_means
 from skmixed._numerics.moments.own_lines import OwnLines
-from skmixed._numerics.moments.within_between import count_where_varying, shares
 from skmixed._public import public
 from skmixed._reports.layout import Printed, column_as_text
-from skmixed._reports.summary import shares_of_variation
 from skmixed._rows.columns import dense_column
-from skmixed._rows.factors import refuse_factors
 from skmixed._rows.labels import warn_about_small_weights
 from skmixed._rows.reader import (
     RowsAgain,
@@ -205,17 +204,12 @@ class GroupDescription(Printed):
     remarks = ()
 
     def _tables(self):
-        yield "Group sizes", self.sizes.map(_number).to_frame("")
-        text = self.variation.copy()
-        there = text["between"].notna()
-        for share in ("between", "within"):
-            text[share] = text[share].map("{:.1%}".format).where(there, "")
-        text[["groups", "rows"]] = text[["groups", "rows"]].map(_number)
+        yield "Group sizes", self.sizes.map(number_as_text).to_frame("")
         n_rows = self.group_sizes.sum()
         by_chance = (len(self.group_sizes) - 1) / max(n_rows - 1, 1)
         yield (
             f"Where variables vary (chance puts {min(by_chance, 1):.1%} between groups)",
-            text[["between", "within", "varies", "groups", "rows"]],
+            variation_as_text(self.variation),
         )
         columns = ["between", "residual", "icc", "icc_lower", "icc_upper", "p_value"]
         components = self.variance_components[columns]
@@ -250,9 +244,9 @@ def describe_groups(
     y: Any,
     groups: Any = None,
     *,
-    group_by: str | int | None = None,
+    group_by: Any = None,
     sample_weight: Any = None,
-) -> GroupDescription:
+) -> GroupDescription | FactorsDescription:
     """Describe grouped data, and advise on how to model the groups.
 
     Says how many groups there are and how large, how much of the variation of y and of each
@@ -267,18 +261,21 @@ def describe_groups(
         Numeric features, possibly none, and, if `group_by` is set, the group column.
     y : array-like of shape (n_rows,)
         Target.
-    groups : array-like of shape (n_rows,), optional
-        Group label of each row, none missing. Not together with `group_by`.
-    group_by : str or int, default=None
+    groups : array-like of shape (n_rows,) or (n_rows, n_factors), optional
+        Group label of each row, none missing; of several grouping factors a table with a
+        column for each. Not together with `group_by`.
+    group_by : str, int, tuple or list of these, default=None
         Name (of a DataFrame's column, or of a level of its index) or position of the column of
-        X that holds the groups.
+        X that holds the groups. A list names several factors, and a tuple joins the labels of
+        its columns, as in `RandomInterceptRegressor`.
     sample_weight : array-like of shape (n_rows,), optional
         A weight of 2 is the row twice, a weight of 0 is no row.
 
     Returns
     -------
-    GroupDescription
-        Prints as text, shows as HTML in a notebook; holds tables as DataFrames.
+    GroupDescription or FactorsDescription
+        Prints as text, shows as HTML in a notebook; holds tables as DataFrames. The second one
+        is that of several factors.
 
     Raises
     ------
@@ -306,6 +303,11 @@ def describe_groups(
     (W slope_within + B slope_between). Of its variance (W + B)^-1 (W + B) (W + B)^-1, up to
     the residual variance, ``from_within`` is the share of W: the weight of the slope within, if
     there is one feature.
+
+    Of several factors the variances are those of one model with a random intercept for each,
+    by REML; their tests are likelihood-ratio tests, and the limits of their shares those of the
+    profile likelihood, which take some dozens of evaluations of the criterion for each factor.
+    The rows are summed up once more for each pair of factors whose joined labels are tried.
 
     References
     ----------
@@ -342,12 +344,15 @@ def describe_groups(
     """
     if groups is None and group_by is None:
         raise ValueError(NO_GROUPS)
-    moments, names, labels, again = _sum_rows(X, y, groups, group_by, sample_weight)
+    rows, columns = _read_rows(X, y, groups, group_by, sample_weight)
+    moments, names, again = sum_up(rows, columns), list(columns.terms), RowsAgain(rows)
     variables = pd.Index([getattr(y, "name", None) or "y", *names], name="variable")
+    if columns.factors:
+        return describe_factors(rows, columns, moments, variables)
+    labels = pd.Index(moments.labels, name=columns.group_name)
     fits, lines = solve_with_digits(RandomIntercepts.of, moments, again)
-    within, between = shares(lines or OwnLines.of(near_means(moments)))
-    variation = shares_of_variation(np.roll(within, 1), np.roll(between, 1), variables)
-    counts = _count_where_varying(again.rows, moments.sizes, variation["varies"])
+    lines = lines or OwnLines.of(near_means(moments))
+    variation = variation_of(lines, again.rows, moments.sizes, variables)
     both = np.flatnonzero(variation["varies"].iloc[1:] == "both")
     level_2 = {names[i]: i for i in np.flatnonzero(_is_of_groups(variation).iloc[1:])}
     slopes = _slopes(fits.given_split, names, both, len(labels))
@@ -362,7 +367,7 @@ def describe_groups(
     sizes = moments.n_rows if whole else moments.sizes
     return GroupDescription(
         group_sizes=pd.Series(sizes, index=labels, name="size"),
-        variation=variation.assign(**counts),
+        variation=variation,
         variance_components=pd.DataFrame.from_dict(components, orient="index"),
         effective_rows=_effective_rows(fits.y_alone, components[WITHOUT_FEATURES]),
         slopes=slopes,
@@ -376,33 +381,13 @@ def describe_groups(
     )
 
 
-def _number(number):
-    return f"{number:.0f}" if float(number).is_integer() else f"{number:.2f}"
-
-
-def _sum_rows(X, y, groups, group_by, sample_weight):
-    """Check and sum up rows as a fit does; also names, labels, and the rows themselves."""
+def _read_rows(X, y, groups, group_by, sample_weight):
+    """Check rows as a fit does, and learn of their columns."""
     reader = RandomInterceptRegressor(group_by=group_by)
     rows, columns = read_training_rows(reader, X, y, groups, sample_weight)
-    refuse_factors(columns, "describe_groups")
     warn_about_small_weights(rows.sample_weight)
     warn_about_column_of_groups(reader, rows, columns)
-    moments = sum_up(rows, columns)
-    labels = pd.Index(moments.labels, name=columns.group_name)
-    return moments, list(columns.terms), labels, RowsAgain(rows)
-
-
-def _count_where_varying(rows, sizes, varies):
-    """Count groups and rows in which y and the features vary."""
-    y = rows.y[:, None]
-    parts = [count_where_varying(values, rows.codes, sizes) for values in (y, rows.X)]
-    # what is but rounding within groups does not count
-    constant = ~varies.isin(["both", "within groups"]).to_numpy()
-    groups, n_rows = (
-        np.where(constant, 0, np.concatenate(each)) for each in zip(*parts, strict=True)
-    )
-    whole = np.array_equal(n_rows, np.round(n_rows))
-    return {"groups": groups.astype(int), "rows": n_rows.astype(int) if whole else n_rows}
+    return rows, columns
 
 
 def _components(model):

@@ -19,14 +19,19 @@ BATCH = 20
 
 def parameter_names(model):
     """Names of all parameters as in lme4: sd_, cor_, sigma and the fixed effects."""
-    random = []
+    return [*random_names(model), "sigma", *model.coef_cov_.index]
+
+
+def random_names(model):
+    """Names of standard deviations and correlations as in lme4: sd_ and cor_."""
+    names = []
     for group, cov, diagonal in _factors(model):
         terms = cov.index
-        random += [
+        names += [
             f"sd_{terms[i]}|{group}" if i == j else f"cor_{terms[i]}.{terms[j]}|{group}"
             for i, j in zip(*_theta_order(len(terms), diagonal), strict=True)
         ]
-    return [*random, "sigma", *model.coef_cov_.index]
+    return names
 
 
 def estimates(model):
@@ -104,6 +109,12 @@ def _theta_order(q, diagonal):
 
 def _in_order(model, covs, sigma2, beta):
     """Join standard deviations and correlations, sigma and beta along the last axis."""
+    random = random_parameters(model, covs)
+    return np.concatenate([random, np.sqrt(sigma2)[..., None], beta], axis=-1)
+
+
+def random_parameters(model, covs):
+    """Put standard deviations and correlations, by factor, in the order of their names."""
     random = []
     for cov, (_, _, diagonal) in zip(covs, _factors(model), strict=True):
         rows, columns = _theta_order(cov.shape[-1], diagonal)
@@ -111,4 +122,4 @@ def _in_order(model, covs, sigma2, beta):
         with np.errstate(invalid="ignore", divide="ignore"):
             correlations = cov[..., rows, columns] / (sd[..., rows] * sd[..., columns])
         random.append(np.where(rows == columns, sd[..., rows], correlations))
-    return np.concatenate([*random, np.sqrt(sigma2)[..., None], beta], axis=-1)
+    return np.concatenate(random, axis=-1)

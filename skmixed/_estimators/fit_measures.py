@@ -17,15 +17,19 @@ class FitMeasuresMixin:
         """By how much grouping inflates the variance of the mean of y: 1 + (m - 1) ICC.
 
         Kish's formula with m = sum_j n_j^2 / sum_j n_j, the size of a row's group on average.
+        With several factors, each of which adds its own part to that variance, it is one
+        number, too: 1 + sum_f (m_f - 1) ICC_f.
 
         Returns
         -------
         float
-            At least 1 - ICC; 1 if the groups do not differ.
+            At least 1 less the sum of all ICC; 1 if the groups do not differ.
         """
-        self._check_has_groups("design_effect_")
-        sizes = self._moments.sizes
-        return float(1 + (np.sum(sizes**2) / np.sum(sizes) - 1) * self.icc_)
+        self._check_has_groups("design_effect_", several=True, iterative=True)
+        if self._columns.factors:
+            parts = zip(self._moments.factors, self.icc_.values(), strict=True)
+            return 1 + sum(_inflation(factor.sizes, icc) for factor, icc in parts)
+        return 1 + _inflation(self._moments.sizes, self.icc_)
 
     @property
     @in_one_piece
@@ -41,7 +45,7 @@ class FitMeasuresMixin:
         float
             Between 0 and 1.
         """
-        self._check_has_groups("r2_marginal_", several=True)
+        self._check_has_groups("r2_marginal_", several=True, iterative=True)
         return self._fitted.explained_variance().marginal
 
     @property
@@ -56,7 +60,7 @@ class FitMeasuresMixin:
         float
             Between 0 and 1.
         """
-        self._check_has_groups("r2_conditional_", several=True)
+        self._check_has_groups("r2_conditional_", several=True, iterative=True)
         return self._fitted.explained_variance().conditional
 
     @in_one_piece
@@ -91,3 +95,8 @@ class FitMeasuresMixin:
         self._check_has_groups("conditional_aic", several=True)
         with one_blas_thread():
             return self._fitted.conditional_aic()
+
+
+def _inflation(sizes, icc):
+    """Compute (m - 1) ICC, with the size m of a row's group on average."""
+    return float((np.sum(sizes**2) / np.sum(sizes) - 1) * icc)

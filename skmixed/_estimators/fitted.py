@@ -16,6 +16,7 @@ from skmixed._numerics.inference.bootstrap import bootstrap
 from skmixed._numerics.inference.conditional_aic import conditional_aic
 from skmixed._numerics.inference.degrees_of_freedom import kenward_roger, satterthwaite
 from skmixed._numerics.inference.explained_variance import explained_variance
+from skmixed._numerics.inference.pooling import own_effects
 from skmixed._numerics.inference.prediction import Uncertainty
 from skmixed._numerics.inference.profile.limits import profile_limits
 from skmixed._numerics.least_squares.fixed_effects import solve_fixed_effects, solve_pooled
@@ -117,6 +118,10 @@ class FittedModel:
     def explained_variance(self):
         """Split the variance of y, for the marginal and the conditional R2."""
         return explained_variance(self.criterion, self.Lambda)
+
+    def own_effects(self):
+        """Effects of the groups that are known now without pooling."""
+        return own_effects(self.criterion_now.problem, self.beta)
 
     def random_effects(self):
         """Conditional modes and pooling weights of the groups that are known now."""

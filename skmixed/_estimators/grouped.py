@@ -7,10 +7,10 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils.validation import (
-    check_is_fitted,
-)
+from sklearn.utils.extmath import safe_sparse_dot
+from sklearn.utils.validation import check_is_fitted
 
+from skmixed._estimators.iterative import is_iterative, refuse_iterative
 from skmixed._estimators.pickles import PacksTables
 from skmixed._estimators.predictions import PredictionsMixin
 from skmixed._estimators.streaming import StreamingMixin
@@ -19,10 +19,15 @@ from skmixed._rows.dask import sum_up_partitions
 from skmixed._rows.dask_partitions import is_dask
 from skmixed._rows.factors import SEVERAL, refuse_factors
 from skmixed._rows.labels import (
+    POPULATION_LINE,
     as_index,
     check_enough_rows,
+    check_new_groups,
+    check_none_missing,
+    match_groups,
     warn_about_small_weights,
 )
+from skmixed._rows.messages import LINEAR
 from skmixed._rows.reader import (
     INTERCEPT,
     RowsAgain,
@@ -31,23 +36,16 @@ from skmixed._rows.reader import (
     warn_about_column_of_groups,
 )
 from skmixed._rows.routing import without_groups
-from skmixed._sklearn_private import fit_context
+from skmixed._sklearn_private import SIMPLE_METHODS, fit_context
 from skmixed._state import OnePiece, in_one_piece, in_one_step
 from skmixed.exceptions import NotAvailableError
 
 
-class BaseGroupedRegressor(
-    PredictionsMixin,  # predict, predict_population, predict_interval, score
-    StreamingMixin,  # partial_fit, fit_moments
-    OnePiece,
-    PacksTables,
-    RegressorMixin,
-    BaseEstimator,
-):
-    """Linear model of rows in groups: everything from the rows to their moments, and back.
+class BaseGroupedModel(OnePiece, PacksTables, BaseEstimator):
+    """Model of rows in groups: what the columns are called, and the groups' own lines.
 
-    Subclasses give the constructor, with `group_by` and `new_groups`, and
-    `_fit_moments(moments, columns, again)`, which solves and stores.
+    Subclasses give the constructor, with `group_by` and `new_groups`, and `fit`, which stores
+    what it learns of the columns as `_columns`.
     """
 
     __metadata_request__fit = {"groups": True}
@@ -79,12 +77,162 @@ class BaseGroupedRegressor(
         requests = super().get_metadata_routing()
         if self.group_by is None:
             return requests
-        return without_groups(requests, ["fit", "partial_fit", "predict", "score"])
+        return without_groups(requests, SIMPLE_METHODS)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+    @property
+    @in_one_piece
+    def group_coef_(self) -> pd.DataFrame:
+        """Each group's own line: the population line plus the group's effects.
+
+        Returns
+        -------
+        DataFrame of shape (n_groups, 1 + n_features), or dict of these
+            A row for each group, a column for each term. With several factors a dictionary by
+            factor: the lines of its groups beside the average group of the others.
+        """
+        if not self._uses_groups:
+            check_is_fitted(self)
+            name = type(self).__name__
+            raise AttributeError(
+                f"{name} has one line, `intercept_` and `coef_`, for all groups."
+            )
+        check_is_fitted(self)
+        return self._for_each_factor(self._lines_of, self._group_effects)
+
+    def _lines_of(self, effects):
+        """Lines of groups with these effects."""
+        lines = np.tile([self.intercept_, *self._slopes], (len(effects), 1))
+        lines = pd.DataFrame(lines, effects.index, [INTERCEPT, *self._terms])
+        lines[effects.columns] += effects
+        return lines
+
+    def _for_each_factor(self, what, effects):
+        """Compute something of the effects of groups, for each of several factors."""
+        if self._columns.factors:
+            return {name: what(of_factor) for name, of_factor in effects.items()}
+        return what(effects)
+
+    @property
+    def _terms(self):
+        """Names of the features: the columns of X without the group."""
+        return list(self._columns.terms)
+
+    @property
+    def _coefficients(self):
+        """Intercept, if there is one, and coefficients: in the order of `coef_cov_`.
+
+        NaN for columns without a coefficient.
+        """
+        has_intercept = len(self.coef_cov_) > len(self._terms)
+        estimate = np.array([self.intercept_, *self._slopes] if has_intercept else self._slopes)
+        dropped = (estimate == 0) & np.isnan(np.diag(self.coef_cov_))
+        return np.where(dropped, np.nan, estimate)
+
+    @property
+    def _slopes(self):
+        """Coefficients of the features: those of `coef_` without the group's."""
+        return self._columns.without_group(self.coef_)
+
+    def _check_has_groups(self, name, *, several=False, iterative=False):
+        """Refuse what needs group effects, if the model should have them and has none.
+
+        And what does not exist yet for several factors, or for the iterative solver, unless it
+        is told that it does.
+        """
+        check_is_fitted(self)
+        if not several:
+            refuse_factors(self._columns, name)
+        if not iterative and is_iterative(self):
+            refuse_iterative(name)
+        if self._uses_groups and not self.n_groups_:
+            model, pooled = type(self).__name__, self._words.pooled
+            raise NotAvailableError(
+                NO_GROUP_EFFECTS.format(name=name, model=model, pooled=pooled)
+            )
+
+    # ------------------------------------------------------------- what subclasses override
+
+    _uses_groups = True
+    _words = LINEAR
+    _takes_several = False
+    _for_new_groups = POPULATION_LINE  # what to do where new groups are an error
+
+    def _find_slopes(self, X, factors):
+        """Positions of the slope columns among the features, for each factor by its name."""
+        return [[] for _ in factors]
+
+    def _find_random_only(self, X, terms, factors, slopes):
+        """Those of the slopes that are not fixed effects, too; terms name the features."""
+        return [[] for _ in factors]
+
+    @property
+    def _group_effects(self):
+        """How far each group's line is from the population line."""
+        return self.random_effects_
+
+    def _new_groups_of(self, factors):
+        """Return what to do with new groups of each factor."""
+        return [self.new_groups for _ in factors]
+
+    # ---------------------------------------------------------------- the groups of rows
+
+    def _find_groups(self, groups, n_rows):
+        """Position of each row's group, of one factor; -1 if it is new."""
+        refuse = self._new_groups_of([self._columns.group_name])[0]
+        return self._match(groups, self.groups_, refuse, n_rows)
+
+    def _match(self, groups, labels, new_groups, n_rows):
+        """Positions of labels among those of the fit, -1 for new ones."""
+        codes, new = match_groups(groups, labels, n_rows)
+        if new_groups == "error":
+            check_new_groups(new, labels, self._for_new_groups)
+            check_none_missing(codes, "in predict, since new_groups='error'")
+        return codes
+
+    def _predict_fixed(self, X):
+        return safe_sparse_dot(X, self._slopes) + self.intercept_
+
+    # ------------------------------------------------------------------- moments -> attributes
+
+    def _store_groups(self, moments):
+        self.groups_ = as_index(moments.labels, name=self._columns.group_name)
+        self.n_groups_ = len(self.groups_)
+        sizes = moments.sizes
+        whole = np.array_equal(sizes, moments.n_rows)
+        self.group_sizes_ = pd.Series(
+            moments.n_rows if whole else sizes, index=self.groups_, name="size"
+        )
+
+    def _store_fixed_effects(self, solution):
+        terms = self._store_coefficients(solution.beta)
+        self.coef_cov_ = pd.DataFrame(solution.beta_cov, index=terms, columns=terms)
+
+    def _store_coefficients(self, beta):
+        """Store the fixed effects, and name them."""
+        first = len(beta) - len(self._terms)  # 1 with an intercept, else 0
+        self.coef_ = self._columns.with_group(beta[first:])
+        self.intercept_ = float(beta[0]) if first else 0.0
+        return [INTERCEPT, *self._terms][1 - first :]
+
+
+class BaseGroupedRegressor(
+    PredictionsMixin,  # predict, predict_population, predict_interval, score
+    StreamingMixin,  # partial_fit, fit_moments
+    RegressorMixin,
+    BaseGroupedModel,
+):
+    """Linear model of rows in groups: everything from the rows to their moments, and back.
+
+    Subclasses give the constructor, with `group_by` and `new_groups`, and
+    `_fit_moments(moments, columns, again)`, which solves and stores.
+    """
+
+    _population_name = "population"
 
     @in_one_step
     @fit_context(prefer_skip_nested_validation=True)
@@ -125,29 +273,6 @@ class BaseGroupedRegressor(
         warn_about_column_of_groups(self, rows, columns)
         return self._fit_moments(sum_up(rows, columns), columns, RowsAgain(rows))
 
-    @property
-    @in_one_piece
-    def group_coef_(self) -> pd.DataFrame:
-        """Each group's own line: the population line plus the group's effects.
-
-        Returns
-        -------
-        DataFrame of shape (n_groups, 1 + n_features)
-            A row for each group, a column for each term.
-        """
-        if not self._uses_groups:
-            check_is_fitted(self)
-            name = type(self).__name__
-            raise AttributeError(
-                f"{name} has one line, `intercept_` and `coef_`, for all groups."
-            )
-        check_is_fitted(self)
-        refuse_factors(self._columns, "group_coef_")
-        lines = np.tile([self.intercept_, *self._slopes], (self.n_groups_, 1))
-        lines = pd.DataFrame(lines, self.groups_, [INTERCEPT, *self._terms])
-        lines[self._group_effects.columns] += self._group_effects
-        return lines
-
     @in_one_piece
     def marginal_effects(
         self, column: str, start: float = 0.0, stop: float = 1.0
@@ -163,11 +288,13 @@ class BaseGroupedRegressor(
 
         Returns
         -------
-        DataFrame of shape (n_groups, 3)
+        DataFrame of shape (n_groups, 3), or dict of these
             For each group the change of y by the population line (``population``), what the
             group's own slope adds (``group``), and their sum (``total``). Under fixed effects
             the population line is that of the average group. A model without groups has a
-            single row, for all of them. NaN for a column without a coefficient.
+            single row, for all of them. NaN for a column without a coefficient. With several
+            factors a dictionary by factor: the changes in its groups beside the average group
+            of the others.
 
         Examples
         --------
@@ -193,43 +320,23 @@ class BaseGroupedRegressor(
         all groups        94.2    0.0   94.2
         """
         check_is_fitted(self)
-        refuse_factors(self._columns, "marginal_effects")
         change = stop - start
-        population, group = change * self._slope_of(column), 0.0
+        population = change * self._slope_of(column)
+
+        def of_groups(effects):
+            group = change * effects[column] if column in effects else 0.0
+            parts = {"population": population, "group": group, "total": population + group}
+            return pd.DataFrame(parts, index=effects.index)
+
         if self._uses_groups and self.n_groups_:
-            index = self.groups_
-            if column in self._group_effects:
-                group = change * self._group_effects[column]
-        else:
-            index = pd.Index([self._population_name], name=self._columns.group_name)
-        effects = {"population": population, "group": group, "total": population + group}
-        return pd.DataFrame(effects, index=index)
+            return self._for_each_factor(of_groups, self._group_effects)
+        index = pd.Index([self._population_name], name=self._columns.group_name)
+        return of_groups(pd.DataFrame(index=index))
 
     @property
     def _moments(self):
         """Sums over the rows of the fit."""
         return self._fitted.moments
-
-    @property
-    def _terms(self):
-        """Names of the features: the columns of X without the group."""
-        return list(self._columns.terms)
-
-    @property
-    def _coefficients(self):
-        """Intercept, if there is one, and coefficients: in the order of `coef_cov_`.
-
-        NaN for columns without a coefficient.
-        """
-        has_intercept = len(self.coef_cov_) > len(self._terms)
-        estimate = np.array([self.intercept_, *self._slopes] if has_intercept else self._slopes)
-        dropped = (estimate == 0) & np.isnan(np.diag(self.coef_cov_))
-        return np.where(dropped, np.nan, estimate)
-
-    @property
-    def _slopes(self):
-        """Coefficients of the features: those of `coef_` without the group's."""
-        return self._columns.without_group(self.coef_)
 
     def _slope_of(self, column):
         """Coefficient of a feature, by name; NaN if it has none."""
@@ -242,53 +349,3 @@ class BaseGroupedRegressor(
         if position in self._columns.random_only:
             return 0.0
         return self._coefficients[-len(self._terms) :][position]
-
-    def _check_has_groups(self, name, *, several=False):
-        """Refuse what needs group effects, if the model should have them and has none.
-
-        And what does not exist yet for several factors, unless it is told that it does.
-        """
-        check_is_fitted(self)
-        if not several:
-            refuse_factors(self._columns, name)
-        if self._uses_groups and not self.n_groups_:
-            raise NotAvailableError(
-                NO_GROUP_EFFECTS.format(name=name, model=type(self).__name__)
-            )
-
-    # ------------------------------------------------------------- what subclasses override
-
-    _uses_groups = True
-    _takes_several = False
-    _population_name = "population"
-
-    def _find_slopes(self, X, factors):
-        """Positions of the slope columns among the features, for each factor by its name."""
-        return [[] for _ in factors]
-
-    def _find_random_only(self, X, terms, factors, slopes):
-        """Those of the slopes that are not fixed effects, too; terms name the features."""
-        return [[] for _ in factors]
-
-    @property
-    def _group_effects(self):
-        """How far each group's line is from the population line."""
-        return self.random_effects_
-
-    # ------------------------------------------------------------------- moments -> attributes
-
-    def _store_groups(self, moments):
-        self.groups_ = as_index(moments.labels, name=self._columns.group_name)
-        self.n_groups_ = len(self.groups_)
-        sizes = moments.sizes
-        whole = np.array_equal(sizes, moments.n_rows)
-        self.group_sizes_ = pd.Series(
-            moments.n_rows if whole else sizes, index=self.groups_, name="size"
-        )
-
-    def _store_fixed_effects(self, solution):
-        first = len(solution.beta) - len(self._terms)  # 1 with an intercept, else 0
-        self.coef_ = self._columns.with_group(solution.beta[first:])
-        self.intercept_ = float(solution.beta[0]) if first else 0.0
-        terms = [INTERCEPT, *self._terms][1 - first :]
-        self.coef_cov_ = pd.DataFrame(solution.beta_cov, index=terms, columns=terms)

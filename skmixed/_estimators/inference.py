@@ -76,7 +76,7 @@ class InferenceMixin:
         mean_ses         2.11       0.36   191.18      0.0
         catholic         1.72       0.28   149.98      0.0
         """
-        self._check_has_groups("fixed_effects_frame", several=True)
+        self._check_has_groups("fixed_effects_frame", several=True, iterative=True)
         with one_blas_thread():
             return _tabulate_fixed_effects(self, level, df_method)
 
@@ -250,9 +250,11 @@ class InferenceMixin:
         fitted = self._fitted
         if not self._columns.factors:
             cov = fitted.covariance_to_user(fitted.uncertainty.given_parameters())
-            return _blocks(self.residual_variance_ * cov, self.random_effects_)
+            return covariance_by_group(self.residual_variance_ * cov, self.random_effects_)
         return {
-            name: _blocks(self.residual_variance_ * fitted.covariance_to_user(f, H), effects)
+            name: covariance_by_group(
+                self.residual_variance_ * fitted.covariance_to_user(f, H), effects
+            )
             for f, ((name, effects), H) in enumerate(
                 zip(
                     self.random_effects_.items(),
@@ -263,8 +265,21 @@ class InferenceMixin:
         }
 
 
-def _blocks(cov, effects):
-    """Make a block of rows for each group, indexed by group and term."""
+def covariance_by_group(cov, effects):
+    """Make a block of rows for each group, indexed by group and term.
+
+    Parameters
+    ----------
+    cov : ndarray of shape (n_random, n_random, n_groups)
+        Covariances.
+    effects : DataFrame of shape (n_groups, n_random)
+        Whose index and columns name them.
+
+    Returns
+    -------
+    DataFrame of shape (n_groups * n_random, n_random)
+        The blocks.
+    """
     terms, groups = effects.columns, effects.index
     index = pd.MultiIndex.from_product([groups, terms], names=[None, "term"])
     values = np.moveaxis(cov, -1, 0).reshape(len(index), len(terms))

@@ -378,7 +378,9 @@ class FixedEffectsRegressor(BaseLeastSquaresRegressor):
         self._columns = columns
         self._new_groups_of(columns.names)  # is checked
         if columns.factors:
-            return self._fit_factors(moments, columns, again)
+            # partitions are not read again
+            rows = again if isinstance(again, RowsAgain) else None
+            return self._fit_factors(moments, columns, rows)
         super()._fit_moments(moments, columns, again)
         if isinstance(again, RowsAgain):
             self.effective_sizes_ = self._count_where_varying(again.rows)

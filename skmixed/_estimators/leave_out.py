@@ -21,9 +21,9 @@ from skmixed._numerics.moments.by_group import cross_products_by_group, shifted_
 from skmixed._numerics.moments.moments import GroupedMoments
 from skmixed._rows.messages import (
     FACTOR_TO_LEAVE_OUT,
-    MISSING_IN_PREDICT,
     NOT_THE_ROWS_OF_THE_FIT,
     ONE_GROUP_TO_LEAVE_OUT,
+    missing_in_predict,
 )
 from skmixed._rows.reader import TrainingRows, read_further_rows
 from skmixed._sklearn_private import StrOptions, validate_params
@@ -113,8 +113,7 @@ class LeaveOutMixin:
         if leave == "group" and len(names) > 1:
             raise ValueError(FACTOR_TO_LEAVE_OUT.format(names=names, first=names[0]))
         if groups is None and self._columns.group_by is None:
-            name = type(self).__name__
-            raise ValueError(MISSING_IN_PREDICT.format(method="loo_predict", name=name))
+            raise ValueError(missing_in_predict(self, "loo_predict"))
         rows = read_further_rows(self, X, y, groups, sample_weight)
         if self._columns.factors:
             if leave == "row":

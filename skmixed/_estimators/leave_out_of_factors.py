@@ -10,6 +10,7 @@ import pandas as pd
 from sklearn.utils.extmath import safe_sparse_dot
 
 from skmixed._estimators.predictions import predict_random
+from skmixed._estimators.several_factors import as_fitted
 from skmixed._numerics.leave_out.levels_left_out import (
     MOST_ROWS,
     LevelsLeftOut,
@@ -44,6 +45,7 @@ def predict_without_each_row(model, rows):
     -------
     ndarray of shape (n_rows,)
     """
+    model = as_fitted(model)
     fitted = model._fitted
     _check_rows_of_fit(sum_up(rows, model._columns), fitted.moments)
     mean, codes = _predict(model, rows)
@@ -75,6 +77,7 @@ def predict_without_each_level(model, rows, factor):
     -------
     ndarray of shape (n_rows,)
     """
+    model = as_fitted(model)
     _check_rows_of_fit(sum_up(rows, model._columns), model._fitted.moments)
     labels = model.groups_[factor]
     if len(labels) == 1:

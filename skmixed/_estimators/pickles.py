@@ -10,11 +10,19 @@ import pandas as pd
 
 from skmixed._estimators.fitted import FittedModel, FittedRegression
 from skmixed._estimators.fixed_effects_of_factors import FittedFactorEffects
+from skmixed._estimators.likelihoods.fitted import (
+    FittedLikelihood,
+    RandomColumns,
+    SumsOfRows,
+)
 from skmixed._estimators.several_factors import FittedFactors
 from skmixed._estimators.streaming import RowsSeen
+from skmixed._numerics.fit.criterion_iterative import Probes
 from skmixed._numerics.fit.fit import Specification
+from skmixed._numerics.inference.explained_variance import ExplainedVariance
 from skmixed._numerics.least_squares.absorbed import Absorbed
 from skmixed._numerics.least_squares.redundancy import Nested, Redundancy
+from skmixed._numerics.likelihoods.conditional import ConditionalEffects
 from skmixed._numerics.moments.cells import Cells, FactorMoments
 from skmixed._numerics.moments.moments import GroupedMoments
 from skmixed._numerics.moments.own_lines import OwnLines
@@ -32,17 +40,23 @@ RECORDS = {
         Absorbed,
         Cells,
         Columns,
+        ConditionalEffects,
         FactorMoments,
+        ExplainedVariance,
         FittedFactorEffects,
         FittedFactors,
+        FittedLikelihood,
         FittedModel,
         FittedRegression,
         GroupedMoments,
         Nested,
         OwnLines,
+        Probes,
+        RandomColumns,
         Redundancy,
         RowsSeen,
         Specification,
+        SumsOfRows,
     )
 }
 

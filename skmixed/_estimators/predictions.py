@@ -7,7 +7,6 @@ from typing import Any, Literal, overload
 
 import numpy as np
 from sklearn.metrics import r2_score
-from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted
 
 from skmixed._renamed import renamed
@@ -18,14 +17,8 @@ from skmixed._rows.dask import predict_partitions, score_partitions
 from skmixed._rows.dask_partitions import is_dask
 from skmixed._rows.factors import factors_as_fitted, of_factor
 from skmixed._rows.features import read_target
-from skmixed._rows.labels import (
-    POPULATION_LINE,
-    check_new_groups,
-    check_none_missing,
-    check_weights,
-    match_groups,
-)
-from skmixed._rows.messages import MISSING_FACTORS, MISSING_IN_PREDICT
+from skmixed._rows.labels import check_weights
+from skmixed._rows.messages import MISSING_FACTORS, missing_in_predict
 from skmixed._rows.reader import INTERCEPT, by_features_alone, read_rows
 from skmixed._sklearn_private import Interval, StrOptions, validate_params
 from skmixed._state import in_one_piece
@@ -38,8 +31,6 @@ class PredictionsMixin:
 
     Subclasses have `_fitted`, `_quantile` and perhaps `_check_knows_std`.
     """
-
-    _for_new_groups = POPULATION_LINE  # what to do where new groups are an error
 
     @overload
     def predict(
@@ -234,13 +225,10 @@ class PredictionsMixin:
                 names = self._columns.factor_names
                 raise ValueError(MISSING_FACTORS.format(name=type(self).__name__, names=names))
             if self.n_groups_:
-                raise ValueError(
-                    MISSING_IN_PREDICT.format(method="predict", name=type(self).__name__)
-                )
+                raise ValueError(missing_in_predict(self, "predict"))
             return y, self._all_new(len(y))
         if not self._columns.factors:
-            refuse = self._new_groups_of([self._columns.group_name])[0]
-            codes = self._match(groups, self.groups_, refuse, len(y))
+            codes = self._find_groups(groups, len(y))
             effects = self._group_effects, self._columns.slopes
             return y + predict_random(X, codes, *effects), codes
         groups = factors_as_fitted(groups, self._columns)
@@ -253,25 +241,10 @@ class PredictionsMixin:
             y += predict_random(X, codes[f], self._group_effects[name], factor.slopes)
         return y, codes
 
-    def _new_groups_of(self, factors):
-        """Return what to do with new groups of each factor."""
-        return [self.new_groups for _ in factors]
-
-    def _match(self, groups, labels, new_groups, n_rows):
-        """Positions of labels among those of the fit, -1 for new ones."""
-        codes, new = match_groups(groups, labels, n_rows)
-        if new_groups == "error":
-            check_new_groups(new, labels, self._for_new_groups)
-            check_none_missing(codes, "in predict, since new_groups='error'")
-        return codes
-
     def _all_new(self, n_rows):
         """Positions of rows whose groups are all new."""
         n_factors = len(self._columns.factors)
         return np.full((n_factors, n_rows) if n_factors else n_rows, -1)
-
-    def _predict_fixed(self, X):
-        return safe_sparse_dot(X, self._slopes) + self.intercept_
 
     def _variance_of_means(self, X, codes):
         """Variances of predictions around the true means of rows, over sigma2."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import contextmanager
+from copy import copy
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import numpy as np
@@ -11,9 +13,16 @@ from scipy.stats import t
 from sklearn.utils import gen_batches
 from sklearn.utils.extmath import safe_sparse_dot
 
-from skmixed._numerics.fit.criterion_of_factors import FactorsCriterion
+from skmixed._estimators.iterative import refuse_iterative, solver_options
+from skmixed._numerics.fit.criterion_iterative import Probes
 from skmixed._numerics.fit.dense_layout import TooManyColumnsError
-from skmixed._numerics.fit.factors import FactorFit, LostDigitsError
+from skmixed._numerics.fit.elimination_iterative import NotSolvedError
+from skmixed._numerics.fit.factors import (
+    FactorFit,
+    LostDigitsError,
+    make_criterion,
+    random_effects_of_factors,
+)
 from skmixed._numerics.fit.fit import Specification
 from skmixed._numerics.fit.problem_of_factors import (
     OneRowPerLevelError,
@@ -27,6 +36,7 @@ from skmixed._numerics.inference.degrees_of_freedom_of_factors import (
     satterthwaite_of_factors,
 )
 from skmixed._numerics.inference.explained_variance import split_variance
+from skmixed._numerics.inference.pooling import own_effects_of_factor
 from skmixed._numerics.inference.prediction_of_factors import FactorsUncertainty
 from skmixed._numerics.inference.profile.limits import profile_limits_of_factors
 from skmixed._numerics.moments.cells import FactorMoments
@@ -50,11 +60,17 @@ class FittedFactors:
         The model, of each factor.
     Lambdas : tuple of ndarray of shape (q_f, q_f)
         Any factors of Psi_f at the optimum, in the coordinates of the problem.
+    known : FactorMoments or None
+        Of all rows that the levels are known by; None if these are the rows of the fit.
+    probes : Probes or None
+        Those of the iterative solver, if that was used.
     """
 
     moments: FactorMoments
     specifications: tuple[Specification, ...]
     Lambdas: tuple[np.ndarray, ...]
+    known: FactorMoments | None = None
+    probes: Probes | None = None
 
     @property
     def specification(self):
@@ -65,12 +81,46 @@ class FittedFactors:
     def criterion(self):
         """The criterion, as a function of all Psi_f."""
         problem = make_factors_problem(self.moments, self.specifications)
-        return FactorsCriterion(problem, self.specification.reml)
+        solver = "exact" if self.probes is None else "iterative"
+        return make_criterion(problem, self.specification.reml, solver, self.probes)
+
+    @cached_property
+    def at(self):
+        """The random effects eliminated, in the rows of the fit."""
+        return self.criterion.eliminate(self.Lambdas)
+
+    @cached_property
+    def fixed(self):
+        """Fixed effects in the coordinates of the problem, and M_XX^-1/2."""
+        return self.criterion.coefficients(self.at.M)[0], self.at.fixed_root
+
+    @cached_property
+    def at_now(self):
+        """The random effects eliminated, in all rows that the levels are known by."""
+        if self.known is None:
+            return self.at
+        problem = self.criterion.problem.with_rows(self.known)
+        return replace(self.criterion, problem=problem).eliminate(self.Lambdas)
 
     @cached_property
     def uncertainty(self):
-        """Of the fit's coefficients, and of the levels."""
-        return FactorsUncertainty(self.criterion.eliminate(self.Lambdas), self.Lambdas)
+        """Of the fit's coefficients, and of the levels that are known now."""
+        return FactorsUncertainty(self.at_now, self.Lambdas, self.fixed[1])
+
+    def knowing(self, known):
+        """Know levels by other rows, None for those of the fit; what was fitted stays."""
+        other = replace(self, known=known)
+        vars(other).update(criterion=self.criterion, fixed=self.fixed)
+        return other
+
+    def random_effects(self):
+        """Conditional modes of the levels that are known now, (q_f, J_f) of each factor."""
+        return random_effects_of_factors(self.at_now, self.fixed[0])
+
+    @property
+    def log_dets(self):
+        """log|V| as each probe has it; None of an exact fit."""
+        return None if self.probes is None else self.at.elimination.log_dets
 
     @property
     def coordinates(self):
@@ -83,6 +133,8 @@ class FittedFactors:
 
     def kenward_roger(self, contrasts):
         """Degrees of freedom of contrasts, and variances over sigma2."""
+        if self.probes is not None:
+            refuse_iterative("df_method='kenward-roger'", "df_method='satterthwaite'")
         return kenward_roger_of_factors(self.criterion, self.Lambdas, contrasts)
 
     def covariance_to_user(self, f, cov):
@@ -98,6 +150,10 @@ class FittedFactors:
         variances = np.sum(own.to_user_factor(self.Lambdas[f]) ** 2, axis=1, keepdims=True)
         share = np.divide(left, variances, out=np.ones_like(left), where=variances > 0)
         return 1 - share
+
+    def own_effects(self, f):
+        """Effects of the groups of a factor without pooling, those of the others held."""
+        return own_effects_of_factor(self.criterion, self.Lambdas, f)
 
     def profile_limits(self, level):
         """Limits of all parameters, for each factor; those of fixed effects are the same."""
@@ -117,7 +173,7 @@ class FittedFactors:
     def explained_variance(self):
         """Split the variance of y, for the marginal and the conditional R2."""
         problem = self.criterion.problem
-        beta, sigma2 = self.criterion.coefficients(self.uncertainty.at.M)
+        beta, sigma2 = self.criterion.coefficients(self.at.M)
         coordinates = problem.coordinates
         sums = self.moments.around(coordinates.shift).T[0, coordinates.used[:-1]]
         mean = sums / coordinates.scale[:-1] / problem.n
@@ -182,9 +238,16 @@ def fit_factors(model, moments, columns):
                 "estimated. Leave it out."
             )
     specifications = tuple(model._specification(factor) for factor in columns.factors)
+    options = {"tol": model.tol, "max_iter": model.max_iter, **solver_options(model)}
+    with _factors_named(names, moments), one_blas_thread():
+        return FactorFit.of(moments, specifications, **options)
+
+
+@contextmanager
+def _factors_named(names, moments):
+    """Say which factors an error is about."""
     try:
-        with one_blas_thread():
-            return FactorFit.of(moments, specifications, tol=model.tol, max_iter=model.max_iter)
+        yield
     except SameLevelsError as error:
         f, g = (names[i] for i in error.factors)
         raise ValueError(
@@ -202,11 +265,10 @@ def fit_factors(model, moments, columns):
         raise ValueError(
             f"The factors {listed} are crossed: with the largest one eliminated, blocks of up "
             f"to {error.n_columns:,} random effects are left, which take "
-            f"{error.gigabytes:.3g} GB, but {error.limit:.3g} GB may be used. Up to about "
-            "10,000 are good to fit. Leave a factor out or join its small groups; crossed "
-            "factors that are all larger cannot be fitted yet."
+            f"{error.gigabytes:.3g} GB, but {error.limit:.3g} GB may be used. Use "
+            "solver='iterative'."
         ) from error
-    except LostDigitsError as error:
+    except (LostDigitsError, NotSolvedError) as error:
         raise ValueError(_capitalised(error)) from error
 
 
@@ -218,18 +280,42 @@ def _capitalised(error):
 def store_factors(model, fit, moments, columns):
     """Turn the solution into fitted attributes: dictionaries by factor."""
     solution, names = fit.solution, columns.factor_names
-    store_groups_of_factors(model, moments, names)
     model.residual_variance_ = solution.sigma2
     model.theta_ = solution.theta
     model.icc_ = dict(zip(names, solution.icc, strict=True))
-    model.random_effects_, model.random_effects_cov_ = {}, {}
-    parts = zip(columns.factors, solution.Lambdas, solution.b, strict=True)
-    for factor, Lambda, b in parts:
-        name, terms = factor.group_name, model._random_terms(factor)
-        labels = model.groups_[name]
-        model.random_effects_[name] = pd.DataFrame(b.T, labels, terms)
+    model.random_effects_cov_ = {}
+    for factor, Lambda in zip(columns.factors, solution.Lambdas, strict=True):
+        terms = model._random_terms(factor)
         cov = solution.sigma2 * Lambda @ Lambda.T
-        model.random_effects_cov_[name] = pd.DataFrame(cov, terms, terms)
+        model.random_effects_cov_[factor.group_name] = pd.DataFrame(cov, terms, terms)
+    _store_levels(model, moments, solution.b)
+
+
+def store_known(model, known):
+    """Store the levels that a model knows by these rows, with their effects."""
+    with _factors_named(model._columns.factor_names, known), one_blas_thread():
+        model._fitted = model._fitted.knowing(known)
+        _store_levels(model, known, model._fitted.random_effects())
+
+
+def as_fitted(model):
+    """Give a model as `fit` has left it, its levels known by the rows of the fit alone."""
+    if model._fitted.known is None:
+        return model
+    alone = copy(model)
+    alone._fitted = model._fitted.knowing(None)
+    _store_levels(alone, alone._fitted.moments, alone._fitted.random_effects())
+    return alone
+
+
+def _store_levels(model, moments, b):
+    """Store what there is by level: labels, sizes and conditional modes."""
+    names = list(model.random_effects_cov_)
+    store_groups_of_factors(model, moments, names)
+    model.random_effects_ = {
+        name: pd.DataFrame(effects.T, model.groups_[name], cov.index)
+        for (name, cov), effects in zip(model.random_effects_cov_.items(), b, strict=True)
+    }
 
 
 def store_groups_of_factors(model, moments, names):

@@ -12,17 +12,17 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from skmixed._numerics.moments.moments import GroupedMoments
-from skmixed._rows.factors import of_factor
-from skmixed._rows.labels import check_enough_moments, check_same_kind
+from skmixed._rows.factors import refuse_several, same_groups_named
+from skmixed._rows.labels import check_enough_moments, check_same_labels
 from skmixed._rows.messages import (
     CHANGED_PARAMETERS,
-    MISSING_IN_PREDICT,
     MIXED_GROUPS,
     NOT_MOMENTS,
     OTHER_GROUP_COLUMN,
-    SLOPES_NOT_SUMMED,
+    missing_in_predict,
 )
 from skmixed._rows.reader import Columns, read_further_rows, read_training_rows, sum_up
+from skmixed._rows.sums_of_model import sums_of_model
 from skmixed._sklearn_private import fit_context
 from skmixed._state import changing_alone, in_one_step
 
@@ -64,7 +64,7 @@ class StreamingMixin:
             Features, the same columns in every batch.
         y : array-like of shape (n_rows,)
             Target.
-        groups : array-like of shape (n_rows,), optional
+        groups : array-like of shape (n_rows,) or (n_rows, n_factors), optional
             Group label of each row, as for `fit`.
         sample_weight : array-like of shape (n_rows,), optional
             Weight of each row, as for `fit`.
@@ -114,8 +114,9 @@ class StreamingMixin:
         Parameters
         ----------
         moments : GroupedMoments
-            Sums over all rows, as `GroupedMoments.from_rows` and ``+`` make them. If the model
-            has random slopes, these must have been named there.
+            Sums over all rows, as `GroupedMoments.from_rows`, ``+`` and ``-`` make them. If the
+            model has random slopes, these must have been named there, and with several factors
+            the factors in the order of the model.
 
         Returns
         -------
@@ -140,17 +141,12 @@ class StreamingMixin:
         """
         if not hasattr(moments, "sums"):
             raise TypeError(NOT_MOMENTS.format(given=type(moments).__name__))
-        if moments.group_by != self.group_by:
+        if not same_groups_named(moments.group_by, self.group_by):
             raise ValueError(
                 OTHER_GROUP_COLUMN.format(given=moments.group_by, expected=self.group_by)
             )
         columns = self._columns_of(moments)
-        if not set(columns.random) <= set(moments.sums.random):
-            slopes, summed = columns.slope_terms, list(moments.slopes)
-            raise ValueError(SLOPES_NOT_SUMMED.format(slopes=slopes, summed=summed))
-        sums = moments.sums.with_random(columns.random)
-        if not self._uses_groups:
-            sums = sums.without_groups()
+        sums = sums_of_model(self, moments, columns)
         check_enough_moments(sums)
         return self._fit_moments(sums, columns)
 
@@ -185,23 +181,23 @@ class StreamingMixin:
         vars(self).pop("feature_names_in_", None)
         if moments.column_names is not None:
             self.feature_names_in_ = np.array(moments.column_names, dtype=object)
-        columns = Columns.of(self, moments.empty_table(), None)
-        return replace(columns, group_name=moments.group_name)
+        if not moments.factors:
+            columns = Columns.of(self, moments.empty_table(), None)
+            return replace(columns, group_name=moments.group_name)
+        if self._uses_groups:
+            refuse_several(self, list(moments.factors))
+        return Columns.of(self, moments.empty_table(), pd.DataFrame(columns=moments.factors))
 
     def _with_batch(self, X, y, groups, sample_weight):
         """Sum up a batch, and add it to the rows so far."""
         so_far = self._seen.moments
         rows = read_further_rows(self, X, y, groups, sample_weight)
-        if self._columns.factors:
-            parts = zip(self._columns.names, rows.labels, so_far.factors, strict=True)
-            for name, labels, factor in parts:
-                with of_factor(name):
-                    check_same_kind(pd.Index(labels), pd.Index(factor.labels))
-            return so_far + sum_up(rows, self._columns)
-        if (rows.codes is None) != (len(so_far.labels) == 0):
+        factors = self._columns.factor_names
+        if not factors and (rows.codes is None) != (len(so_far.labels) == 0):
             raise ValueError(MIXED_GROUPS)
-        check_same_kind(pd.Index(rows.labels), pd.Index(so_far.labels))
-        return so_far + sum_up(rows, self._columns)
+        batch = sum_up(rows, self._columns)
+        check_same_labels(batch, so_far, factors)
+        return so_far + batch
 
     def _check_same_model(self):
         """Refuse parameters that are not those of the rows so far."""
@@ -249,6 +245,8 @@ class UpdatingMixin:
 
         A call takes about 1 ms if the model knows 1,000 groups and 15 ms if it knows 100,000,
         whether it brings one row or thousands: collect rows, and it is microseconds a group.
+        With several factors the effects of all groups follow from the rows of all others, so
+        all are solved for, which takes about as long as one step of the search in `fit`.
 
         Parameters
         ----------
@@ -256,8 +254,9 @@ class UpdatingMixin:
             The same columns as in `fit`.
         y : array-like of shape (n_rows,)
             Target.
-        groups : array-like of shape (n_rows,), optional
-            Group label of each row; required unless `group_by` is set.
+        groups : array-like of shape (n_rows,) or (n_rows, n_factors), optional
+            Group label of each row; required unless `group_by` is set. Of several factors any
+            may be new or known.
         sample_weight : array-like of shape (n_rows,), optional
             Weight of each row, as for `fit`.
 
@@ -280,15 +279,12 @@ class UpdatingMixin:
         array([332.9])
         """
         check_is_fitted(self)
-        self._check_has_groups("update_groups")
+        self._check_has_groups("update_groups", several=True, iterative=True)
         if groups is None and self._columns.group_by is None:
-            message = MISSING_IN_PREDICT
-            raise ValueError(message.format(method="update_groups", name=type(self).__name__))
+            raise ValueError(missing_in_predict(self, "update_groups"))
         known = self._with_batch(X, y, groups, sample_weight)
         self._seen = replace(self._seen, moments=known)
-        self._fitted = self._fitted.knowing(known)
-        self._store_groups(known)
-        self._store_modes(*self._fitted.random_effects())
+        self._store_known(known)
         return self
 
 

@@ -5,6 +5,8 @@
 `correlations`          those of fixed effects, for all summaries
 `summary`               the tables and remarks of a mixed model
 `regression_summary`    those of a regression by least squares
+`likelihood_summary`    those of a model of binary or count outcomes
+`likelihood_messages`   warnings about such a fit, and what does not exist for it
 `tests`                 tables of tests and intervals
 `pooling_names`         names of the models and questions that `compare_pooling` compares
 `not_identified`        what the rows do not determine of variances and covariances, in words

@@ -20,12 +20,12 @@ STYLE = (
 # Columns of text that a terminal has at least.
 WIDTH = 80
 STARS = "* p < 0.05, ** p < 0.01, *** p < 0.001"
-WITHOUT_GROUPS = "Fitted without groups: a pooled linear regression."
+WITHOUT_GROUPS = "Fitted without groups: a pooled {pooled}."
 # By the first word of a column's name; other columns have the decimals that they need.
 FORMATS = {
     "df": "{:.1f}".format,
     "p_value": lambda p: "<0.0001" if p < 1e-4 else f"{p:.4f}",
-    **dict.fromkeys(["t", "share", "between", "within", "corr"], "{:.3f}".format),
+    **dict.fromkeys(["t", "z", "share", "between", "within", "corr"], "{:.3f}".format),
 }
 
 

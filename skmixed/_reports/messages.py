@@ -154,7 +154,7 @@ LOW_RANK = (
 )
 NO_GROUP_EFFECTS = (
     "`{name}` needs group effects, but {model} was fitted without groups, which is a pooled "
-    "linear regression. Pass the groups as `model.fit(X, y, groups=groups)`."
+    "{pooled}. Pass the groups as `model.fit(X, y, groups=groups)`."
 )
 NO_PRECISION = (
     "`sample_weight` must be positive, since the variance of a new observation is that of the "

@@ -6,3 +6,29 @@ POOLED, FIXED, FIXED_SLOPES = "pooled", "fixed effects", "fixed slopes"
 INTERCEPT, SLOPES = "random intercept", "random slopes"
 MULTILEVEL = (INTERCEPT, SLOPES)
 OURS = (POOLED, FIXED, INTERCEPT, FIXED_SLOPES, SLOPES)
+
+
+def listed(words):
+    """Join words as in a sentence: "a, b and c"."""
+    *others, last = words
+    return " and ".join([", ".join(others), last] if others else [last])
+
+
+def name_regime(factors):
+    """Name the question in which the groups of some of several factors are new."""
+    return f"{NEW} of {listed(factors)}" if factors else KNOWN
+
+
+def title_regime(regime):
+    """Name a question as a heading."""
+    return REGIMES.get(regime, regime[:1].upper() + regime[1:])
+
+
+def intercept_of(factor):
+    """Name the random intercept that knows one of several factors only."""
+    return f"{factor} alone"
+
+
+def icc_of(factor):
+    """Name the intraclass correlation of one of several factors."""
+    return f"icc ({factor})"

@@ -171,7 +171,7 @@ def _remarks(model):
     if not hasattr(model, "groups_"):
         return ()
     if not model.n_groups_:
-        return (WITHOUT_GROUPS,)
+        return (WITHOUT_GROUPS.format(pooled=model._words.pooled),)
     if model._columns.factors:
         return _remarks_on_factors(model)
     return ("The line is that of the average group.",)

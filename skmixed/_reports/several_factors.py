@@ -97,21 +97,37 @@ def _why_factor_singular(model, fit):
 def _labels_used_again(model):
     """Ask about counters that start anew in each group of another factor: 1, 2, ... in each."""
     moments, columns = model._fitted.moments, model._columns
-    for f, g in permutations(range(len(columns.factors)), 2):
-        outer, inner = (moments.factors[i].labels for i in (f, g))
-        cells = moments.cells[min(f, g), max(f, g)]
-        of_outer, of_inner = (
-            (cells.first, cells.second) if f < g else (cells.second, cells.first)
+    for f, g in labels_used_again(moments):
+        names = [columns.factors[i].group_name for i in (f, g)]
+        yield USED_AGAIN.format(
+            outer=names[0],
+            inner=names[1],
+            label=moments.factors[g].labels[0].item(),
+            n=np.count_nonzero(moments.between(f, g).second == 0),
+            remedy=_remedy(columns.group_by, names),
         )
-        if _is_counter(inner) and _starts_anew(of_outer, of_inner, cells.n_rows, len(outer)):
-            names = [columns.factors[i].group_name for i in (f, g)]
-            yield USED_AGAIN.format(
-                outer=names[0],
-                inner=names[1],
-                label=inner[0].item(),
-                n=np.count_nonzero(of_inner == 0),
-                remedy=_remedy(columns.group_by, names),
-            )
+
+
+def labels_used_again(moments):
+    """Find factors whose labels count anew in each group of another one.
+
+    Parameters
+    ----------
+    moments : FactorMoments
+        Of the rows.
+
+    Yields
+    ------
+    (int, int)
+        Positions of the outer factor, and of the one with such labels.
+    """
+    for f, g in permutations(range(len(moments.factors)), 2):
+        outer, inner = (moments.factors[i].labels for i in (f, g))
+        if not _is_counter(inner):
+            continue
+        cells = moments.between(f, g)
+        if _starts_anew(cells.first, cells.second, cells.n_rows, len(outer)):
+            yield f, g
 
 
 def _is_counter(labels):

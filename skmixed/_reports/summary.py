@@ -10,6 +10,8 @@ import pandas as pd
 from skmixed._numerics.fit.fit import Fit
 from skmixed._numerics.inference.variance_parts import random_variances
 from skmixed._numerics.moments.columns import drop_columns_of_lines
+from skmixed._numerics.moments.coordinates import near_means
+from skmixed._numerics.moments.own_lines import OwnLines
 from skmixed._numerics.moments.within_between import shares
 from skmixed._public import public
 from skmixed._reports.correlations import PrintsCorrelations, correlation
@@ -23,6 +25,7 @@ from skmixed._reports.layout import (
     title_of,
     whole,
 )
+from skmixed._reports.level_2 import on_level_2, remarks_on_features_of_groups
 from skmixed._reports.not_identified import (
     explain_not_identified,
     explain_perfect_correlation,
@@ -59,7 +62,8 @@ class ModelSummary(PrintsCorrelations):
         std_error and t alone if the model was fitted without groups.
     variation : DataFrame
         One row for each feature: the shares of its variation that lie between and within
-        groups, and whether it varies within groups, between groups, or both.
+        groups, and whether it varies within groups, between groups, or both. With several
+        factors one for each factor and feature.
     fixed_effects_correlation : DataFrame
         Correlation of the estimated fixed effects.
     remarks : tuple of str
@@ -129,10 +133,14 @@ class ModelSummary(PrintsCorrelations):
 
     def _tables(self):
         yield "Fit", series_as_text(self.fit_statistics)
-        yield "Variance components", _short_heads(table_as_text(self.variance_components))
+        yield "Variance components", short_heads(table_as_text(self.variance_components))
         if len(self.fixed_effects):
             yield self._caption, table_as_text(self.fixed_effects, stars=self.stars)
-        if len(self.variation):
+        if self.variation.index.nlevels > 1:
+            shares = self.variation["between"].unstack(level="factor", sort=False)
+            caption = "Where the features vary (share between the groups of each factor)"
+            yield caption, shares.map("{:.3f}".format).where(shares.notna(), "")
+        elif len(self.variation):
             yield "Where the features vary", table_as_text(self.variation)
         yield from self._correlation_table()
 
@@ -156,8 +164,8 @@ def _fit_statistics(model):
     name = "REML criterion" if _by_reml(model) else "Deviance"
     of_groups, factors = {}, model._columns.factors
     if model.n_groups_:
-        of_groups = {} if factors else {"Design effect": model.design_effect_}
-        of_groups |= {
+        of_groups = {
+            "Design effect": model.design_effect_,
             "R2, fixed effects": model.r2_marginal_,
             "R2, fixed and random effects": model.r2_conditional_,
         }
@@ -166,6 +174,7 @@ def _fit_statistics(model):
             "Rows": whole(model._moments.n),
             **_numbers_of_groups(model),
             name: model.criterion_,
+            **_error_of_criterion(model),
             "Log-likelihood": model.log_likelihood_,
             "AIC": model.aic_,
             "BIC": model.bic_,
@@ -174,6 +183,12 @@ def _fit_statistics(model):
         },
         dtype=object,
     )
+
+
+def _error_of_criterion(model):
+    """Name what the probes of the iterative solver leave."""
+    error = model.monte_carlo_error_
+    return {} if error is None else {"Its error, by probes": error["criterion"]}
 
 
 def _numbers_of_groups(model):
@@ -185,10 +200,10 @@ def _numbers_of_groups(model):
 def _variance_components(model):
     parts, shares = [], []
     for name, cov, correlated in _covariances(model):
-        parts.append(_components(name, cov, correlated))
+        parts.append(components_of(name, cov, correlated))
         shares.append(list(cov.index) == [INTERCEPT])
     parts.append(
-        _components("Residual", pd.DataFrame([[model.residual_variance_]], [""], [""]))
+        components_of("Residual", pd.DataFrame([[model.residual_variance_]], [""], [""]))
     )
     table = pd.concat(parts)
     table.index.names = ["level", "term"]
@@ -209,7 +224,7 @@ def _covariances(model):
         yield name, cov, not of.diagonal
 
 
-def _components(name, cov, correlated=False):
+def components_of(name, cov, correlated=False):
     index = pd.MultiIndex.from_tuples([(name, term) for term in cov.index])
     variances = np.diag(cov)
     table = pd.DataFrame({"variance": variances, "std_dev": np.sqrt(variances)}, index=index)
@@ -219,8 +234,19 @@ def _components(name, cov, correlated=False):
     return table
 
 
-def _short_heads(components):
-    """Let numbers stand for long names in the heads of the correlations."""
+def short_heads(components):
+    """Let numbers stand for long names in the heads of the correlations.
+
+    Parameters
+    ----------
+    components : DataFrame
+        Variances, standard deviations and correlations by level and term.
+
+    Returns
+    -------
+    DataFrame
+        With short heads, if the table is wide.
+    """
     heads = [name for name in components if name.startswith("corr ")]
     if not heads or not is_wide(components.to_string()):
         return components
@@ -248,9 +274,17 @@ def _fixed_effects(model, level, df_method):
 
 def _variation(model):
     terms = pd.Index(model._terms if model.n_groups_ else [], name="term", dtype=object)
-    if model._columns.factors:  # where a feature varies is another question for each
-        return shares_of_variation(*np.empty((2, 0)), terms[:0])
-    within, between = (part[: len(terms)] for part in shares(model._fitted.own_lines))
+    if not model._columns.factors:
+        return _variation_among(model._fitted.own_lines, terms)
+    tables = {
+        name: _variation_among(OwnLines.of(near_means(factor)), terms)
+        for name, factor in zip(model._columns.names, model._moments.factors, strict=True)
+    }
+    return pd.concat(tables, names=["factor", "term"]) if len(terms) else tables.popitem()[1]
+
+
+def _variation_among(lines, terms):
+    within, between = (part[: len(terms)] for part in shares(lines))
     return shares_of_variation(within, between, terms)
 
 
@@ -282,7 +316,7 @@ def shares_of_variation(within, between, index):
 def _remarks(model):
     remarks = []
     if not model.n_groups_:
-        remarks.append(WITHOUT_GROUPS)
+        remarks.append(WITHOUT_GROUPS.format(pooled=model._words.pooled))
     elif model._columns.factors:
         remarks.extend(_singular_factors(model))
     elif model.singular_:
@@ -298,7 +332,9 @@ def _remarks(model):
         remarks.extend([not_identified] if not_identified else [])
     if not model.converged_:
         remarks.append(f"Not converged after {model.n_iter_} iterations.")
-    return (*remarks, *([] if model._columns.factors else _remark_on_level_2(model)))
+    if model._columns.factors:
+        return (*remarks, *remarks_on_features_of_groups(model, _variation(model)))
+    return (*remarks, *_remark_on_level_2(model))
 
 
 def _singular_factors(model):
@@ -322,20 +358,7 @@ def _remark_on_level_2(model):
         return
     with_them = _variance_between(model, model.random_effects_cov_.to_numpy())
     without_them = _variance_between(model, _covariance_without(model, level_2))
-    change = f"from {without_them:.4g} to {with_them:.4g}"
-    names = ", ".join(level_2)
-    if with_them <= without_them:
-        yield (
-            f"Level-2 predictors ({names}) lower the variance between groups {change}: they "
-            f"explain {1 - with_them / without_them:.0%} of it."
-        )
-    else:
-        yield (
-            f"Level-2 predictors ({names}) raise the variance between groups {change}: they "
-            "explain less of it than as many columns of noise do on average, and the estimate "
-            "makes up for each coefficient. Nothing is wrong with the fit. Effects are not "
-            "excluded by it: see their intervals."
-        )
+    yield on_level_2(level_2, without_them, with_them)
 
 
 def _variance_between(model, cov):

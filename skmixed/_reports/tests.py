@@ -26,3 +26,9 @@ def with_tests(estimate, std_error, df, level, terms):
         "upper": estimate + half,
     }
     return pd.DataFrame(columns, index=terms.rename("term"))
+
+
+def with_z_tests(estimate, std_error, level, terms):
+    """Table of z tests against 0 and intervals."""
+    frame = with_tests(estimate, std_error, np.inf, level, terms)
+    return frame.drop(columns="df").rename(columns={"t": "z"})

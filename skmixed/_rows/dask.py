@@ -7,7 +7,7 @@ Workers sum up their partitions, the sums are added up in a tree, and the model 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import repeat
 from operator import add
@@ -21,23 +21,39 @@ from sklearn.utils import gen_batches
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skmixed._numerics.linalg.digits import SAME_SUMS
+from skmixed._numerics.moments.cells import FactorMoments
 from skmixed._numerics.moments.moments import GroupedMoments, merge
 from skmixed._numerics.moments.second_pass import ConstantColumns, LeftOver, hardly_vary
-from skmixed._rows.dask_partitions import align, check_same_rows, empty_table, is_frame
-from skmixed._rows.factors import NOT_YET, refuse_group_by, split_groups
+from skmixed._rows.dask_partitions import (
+    align,
+    as_labels,
+    check_same_rows,
+    empty_labels,
+    empty_table,
+    is_frame,
+)
+from skmixed._rows.factors import (
+    factors_as_fitted,
+    is_several,
+    of_factor,
+    refuse_several,
+    split_groups,
+    take_factors,
+)
 from skmixed._rows.features import read_target
 from skmixed._rows.labels import (
     check_enough_moments,
-    check_same_kind,
+    check_same_labels,
     check_weights,
     refuse_missing,
 )
 from skmixed._rows.messages import (
     ALL_EMPTY,
     GIVEN_TWICE,
-    MISSING_IN_PREDICT,
+    MISSING_FACTORS,
     OTHER_GROUPS_AGAIN,
     OTHER_ROWS_AGAIN,
+    missing_in_predict,
 )
 from skmixed._rows.reader import (
     Columns,
@@ -50,7 +66,6 @@ from skmixed._rows.reader import (
 )
 from skmixed._rows.threads import one_blas_thread
 from skmixed._warn import warn
-from skmixed.exceptions import NotAvailableError
 
 # Sums that are added up in one task.
 SPLIT_EVERY = 8
@@ -65,21 +80,21 @@ class Part(NamedTuple):
 
     sums: Any = None  # whatever can be added
     n_rows: int = 0
-    n_missing: int = 0  # labels
+    n_missing: Any = 0  # labels; of several factors, of each
 
 
 @dataclass(frozen=True)
 class FirstPass:
     """Moments of some rows, and which columns are constant in all of their groups."""
 
-    moments: GroupedMoments
-    constant: ConstantColumns | None  # without groups
+    moments: GroupedMoments | FactorMoments
+    constant: ConstantColumns | None  # without groups, and of several factors, read once
+    factors: tuple[str, ...] = ()
 
     def __add__(self, other):
-        one, two = self.moments, other.moments
-        check_same_kind(pd.Index(two.labels), pd.Index(one.labels))
+        check_same_labels(other.moments, self.moments, self.factors)
         constant = self.constant and self.constant + other.constant
-        return FirstPass(one + two, constant)
+        return replace(self, moments=self.moments + other.moments, constant=constant)
 
 
 @dataclass(frozen=True)
@@ -118,10 +133,7 @@ class PartitionsAgain:
 
 def sum_up_partitions(model, X, y, groups, sample_weight):
     """Rows -> moments; what is learned of the columns; and the rows, to be read again."""
-    refuse_group_by(model.group_by, "a fit of dask collections")
-    if getattr(groups, "ndim", 1) == 2 and groups.shape[1] > 1:
-        names = [str(name) for name in getattr(groups, "columns", range(groups.shape[1]))]
-        raise NotAvailableError(NOT_YET.format(name="a fit of dask collections", factors=names))
+    groups = as_labels(groups)
     columns = _learn_columns(model, X, groups).with_target(getattr(y, "_meta", None))
     if groups is None and model.group_by is None:
         number_groups(model, None, 0)  # warns, once
@@ -136,6 +148,7 @@ def sum_up_partitions(model, X, y, groups, sample_weight):
 
 def predict_partitions(model, X, groups=None, *, method="predict", return_std=False):
     """Predict lazily: a Series with X's index and divisions, or an array with X's chunks."""
+    groups = as_labels(groups)
     _check_ready(model, X, groups, method)
     X, (groups,) = align(X, {"groups": groups})
     if not return_std:
@@ -146,6 +159,7 @@ def predict_partitions(model, X, groups=None, *, method="predict", return_std=Fa
 
 def score_partitions(model, X, y, groups, sample_weight):
     """R2 as `r2_score` has it, from sums over the residuals of the partitions."""
+    groups = as_labels(groups)
     _check_ready(model, X, groups, "predict")
     rows = (y, groups, sample_weight)
     sums = _add_up_partitions(_sum_up_residuals, _without_inference(model), X, rows)
@@ -175,9 +189,11 @@ def _check_columns(model, X, groups, *, reset):
 
 def _learn_columns(model, X, groups):
     empty = _check_columns(model, X, groups, reset=True)
-    labels = getattr(groups, "_meta", None)
+    labels = None if groups is None else take_factors(empty_labels(groups))
     if model.group_by is not None:
         labels = split_groups(empty, model.group_by)[1]
+    if is_several(labels) and model._uses_groups:
+        refuse_several(model, list(labels.columns))
     return Columns.of(model, empty, labels)
 
 
@@ -186,8 +202,11 @@ def _check_ready(model, X, groups, method):
     check_is_fitted(model)
     _check_columns(model, X, groups, reset=False)
     no_labels = groups is None and model._columns.group_by is None and method == "predict"
+    if no_labels and model._columns.factors:
+        names = model._columns.factor_names
+        raise ValueError(MISSING_FACTORS.format(name=type(model).__name__, names=names))
     if no_labels and getattr(model, "n_groups_", 0):
-        raise ValueError(MISSING_IN_PREDICT.format(method=method, name=type(model).__name__))
+        raise ValueError(missing_in_predict(model, method))
 
 
 def _snapshot(model, without=()):
@@ -227,12 +246,22 @@ def _add_up_partitions(function, model, X, rows, *more):
         batches = gen_batches(len(parts), SPLIT_EVERY)
         parts = [delayed(_add_up)(parts[batch]) for batch in batches]
     (total,) = compute(*parts)
-    refuse_missing(total.n_missing, total.n_rows, "in fit")
+    _refuse_missing(total, model._columns)
     if total.sums is None and total.n_rows:
         raise ValueError("Sample weights must contain at least one non-zero number.")
     if total.sums is None:
         raise ValueError(ALL_EMPTY.format(n_partitions=X.npartitions))
     return total.sums
+
+
+def _refuse_missing(total, columns):
+    if not columns.factors:
+        refuse_missing(total.n_missing, total.n_rows, "in fit")
+        return
+    n_missing = np.broadcast_to(total.n_missing, len(columns.factors))
+    for name, n in zip(columns.factor_names, n_missing, strict=True):
+        with of_factor(name):
+            refuse_missing(int(n), total.n_rows, "in fit")
 
 
 def _add_up(parts):
@@ -250,10 +279,11 @@ def _sum_up(X, y, groups, sample_weight, model, columns):
     if rows is None:
         return part
     moments, constant = sum_up(rows, columns), None
-    if rows.codes is not None:
+    if rows.codes is not None and not columns.factors:
         every_column = range(1, len(moments.shift))
         constant = RowsAgain(rows).constant_among(every_column)
-    return part._replace(sums=FirstPass(moments, constant))
+    factors = tuple(columns.factor_names)
+    return part._replace(sums=FirstPass(moments, constant, factors))
 
 
 def _sum_up_what_is_left(X, y, groups, sample_weight, model, lines):
@@ -279,9 +309,13 @@ def _read_partition(X, y, groups, sample_weight, model):
     if n_rows == 0:
         return None, Part()
     X, y, groups = read_rows_and_target(model, X, y, groups)
-    n_missing = 0 if groups is None else int(np.count_nonzero(pd.isna(groups)))
+    if model._columns.factors:
+        groups = factors_as_fitted(groups, model._columns)
+    n_missing = 0
+    if groups is not None and model._uses_groups:
+        n_missing = np.count_nonzero(np.asarray(pd.isna(groups)), axis=0)
     part = Part(None, n_rows, n_missing)
-    if n_missing or _all_zero(sample_weight):
+    if np.any(n_missing) or _all_zero(sample_weight):
         return None, part
     weight = check_weights(sample_weight, X)
     codes, labels = None, np.array([])
@@ -319,7 +353,7 @@ def _predict_lazily(model, X, groups, method, part=None):
         meta = pd.Series(dtype=np.float64, index=X._meta.index)
         return X.map_partitions(_predict, groups, meta=meta, **options)
     options.update(dtype=np.float64, meta=np.empty(0), concatenate=True, align_arrays=False)
-    labels = (None, None) if groups is None else (groups, "i")
+    labels = (None, None) if groups is None else (groups, "ik"[: groups.ndim])
     return blockwise(_predict, "i", X, "ij", *labels, **options)
 
 

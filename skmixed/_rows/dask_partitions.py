@@ -26,10 +26,10 @@ def is_dask(X):
     return type(X).__module__.partition(".")[0] == "dask"
 
 
-def refuse_dask(X):
+def refuse_dask(X, message=NOT_FOR_DASK, **words):
     """Refuse a dask collection where rows must be in memory."""
     if is_dask(X):
-        raise TypeError(NOT_FOR_DASK.format(given=type(X).__name__))
+        raise TypeError(message.format(given=type(X).__name__, **words))
 
 
 def empty_table(X):
@@ -40,12 +40,30 @@ def empty_table(X):
     return empty if is_frame(X) else np.empty((0, X.shape[1]), X.dtype)
 
 
+def as_labels(groups):
+    """Take the column of a table of one; leave other groups as they are."""
+    if not is_dask(groups) or groups.ndim != 2 or groups.shape[1] != 1:
+        return groups
+    return groups[groups.columns[0]] if is_frame(groups) else groups[:, 0]
+
+
+def empty_labels(groups):
+    """Make labels without rows, of one factor or in a column for each; None without groups."""
+    meta = getattr(groups, "_meta", None)
+    if isinstance(meta, np.ndarray) and groups.ndim == 2:
+        return np.empty((0, groups.shape[1]), groups.dtype)
+    return meta
+
+
 def is_frame(X):
     return isinstance(X._meta, pd.DataFrame)
 
 
 def align(X, rows):
-    """Bring `rows`, a dictionary of vectors or None, to the partitions of X."""
+    """Bring `rows`, a dictionary of vectors or None, to the partitions of X.
+
+    Groups may have a column for each of several factors.
+    """
     match = _match_series if is_frame(X) else _match_array
     X = X if is_frame(X) else X.rechunk({1: -1})
     left_out = {name for name, v in rows.items() if v is None and name != "y"}
@@ -53,7 +71,8 @@ def align(X, rows):
 
 
 def _match_series(X, name, values):
-    if not isinstance(getattr(values, "_meta", None), pd.Series):
+    kinds = pd.Series | pd.DataFrame if name == "groups" else pd.Series
+    if not isinstance(getattr(values, "_meta", None), kinds):
         raise TypeError(NOT_LIKE_FRAME.format(name=name, given=type(values).__name__))
     if X.known_divisions and values.known_divisions:
         _check_range(X, name, values)
@@ -78,12 +97,15 @@ def _check_range(X, name, values):
 
 
 def _match_array(X, name, values):
-    if not isinstance(getattr(values, "_meta", None), np.ndarray) or values.ndim != 1:
+    is_array = isinstance(getattr(values, "_meta", None), np.ndarray)
+    if is_array and values.ndim == 2 and name == "groups":
+        values = values.rechunk({1: -1})
+    elif not is_array or values.ndim != 1:
         raise TypeError(NOT_LIKE_ARRAY.format(name=name, given=type(values).__name__))
     if not (math.isnan(X.shape[0]) or math.isnan(values.shape[0])):
         if len(X) != len(values):
             raise ValueError(OTHER_LENGTH.format(name=name, given=len(values), rows=len(X)))
-        return values.rechunk((X.chunks[0],))
+        return values.rechunk({0: X.chunks[0]})
     if X.numblocks[0] != values.numblocks[0]:
         given = {"given": values.numblocks[0], "expected": X.numblocks[0]}
         raise ValueError(
@@ -93,11 +115,11 @@ def _match_array(X, name, values):
 
 
 def check_same_rows(X, **rows):
-    """Check in a partition that vectors have the rows of X."""
+    """Check in a partition that all have the rows of X."""
     for name, values in rows.items():
         if values is None:
             continue
         if len(values) != X.shape[0]:
             raise ValueError(OTHER_LENGTH.format(name=name, given=len(values), rows=X.shape[0]))
-        if isinstance(values, pd.Series) and not values.index.equals(X.index):
+        if isinstance(values, pd.Series | pd.DataFrame) and not values.index.equals(X.index):
             raise ValueError(OTHER_ROWS.format(name=name))

@@ -65,6 +65,13 @@ def parts_of(group_by):
     return tuple(factors)
 
 
+def same_groups_named(one, other):
+    """Whether two values of `group_by` name the same columns."""
+    if one is None or other is None:
+        return one is other
+    return parts_of(one) == parts_of(other)
+
+
 def name_of(columns):
     """Name a factor: 'school', or 'school:class' for joined labels."""
     return JOIN.join(map(str, columns))
@@ -300,11 +307,8 @@ def refuse_several(model, names):
     """Refuse labels of several factors for a model that takes only one."""
     if not model._takes_several:
         name = type(model).__name__
-        takers = (
-            " RandomInterceptRegressor, RandomSlopeRegressor and FixedEffectsRegressor take "
-            "them."
-        )
-        raise NotAvailableError(NOT_YET.format(name=name, factors=names) + takers)
+        why = model._words.why_one_factor
+        raise NotAvailableError(f"{NOT_YET.format(name=name, factors=names)} {why}")
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import pandas as pd
 from sklearn.utils.validation import assert_all_finite
 
 from skmixed._rows.columns import dense_column
+from skmixed._rows.factors import of_factor
 from skmixed._rows.messages import (
     INEXACT_LABELS,
     LONE_SURROGATE,
@@ -146,6 +147,16 @@ def check_same_kind(new, labels):
             f"(such as {labels[:1].tolist()[0]!r}), but got {kind_of_labels(new)} (such as "
             f"{new[:1].tolist()[0]!r}). Convert them, as in groups.astype(...)."
         )
+
+
+def check_same_labels(new, known, names=()):
+    """Refuse sums by labels of another type; of several factors, whose names are given."""
+    if not names:
+        check_same_kind(pd.Index(new.labels), pd.Index(known.labels))
+        return
+    for name, *parts in zip(names, new.factors, known.factors, strict=True):
+        with of_factor(name):
+            check_same_labels(*parts)
 
 
 def number_new_groups(groups, new_rows):

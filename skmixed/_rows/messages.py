@@ -2,14 +2,52 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+
+class Words(NamedTuple):
+    """What messages to the user of a model call its parts."""
+
+    pooled: str  # what is fitted without groups
+    scorer: str  # a named scorer
+    population: str  # what predict_population returns
+    why_one_factor: str  # what there is instead for several
+
+
+LINEAR = Words(
+    pooled="linear regression",
+    scorer="r2",
+    population="the line of an average group",
+    why_one_factor=(
+        "RandomInterceptRegressor, RandomSlopeRegressor and FixedEffectsRegressor take them."
+    ),
+)
+ONE_FACTOR = (
+    "The likelihood of a binary or count outcome is an integral for each group, which falls "
+    "apart by group for one factor only. Join the labels of nested factors to one, or make "
+    "columns of X of the factor with fewer groups, as OneHotEncoder does. "
+    "RandomInterceptRegressor and RandomSlopeRegressor take several, of a normal y."
+)
+BINARY = Words(
+    pooled="logistic regression",
+    scorer="neg_log_loss",
+    population="probabilities in a new group",
+    why_one_factor=ONE_FACTOR,
+)
+COUNTS = Words(
+    pooled="Poisson regression",
+    scorer="neg_mean_poisson_deviance",
+    population="means of a new group",
+    why_one_factor=ONE_FACTOR,
+)
 REMEDIES = (
     "Do one of these:\n"
     "  model.predict(X, groups=groups)        # groups: one label for each row of X; of a "
     "search, search.best_estimator_.predict\n"
     "  {name}(group_by='column').fit(X, y)    # the group is a column of X; X alone will do\n"
-    "  scoring=skmixed.metrics.group_scorer('r2')  # for a named scorer, with metadata "
+    "  scoring=skmixed.metrics.group_scorer({scorer!r})  # for a named scorer, with metadata "
     "routing\n"
-    "  model.predict_population(X)            # the line of an average group, on purpose"
+    "  model.predict_population(X)            # {population}, on purpose"
 )
 MISSING_FACTORS = (
     "This {name} was fitted with groups of several factors, so predict needs them, too: pass "
@@ -25,12 +63,12 @@ GIVEN_TWICE = (
     "of them out."
 )
 MISSING_IN_FIT = (
-    "{name} was fitted without groups, so this is a pooled linear regression with no group "
+    "{name} was fitted without groups, so this is a pooled {pooled} with no group "
     "effects. Pass them as `model.fit(X, y, groups=groups)`, or name the column of X that "
     "holds them: `{name}(group_by='column').fit(X, y)`."
 )
 LOST_BY_SCIKIT_LEARN = (
-    "{name} was fitted without groups, so this is a pooled linear regression with no group "
+    "{name} was fitted without groups, so this is a pooled {pooled} with no group "
     "effects. scikit-learn's cross_val_score(..., groups=groups), cross_val_predict(..., "
     "groups=groups) and GridSearchCV(...).fit(..., groups=groups) give the groups to the "
     "splitter and not to the model, unless metadata routing is enabled. Do one of these:\n"
@@ -58,6 +96,15 @@ MIXED_GROUPS = (
 OTHER_GROUP_COLUMN = (
     "The moments must have been summed with the model's group_by={expected!r}, but were with "
     "group_by={given!r}. Use GroupedMoments.from_rows(..., group_by={expected!r})."
+)
+OTHER_MOMENTS = (
+    "Only moments of the same columns can be {verb}, but they differ in {name}: {one!r} and "
+    "{two!r}. Sum up the same columns, in the same order."
+)
+LITTLE_LEFT = (
+    "What is left of the moments must be at least {share:.0%} of the squares of each column, "
+    "or it has too few digits, but of {column} there is less. Add up the moments of the rows "
+    "that are left in place of taking off the others."
 )
 SLOPES_NOT_SUMMED = (
     "The moments must have been summed for the slopes of the model, {slopes}, but were for "
@@ -226,3 +273,43 @@ SMALL_WEIGHTS = (
     "so {n_rows} rows count as {total:.4g}. If they are precisions, scale them to mean 1: "
     "sample_weight / sample_weight.mean()."
 )
+
+
+NEEDS_ROWS = (
+    "X must be an array or a table in memory, but got a dask {given}. {name} reads all rows at "
+    "every step of its fit: unlike those of a linear model its rows have no sums that would do "
+    "in their place. Collect them, as in X.compute(); predictions go partition by partition, "
+    "too: X.map_partitions(...)."
+)
+ROWS_CHANGED = (
+    "The rows of the fit must stay as they were until standard errors are known, since these "
+    "come from the rows, but the likelihood is now another: an array that was given to `fit` "
+    "has been changed in place. Fit again, and look at `coef_cov_` before changing it."
+)
+NO_ROWS = (
+    "method='profile' needs the rows of the fit, which a model keeps until it is stored, but "
+    "this one was loaded or copied. Fit again, or use method='wald'."
+)
+ONE_CLASS = (
+    "y must have two classes among the rows with a positive weight, but there is one class, "
+    "{label}. Whether y is one or the other cannot be learned from rows that are all alike."
+)
+MANY_CLASSES = (
+    "Only binary classification is supported. The type of the target is {kind}: y must have "
+    "two classes, but has {n}: {classes}. Fit a model for each against the others, as "
+    "sklearn.multiclass.OneVsRestClassifier does, or merge classes."
+)
+NEGATIVE_COUNTS = (
+    "y must hold counts, or rates, that are not negative, but {n} of {n_rows} values are, the "
+    "least is {least:.6g}. Is y measured on a scale? RandomInterceptRegressor and "
+    "RandomSlopeRegressor take any number."
+)
+COUNTS_ARE_ZERO = (
+    "y must have a count above 0, but all {n_rows} are 0, so that no rate but 0 fits them best."
+)
+
+
+def missing_in_predict(model, method):
+    """Say what to do where a method of a model is not given the groups."""
+    words = model._words._asdict()
+    return MISSING_IN_PREDICT.format(method=method, name=type(model).__name__, **words)

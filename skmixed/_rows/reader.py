@@ -275,7 +275,8 @@ def number_groups(model, groups, n_rows):
     if groups is None:
         lost = is_called_from("sklearn.model_selection")
         message = LOST_BY_SCIKIT_LEARN if lost else MISSING_IN_FIT
-        warn(message.format(name=type(model).__name__), MissingGroupsWarning)
+        name, pooled = type(model).__name__, model._words.pooled
+        warn(message.format(name=name, pooled=pooled), MissingGroupsWarning)
         return None, np.array([])
     if is_several(groups):
         refuse_several(model, list(groups.columns))
@@ -357,6 +358,21 @@ def sum_up(rows, columns):
     return moments
 
 
+def rows_that_count(rows):
+    """Leave out rows of weight 0, and groups of nothing else."""
+    X, y, codes, labels, weight = rows
+    if weight is None or weight.all():
+        return rows
+    kept = weight > 0
+    X, y, weight = X[kept], y[kept], weight[kept]
+    if isinstance(codes, tuple):
+        parts = zip(codes, labels, strict=True)
+        codes, labels = zip(*(_present(*part, kept) for part in parts), strict=True)
+    elif codes is not None:
+        codes, labels = _present(codes, labels, kept)
+    return TrainingRows(X, y, codes, labels, weight)
+
+
 class RowsAgain:
     """Checked rows that can be passed over a second time."""
 
@@ -381,17 +397,7 @@ class RowsAgain:
     @cached_property
     def rows(self):
         """Those that have a weight, with labels that are those of the moments."""
-        X, y, codes, labels, weight = self._given
-        if weight is None or weight.all():
-            return self._given
-        kept = weight > 0
-        X, y, weight = X[kept], y[kept], weight[kept]
-        if isinstance(codes, tuple):
-            parts = zip(codes, labels, strict=True)
-            codes, labels = zip(*(_present(*part, kept) for part in parts), strict=True)
-        elif codes is not None:
-            codes, labels = _present(codes, labels, kept)
-        return TrainingRows(X, y, codes, labels, weight)
+        return rows_that_count(self._given)
 
 
 def _present(codes, labels, kept):

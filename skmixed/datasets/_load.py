@@ -11,6 +11,7 @@ from sklearn.utils import Bunch
 from skmixed._public import public
 
 Data = tuple[pd.DataFrame, pd.Series, pd.Series]
+SeveralData = tuple[pd.DataFrame, pd.Series, pd.DataFrame]
 
 
 @overload
@@ -153,11 +154,68 @@ def load_mep_staff(*, return_X_y: bool = False) -> Bunch | Data:
     return _load("mep_staff.csv.gz", "y", "Nationality", doc, return_X_y)
 
 
+@overload
+def load_penicillin(*, return_X_y: Literal[False] = False) -> Bunch: ...
+@overload
+def load_penicillin(*, return_X_y: Literal[True]) -> SeveralData: ...
+@public("skmixed.datasets")
+def load_penicillin(*, return_X_y: bool = False) -> Bunch | SeveralData:
+    """Load an assay of penicillin: 144 rows, 24 plates crossed with 6 samples.
+
+    Each of six samples of penicillin was put on each of 24 plates, and inhibits the growth of
+    bacteria around it: the wider, the stronger it is. Plates differ in what grows on them.
+    There are no features; the two factors are balanced and fully crossed.
+
+    ============  =====================================================
+    ``diameter``  diameter of the zone of inhibition in mm (the target)
+    ``plate``     letter of the plate, a to x (a group)
+    ``sample``    letter of the sample, A to F (a group)
+    ============  =====================================================
+
+    Parameters
+    ----------
+    return_X_y : bool, default=False
+        If true, return ``(data, target, groups)`` instead of a Bunch.
+
+    Returns
+    -------
+    Bunch or tuple of (DataFrame, Series, DataFrame)
+        A Bunch has the attributes data (of shape (144, 0)), target, groups (a column for each
+        factor), frame (all of them in one table), feature_names, target_name, group_names and
+        DESCR.
+
+    References
+    ----------
+    Davies, O. L. and Goldsmith, P. L. (1972). Statistical Methods in Research and Production,
+    4th ed. Oliver and Boyd. Section 6.6.
+
+    Examples
+    --------
+    The fit of ``diameter ~ 1 + (1 | plate) + (1 | sample)`` as lme4 publishes it:
+
+    >>> from skmixed import RandomInterceptRegressor
+    >>> from skmixed.datasets import load_penicillin
+    >>> X, y, groups = load_penicillin(return_X_y=True)
+    >>> model = RandomInterceptRegressor().fit(X, y, groups=groups)
+    >>> round(model.criterion_, 4), round(model.intercept_, 4)
+    (330.8606, 22.9722)
+    >>> model.summary().variance_components["std_dev"].round(4)
+    level     term
+    plate     (Intercept)    0.8467
+    sample    (Intercept)    1.9316
+    Residual                 0.5499
+    Name: std_dev, dtype: float64
+    """
+    doc, groups = load_penicillin.__doc__, ["plate", "sample"]
+    return _load("penicillin.csv", "diameter", groups, doc, return_X_y)
+
+
 def _load(name, target, group, description, return_X_y):
     compression = "gzip" if name.endswith(".gz") else None
     with files("skmixed.datasets").joinpath("data", name).open("rb") as file:
         frame = pd.read_csv(file, compression=compression)
-    data = frame.drop(columns=[target, group])
+    groups = group if isinstance(group, list) else [group]
+    data = frame.drop(columns=[target, *groups])
     if return_X_y:
         return data, frame[target], frame[group]
     return Bunch(
@@ -167,6 +225,6 @@ def _load(name, target, group, description, return_X_y):
         frame=frame,
         feature_names=list(data.columns),
         target_name=target,
-        group_name=group,
         DESCR=description,
+        **{"group_names" if isinstance(group, list) else "group_name": group},
     )

@@ -11,7 +11,12 @@ import numpy as np
 from skmixed._public import public
 from skmixed._sklearn_private import Interval, StrOptions, validate_params
 from skmixed.inspection._line_data import choose_groups, lines_and_points
-from skmixed.inspection._models import ALL_MODELS, model_to_draw, predict_rows
+from skmixed.inspection._models import (
+    ALL_MODELS,
+    choose_groups_of_factor,
+    model_to_draw,
+    predict_rows,
+)
 from skmixed.inspection._style import (
     BLUE,
     FAINT,
@@ -64,6 +69,8 @@ class GroupLinesDisplay:
         Name of y.
     n_held : int, default=0
         Number of other features, held at their mean.
+    n_other_factors : int, default=0
+        Number of other grouping factors, held at their mean, too: at their average group.
 
     Attributes
     ----------
@@ -94,6 +101,10 @@ class GroupLinesDisplay:
     made from the feature, such as its square or its product with another, they are held at
     their mean, too, so that the line is not the whole effect of the feature.
 
+    Of several factors one is shown. Its lines are those of its groups beside the average group
+    of each other factor, and the points are without the effects of their own groups of these:
+    what y would be there.
+
     Models whose groups differ in other ways stand beside one another on the axes of one figure:
     random slopes, the interaction model (``FixedEffectsRegressor("z")``, in R's words ``y ~ x +
     z * group``), whose population line is that of the average group, and `PooledRegressor`,
@@ -116,13 +127,16 @@ class GroupLinesDisplay:
     337          286.3   19.1  0.0   9.0
     """
 
-    def __init__(self, *, lines, population, points, column="x", target="y", n_held=0):
+    def __init__(
+        self, *, lines, population, points, column="x", target="y", n_held=0, n_other_factors=0
+    ):
         self.lines = lines
         self.population = population
         self.points = points
         self.column = column
         self.target = target
         self.n_held = n_held
+        self.n_other_factors = n_other_factors
 
     @classmethod
     def from_estimator(
@@ -133,6 +147,7 @@ class GroupLinesDisplay:
         groups: Any = None,
         *,
         column: str,
+        factor: Any = None,
         kind: str = "lines",
         highlight: Any = None,
         max_points: int | None = 5_000,
@@ -156,6 +171,8 @@ class GroupLinesDisplay:
         column : str
             Feature to show, by its name in `group_coef_`: that of the DataFrame's column, or
             "x0", "x1", ...; in a pipeline a column that arrives at the model.
+        factor : str or tuple, default=None
+            Which of several grouping factors; needed if there are several.
         kind : {"lines", "panels"}, default="lines"
             As in `plot`.
         highlight : int or list of labels, default=None
@@ -173,18 +190,20 @@ class GroupLinesDisplay:
         Raises
         ------
         ValueError
-            If the model was fitted without groups, `column` is not one of its features or has
-            no coefficient, or groups to highlight have no rows in X.
+            If the model was fitted without groups or has no such factor, `column` is not one
+            of its features or has no coefficient, or groups to highlight have no rows in X.
         """
         model, X = model_to_draw(cls, estimator, X, models=ALL_MODELS)
         if np.isnan(model._slope_of(column)):
             raise ValueError(NO_COEFFICIENT.format(column=column, model=type(model).__name__))
         rows = predict_rows(model, X, y, groups)
+        name, labels = choose_groups_of_factor(model, rows.groups, factor)
         display = cls(
-            **lines_and_points(model, column, rows),
+            **lines_and_points(model, column, rows._replace(groups=labels), name),
             column=column,
             target=str(getattr(y, "name", None) or "y"),
             n_held=len(model._terms) - 1,
+            n_other_factors=len(model._columns.names) - 1,
         )
         return display.plot(ax, kind=kind, highlight=highlight, max_points=max_points)
 
@@ -317,8 +336,9 @@ class GroupLinesDisplay:
         return self._draw_line(ax, self.population, INK, name, **look)
 
     def _target_label(self):
-        held = ", other features at their mean" if self.n_held else ""
-        return self.target + held
+        others = {"features": self.n_held, "factors": self.n_other_factors}
+        held = " and ".join(what for what, n in others.items() if n)
+        return f"{self.target}, other {held} at their mean" if held else self.target
 
 
 def _is_own(line):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from skmixed._estimators.grouped import BaseGroupedRegressor
+from skmixed._estimators.grouped import BaseGroupedModel
 from skmixed._public import public
 from skmixed._rows.routing import predicting_model
 
@@ -65,7 +65,7 @@ def importances(estimator: Any) -> np.ndarray:
     """
     model = predicting_model(estimator)
     model = getattr(model, "steps", [(None, model)])[-1][1]
-    if not isinstance(model, BaseGroupedRegressor):
+    if not isinstance(model, BaseGroupedModel):
         raise TypeError(NO_MODEL.format(model=estimator))
     check_is_fitted(model)
     sizes = np.abs(model.coef_)

@@ -10,9 +10,10 @@ import pandas as pd
 from skmixed._rows.columns import dense_column
 from skmixed._rows.labels import match_groups
 from skmixed._rows.reader import INTERCEPT
+from skmixed.inspection._models import of_factor
 
 
-def lines_and_points(model, column, rows):
+def lines_and_points(model, column, rows, name):
     """Set the other features to their mean, and the rows around the lines.
 
     Parameters
@@ -22,7 +23,9 @@ def lines_and_points(model, column, rows):
     column : str
         The feature along which the lines run.
     rows : PredictedRows
-        The rows to show.
+        The rows to show, with the groups of one factor.
+    name : str
+        What these are called.
 
     Returns
     -------
@@ -31,7 +34,7 @@ def lines_and_points(model, column, rows):
     """
     x = dense_column(rows.X, model._terms.index(column)).astype(float)
     mean = pd.Series(np.asarray(rows.X.mean(axis=0)).ravel(), model._terms)
-    codes, coef = _own_lines(model, rows.groups, len(x))
+    codes, coef = _own_lines(model, rows.groups, len(x), name)
     population_coef = pd.Series([model.intercept_, *model._slopes], coef.columns)
     x_by_group = pd.Series(x).groupby(codes)
     ranges = pd.DataFrame({"low": x_by_group.min(), "high": x_by_group.max()})
@@ -49,15 +52,16 @@ def lines_and_points(model, column, rows):
     return {"lines": lines, "population": population, "points": points}
 
 
-def _own_lines(model, groups, n_rows):
+def _own_lines(model, groups, n_rows, name):
     """Codes of the rows, and each group's own line, NaN if the model ignores groups."""
     if model._uses_groups:
-        return match_groups(groups, model.groups_, n_rows)[0], model.group_coef_
+        labels, coef = (of_factor(model, of, name) for of in (model.groups_, model.group_coef_))
+        return match_groups(groups, labels, n_rows)[0], coef
     labels, codes = pd.Index([]), np.full(n_rows, -1)
     if groups is not None:
         _, labels = match_groups(groups, labels, n_rows)  # all of them are new
         codes, _ = match_groups(groups, labels := labels.sort_values(), n_rows)
-    labels = labels.rename(model._columns.group_name)
+    labels = labels.rename(name)
     return codes, pd.DataFrame(np.nan, labels, [INTERCEPT, *model._terms])
 
 

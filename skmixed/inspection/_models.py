@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from skmixed._estimators.grouped import BaseGroupedRegressor
 from skmixed._estimators.mixed import BaseMixedRegressor
 from skmixed._rows.containers import take_rows
+from skmixed._rows.factors import factors_as_fitted, is_several, name_of
 from skmixed._rows.reader import read_rows_and_target
 from skmixed._rows.routing import predicting_model
 from skmixed._sklearn_private import check_matplotlib_support
@@ -34,7 +35,7 @@ class PredictedRows(NamedTuple):
         return self.y - self.fitted
 
 
-def model_to_draw(display, estimator, X=None, *, models=MIXED_MODELS, several=False):
+def model_to_draw(display, estimator, X=None, *, models=MIXED_MODELS):
     """Find the model that a display is to draw, and X as that model takes it.
 
     Parameters
@@ -47,8 +48,6 @@ def model_to_draw(display, estimator, X=None, *, models=MIXED_MODELS, several=Fa
         Rows as the estimator takes them.
     models : (type, str), default=MIXED_MODELS
         What the display can draw, and its name.
-    several : bool, default=False
-        Whether the display can draw models of several grouping factors.
 
     Returns
     -------
@@ -58,7 +57,7 @@ def model_to_draw(display, estimator, X=None, *, models=MIXED_MODELS, several=Fa
         Rows as the model takes them.
     """
     check_matplotlib_support(f"{display.__name__}.from_estimator")
-    return _last_model(estimator, display.__name__, X, *models, several)
+    return _last_model(estimator, display.__name__, X, *models)
 
 
 def predict_rows(model, X, y, groups):
@@ -69,32 +68,71 @@ def predict_rows(model, X, y, groups):
     return PredictedRows(X, y, groups, fitted)
 
 
-def _last_model(estimator, name, X, kind, called, several):
+def _last_model(estimator, name, X, kind, called):
     """Step through searches and pipelines to the model at their end."""
     estimator = predicting_model(estimator)
     if isinstance(estimator, Pipeline):
         check_is_fitted(estimator)
         if X is not None and len(estimator) > 1:
             X = estimator[:-1].transform(X)
-        return _last_model(estimator[-1], name, X, kind, called, several)
+        return _last_model(estimator[-1], name, X, kind, called)
     if not isinstance(estimator, kind):
         raise TypeError(
             f"{name} needs {called} of skmixed, or a fitted search or pipeline that ends in "
             f"one, but got {type(estimator).__name__}."
         )
     model = estimator._as_it_is()
-    model._check_has_groups(name, several=several)
+    model._check_has_groups(name, several=True, iterative=True)
     return model, X
 
 
-def choose_factor(model, factor):
-    """Name of the factor to show; of one factor, its own."""
-    names = list(model._columns.names)
-    if factor is None and len(names) > 1:
-        raise ValueError(
-            f"The model has several factors; name one of them: factor={names[0]!r}."
-        )
-    return model._factors_named(factor)[0]
+def choose_factor(names, factor):
+    """Choose the factor to show by its name, or by a tuple; of one factor, itself."""
+    if factor is None:
+        if len(names) > 1:
+            raise ValueError(
+                f"There are several factors; name one of them: factor={names[0]!r}. They are "
+                f"{list(names)}."
+            )
+        return names[0]
+    name = name_of(factor) if isinstance(factor, tuple) else factor
+    if name not in names:
+        raise ValueError(f"factor={factor!r} must be one of {list(names)}.")
+    return name
+
+
+def choose_groups_of_factor(model, groups, factor):
+    """Choose the name and the labels of the groups to show, of rows as they are predicted.
+
+    Parameters
+    ----------
+    model : estimator or None
+        That was fitted; None if there is none.
+    groups : array-like, DataFrame or None
+        Labels, of several factors a column for each.
+    factor : str, tuple or None
+        Which of several.
+
+    Returns
+    -------
+    name : str
+    labels : array-like or None
+    """
+    if not is_several(groups):
+        name = str(getattr(groups, "name", None) or "group")
+        if model is not None:
+            own = model._columns.names if model._uses_groups else [model._columns.group_name]
+            name = str(getattr(groups, "name", None) or choose_factor(own, factor))
+        return choose_factor([name], factor), groups
+    if model is not None and model._uses_groups:
+        groups = factors_as_fitted(groups, model._columns)
+    name = choose_factor(list(groups.columns), factor)
+    return name, groups[name]
+
+
+def of_factor(model, value, name):
+    """Take what is stored of a factor, or of the only one."""
+    return value[name] if model._columns.factors else value
 
 
 def choose_terms(effects, terms):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Self
 
 from skmixed._public import public
-from skmixed._reports.pooling_names import MULTILEVEL, REGIMES
+from skmixed._reports.pooling_names import MULTILEVEL, title_regime
 from skmixed.inspection._style import BLUE, INK, QUIET, make_axes
 
 ROW, MIN_HEIGHT = 0.34, 2.2  # inches
@@ -28,8 +28,8 @@ class PoolingDisplay:
     ----------
     ax_ : matplotlib Axes
         The first panel.
-    axes_ : ndarray of shape (2,)
-        The panels: known groups, new groups.
+    axes_ : ndarray of shape (n_regimes,)
+        The panels, first known groups, then new ones.
     figure_ : matplotlib Figure
         Figure that holds them.
     bars_ : dict of (str, str) to ErrorbarContainer
@@ -40,11 +40,11 @@ class PoolingDisplay:
         self.summary = summary
 
     def plot(self, ax: Any = None) -> Self:
-        """Draw both panels.
+        """Draw all panels.
 
         Parameters
         ----------
-        ax : array of two matplotlib Axes, default=None
+        ax : array of matplotlib Axes, default=None
             Where to draw; a new figure if None.
 
         Returns
@@ -52,15 +52,15 @@ class PoolingDisplay:
         PoolingDisplay
             The display, drawn.
         """
-        models = self.summary.index.unique("model")
+        models, regimes = (self.summary.index.unique(name) for name in ("model", "regime"))
         size = (4.6, max(ROW * len(models) + 1.1, MIN_HEIGHT))
-        axes = make_axes(self, ax, len(REGIMES), size=size)
+        axes = make_axes(self, ax, len(regimes), size=size, n_columns=2)
         self.bars_ = {}
-        for panel, (regime, title) in zip(axes, REGIMES.items(), strict=True):
+        for position, (panel, regime) in enumerate(zip(axes, regimes, strict=True)):
             self._draw(panel, regime)
-            panel.set_title(title, loc="left")
+            panel.set_title(title_regime(regime), loc="left")
             panel.set_xlabel("RMSE above the best (± std error)")
-            panel.set_yticks(range(len(models)), models if panel is axes[0] else [])
+            panel.set_yticks(range(len(models)), [] if position % 2 else models)
             panel.tick_params(axis="y", length=0)
             panel.locator_params(axis="x", nbins=5)
             panel.set_ylim(len(models) - 0.4, -0.6)

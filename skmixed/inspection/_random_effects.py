@@ -10,7 +10,12 @@ from scipy.stats import norm
 
 from skmixed._public import public
 from skmixed._sklearn_private import StrOptions, validate_params
-from skmixed.inspection._models import choose_factor, choose_terms, model_to_draw
+from skmixed.inspection._models import (
+    choose_factor,
+    choose_terms,
+    model_to_draw,
+    of_factor,
+)
 from skmixed.inspection._style import (
     BLUE,
     FAINT,
@@ -128,12 +133,10 @@ class RandomEffectsDisplay:
         ValueError
             If the model was fitted without groups, or has no such factor or terms.
         """
-        model, _ = model_to_draw(cls, estimator, several=True)
-        name = choose_factor(model, factor)
-        of_factors, cov = model.random_effects_, model.random_effects_cov_
-        if model._columns.factors:
-            of_factors, cov = of_factors[name], cov[name]
-        terms = choose_terms(of_factors, terms)
+        model, _ = model_to_draw(cls, estimator)
+        name = choose_factor(model._columns.names, factor)
+        cov = of_factor(model, model.random_effects_cov_, name)
+        terms = choose_terms(of_factor(model, model.random_effects_, name), terms)
         effects = model.random_effects_frame(level, factor=name)
         variances = np.diag(cov.loc[terms, terms])
         display = cls(

@@ -12,8 +12,15 @@ from sklearn.utils.validation import check_consistent_length, column_or_1d
 
 from skmixed._estimators.mixed import BaseMixedRegressor
 from skmixed._public import public
+from skmixed._rows.factors import is_several, take_factors
 from skmixed._sklearn_private import StrOptions, check_matplotlib_support, validate_params
-from skmixed.inspection._models import ALL_MODELS, model_to_draw, predict_rows
+from skmixed.inspection._models import (
+    ALL_MODELS,
+    choose_groups_of_factor,
+    model_to_draw,
+    of_factor,
+    predict_rows,
+)
 from skmixed.inspection._quantiles import draw_normal, draw_quantiles
 from skmixed.inspection._style import (
     BLUE,
@@ -33,9 +40,14 @@ from skmixed.inspection._style import (
 )
 
 NEEDS = {
-    "groups": "the groups of the rows: pass `groups`",
-    "random_effects": "a fitted mixed model whose groups differ, given to from_estimator",
+    "groups": "the groups of the rows: pass `groups`, and of several factors `factor`",
+    "random_effects": (
+        "a fitted mixed model whose groups differ, given to from_estimator, and of several "
+        "factors `factor`"
+    ),
 }
+# Of several factors one must be named for the others.
+WITHOUT_FACTOR = ("fitted", "qq")
 KINDS = ("fitted", "groups", "qq", "random_effects")
 OPTIONS = {"kind": [StrOptions({*KINDS, "panels"})], "max_points": MAX_POINTS}
 # Bins of fitted values whose mean residual is drawn.
@@ -116,6 +128,7 @@ class ResidualsDisplay:
         y: Any,
         groups: Any = None,
         *,
+        factor: Any = None,
         kind: str = "fitted",
         max_points: int | None = 5_000,
         ax: Any = None,
@@ -134,6 +147,9 @@ class ResidualsDisplay:
         groups : array-like of shape (n_rows,), optional
             Group label of each row, as for `predict`; of `PooledRegressor` for kinds "groups"
             and "panels" only.
+        factor : str or tuple, default=None
+            Which of several grouping factors; needed if there are several, but for kinds
+            "fitted" and "qq".
         kind : {"fitted", "groups", "qq", "random_effects", "panels"}, default="fitted"
             As in `plot`.
         max_points : int or None, default=5000
@@ -153,13 +169,11 @@ class ResidualsDisplay:
         """
         model, X = model_to_draw(cls, estimator, X, models=ALL_MODELS)
         rows = predict_rows(model, X, y, groups)
-        display = cls(
-            residuals=rows.residuals,
-            fitted=rows.fitted,
-            groups=None if rows.groups is None else np.asarray(rows.groups),
-            effects=_standardized_effects(model),
-            group_name=str(getattr(rows.groups, "name", None) or model._columns.group_name),
-        )
+        given = {"residuals": rows.residuals, "fitted": rows.fitted}
+        if factor is not None or not is_several(rows.groups) or kind not in WITHOUT_FACTOR:
+            name, labels = choose_groups_of_factor(model, rows.groups, factor)
+            given |= _groups(name, labels) | {"effects": _standardized_effects(model, name)}
+        display = cls(**given)
         return display.plot(ax, kind=kind, max_points=max_points)
 
     @classmethod
@@ -169,6 +183,7 @@ class ResidualsDisplay:
         y_pred,
         groups: Any = None,
         *,
+        factor: Any = None,
         kind: str = "fitted",
         max_points: int | None = 5_000,
         ax: Any = None,
@@ -182,7 +197,10 @@ class ResidualsDisplay:
         y_pred : array-like of shape (n_rows,)
             Its predictions.
         groups : array-like of shape (n_rows,), default=None
-            Group label of each row; needed for kinds "groups" and "panels".
+            Group label of each row; needed for kinds "groups" and "panels". Of several
+            factors a table with a column for each.
+        factor : str, default=None
+            Which of several grouping factors, for kinds "groups" and "panels".
         kind : {"fitted", "groups", "qq", "panels"}, default="fitted"
             As in `plot`, without the random effects.
         max_points : int or None, default=5000
@@ -197,13 +215,11 @@ class ResidualsDisplay:
         """
         check_matplotlib_support(f"{cls.__name__}.from_predictions")
         check_consistent_length(y_true, y_pred, groups)
-        fitted = column_or_1d(y_pred, dtype=np.float64)
-        display = cls(
-            residuals=column_or_1d(y_true, dtype=np.float64) - fitted,
-            fitted=fitted,
-            groups=None if groups is None else np.asarray(groups),
-            group_name=str(getattr(groups, "name", None) or "group"),
-        )
+        fitted, groups = column_or_1d(y_pred, dtype=np.float64), take_factors(groups)
+        given = {"residuals": column_or_1d(y_true, dtype=np.float64) - fitted, "fitted": fitted}
+        if factor is not None or not is_several(groups) or kind not in WITHOUT_FACTOR:
+            given |= _groups(*choose_groups_of_factor(None, groups, factor))
+        display = cls(**given)
         return display.plot(ax, kind=kind, max_points=max_points)
 
     @validate_params(OPTIONS, prefer_skip_nested_validation=True)
@@ -315,12 +331,19 @@ class ResidualsDisplay:
         ax.legend(handles=self.points_[name], frameon=False, handletextpad=0.1)
 
 
-def _standardized_effects(model):
+def _groups(name, labels):
+    labels = None if labels is None else np.asarray(labels)
+    return {"groups": labels, "group_name": name}
+
+
+def _standardized_effects(model, name):
     """Random effects over their standard deviation, without terms that do not vary."""
     if not isinstance(model, BaseMixedRegressor):
         return None
-    variances = np.diag(model.random_effects_cov_) * model.pooling_weights_
-    effects = model.random_effects_ / np.sqrt(variances.where(variances > 0))
+    cov = of_factor(model, model.random_effects_cov_, name)
+    variances = np.diag(cov) * of_factor(model, model.pooling_weights_, name)
+    effects = of_factor(model, model.random_effects_, name)
+    effects = effects / np.sqrt(variances.where(variances > 0))
     return effects.dropna(axis=1, how="all")
 
 

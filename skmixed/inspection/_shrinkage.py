@@ -7,9 +7,13 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from skmixed._numerics.inference.pooling import own_effects
 from skmixed._public import public
-from skmixed.inspection._models import choose_terms, model_to_draw
+from skmixed.inspection._models import (
+    choose_factor,
+    choose_terms,
+    model_to_draw,
+    of_factor,
+)
 from skmixed.inspection._style import BLUE, INK, LIGHT_BLUE, MAX_LABELS, make_axes
 
 # Groups of the same size stand side by side, at most this far apart (powers of ten).
@@ -63,6 +67,10 @@ class ShrinkageDisplay:
     effects, G_j^-1 Z_j'(y_j - X_j beta). For a random intercept it is the mean of these
     residuals, and the arrow shortens it to ``pooling_weights_`` of its length.
 
+    Of several factors one is shown, and the groups of the others keep the effects that the
+    model predicts for them: residuals are those from the fixed effects and from these. For a
+    random intercept of variance psi sigma2 the arrow is shortened to psi n_j / (1 + psi n_j).
+
     Examples
     --------
     >>> from skmixed import RandomInterceptRegressor
@@ -84,7 +92,9 @@ class ShrinkageDisplay:
         self.sizes = sizes
 
     @classmethod
-    def from_estimator(cls, estimator: Any, *, terms: Any = None, ax: Any = None) -> Self:
+    def from_estimator(
+        cls, estimator: Any, *, factor: Any = None, terms: Any = None, ax: Any = None
+    ) -> Self:
         """Draw the shrinkage of a fitted model.
 
         Parameters
@@ -92,6 +102,8 @@ class ShrinkageDisplay:
         estimator : estimator
             A mixed model that was fitted with groups, or a fitted search or pipeline that
             ends in one.
+        factor : str or tuple, default=None
+            Which of several grouping factors; needed if there are several.
         terms : str or list of str, default=None
             Random effects to show, as in `random_effects_`; all of them if None.
         ax : matplotlib Axes or array of Axes, default=None
@@ -105,13 +117,16 @@ class ShrinkageDisplay:
         Raises
         ------
         ValueError
-            If the model was fitted without groups, or has no such terms.
+            If the model was fitted without groups, or has no such factor or terms.
         """
         model, _ = model_to_draw(cls, estimator)
-        terms, effects = choose_terms(model.random_effects_, terms), model.random_effects_
-        own = own_effects(model._fitted.criterion_now.problem, model._fitted.beta).T
+        name = choose_factor(model._columns.names, factor)
+        effects = of_factor(model, model.random_effects_, name)
+        position = [model._columns.names.index(name)] if model._columns.factors else []
+        own = model._fitted.own_effects(*position).T
         own = pd.DataFrame(own, effects.index, effects.columns)
-        return cls(own=own[terms], partial=effects[terms], sizes=model.group_sizes_).plot(ax)
+        terms, sizes = choose_terms(effects, terms), of_factor(model, model.group_sizes_, name)
+        return cls(own=own[terms], partial=effects[terms], sizes=sizes).plot(ax)
 
     def plot(self, ax: Any = None) -> Self:
         """Draw the arrows.

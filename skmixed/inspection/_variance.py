@@ -9,11 +9,22 @@ import pandas as pd
 from skmixed._numerics.inference.variance_parts import (
     explained_variances,
     null_variances,
+    null_variances_of_factors,
     random_variances,
 )
 from skmixed._public import public
 from skmixed.inspection._models import model_to_draw
-from skmixed.inspection._style import BLUE, INK, ORANGE, make_axes
+from skmixed.inspection._style import (
+    BLUE,
+    FAINT,
+    GREEN,
+    INK,
+    ORANGE,
+    PINK,
+    SKY,
+    YELLOW,
+    make_axes,
+)
 
 # Blue between groups, orange within; the darker, the better explained.
 COLORS = {
@@ -24,6 +35,9 @@ COLORS = {
     "within, unexplained": "#F9DBC3",
 }
 DARK = ("between, explained", "within, explained")
+# With several factors blue is what features explain, and each factor has a colour.
+EXPLAINED, RESIDUAL = "features", "residual"
+OF_FACTORS = (ORANGE, GREEN, PINK, YELLOW, SKY)
 # Segments below this share of the longest bar have no room for a label.
 MIN_SHARE = 0.035
 
@@ -32,15 +46,18 @@ MIN_SHARE = 0.035
 class VarianceDisplay:
     """Where the variance of y lies: between groups, within groups, explained or not.
 
+    With several factors: in the features, in the groups of each factor, or in neither.
+
     A bar for the model without features stands above one for the model. Use `from_estimator`
     to create one; the constructor takes what is drawn.
 
     Parameters
     ----------
-    components : DataFrame of shape (n_models, 5)
+    components : DataFrame of shape (n_models, 5) or (n_models, 2 + n_factors)
         Variances, in squared units of y: a row for each bar, and the columns "between,
         explained", "between, unexplained", "within, explained", "within, groups' own slopes"
-        and "within, unexplained".
+        and "within, unexplained". With several factors the columns are "features", a column
+        for each factor, and "residual".
 
     Attributes
     ----------
@@ -68,6 +85,12 @@ class VarianceDisplay:
     chance alone explain nothing between groups; the shares explained add up to about
     `r2_marginal_`, which takes x'b over all rows. The model without features is
     ``y ~ 1 + (1 | group)``, estimated from the same moments; totals may differ a little.
+
+    With several factors the parts of a row are those of `r2_marginal_` and `icc_`: the variance
+    of x'b over the rows, that of the effects of each factor's groups, averaged over the rows,
+    and sigma2. The model without features has a random intercept for each factor. There is no
+    picture of one factor alone, since the others' variance is neither between nor within its
+    groups.
 
     References
     ----------
@@ -118,8 +141,12 @@ class VarianceDisplay:
             If the model was fitted without groups.
         """
         model, _ = model_to_draw(cls, estimator)
-        bars = {"without features": _of_null(model), "model": _of_model(model)}
-        components = pd.DataFrame.from_dict(bars, orient="index", columns=list(COLORS))
+        columns, of_null, of_model = list(COLORS), _of_null, _of_model
+        if model._columns.factors:
+            columns = [EXPLAINED, *model._columns.names, RESIDUAL]
+            of_null, of_model = _of_null_of_factors, _of_model_of_factors
+        bars = {"without features": of_null(model), "model": of_model(model)}
+        components = pd.DataFrame.from_dict(bars, orient="index", columns=columns)
         return cls(components=components).plot(ax)
 
     def plot(self, ax: Any = None) -> Self:
@@ -162,15 +189,22 @@ class VarianceDisplay:
             widths,
             left=starts,
             height=0.62,
-            color=COLORS[widths.name],
+            color=self._color(widths.name),
             edgecolor="white",
             label=widths.name,
         )
         shares = (widths / total).map("{:.0%}".format)
         labels = shares.where(widths > MIN_SHARE * total.max(), "")
-        color = "white" if widths.name in DARK else INK
+        color = "white" if widths.name in (*DARK, EXPLAINED) else INK
         ax.bar_label(bars, labels, label_type="center", color=color, fontsize="small")
         return bars
+
+    def _color(self, name):
+        columns = list(self.components.columns)
+        if columns[0] != EXPLAINED:
+            return COLORS[name]
+        place = columns.index(name) - 1
+        return BLUE if place < 0 else FAINT if name == columns[-1] else OF_FACTORS[place % 5]
 
 
 def _of_null(model):
@@ -191,3 +225,14 @@ def _of_model(model):
         random_intercept=model._fitted.specification.random_intercept,
     )
     return [explained[1], random[1], explained[0], random[0], model.residual_variance_]
+
+
+def _of_null_of_factors(model):
+    reml = model._fitted.specification.reml
+    options = {"reml": reml, "tol": model.tol, "max_iter": model.max_iter}
+    return [0.0, *null_variances_of_factors(model._moments, **options)]
+
+
+def _of_model_of_factors(model):
+    parts = model._fitted.explained_variance()
+    return [parts.fixed, *parts.by_factor, parts.residual]

@@ -2,58 +2,33 @@
 
 from __future__ import annotations
 
-import warnings
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.utils import check_random_state, indexable
+from sklearn.utils import check_random_state
 
-from skmixed._estimators.least_squares import FixedEffectsRegressor, PooledRegressor
-from skmixed._estimators.random_intercept import RandomInterceptRegressor
-from skmixed._estimators.random_slope import RandomSlopeRegressor
 from skmixed._public import public
-from skmixed._reports.pooling_names import (
-    FIXED,
-    FIXED_SLOPES,
-    INTERCEPT,
-    OURS,
-    POOLED,
-    SLOPES,
-)
-from skmixed._rows.chosen_columns import find_feature_columns
-from skmixed._rows.columns import as_table
+from skmixed._reports.pooling_names import FIXED, INTERCEPT, SLOPES, icc_of
+from skmixed._rows import chosen_columns
 from skmixed._rows.containers import take_rows
-from skmixed._rows.factors import (
-    NOT_YET,
-    SEVERAL,
-    is_several,
-    refuse_group_by,
-    split_groups,
-    take_factors,
-)
+from skmixed._rows.factors import SEVERAL
 from skmixed._rows.features import read_target
-from skmixed._rows.labels import encode_groups
-from skmixed._rows.messages import GIVEN_TWICE
-from skmixed._rows.routing import refuse_class
-from skmixed._sklearn_private import Interval, num_samples, validate_params
-from skmixed.exceptions import NotAvailableError
+from skmixed._sklearn_private import Interval, validate_params
 from skmixed.model_selection._pooling_comparison import PoolingComparison
-from skmixed.model_selection._pooling_folds import predict_all, split_rows, without_numbers
+from skmixed.model_selection._pooling_folds import predict_all, without_numbers
+from skmixed.model_selection._pooling_given import check_rows, check_sizes, read_groups
+from skmixed.model_selection._pooling_models import make_models
 from skmixed.model_selection._pooling_scores import MEASURES, score_group_sizes, tested_folds
-
-NO_GROUPS = (
-    "The groups must be given to compare_pooling, but got None. Pass them as `groups`, one "
-    "label for each row of X, or name the column of X that holds them: group_by='column'."
-)
+from skmixed.model_selection._pooling_splits import split_regimes
 
 
 @public("skmixed")
 @validate_params(
     {
         "group_by": SEVERAL,
-        "slopes": [str, Integral, slice, "array-like", callable, None],
+        "slopes": [*chosen_columns.SLOPES, dict, None],
         "estimators": [dict, None],
         "n_splits": [Interval(Integral, 2, None, closed="left")],
         "n_repeats": [Interval(Integral, 1, None, closed="left")],
@@ -68,7 +43,7 @@ def compare_pooling(
     y: Any,
     groups: Any = None,
     *,
-    group_by: str | int | None = None,
+    group_by: Any = None,
     slopes: Any = None,
     estimators=None,
     n_splits: int = 5,
@@ -85,21 +60,28 @@ def compare_pooling(
     (`WithinGroupKFold`: the groups of the test rows have other rows in training) and *new
     groups* (`GroupKFold`: they have none). All models see the same folds.
 
+    With several factors, such as schools and raters, each factor of a test row is known or new
+    by itself. There is a question for each: *known groups* of all factors, *new groups of
+    school*, *new groups of rater*, and *new groups of school and rater*, and each tests only
+    rows that are of it. The models are complete pooling, a random intercept of each factor
+    alone, and fixed effects and a random intercept of all.
+
     Parameters
     ----------
     X : {array-like, sparse matrix, DataFrame} of shape (n_rows, n_columns)
         Numeric features and, if `group_by` is set, the group column.
     y : array-like of shape (n_rows,)
         Target.
-    groups : array-like of shape (n_rows,), optional
-        Group label of each row, none missing. Not together with `group_by`.
-    group_by : str or int, default=None
+    groups : array-like of shape (n_rows,) or (n_rows, n_factors), optional
+        Group label of each row, none missing, a column for each factor. Not together with
+        `group_by`.
+    group_by : str, int, tuple or list of these, default=None
         Name (of a DataFrame's column, or of a level of its index) or position of the column of
-        X that holds the groups.
-    slopes : None, "all", str, int, list, slice, mask or callable, default=None
-        Columns of X whose slope differs between groups, as `RandomSlopeRegressor` takes them.
-        If given, two models are added: "random slopes", and "fixed slopes" with a separate line
-        for each group.
+        X that holds the groups; of several factors a list, in which a tuple joins labels.
+    slopes : None, "all", str, int, list, slice, mask, callable or dict, default=None
+        Columns of X whose slope differs between groups, as `RandomSlopeRegressor` takes them;
+        of several factors a dictionary. If given, "random slopes" are added, and with one
+        factor "fixed slopes" with a separate line for each group.
     estimators : dict of str to estimator, default=None
         Other regressors to compare, by the name to print. With `group_by` they are given X with
         the group column as it is, for example for a `OneHotEncoder`, a `TargetEncoder` or
@@ -109,7 +91,8 @@ def compare_pooling(
         do not vary, set their `random_state`; the luck of a seed is then part of the model, and
         no test can tell it from skill.
     n_splits : int, default=5
-        Folds, at least 2 and at most the number of groups.
+        Folds, at least 2 and at most the number of groups. Where all of several factors are
+        new there are as many for each pair of them: its square.
     n_repeats : int, default=2
         How many times rows, or groups, are shuffled and split anew.
     random_state : int, RandomState instance or None, default=None
@@ -136,7 +119,9 @@ def compare_pooling(
     See Also
     --------
     skmixed.describe_groups : What grouped data are like, before models are compared.
+    skmixed.metrics.scores_by_cell : Scores by whether groups of rows were in training.
     WithinGroupKFold : Splits rows of each group.
+    TwoWayGroupKFold : Splits rows by two factors at once.
 
     Notes
     -----
@@ -144,16 +129,20 @@ def compare_pooling(
     cannot predict new groups, has no score in that regime; ``cannot`` holds the error. Warnings
     are not shown but collected in ``warned``. A row whose group has no other row cannot be
     tested in a known group: it is predicted as of a new group in both regimes, and a remark
-    tells how many there are.
+    tells how many there are. With several factors it is tested in no regime, but where its
+    groups are held out.
+
+    In the regime in which more than two factors are new, none within another, the parts of
+    these meet as in a Latin square, and one row in `n_splits` is tested.
 
     Models whose `predict` takes `return_std` (mixed models, `BayesianRidge`,
     `GaussianProcessRegressor`, also at the end of a `Pipeline`) are scored by log density,
     coverage and width of 95% intervals, too, from a normal distribution.
 
     Two models are compared on rows that both predict, see `PoolingComparison.difference`: the
-    standard error is over groups and over fits, not over folds. Folds share most of their
-    training rows, so that what differs between folds says little of what differs between data
-    sets (Nadeau and Bengio).
+    standard error is over groups, of all factors, and over fits, not over folds. Folds share
+    most of their training rows, so that what differs between folds says little of what differs
+    between data sets (Nadeau and Bengio).
 
     References
     ----------
@@ -181,110 +170,33 @@ def compare_pooling(
     In known groups random intercept beats pooled by 0.111 (SE 0.045, p = 0.026) in RMSE,
     1.035 against 1.146.
     """
-    refuse_group_by(group_by, "compare_pooling")
     X, y, groups = take_rows(X=X, y=y, groups=groups)
-    if is_several(factors := take_factors(groups)):
-        raise NotAvailableError(NOT_YET.format(name="compare_pooling", factors=list(factors)))
-    X, groups, group_name = _check_groups(X, y, groups, group_by)
+    X, found = read_groups(X, y, groups, group_by)
     y = read_target(y).astype(np.float64, copy=False)
-    codes, labels = groups
-    _check_sizes(np.bincount(codes), n_splits)
-    models = _models(X, group_by, slopes, estimators)
-    groups = labels.to_numpy()[codes]
-    some_vary = _check_rows(X, y, None if group_by is not None else groups, group_by)
-    splits = list(split_rows(codes, n_splits, n_repeats, check_random_state(random_state)))
-    predictions = predict_all(models, X, y, groups, splits, n_jobs=n_jobs, verbose=verbose)
-    tested, size_ranges = tested_folds(predictions, y, codes)
+    check_sizes(found, n_splits)
+    models = make_models(X, found, group_by, slopes, estimators)
+    most = models.get(SLOPES, models[INTERCEPT]) if found.are_several else models[FIXED]
+    some_vary = check_rows(most, X, y, found)
+    rng = check_random_state(random_state)
+    splits = split_regimes(found, n_splits, n_repeats, rng)
+    predictions = predict_all(
+        models, X, y, found.values, splits, n_jobs=n_jobs, verbose=verbose
+    )
+    tested, size_ranges = tested_folds(predictions, y, found.codes)
+    by_size = [
+        score_group_sizes(tested, ranges, factor) for factor, ranges in enumerate(size_ranges)
+    ]
     return PoolingComparison(
         scores=_scores(predictions, tested),
-        group_size_scores=score_group_sizes(tested, size_ranges),
+        group_size_scores=(
+            dict(zip(found.names, by_size, strict=True)) if found.are_several else by_size[0]
+        ),
         cannot=_cannot(predictions),
         warned=_warned(predictions),
-        group_sizes=pd.Series(
-            np.bincount(codes), index=pd.Index(labels, name=group_name), name="size"
-        ),
+        group_sizes=found.sizes,
         _tested=tested,
         _slopes_left_out=slopes is None and some_vary,
     )
-
-
-# ------------------------------------------------------------------------------- what is given
-
-
-def _check_groups(X, y, groups, group_by):
-    """Check lengths and labels; returns X, (codes, labels) and the name of the groups."""
-    if groups is None and group_by is None:
-        raise ValueError(NO_GROUPS)
-    if groups is not None and group_by is not None:
-        raise ValueError(GIVEN_TWICE.format(group_by=group_by))
-    X, _ = indexable(as_table(X), y)
-    if group_by is not None:
-        groups = split_groups(X, group_by)[1]
-    name = getattr(groups, "name", None)
-    name = "group" if name is None else str(name)
-    return X, encode_groups(groups, num_samples(X)), name
-
-
-def _check_sizes(sizes, n_splits):
-    if len(sizes) < n_splits:
-        count = "1 group" if len(sizes) == 1 else f"{len(sizes)} groups"
-        remedy = (
-            "One group is no grouping: use scikit-learn's cross_validate."
-            if len(sizes) == 1
-            else f"Take fewer folds: n_splits={len(sizes)}."
-        )
-        raise ValueError(
-            f"There must be at least as many groups as folds, so that each fold has new groups "
-            f"to predict, but got {count} and n_splits={n_splits}. {remedy}"
-        )
-    if sizes.max() == 1:
-        raise ValueError(
-            f"At least one group must have two rows, so that there are new rows in known "
-            f"groups, but each of the {len(sizes)} groups has one. Is it a column of "
-            "identifiers?"
-        )
-
-
-def _check_rows(X, y, groups, group_by):
-    """Raise here, as `fit` would, what is wrong with the rows: not once for each fold.
-
-    Returns whether features vary within groups: others have a coefficient of 0.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        model = FixedEffectsRegressor(group_by=group_by).fit(X, y, groups=groups)
-    return bool(model.coef_.any())
-
-
-def _models(X, group_by, slopes, estimators):
-    """Models to compare, by name."""
-    models = {
-        POOLED: PooledRegressor(group_by=group_by),
-        FIXED: FixedEffectsRegressor(group_by=group_by),
-        INTERCEPT: RandomInterceptRegressor(group_by=group_by),
-    }
-    if slopes is not None:
-        if not find_feature_columns(X, slopes, group_by, parameter="slopes"):
-            raise ValueError(
-                f"slopes={slopes!r} must name a column. For models without slopes that differ "
-                "between groups leave it out."
-            )
-        models[FIXED_SLOPES] = FixedEffectsRegressor(slopes, group_by=group_by)
-        models[SLOPES] = RandomSlopeRegressor(slopes, group_by=group_by)
-    for name, estimator in (estimators or {}).items():
-        if not isinstance(name, str) or name in OURS:
-            raise ValueError(
-                f"`estimators` must have names that are strings other than "
-                f"{', '.join(map(repr, OURS))}, but got {name!r}. Rename it."
-            )
-        refuse_class(estimator, f"estimators[{name!r}]")
-        if not (hasattr(estimator, "fit") and hasattr(estimator, "predict")):
-            raise ValueError(
-                f"`estimators` must hold regressors with fit and predict, but {name!r} is "
-                f"{estimator!r}."
-            )
-        models[name] = estimator
-    return models
 
 
 # ------------------------------------------------------------------------- tables of the result
@@ -305,10 +217,17 @@ def _scores(predictions, tested):
                 "n_test": len(split.test),
                 **{measure: tested_fold.values(measure).mean() for measure in MEASURES},
                 "fit_seconds": prediction.seconds,
-                "icc": prediction.icc,
+                **_shares(prediction.icc),
             }
         )
     return pd.DataFrame(rows)
+
+
+def _shares(icc):
+    """Intraclass correlation; of several factors their sum, and that of each."""
+    if not isinstance(icc, dict):
+        return {"icc": icc}
+    return {"icc": sum(icc.values())} | {icc_of(name): share for name, share in icc.items()}
 
 
 def _cannot(predictions):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 from scipy.stats import t
@@ -95,35 +96,76 @@ def paired_difference(values, groups):
     values : list of ndarray of shape (n_test,)
         For each fit of both models a value for each test row, whose mean is the score of the
         one less that of the other. NaN where there is none.
-    groups : list of ndarray of shape (n_test,)
+    groups : list of ndarray of shape (n_test,) or (n_test, n_factors)
         Groups of these rows, numbered from 0.
 
     Returns
     -------
     PairedDifference
-        The mean over the fits of their means, tested by Hall's t.
+        The mean over the fits of their means, tested by Hall's t; with several factors, by t.
     """
-    n_fits, n_codes = len(values), 1 + max(codes.max() for codes in groups)
+    n_fits, n_rows = len(values), [len(row_values) for row_values in values]
     difference = float(np.mean([row_values.mean() for row_values in values]))
-    sums, shares = np.zeros(n_codes), np.zeros(n_codes)
-    by_fit = by_cell = 0.0  # sums of squares; a cell is a group within a fit
-    for row_values, codes in zip(values, groups, strict=True):
-        share = 1 / (n_fits * len(codes))
-        cells = np.bincount(codes, (row_values - difference) * share, n_codes)
-        shares += np.bincount(codes, minlength=n_codes) * share
-        sums += cells
-        by_fit += cells.sum() ** 2
-        by_cell += cells @ cells
-    df = _satterthwaite(shares)
+    shares = np.repeat(1 / (n_fits * np.array(n_rows)), n_rows)
+    codes = np.concatenate(groups)
+    factors = [codes] if codes.ndim == 1 else [*codes.T]
+    df = min(_satterthwaite(np.bincount(factor, shares)) for factor in factors)
     if np.isnan(difference) or df == 0:
         return PairedDifference(difference, np.nan, df, np.nan)
-    n_groups = np.count_nonzero(shares)
-    # the jackknife's: large groups, which pull the mean towards them, count in full
-    of_groups = (n_groups - 1) / n_groups * np.sum((sums / (1 - shares)) ** 2)
-    of_fits = by_fit * n_fits / (n_fits - 1) - by_cell if n_fits > 1 else 0.0
-    std_error = float(np.sqrt(of_groups + max(of_fits, 0.0)))
-    p_value = _test(difference, std_error, np.sum(sums**3), df) if df > TOO_FEW else np.nan
+    excess = (np.concatenate(values) - difference) * shares
+    fits = np.repeat(np.arange(n_fits), n_rows)
+    variance = _variance_of_groups(excess, shares, factors)
+    variance += max(_variance_of_fits(excess, fits, factors), 0.0)
+    # of clusters that overlap it is too uncertain: the test would find too much
+    third_moment = np.sum(_sums(excess, *factors) ** 3) if len(factors) == 1 else 0.0
+    std_error = float(np.sqrt(variance))
+    p_value = _test(difference, std_error, third_moment, df) if df > TOO_FEW else np.nan
     return PairedDifference(difference, std_error, df, p_value)
+
+
+def _variance_of_groups(excess, shares, factors):
+    """Variance clustered by every factor, not below that by any of them alone."""
+    of_factor = [_jackknife(excess, shares, codes) for codes in factors]
+    shared = _over_clusters(factors, lambda *keys: _squares(excess, *keys), n_least=2)
+    return max(*of_factor, sum(of_factor) + shared)
+
+
+def _jackknife(excess, shares, codes):
+    """Sum of squares of groups: large ones, which pull the mean to them, count in full."""
+    shares = np.bincount(codes, shares)
+    n_groups = np.count_nonzero(shares)
+    sums = np.bincount(codes, excess)
+    return (n_groups - 1) / n_groups * np.sum((sums / (1 - shares)) ** 2)
+
+
+def _variance_of_fits(excess, fits, factors):
+    """Return what rows of one fit have in common beyond their groups."""
+    n_fits = fits[-1] + 1
+    if n_fits == 1:
+        return 0.0
+    of_groups = _over_clusters(factors, lambda *keys: _squares(excess, *keys, fits))
+    return _squares(excess, fits) * n_fits / (n_fits - 1) - of_groups
+
+
+def _over_clusters(factors, term, n_least=1):
+    """Sum over all sets of factors, those of an even number subtracted, as of overlaps."""
+    numbers = range(n_least, len(factors) + 1)
+    return sum(
+        (-1) ** (n - 1) * term(*keys) for n in numbers for keys in combinations(factors, n)
+    )
+
+
+def _squares(excess, *keys):
+    sums = _sums(excess, *keys)
+    return sums @ sums
+
+
+def _sums(excess, *keys):
+    """Add up rows that agree in all keys."""
+    key, *others = keys
+    for other in others:
+        key = np.unique(key * (other.max() + 1) + other, return_inverse=True)[1]
+    return np.bincount(key, excess)
 
 
 def _satterthwaite(shares):

@@ -12,10 +12,11 @@ import pandas as pd
 from skmixed._numerics.linalg.digits import SAME_SCORE
 from skmixed._public import public
 from skmixed._reports.layout import Printed
-from skmixed._reports.pooling_names import KNOWN, REGIMES
-from skmixed.model_selection._paired_difference import decimals_for, paired_difference
+from skmixed._reports.pooling_names import KNOWN, intercept_of, listed, title_regime
+from skmixed.model_selection._paired_difference import paired_difference
 from skmixed.model_selection._pooling_findings import find
 from skmixed.model_selection._pooling_scores import MEASURES
+from skmixed.model_selection._pooling_tables import mean_by_size, scores_as_text, sizes_as_text
 
 
 @public("skmixed.model_selection")
@@ -24,7 +25,8 @@ class PoolingComparison(Printed):
     """Scores of models with complete, no and partial pooling, in known and in new groups.
 
     Made by `compare_pooling`. Printing it shows tables and findings as text; a notebook shows
-    them as HTML.
+    them as HTML. With several factors a and b there is a regime for each that is new, "new
+    groups of a", "new groups of b" and "new groups of a and b", in place of "new groups".
 
     Attributes
     ----------
@@ -33,8 +35,9 @@ class PoolingComparison(Printed):
         and n_test, rmse and mae in units of y, r2; of models with a predictive distribution
         the mean ``log_density`` of the test rows (natural logarithm), ``coverage`` and mean
         ``width`` of 95% intervals; fit_seconds; and the intraclass correlation ``icc`` that
-        a mixed model estimated. NaN where there is none.
-    group_size_scores : DataFrame
+        a mixed model estimated: of several factors their sum, and that of each in columns
+        ``icc (a)``, ``icc (b)``. NaN where there is none.
+    group_size_scores : DataFrame, or dict of str to DataFrame by factor
         The same for new rows in known groups, by how many ``training_rows`` their group has in
         the training set: a row for each quarter of the groups (and one for groups without a
         row in training, 0), model, repeat and fold, with n_test and rmse.
@@ -44,15 +47,15 @@ class PoolingComparison(Printed):
         mean scores in that regime.
     warned : DataFrame
         The same for warnings.
-    group_sizes : Series of shape (n_groups,)
+    group_sizes : Series of shape (n_groups,), or dict of str to Series by factor
         Rows of each group.
     """
 
     scores: pd.DataFrame
-    group_size_scores: pd.DataFrame
+    group_size_scores: pd.DataFrame | dict[str, pd.DataFrame]
     cannot: pd.DataFrame
     warned: pd.DataFrame
-    group_sizes: pd.Series
+    group_sizes: pd.Series | dict[str, pd.Series]
     _tested: dict = field(repr=False)  # TestedFolds, by regime and model
     _slopes_left_out: bool = False  # though there are features that vary within groups
 
@@ -69,7 +72,9 @@ class PoolingComparison(Printed):
             standard error, as in `difference`. NaN for a model that failed in a fold.
         """
         measures = [*MEASURES, "fit_seconds"]
-        table = pd.DataFrame({name: self._folds(name).mean(skipna=False) for name in measures})
+        cells = self.scores.groupby(["regime", "model"], sort=False)
+        table = cells[measures].mean()
+        table = table.where(cells[measures].count().eq(cells.size(), axis=0))
         rows = [self._to_best(table["rmse"], *key) for key in table.index]
         table[["difference", "std_error"]] = rows
         return table
@@ -80,18 +85,14 @@ class PoolingComparison(Printed):
 
         Returns
         -------
-        DataFrame
+        DataFrame, or dict of str to DataFrame by factor
             Its index is the range of training rows, one for each quarter of the groups. The
             columns are ``share``, that of the test rows, and the mean RMSE of each model over
             the folds that have such rows.
         """
-        scores = self.group_size_scores
-        cells = scores.groupby(["training_rows", "model"], sort=False, observed=True)
-        rmse = cells["rmse"].mean().where(cells["rmse"].count() == cells.size())
-        table = rmse.unstack(sort=False).sort_index()
-        n_test = cells["n_test"].sum().groupby(level="training_rows", observed=True).first()
-        table.insert(0, "share", n_test / n_test.sum())
-        return table.rename_axis(columns=None)
+        if isinstance(self.group_size_scores, dict):
+            return {name: mean_by_size(scores) for name, scores in self._size_scores.items()}
+        return mean_by_size(self.group_size_scores)
 
     @property
     def findings(self):
@@ -113,9 +114,8 @@ class PoolingComparison(Printed):
         str
             One line.
         """
-        sizes = self.group_sizes
-        name = sizes.index.name
-        return f"Pooling compared on {sizes.sum()} rows in {len(sizes)} groups ({name})"
+        parts = [f"{len(sizes)} groups ({name})" for name, sizes in self._sizes.items()]
+        return f"Pooling compared on {self._n_rows} rows in {listed(parts)}"
 
     @property
     def remarks(self):
@@ -126,18 +126,42 @@ class PoolingComparison(Printed):
         tuple of str
             Sentences.
         """
-        n_folds, n_repeats = self.scores["fold"].nunique(), self.scores["repeat"].nunique()
+        n_repeats = self.scores["repeat"].nunique()
+        n_folds = self.scores.groupby("regime", sort=False)["fold"].nunique().drop_duplicates()
+        counts = " or ".join(map(str, sorted(n_folds)))
+        several = isinstance(self.group_sizes, dict)
+        over = "groups of each factor" if several else "groups"
         remarks = [
-            f"Means over {n_folds} folds x {n_repeats} repeats. `difference` is that of rmse "
-            "to the best model, `std_error` its paired standard error over groups and fits."
+            f"Means over {counts} folds x {n_repeats} repeats. `difference` is that of rmse "
+            f"to the best model, `std_error` its paired standard error over {over} and fits."
         ]
+        if several:
+            one = next(iter(self._sizes))
+            remarks.append(
+                f"`{intercept_of(one)}` is the random intercept of {one} without the others."
+            )
+        remarks += self._of_cells() if several else self._of_singletons()
+        return tuple(remarks)
+
+    def _of_singletons(self):
         singletons = int(np.count_nonzero(self.group_sizes == 1))
         if singletons:
-            remarks.append(
+            yield (
                 f"{singletons} of {self.group_sizes.sum()} rows are alone in their group. They "
                 "are predicted as new groups in both regimes."
             )
-        return tuple(remarks)
+
+    def _of_cells(self):
+        """Say where a regime of several factors tests some of the rows only."""
+        of_model = self.scores[self.scores["model"] == self.scores["model"].iloc[0]]
+        n_tested = of_model.groupby("regime", sort=False)["n_test"].sum()
+        n_repeats = of_model["repeat"].nunique()
+        for regime, n_rows in n_tested.items():
+            if n_rows < n_repeats * self._n_rows:
+                yield (
+                    f"{n_rows / n_repeats / self._n_rows:.0%} of the rows are tested in "
+                    f"{regime}: those whose groups are known and new as it says."
+                )
 
     def difference(self, model, other, regime=KNOWN, *, score="rmse"):
         """Compare two models on the rows that both predict.
@@ -147,7 +171,7 @@ class PoolingComparison(Printed):
         model, other : str
             Names of the models.
         regime : {"known groups", "new groups"}, default="known groups"
-            What is predicted.
+            What is predicted; with several factors "new groups of a" and so on.
         score : {"rmse", "mae", "r2", "log_density", "coverage", "width"}, default="rmse"
             Column of `scores`.
 
@@ -183,9 +207,13 @@ class PoolingComparison(Printed):
 
             t + a / 6 + a t^2 / 3 + a^2 t^3 / 27
 
-        compared with t on ``df`` degrees of freedom. It speaks of groups such as those at hand,
-        for known groups, too, and of models fitted to about as many rows. Between models that
-        hardly differ in new groups it is cautious.
+        compared with t on ``df`` degrees of freedom. With several factors rows that share a
+        group of either are alike: V_groups is the largest of V_a, V_b and V_a + V_b - V_ab,
+        with the sum of squares V_ab over the pairs of groups that meet, and V_both is made of
+        sums within fits in the same way. ``df`` are the least of the factors', and t is not
+        freed of its skewness, which is too uncertain. The p value speaks of groups such as
+        those at hand, for known groups, too, and of models fitted to about as many rows.
+        Between models that hardly differ in new groups it is cautious.
 
         References
         ----------
@@ -209,13 +237,12 @@ class PoolingComparison(Printed):
         rmse in known groups, random intercept less fixed effects:
         -0.0304 (SE 0.0064, p < 0.0001, df = 59.0)
         """
-        if regime not in REGIMES:
-            known = " or ".join(f'"{name}"' for name in REGIMES)
+        if regime not in self._regimes:
+            known = " or ".join(f'"{name}"' for name in self._regimes)
             raise ValueError(f"`regime` must be {known}, but got {regime!r}.")
-        columns = self._folds(score)
         for name in (model, other):
-            if (regime, name) not in columns:
-                known = ", ".join(f"({', '.join(map(repr, key))})" for key in columns)
+            if (regime, name) not in self._tested:
+                known = ", ".join(f"({', '.join(map(repr, key))})" for key in self._tested)
                 raise ValueError(
                     f"({regime!r}, {name!r}) must be a regime and a model of the comparison, "
                     f"which are: {known}."
@@ -223,15 +250,15 @@ class PoolingComparison(Printed):
         found = _difference(self._tested[regime, model], self._tested[regime, other], score)
         return replace(found, model=model, other=other, regime=regime, score=score)
 
-    def _difference_by_size(self, model, other, training_rows):
-        """Difference of RMSE as in `difference`, in known groups of some size."""
-        ranges = self.group_size_scores["training_rows"].cat.categories
-        position = ranges.get_loc(training_rows)
+    def _difference_by_size(self, model, other, training_rows, factor):
+        """Difference of RMSE as in `difference`, in known groups of some size of a factor."""
+        ranges = self._size_scores[factor]["training_rows"].cat.categories
+        place, column = ranges.get_loc(training_rows), [*self._sizes].index(factor)
         parts = (
             [
-                fold.take(fold.size_range == position)
+                fold.take(fold.size_range[:, column] == place)
                 for fold in self._tested[KNOWN, name]
-                if position in fold.size_range
+                if place in fold.size_range[:, column]
             ]
             for name in (model, other)
         )
@@ -242,8 +269,8 @@ class PoolingComparison(Printed):
 
         Parameters
         ----------
-        ax : array of two matplotlib Axes, default=None
-            Where to draw, known groups first; a new figure if None.
+        ax : array of matplotlib Axes, default=None
+            Where to draw, one for each regime, known groups first; a new figure if None.
 
         Returns
         -------
@@ -254,11 +281,25 @@ class PoolingComparison(Printed):
 
         return PoolingDisplay(summary=self.summary).plot(ax)
 
-    def _folds(self, score):
-        """Scores with a row for each fold and a column for each regime and model."""
-        keys = ["regime", "model"]
-        table = self.scores.pivot(index=["repeat", "fold"], columns=keys, values=score)
-        return table[self.scores.set_index(keys).index.unique()]
+    @property
+    def _regimes(self):
+        """Headings of the regimes that were tested."""
+        return {name: title_regime(name) for name in self.scores["regime"].unique()}
+
+    @property
+    def _sizes(self):
+        """Rows of each group, by factor."""
+        sizes = self.group_sizes
+        return sizes if isinstance(sizes, dict) else {sizes.index.name: sizes}
+
+    @property
+    def _size_scores(self):
+        scores = self.group_size_scores
+        return scores if isinstance(scores, dict) else {self.group_sizes.index.name: scores}
+
+    @property
+    def _n_rows(self):
+        return next(iter(self._sizes.values())).sum()
 
     def _to_best(self, rmse, regime, model):
         best = rmse[regime].idxmin()
@@ -266,13 +307,14 @@ class PoolingComparison(Printed):
         return found.difference, found.std_error
 
     def _tables(self):
-        for regime, title in REGIMES.items():
-            yield title, _as_text(self.summary.loc[regime])
-        sizes = self.by_group_size
-        decimals = decimals_for(sizes.drop(columns="share").min().min() / 100)
-        text = sizes.map(f"{{:.{decimals}f}}".format).where(sizes.notna(), "")
-        text["share"] = sizes["share"].map("{:.0%}".format)
-        yield "RMSE in known groups, by rows of the group in training", text
+        for regime, title in self._regimes.items():
+            yield title, scores_as_text(self.summary.loc[regime])
+        title = "RMSE in known groups, by rows of the group in training"
+        if not isinstance(self.by_group_size, dict):
+            yield title, sizes_as_text(self.by_group_size)
+            return
+        for name, sizes in self.by_group_size.items():
+            yield f"{title} ({name})", sizes_as_text(sizes)
 
     def _lists(self):
         lists = {"Findings": self.findings}
@@ -283,9 +325,12 @@ class PoolingComparison(Printed):
 
     def _messages(self, messages):
         """Say what was raised or warned, once for each model where regimes agree."""
-        n_folds = len(self._folds("rmse"))
+        n_fits = self.scores.groupby(["regime", "model"]).size()
         for (model, message), same in messages.groupby(["model", "message"], sort=False):
-            total, regimes = n_folds * len(same), " and ".join(same["regime"])
+            total = sum(n_fits[regime, model] for regime in same["regime"])
+            regimes = listed(same["regime"])
+            if len(same) == len(self._regimes) > 2:
+                regimes = "all regimes"
             yield f"{model} in {regimes}, {same['folds'].sum()} of {total} folds: {message}"
 
 
@@ -299,20 +344,3 @@ def _gaps(values, others):
     """Differences of rows; 0 where they are rounding, of which no test should make much."""
     gaps = values - others
     return np.where(np.abs(gaps) <= SAME_SCORE * np.abs(values).mean(), 0.0, gaps)
-
-
-def _as_text(table):
-    """RMSE and its differences to two digits of the standard error; no empty columns."""
-    decimals = decimals_for(table["std_error"].where(table["std_error"] > 0).min())
-    forms = dict.fromkeys(["rmse", "mae", "difference", "std_error"], f"{{:.{decimals}f}}")
-    forms["width"] = "{:.4g}"
-    text = pd.DataFrame(
-        {
-            name: column.map(forms.get(name, "{:.3f}").format).where(column.notna(), "")
-            for name, column in table.items()
-            if column.notna().any()
-        }
-    )
-    if "std_error" in text:
-        text["std_error"] = text["std_error"].where(table["std_error"] > 0, "")
-    return text.rename(columns={"fit_seconds": "seconds"})

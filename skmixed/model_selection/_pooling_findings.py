@@ -12,7 +12,9 @@ from skmixed._reports.pooling_names import (
     MULTILEVEL,
     OURS,
     POOLED,
-    REGIMES,
+    icc_of,
+    intercept_of,
+    listed,
 )
 from skmixed.model_selection._paired_difference import TOO_FEW, decimals_for
 from skmixed.model_selection._pooling_scores import LEVEL
@@ -37,9 +39,9 @@ def find(comparison):
     str
         A sentence or two with their numbers.
     """
-    for regime in REGIMES:
+    for regime in comparison._regimes:
         yield from _find_in(comparison, regime)
-    yield from _why(comparison)
+    yield from _why_several(comparison) if _factors(comparison) else _why(comparison)
     if comparison._slopes_left_out:
         yield SLOPES_NOT_COMPARED
 
@@ -48,14 +50,17 @@ def _find_in(comparison, regime):
     """Compare the better multilevel model with fixed effects, with pooling, and with others."""
     rmse = comparison.summary.loc[regime, "rmse"].dropna()
     multilevel = _best(rmse, MULTILEVEL)
-    others = rmse.index.difference(OURS)
-    rivals = [[FIXED, FIXED_SLOPES], [POOLED], MULTILEVEL, others]
+    if multilevel is None:
+        return
+    of_one = [intercept_of(name) for name in _factors(comparison)]
+    others = rmse.index.difference([*OURS, *of_one])
+    rivals = [[FIXED, FIXED_SLOPES], [POOLED], of_one, MULTILEVEL, others]
     for names in rivals:
         rival = _best(rmse.drop(multilevel), names)
         if rival is None:
             continue
         yield f"In {regime} {_verdict(comparison, regime, multilevel, rival)}"
-        if regime == KNOWN and FIXED in names:
+        if regime == KNOWN and FIXED in names and not of_one:
             yield from _for_whom(comparison, multilevel, rival)
     r2 = comparison.summary.loc[regime, "r2"].max()
     if r2 <= 0:
@@ -64,6 +69,11 @@ def _find_in(comparison, regime):
             f"is {r2:.3f} at best."
         )
     yield _intervals(comparison, regime, multilevel)
+
+
+def _factors(comparison):
+    """Names of several factors; none of one."""
+    return [*comparison._sizes] if len(comparison._sizes) > 1 else []
 
 
 def _best(rmse, names):
@@ -103,7 +113,10 @@ def _for_whom(comparison, model, rival):
     table = comparison.by_group_size
     if len(table) == 1:
         return
-    gaps = {rows: comparison._difference_by_size(model, rival, rows) for rows in table.index}
+    (factor,) = comparison._sizes
+    gaps = {
+        rows: comparison._difference_by_size(model, rival, rows, factor) for rows in table.index
+    }
     gaps = {rows: gap for rows, gap in gaps.items() if gap.df > 0}  # more than one group
     if not gaps:
         return
@@ -158,4 +171,19 @@ def _why(comparison):
         f"{half:.1f} training rows on. {small} of {len(sizes)} groups have fewer. In the "
         f"median group ({median:.4g}) it weighs {median / (median + half):.2f}; fixed effects "
         "give it 1, pooling 0."
+    )
+
+
+def _why_several(comparison):
+    """Say how much of the variance lies between groups of each factor."""
+    scores = comparison.scores
+    known = scores[(scores["regime"] == KNOWN) & (scores["model"] == INTERCEPT)]
+    if known["icc"].isna().all():
+        return
+    shares = {name: known[icc_of(name)].mean() for name in comparison._sizes}
+    parts = [f"to {share:.1%} between groups of {name}" for name, share in shares.items()]
+    parts.append(f"to {1 - sum(shares.values()):.1%} within all of these")
+    yield (
+        f"Why: the variance that the features leave lies {listed(parts)} (random intercept, "
+        "mean of the folds). What lies between groups of a factor is lost where they are new."
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from functools import partial
 from inspect import signature
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -11,26 +12,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn import config_context
 from sklearn.base import clone
-from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import Pipeline
 from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils.parallel import Parallel, delayed
 
-from skmixed._reports.pooling_names import KNOWN, NEW, OURS
+from skmixed._reports.pooling_names import OURS
 from skmixed._rows.routing import predicting_model, requested
 from skmixed._sklearn_private import safe_indexing
 from skmixed.exceptions import NewGroupsWarning
-from skmixed.model_selection._split import WithinGroupKFold
-
-
-class Split(NamedTuple):
-    """Rows to fit, rows to predict, and what is asked of them."""
-
-    regime: str
-    repeat: int
-    fold: int
-    train: np.ndarray
-    test: np.ndarray
 
 
 class Prediction(NamedTuple):
@@ -39,27 +28,24 @@ class Prediction(NamedTuple):
     mean: np.ndarray | None = None
     std: np.ndarray | None = None
     seconds: float = np.nan
-    icc: float = np.nan
+    icc: float | dict[str, float] = np.nan
     error: str | None = None
     warned: tuple[str, ...] = ()
-
-
-def split_rows(codes, n_splits, n_repeats, rng):
-    """Split for both regimes, each repeat shuffled anew."""
-    rows = np.empty((len(codes), 0))
-    for repeat, seed in enumerate(rng.randint(2**31, size=n_repeats)):
-        for regime, splitter in ((KNOWN, WithinGroupKFold), (NEW, GroupKFold)):
-            folds = splitter(n_splits, shuffle=True, random_state=int(seed))
-            for fold, (train, test) in enumerate(folds.split(rows, groups=codes)):
-                yield Split(regime, repeat, fold, train, test)
 
 
 def predict_all(models, X, y, groups, splits, *, n_jobs, verbose):
     """Predictions of all models in all splits, as (split, name, prediction)."""
     tasks = [(split, name) for split in splits for name in models]
+    # with several factors a fold may lack what tells them apart
+    is_safe = [] if groups.ndim > 1 else OURS
     jobs = (
         delayed(_fit_and_predict)(
-            clone(models[name]), X, y, groups, split, caught=() if name in OURS else Exception
+            clone(models[name]),
+            X,
+            y,
+            groups,
+            split,
+            caught=() if name in is_safe else Exception,
         )
         for split, name in tasks
     )
@@ -70,12 +56,13 @@ def predict_all(models, X, y, groups, splits, *, n_jobs, verbose):
 def _fit_and_predict(estimator, X, y, groups, split, caught):
     """Fit and predict; warnings, and the errors to be caught, are part of the answer."""
     train, test = split.train, split.test
+    groups_of = partial(safe_indexing, groups)
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         try:
-            seconds = _fit(estimator, safe_indexing(X, train), y[train], groups[train])
+            seconds = _fit(estimator, safe_indexing(X, train), y[train], groups_of(train))
             model = predicting_model(estimator)
-            mean, std = _predict(model, safe_indexing(X, test), groups[test])
+            mean, std = _predict(model, safe_indexing(X, test), groups_of(test))
             mean = column_or_1d(mean)
             assert_all_finite(mean, input_name="predictions")
         except caught as error:

@@ -54,6 +54,7 @@ class TestedFold(NamedTuple):
     """Rows of a fold, what a model makes of them, and how large their groups were in training.
 
     `group` numbers the groups from 0; `size_range` is the position of a range of training rows.
+    Both have a column for each factor.
     """
 
     repeat: int
@@ -96,38 +97,46 @@ def tested_folds(predictions, y, codes):
         All splits and models.
     y : ndarray of shape (n_rows,)
         True values.
-    codes : ndarray of shape (n_rows,)
+    codes : ndarray of shape (n_rows, n_factors)
         Groups, numbered from 0.
 
     Returns
     -------
     tested : dict of (str, str) to list of TestedFold
         By regime and model. Models share the arrays of a fold.
-    size_ranges : Categorical
-        Names of the ranges of training rows in known groups, in order. Ranges hold a quarter
-        of the groups each; groups without a row in training have one of their own.
+    size_ranges : list of Categorical
+        For each factor the names of the ranges of training rows in known groups, in order.
+        Ranges hold a quarter of the groups each; groups without a row in training have one of
+        their own.
     """
     splits = {split[:3]: split for split, *_ in predictions}
-    sizes = {
-        key: np.bincount(codes[split.train], minlength=codes.max() + 1)
-        for key, split in splits.items()
-    }
-    edges, size_ranges = _quarters(
-        np.array([row for (regime, *_), row in sizes.items() if regime == KNOWN])
+    placed, size_ranges = zip(
+        *(_place(splits, of_factor) for of_factor in codes.T), strict=True
     )
     folds = {}
     for key, split in splits.items():
-        group = codes[split.test]
-        size_range = np.searchsorted(edges, sizes[key][group])
-        folds[key] = TestedFold(*key[1:], y[split.test], group, size_range, None, None)
+        size_range = np.column_stack([of_factor[key] for of_factor in placed])
+        test = split.test
+        folds[key] = TestedFold(*key[1:], y[test], codes[test], size_range, None, None)
     tested = {}
     for split, name, found in predictions:
         fold = folds[split[:3]]._replace(mean=found.mean, std=found.std)
         tested.setdefault((split.regime, name), []).append(fold)
-    return tested, size_ranges
+    return tested, [*size_ranges]
 
 
-def score_group_sizes(tested, size_ranges):
+def _place(splits, codes):
+    """Ranges of training rows, and the positions in these of the test rows' groups."""
+    n_groups = codes.max() + 1
+    sizes = {k: np.bincount(codes[one.train], minlength=n_groups) for k, one in splits.items()}
+    edges, size_ranges = _quarters(
+        np.array([row for (regime, *_), row in sizes.items() if regime == KNOWN])
+    )
+    placed = {k: np.searchsorted(edges, sizes[k][codes[one.test]]) for k, one in splits.items()}
+    return placed, size_ranges
+
+
+def score_group_sizes(tested, size_ranges, factor=0):
     """Compute the error in known groups by how many rows a group has in training.
 
     Parameters
@@ -136,6 +145,8 @@ def score_group_sizes(tested, size_ranges):
         By regime and model.
     size_ranges : Categorical
         Names of the ranges of training rows.
+    factor : int, default=0
+        Position of the factor whose groups they are.
 
     Returns
     -------
@@ -146,7 +157,7 @@ def score_group_sizes(tested, size_ranges):
     tables = []
     for (regime, name), folds in tested.items():
         for fold in folds if regime == KNOWN else ():
-            tables.append(_score_ranges(fold, size_ranges))
+            tables.append(_score_ranges(fold, size_ranges, factor))
             tables[-1][["model", "repeat", "fold"]] = name, fold.repeat, fold.fold
     columns = ["training_rows", "model", "repeat", "fold", "n_test", "rmse"]
     return pd.concat(tables, ignore_index=True)[columns]
@@ -163,8 +174,9 @@ def _quarters(sizes):
     return edges, pd.Categorical(names, categories=names, ordered=True)
 
 
-def _score_ranges(fold, size_ranges):
-    parts = {i: fold.take(fold.size_range == i) for i in np.unique(fold.size_range)}
+def _score_ranges(fold, size_ranges, factor):
+    places = fold.size_range[:, factor]
+    parts = {i: fold.take(places == i) for i in np.unique(places)}
     return pd.DataFrame(
         {
             "training_rows": size_ranges[[*parts]],

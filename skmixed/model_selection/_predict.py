@@ -16,7 +16,12 @@ from sklearn.utils.parallel import Parallel, delayed
 from skmixed._estimators.mixed import BaseMixedRegressor
 from skmixed._public import public
 from skmixed._rows.routing import predicting_model, refuse_class, requested, takes_groups
-from skmixed._sklearn_private import check_method_params, num_samples, safe_indexing
+from skmixed._sklearn_private import (
+    SIMPLE_METHODS,
+    check_method_params,
+    num_samples,
+    safe_indexing,
+)
 from skmixed.model_selection._given import check_folds, not_empty, take_rows_and_metadata
 from skmixed.model_selection._refit import RefitsFromMoments
 
@@ -37,10 +42,11 @@ def cross_val_predict(
 ) -> np.ndarray:
     """Predict each row by a model fitted without it, with the groups known to both.
 
-    As `sklearn.model_selection.cross_val_predict`, except that `groups` reach `predict` as well
-    as `fit`. Metadata routing is used inside whether it is enabled or not, so that the groups
-    arrive in a `Pipeline` and the like; and except that the weights of folds are scaled where
-    random effects fit all rows, as in `cross_validate`.
+    As `sklearn.model_selection.cross_val_predict`, except that `groups` reach `predict`, or
+    another method such as `predict_proba`, as well as `fit`. Metadata routing is used inside
+    whether it is enabled or not, so that the groups arrive in a `Pipeline` and the like; and
+    except that the weights of folds are scaled where random effects fit all rows, as in
+    `cross_validate`.
 
     Parameters
     ----------
@@ -149,6 +155,6 @@ def _fit_and_predict(estimator, X, y, train, test, fit_params, metadata, method)
         fit_params = check_method_params(X, fit_params, indices=train)
         estimator.fit(safe_indexing(X, train), *target, **fit_params)
         model = predicting_model(estimator)
-        params = requested(model, "predict", metadata) if method == "predict" else {}
+        params = requested(model, method, metadata) if method in SIMPLE_METHODS else {}
         params = check_method_params(X, params, indices=test)
         return getattr(model, method)(safe_indexing(X, test), **params)

@@ -34,6 +34,7 @@ from skmixed._rows.reader import (
     read_training_rows,
     warn_about_column_of_groups,
 )
+from skmixed.model_selection._refit_factors import fit_factors_to, sum_up_factors
 
 # With fewer groups than this, a fold may move the estimates to another minimum.
 MANY_GROUPS = 100
@@ -82,7 +83,8 @@ class RefitsFromMoments:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # the loop warns in each fold
             rows, columns = read_training_rows(model, X, y, groups, sample_weight)
-            refuse_factors(columns, "a refit from moments")  # each fold is fitted in the loop
+            if not isinstance(model, BaseMixedRegressor):
+                refuse_factors(columns, "a refit from moments")  # folds are fitted in the loop
         warn_about_column_of_groups(model, rows, columns)
         check_enough_rows(rows.X, rows.sample_weight, has_groups=rows.codes is not None)
         parameters = estimator.get_params(deep=False)
@@ -99,11 +101,17 @@ class RefitsFromMoments:
             self.parts = [self.sum_up(self.take(part)) for part in parts]
             self.total = sum(self.parts[1:], start=self.parts[0])
         check_finite_moments(self.total)
+        self.mean_weight = None
+        if not columns.factors:
+            self._look_at_rows(model, rows)
+        self.seconds = time.perf_counter() - start
+
+    def _look_at_rows(self, model, rows):
+        """Refuse what needs the rows, and find the mean weight."""
         rows = rows._replace(labels=np.arange(len(rows.labels)))  # as in the moments
         if RowsAgain(rows).vary_within(OwnLines.of(near_means(self.total))):
             raise ValueError("some columns lie so far apart between groups that fits need rows")
         self.mean_weight = self._mean_weight(model)
-        self.seconds = time.perf_counter() - start
 
     def take(self, rows):
         """Take some rows, as a dictionary of X, y, codes and sample_weight."""
@@ -111,6 +119,8 @@ class RefitsFromMoments:
 
     def sum_up(self, rows):
         """Moments of rows from `take`; the labels of groups are their numbers."""
+        if self.columns.factors:
+            return sum_up_factors(rows, self.labels, self.columns, self.shift)
         labels = np.arange(len(self.labels))
         return GroupedMoments.from_rows(
             **rows, labels=labels, random=self.columns.random, shift=self.shift
@@ -121,14 +131,14 @@ class RefitsFromMoments:
 
         Parameters
         ----------
-        part : GroupedMoments
+        part : GroupedMoments or FactorMoments
             The moments of these rows.
         n_left_out : int
             Their number, those of weight zero included.
 
         Returns
         -------
-        Fit or None
+        Fit, FitOfFactors or None
             None if a difference of moments has too few digits for the fit, or the rows do not
             determine it to all digits.
         """
@@ -139,6 +149,8 @@ class RefitsFromMoments:
             return None
         model = clone(self.estimator)
         vars(model).update(self.learned)
+        if self.columns.factors:
+            return fit_factors_to(rest, model, self.labels, self.columns)
         rest = self._with_mean_weight(rest)
         moments = replace(rest, labels=self.labels[rest.labels])
         if isinstance(model, BaseMixedRegressor):
@@ -166,7 +178,9 @@ class RefitsFromMoments:
             None unless the rows are one whole group, and the fit is an ordinary one.
         """
         codes = left_out["codes"]
-        if codes is None or not len(codes) or not self._leaves_enough(len(codes)):
+        if codes is None or self.columns.factors or not len(codes):
+            return None
+        if not self._leaves_enough(len(codes)):
             return None
         if len(codes) != self._n_rows[codes[0]] or np.any(codes != codes[0]):
             return None
@@ -332,6 +346,8 @@ def _lacks_digits(digits):
 
 
 def _take(values, rows):
+    if isinstance(values, tuple):  # codes of several factors
+        return tuple(_take(part, rows) for part in values)
     if not isinstance(values, np.ndarray):
         return None if values is None else values[rows]
     if len(rows) and rows[0] >= 0 and np.all(np.diff(rows) == 1):

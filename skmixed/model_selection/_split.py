@@ -270,12 +270,32 @@ class TwoWayGroupKFold(_WithinGroupSplitter):
                 f"n_splits={self.n_splits} must be at most the number of groups of {name!r}, "
                 f"which is {n_groups}."
             )
-        seed = None if rng is None else int(rng.randint(2**31))
-        folds = GroupKFold(self.n_splits, shuffle=self.shuffle, random_state=seed)
-        part = np.empty(len(codes), dtype=np.intp)
-        for number, (_, rows) in enumerate(folds.split(codes, groups=codes)):
-            part[rows] = number
-        return part
+        return divide_groups(codes, self.n_splits, rng)
+
+
+def divide_groups(codes, n_splits, rng=None):
+    """Divide groups into parts.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (n_rows,)
+        Groups, numbered from 0.
+    n_splits : int
+        Number of parts.
+    rng : RandomState, default=None
+        Draws groups to parts; parts have about as many rows if None.
+
+    Returns
+    -------
+    ndarray of shape (n_rows,)
+        Part of each row's group.
+    """
+    seed = None if rng is None else int(rng.randint(2**31))
+    folds = GroupKFold(n_splits, shuffle=rng is not None, random_state=seed)
+    part = np.empty(len(codes), dtype=np.intp)
+    for number, (_, rows) in enumerate(folds.split(codes, groups=codes)):
+        part[rows] = number
+    return part
 
 
 def _check_n_splits(n_splits, n_rows, least=2):

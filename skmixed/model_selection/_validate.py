@@ -143,6 +143,10 @@ def cross_validate(
     R2 and mean squared errors of up to 20 folds that share out all rows, without weights,
     follow from the sums that are taken for the fits; other scores look at the rows again.
 
+    With several grouping factors the search takes most of the time where they are crossed and
+    have thousands of groups, and it is that of `fit` in each fold, step by step. Moments then
+    save little; they save most with many rows and columns, and labels that are text.
+
     For n rows and p columns the folds of a partition cost O(n p^2) together, and each fold its
     search, which does not depend on n.
 

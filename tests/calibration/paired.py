@@ -21,8 +21,8 @@ from sklearn.tree import ExtraTreeRegressor
 from skmixed import FixedEffectsRegressor, PooledRegressor, RandomInterceptRegressor
 from skmixed._reports.pooling_names import REGIMES
 from skmixed.model_selection._paired_difference import paired_difference
-from skmixed.model_selection._pooling_folds import split_rows
 from skmixed.model_selection._pooling_scores import TestedFold
+from skmixed.model_selection._pooling_splits import split_rows
 
 PAGE = Path(__file__).parents[2] / "docs" / "paired_table.md"
 DATA_SETS = 300

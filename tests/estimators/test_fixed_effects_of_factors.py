@@ -395,8 +395,6 @@ def test_what_is_refused(monkeypatch):
     with pytest.raises(ValueError, match="new_groups must hold one of"):
         FixedEffectsRegressor(new_groups={"f": "population"}).fit(X, y, groups=groups)
     model = FixedEffectsRegressor().fit(X, y, groups=groups)
-    with pytest.raises(NotAvailableError, match="group_coef_ does not exist yet"):
-        _ = model.group_coef_
     with pytest.raises(ValueError, match="needs them, too: pass `groups`"):
         model.predict(X)
     monkeypatch.setattr(level_equations, "MOST_VALUES", 20)
@@ -412,3 +410,14 @@ def test_cross_validation_by_columns():
     model = FixedEffectsRegressor(group_by=["f", "g"])
     scores = cross_val_score(model, frame, y, cv=3)
     assert np.all(scores > 0.5)
+
+
+def test_lines_of_groups_by_factor():
+    X, y, groups = make_rows("three")
+    model = FixedEffectsRegressor().fit(X, y, groups=groups)
+    for name, effects in model.group_effects_.items():
+        lines, changes = model.group_coef_[name], model.marginal_effects(model._terms[0])[name]
+        own = lines["(Intercept)"] - model.intercept_
+        np.testing.assert_allclose(own, effects["(Intercept)"], atol=1e-12)
+        np.testing.assert_allclose(lines.iloc[:, 1:], np.tile(model.coef_, (len(lines), 1)))
+        np.testing.assert_allclose(changes["total"], model.coef_[0])

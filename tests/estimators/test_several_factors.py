@@ -26,7 +26,7 @@ from skmixed import (
 )
 from skmixed.exceptions import NotIdentifiedWarning, SingularFitWarning
 from skmixed.inference import compare_slopes, likelihood_ratio_test
-from skmixed.inspection import RandomEffectsDisplay, ResidualsDisplay, ShrinkageDisplay
+from skmixed.inspection import RandomEffectsDisplay
 from skmixed.model_selection import cross_validate
 from skmixed.preprocessing import WithinBetween
 
@@ -582,8 +582,11 @@ def test_bad_factors(rows, options, message):
 def test_more_columns_than_memory_holds():
     rng = np.random.default_rng(0)
     X = pd.DataFrame(rng.integers(0, 200_000, (300_000, 2)), columns=["user", "item"])
-    with pytest.raises(ValueError, match=r"'user' of 155,\d+ groups, 'item' of .* are crossed"):
-        RandomInterceptRegressor(group_by=["user", "item"]).fit(X, rng.standard_normal(300_000))
+    model = RandomInterceptRegressor(group_by=["user", "item"], solver="exact")
+    with pytest.raises(
+        ValueError, match=r"'user' of 155,\d+ groups, .* Use solver='iterative'"
+    ):
+        model.fit(X, rng.standard_normal(300_000))
 
 
 def test_a_joined_name_that_is_taken(rows):
@@ -666,18 +669,9 @@ NOT_YET = "does not exist yet for several grouping factors"
 @pytest.mark.parametrize(
     "ask",
     [
-        lambda m, X, y: m.update_groups(X, y),
-        lambda m, X, y: m.marginal_effects("x"),
         lambda m, X, y: FixedEffectsRegressor("x", group_by=["school", "rater"]).fit(X, y),
-        lambda m, X, y: describe_groups(X, y, group_by=["school", "rater"]),
-        lambda m, X, y: describe_groups(X[["x"]], y, X[["school", "rater"]]),
         lambda m, X, y: compare_slopes(m),
-        lambda m, X, y: compare_pooling(X, y, group_by=["school", "rater"]),
-        lambda m, X, y: compare_pooling(X[["x"]], y, X[["school", "rater"]]),
         lambda m, X, y: WithinBetween(group_by=["school", "rater"]).fit(X),
-        lambda m, X, y: GroupedMoments.from_rows(X, y, group_by=["school", "rater"]),
-        lambda m, X, y: ShrinkageDisplay.from_estimator(m),
-        lambda m, X, y: ResidualsDisplay.from_estimator(m, X, y),
     ],
 )
 def test_what_does_not_exist_yet_says_so(model, rows, ask):
@@ -686,9 +680,36 @@ def test_what_does_not_exist_yet_says_so(model, rows, ask):
     with pytest.raises(ValueError, match=NOT_YET):
         ask(model, X[["x", "school", "rater"]], y)
     assert pickle.dumps(model) == before
-    for name in ("design_effect_", "group_coef_"):
-        with pytest.raises((ValueError, AttributeError), match=NOT_YET):
-            getattr(model, name)
+
+
+def test_lines_of_groups_and_changes_along_them_by_factor():
+    rng = np.random.default_rng(2)
+    X = pd.DataFrame({"x": rng.normal(size=400), "a": rng.integers(0, 9, 400)})
+    X["b"] = rng.integers(0, 7, 400)
+    y = rng.normal(1, 1, 9)[X["a"]] * X["x"] + rng.normal(size=7)[X["b"]] + rng.normal(size=400)
+    model = RandomSlopeRegressor({"a": "x"}, group_by=["a", "b"]).fit(X, y)
+    lines, changes = model.group_coef_, model.marginal_effects("x", start=1, stop=3)
+    for name, effects in model.random_effects_.items():
+        own = lines[name].to_numpy() - [model.intercept_, model.coef_[0]]
+        own = own[:, : effects.shape[1]]
+        np.testing.assert_allclose(own, effects, atol=1e-12)
+        np.testing.assert_allclose(changes[name]["total"], 2 * lines[name]["x"])
+        assert changes[name].index.equals(model.groups_[name])
+    # a row of one known group, and of a new one of the other factor, is on its line
+    rows = pd.DataFrame({"x": 2.0, "a": model.groups_["a"], "b": -1})
+    np.testing.assert_allclose(lines["a"] @ [1, 2], model.predict(rows))
+
+
+def test_the_design_effect_is_how_much_the_variance_of_a_mean_is_larger(rows):
+    X, y = rows
+    model = RandomInterceptRegressor(group_by=["school", "rater"]).fit(X, y)
+    Z = [pd.get_dummies(X[name]).to_numpy(float) for name in ("school", "rater")]
+    V = np.eye(len(y)) * model.residual_variance_
+    for own, cov in zip(Z, model.random_effects_cov_.values(), strict=True):
+        V += cov.iloc[0, 0] * own @ own.T
+    expected = V.mean() / (V[0, 0] / len(y))
+    assert model.design_effect_ == pytest.approx(expected, rel=1e-9)
+    assert model.summary().fit_statistics["Design effect"] == model.design_effect_
 
 
 def test_pooling_ignores_several_factors(rows):
@@ -698,17 +719,6 @@ def test_pooling_ignores_several_factors(rows):
     assert by_name.coef_[0] == pytest.approx(expected.coef_[0])
     given = PooledRegressor().fit(X[["x"]], y, groups=X[["school", "rater"]])
     assert given.coef_[0] == pytest.approx(expected.coef_[0])
-
-
-def test_dask_says_that_it_does_not_exist_yet(rows):
-    dd = pytest.importorskip("dask.dataframe")
-    X, y = rows
-    table = dd.from_pandas(X[["x", "school", "rater"]], npartitions=2)
-    y = dd.from_pandas(y, npartitions=2)
-    with pytest.raises(ValueError, match=NOT_YET):
-        RandomInterceptRegressor(group_by=["school", "rater"]).fit(table, y)
-    with pytest.raises(ValueError, match=NOT_YET):
-        RandomInterceptRegressor().fit(table[["x"]], y, groups=table[["school", "rater"]])
 
 
 def test_a_slope_that_no_group_shows(rows):

@@ -6,15 +6,21 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from skmixed import (
     FixedEffectsRegressor,
     PooledRegressor,
+    RandomInterceptClassifier,
+    RandomInterceptPoissonRegressor,
     RandomInterceptRegressor,
+    RandomSlopeClassifier,
+    RandomSlopePoissonRegressor,
     RandomSlopeRegressor,
 )
 from skmixed.preprocessing import WithinBetween
 
-# The checks fit without groups, on rank-deficient data and on constant targets.
+# The checks fit without groups, on rank-deficient data, on constant targets, and on classes
+# that a column separates.
 pytestmark = [
     pytest.mark.filterwarnings("ignore::skmixed.exceptions.MissingGroupsWarning"),
     pytest.mark.filterwarnings("ignore::scipy.linalg.LinAlgWarning"),
+    pytest.mark.filterwarnings("ignore:.* is separated:sklearn.exceptions.ConvergenceWarning"),
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning"),
 ]
 
@@ -23,7 +29,11 @@ pytestmark = [
     [
         FixedEffectsRegressor(),
         PooledRegressor(),
+        RandomInterceptClassifier(),
+        RandomInterceptPoissonRegressor(),
         RandomInterceptRegressor(),
+        RandomSlopeClassifier(),
+        RandomSlopePoissonRegressor(),
         RandomSlopeRegressor(),
         WithinBetween(),
     ]

@@ -31,7 +31,7 @@ from skmixed.datasets import load_hsb, load_sleepstudy, make_mixed_regression
 from skmixed.exceptions import SingularFitWarning
 from skmixed.model_selection import WithinGroupKFold
 from skmixed.model_selection._paired_difference import paired_difference
-from skmixed.model_selection._pooling_folds import split_rows
+from skmixed.model_selection._pooling_splits import split_rows
 
 KNOWN, NEW = "known groups", "new groups"
 OURS = {

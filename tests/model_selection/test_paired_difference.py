@@ -163,3 +163,56 @@ def test_a_better_model_is_found():
         assert comparison.findings[0].startswith(
             "In known groups random intercept beats fixed effects by"
         )
+
+
+def squares(values, groups, difference, key):
+    """Sum of the squares of sums over rows that agree in `key`."""
+    sums = {}
+    for f, (row_values, codes) in enumerate(zip(values, groups, strict=True)):
+        for value, code in zip(row_values, codes, strict=True):
+            share = (value - difference) / len(row_values) / len(values)
+            sums[key(f, *code)] = sums.get(key(f, *code), 0) + share
+    return sum(e**2 for e in sums.values())
+
+
+@pytest.mark.parametrize("shift", [0, 1.0])
+def test_two_factors_are_clustered_by_both(rng, shift):
+    """Cameron, Gelbach and Miller: a plus b less their cells, and the same within fits."""
+    values, groups = draw_fits(rng, shift=shift)
+    others = [rng.integers(9, size=len(codes)) for codes in groups]
+    effect = rng.normal(size=9)
+    values = [each + effect[codes] for each, codes in zip(values, others, strict=True)]
+    both = [np.column_stack(pair) for pair in zip(groups, others, strict=True)]
+    found = paired_difference(values, both)
+    by_factor = [paired_difference(values, of_one) for of_one in (groups, others)]
+    difference, n_fits = found.difference, len(values)
+
+    def sums(key):
+        return squares(values, both, difference, key)
+
+    v_fits = n_fits / (n_fits - 1) * sums(lambda f, a, b: f)
+    shared = [sums(key) for key in (lambda f, a, b: (f, a), lambda f, a, b: (f, b))]
+    of_fits = max(0, v_fits - sum(shared) + sums(lambda f, a, b: (f, a, b)))
+    singles = []
+    for column, one in enumerate(by_factor):
+        cells = sums(lambda f, a, b, column=column: (f, (a, b)[column]))
+        singles.append(one.std_error**2 - max(0, v_fits - cells))
+    cell = sums(lambda f, a, b: (a, b))
+    variance = max(*singles, sum(singles) - cell) + of_fits
+    assert found.std_error == pytest.approx(np.sqrt(variance))
+    assert found.df == min(one.df for one in by_factor)
+    expected = 2 * t.sf(abs(difference / found.std_error), found.df)
+    assert found.p_value == pytest.approx(expected)
+
+
+def test_a_factor_of_one_column_is_one_factor(rng):
+    values, groups = draw_fits(rng, shift=1.0)
+    table = [codes[:, None] for codes in groups]
+    assert vars(paired_difference(values, table)) == vars(paired_difference(values, groups))
+
+
+def test_few_groups_of_either_factor_are_not_tested(rng):
+    codes = np.column_stack([np.arange(90) % 15, np.arange(90) % 4])
+    found = paired_difference([rng.normal(size=90) + 5] * 2, [codes] * 2)
+    assert np.isnan(found.p_value)
+    assert found.df == pytest.approx(3, abs=0.01)

@@ -298,3 +298,32 @@ def test_one_term(name):
     text = str(model.fit(pd.DataFrame({"g": groups}), y).summary())
     assert re.search(r"^\(Intercept\) +-?\d", text, re.M)
     assert "Correlation" not in text
+
+
+def test_where_features_vary_by_factor_and_what_those_of_groups_explain():
+    rng = np.random.default_rng(0)
+    place = rng.integers(0, 60, 900)
+    X = pd.DataFrame({"x": rng.normal(size=900), "school": place // 3, "class": place})
+    X["public"], X["size"] = X["school"] % 2, rng.normal(size=60)[place]
+    y = X["x"] + 2 * X["public"] + X["size"] + rng.normal(size=20)[X["school"]]
+    y += rng.normal(size=60)[place] + rng.normal(size=900)
+    factors = ["school", "class"]
+    model = RandomInterceptRegressor(group_by=factors).fit(X, y)
+    summary = model.summary()
+    varies = summary.variation["varies"].unstack("factor")
+    assert varies.loc["public"].eq("between groups").all()
+    assert varies.loc["size", "class"] == "between groups"
+    assert varies.loc["size", "school"] == varies.loc["x", "class"] == "both"
+    for name in factors:  # as of each alone
+        alone = RandomInterceptRegressor().fit(X[["x", "public", "size"]], y, X[name])
+        expected = alone.summary().variation
+        pd.testing.assert_frame_equal(summary.variation.loc[name], expected)
+    assert "Where the features vary (share between the groups of each factor)" in str(summary)
+    of_school, of_class = summary.remarks  # public is of schools, though it is of classes, too
+    for remark, name, term in ((of_school, "school", "public"), (of_class, "class", "size")):
+        without = RandomInterceptRegressor(group_by=factors).fit(X.drop(columns=term), y)
+        before, after = (m.random_effects_cov_[name].iloc[0, 0] for m in (without, model))
+        assert remark.startswith(
+            f"Level-2 predictors ({term}) lower the variance between groups of {name!r} from "
+            f"{before:.4g} to {after:.4g}"
+        )

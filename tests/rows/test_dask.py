@@ -842,6 +842,9 @@ def test_errors_of_workers_are_the_same(cluster, frame):
 
 
 def test_a_worker_that_dies_changes_nothing(cluster, frame, tmp_path):
+    frame = frame.assign(rater=np.arange(len(frame)) % 40)
+    columns = [*FEATURES, "school", "rater"]
+
     def load(piece):
         """Read a piece of the rows; whoever is first to read the sixth does not survive."""
         with open(tmp_path / f"read_{piece}", "a") as log:
@@ -853,8 +856,11 @@ def test_a_worker_that_dies_changes_nothing(cluster, frame, tmp_path):
 
     parts = dd.from_map(load, range(8), meta=frame[:0])
     with cluster.as_current():
-        model = RandomInterceptRegressor().fit(
-            parts[FEATURES], parts["math"], groups=parts["school"]
-        )
-    assert_same_fit(model, fit_in_memory(RandomInterceptRegressor(), frame))
+        model = RandomInterceptRegressor(group_by=["school", "rater"])
+        model.fit(parts[columns], parts["math"])
+    whole = clone(model).fit(frame[columns], frame["math"])
+    for name in ("criterion_", "coef_", "theta_", "residual_variance_"):
+        np.testing.assert_allclose(getattr(model, name), getattr(whole, name), rtol=1e-9)
+    found, expected = (m.predict(frame[columns]) for m in (model, whole))
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
     assert len((tmp_path / "read_5").read_text().split()) == 2

@@ -14,11 +14,13 @@ from skmixed import (
     FixedEffectsRegressor,
     GroupedMoments,
     PooledRegressor,
+    RandomInterceptClassifier,
     RandomInterceptRegressor,
+    RandomSlopePoissonRegressor,
     RandomSlopeRegressor,
 )
 from skmixed.datasets import load_hsb
-from skmixed.inference import ModelSummary, RegressionSummary
+from skmixed.inference import LikelihoodSummary, ModelSummary, RegressionSummary
 
 X, y, school = load_hsb(return_X_y=True)
 assert_type(X, pd.DataFrame)
@@ -49,9 +51,22 @@ assert_type(fixed.within_r2_, float)
 assert_type(PooledRegressor().fit(X, y).residual_variance_, float)
 assert_type(GroupedMoments.from_rows(X, y, school), GroupedMoments)
 
+passed = RandomInterceptClassifier(quadrature=15).fit(X, y > 12, groups=school)
+assert_type(passed, RandomInterceptClassifier)
+assert_type(passed.predict_proba(X, groups=school), np.ndarray)
+assert_type(passed.predict_population(X, average=False), np.ndarray)
+assert_type(passed.fixed_effects_frame(ratios=True), pd.DataFrame)
+assert_type(passed.coef_cov_, pd.DataFrame)
+assert_type(passed.r2_marginal_, float)
+assert_type(passed.summary(), LikelihoodSummary)
+counts = RandomSlopePoissonRegressor("ses", group_by="school").fit(X, y)
+assert_type(counts.dispersion_, float)
+assert_type(counts.linear_predictor(X), np.ndarray)
+
 RandomInterceptRegressor(method="REML")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 RandomInterceptRegressor(new_groups="mean")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 RandomSlopeRegressor("ses", covariance="unstructured")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+RandomInterceptClassifier(quadrature="laplace")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 model.summary(df_method="wald")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 model.confint(method="boot")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 model.fit(X, y, group=school)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

@@ -14,13 +14,12 @@ from skmixed._numerics.fit.problem import (
     constant_column,
     coordinates_at,
     random_only,
-    well_shifted,
     without_needless_shift,
 )
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.small_matrices import multiply, multiply_transposed
 from skmixed._numerics.moments.cells import Cells, FactorMoments
-from skmixed._numerics.moments.coordinates import Coordinates
+from skmixed._numerics.moments.coordinates import Coordinates, mean_of
 from skmixed._numerics.moments.moments import GroupedMoments
 from skmixed._numerics.moments.own_lines import OwnLines, moments_error
 
@@ -116,6 +115,11 @@ class FactorsProblem:
         """Return the cells of two factors in any order."""
         return self.cells[f, g] if f < g else self.cells[g, f].transposed
 
+    def with_rows(self, moments: FactorMoments) -> FactorsProblem:
+        """Take other rows, and their levels, in the coordinates of these."""
+        moments = moments.around(self.coordinates.shift)
+        return _in_coordinates(moments, self.by_factor, self.diagonal)
+
     def without(self, f: int) -> FactorsProblem:
         """Return the problem without a factor's random effects."""
         left = [g for g in range(len(self.G)) if g != f]
@@ -167,7 +171,8 @@ def make_factors_problem(
         )
     )
     constant = 0 if specifications[0].fit_intercept else constant_column(first, not_fixed)
-    shift = well_shifted(first, has_ones=constant is not None).shift
+    # the means themselves, so that the search does not depend on which rows came first
+    shift = mean_of(first) if constant is not None else np.zeros(len(first.shift))
     for factor, of in zip(moments.factors, specifications, strict=True):
         if not of.random_intercept:
             shift = without_needless_shift(factor.around(shift)).shift
@@ -176,6 +181,13 @@ def make_factors_problem(
         _coordinates(factor, of, constant, not_fixed)
         for factor, of in zip(moments.factors, specifications, strict=True)
     )
+    return _in_coordinates(moments, by_factor, tuple(of.diagonal for of in specifications))
+
+
+def _in_coordinates(
+    moments: FactorMoments, by_factor: tuple[Coordinates, ...], diagonal: tuple[bool, ...]
+) -> FactorsProblem:
+    """Scale moments around the shift of the coordinates."""
     fixed = by_factor[0]
     C, G = zip(*map(_by_level, moments.factors, by_factor), strict=True)
     cells = {
@@ -188,8 +200,9 @@ def make_factors_problem(
         G=G,
         cells=cells,
         n=moments.n,
-        noise=(moments_error(first.n_rows) * np.diag(moments.T))[fixed.used] / fixed.scale**2,
-        diagonal=tuple(of.diagonal for of in specifications),
+        noise=(moments_error(moments.factors[0].n_rows) * np.diag(moments.T))[fixed.used]
+        / fixed.scale**2,
+        diagonal=diagonal,
         by_factor=by_factor,
     )
 

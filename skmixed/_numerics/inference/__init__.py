@@ -6,6 +6,7 @@
 `degrees_of_freedom`               Satterthwaite's, and Kenward and Roger's
 `degrees_of_freedom_of_factors`    the same with several factors
 `profile`                          profile-likelihood limits of all parameters
+`ratio_of_factor`                  profile of the variance of one of several factors
 `bootstrap`                        the moments of y drawn from the fitted model, refitted
 `bootstrap_of_factors`             the same with several factors
 `sampler_of_factors`               the distribution of their moments of y

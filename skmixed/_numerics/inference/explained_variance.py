@@ -22,15 +22,20 @@ class ExplainedVariance:
     fixed : float
         Variance of the population line X beta over the rows, with divisor n - 1; NaN if the
         weights sum to one row or less.
-    random : float
-        Variance of the random effects, z' Var(b) z, averaged over the rows.
+    by_factor : tuple of float
+        Variance of the random effects of each factor, z' Var(b) z, averaged over the rows.
     residual : float
         Residual variance.
     """
 
     fixed: float
-    random: float
+    by_factor: tuple[float, ...]
     residual: float
+
+    @property
+    def random(self) -> float:
+        """That of the random effects of all factors."""
+        return sum(self.by_factor)
 
     @property
     def marginal(self) -> float:
@@ -108,11 +113,16 @@ def split_variance(
     about_zero = float(beta @ problem.T[:-1, :-1] @ beta)
     square = max(about_zero - problem.n * float(mean @ beta) ** 2, 0.0)
     fixed = square / (problem.n - 1) if problem.n > 1 else np.nan
-    # sum_i z_i' Psi z_i = tr(Psi Z'WZ)
-    random = sum(float(np.sum(L * (G.sum(axis=-1) @ L))) / problem.n for G, L in effects)
     unit = problem.coordinates.y_scale**2
     return ExplainedVariance(
         fixed=unit * fixed,
-        random=unit * sigma2 * random,
+        by_factor=tuple(
+            unit * sigma2 * mean_variance(G, Lambda, problem.n) for G, Lambda in effects
+        ),
         residual=unit * sigma2,
     )
+
+
+def mean_variance(G: Array, Lambda: Array, n: float) -> float:
+    """Return the mean of z_i' Psi z_i over the rows, tr(Psi Z'WZ) / n."""
+    return float(np.sum(Lambda * (G.sum(axis=-1) @ Lambda))) / n

@@ -30,18 +30,21 @@ class FactorsUncertainty:
     Attributes
     ----------
     at : Eliminated
-        The random effects eliminated.
+        The random effects eliminated, of all rows that the levels are known by.
     Lambdas : sequence of ndarray of shape (q_f, q_f)
         Any factors of Psi_f.
+    root : ndarray of shape (p, p)
+        M_XX^-1/2, lower triangular, of the rows that the fixed effects are estimated from.
     """
 
     at: Eliminated
     Lambdas: Sequence[Array]
+    root: Array
 
-    @property
-    def root(self) -> Array:
-        """M_XX^-1/2, lower triangular, shape (p, p)."""
-        return self.at.root[:-1, :-1]
+    @classmethod
+    def of_fit(cls, at: Eliminated, Lambdas: Sequence[Array]) -> FactorsUncertainty:
+        """Know the levels by the rows of the fit."""
+        return cls(at, Lambdas, at.fixed_root)
 
     def of_predictions(
         self, X: Array, Z: Sequence[Array], levels: Sequence[NDArray[np.intp]]
@@ -119,7 +122,7 @@ def predict_rows(
         Z.append(z @ own.random_backmap)
     if not variances:
         return mean, np.zeros(0)
-    uncertainty = FactorsUncertainty(fit.at, fit.optimum.Lambdas)
+    uncertainty = FactorsUncertainty.of_fit(fit.at, fit.optimum.Lambdas)
     scaled = fixed @ backmap / coordinates.y_scale
     return mean, solution.sigma2 * uncertainty.of_predictions(scaled, Z, levels)
 

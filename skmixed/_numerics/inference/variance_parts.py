@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
+from skmixed._numerics.fit.criterion_iterative import Probes
 from skmixed._numerics.fit.estimate import estimate
+from skmixed._numerics.fit.factors import FactorFit
+from skmixed._numerics.fit.fit import Specification
 from skmixed._numerics.fit.problem import make_problem
 from skmixed._numerics.fit.solution import solve
 from skmixed._numerics.linalg.arrays import Array
-from skmixed._numerics.moments.columns import drop_columns
+from skmixed._numerics.moments.cells import FactorMoments
+from skmixed._numerics.moments.columns import (
+    drop_columns,
+    drop_columns_of_factors,
+    features_of,
+)
 from skmixed._numerics.moments.moments import GroupedMoments
 
 
@@ -91,9 +99,27 @@ def null_variances(
     moments: GroupedMoments, *, reml: bool, tol: float, max_iter: int
 ) -> tuple[float, float]:
     """Return the variances of ``y ~ 1 + (1 | group)`` within and between groups."""
-    dropped = np.ones(len(moments.shift), dtype=np.bool_)
-    dropped[[0, -1]] = False
-    problem = make_problem(drop_columns(moments.with_random((0,)), dropped))
+    problem = make_problem(drop_columns(moments.with_random((0,)), features_of(moments)))
     criterion, optimum = estimate(problem, reml=reml, tol=tol, max_iter=max_iter)
     solution = solve(criterion, optimum.Lambda)
     return solution.sigma2, solution.sigma2 * float(solution.Lambda[0, 0]) ** 2
+
+
+def null_variances_of_factors(
+    moments: FactorMoments, *, reml: bool, tol: float, max_iter: int
+) -> tuple[float, ...]:
+    """Return the variances of ``y ~ 1 + (1 | f) + (1 | g) + ...``, that of residuals last."""
+    moments = moments.with_random([(0,)] * len(moments.factors))
+    moments = drop_columns_of_factors(moments, features_of(moments))
+    specifications = [Specification(reml=reml)] * len(moments.factors)
+    fit = FactorFit.of(
+        moments,
+        specifications,
+        tol=tol,
+        max_iter=max_iter,
+        solver="auto",
+        probes=Probes(16, 0),
+    )
+    solution = fit.solution
+    variances = [solution.sigma2 * float(Lambda[0, 0]) ** 2 for Lambda in solution.Lambdas]
+    return *variances, solution.sigma2

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias, TypeVar
+
 import numpy as np
+from numpy.typing import NDArray
 from scipy.linalg import lapack
 
 from skmixed._numerics.linalg.arrays import Array
@@ -13,34 +16,45 @@ from skmixed._numerics.linalg.digits import (
     SQUARES_LEFT,
     SUM_LEFT,
 )
+from skmixed._numerics.moments.cells import FactorMoments
 from skmixed._numerics.moments.moments import GroupedMoments
+
+Sums: TypeAlias = GroupedMoments | FactorMoments
 
 # Columns further from 0 than this many of their standard deviations show in predictions that
 # coefficients have 16 digits: the loop's predictions are then no more exact than the refit's.
 FAR_OFF = 1e6
 
 
-def subtract_fold(total: GroupedMoments, fold: GroupedMoments) -> GroupedMoments | None:
+S = TypeVar("S", GroupedMoments, FactorMoments)
+
+
+def subtract_fold(total: S, fold: S) -> S | None:
     """Return the moments of all rows but those of a fold, if no digits that count are lost.
 
     Parameters
     ----------
-    total : GroupedMoments
+    total : GroupedMoments or FactorMoments
         Cross-products of all rows.
-    fold : GroupedMoments
+    fold : same type as total
         Those of some of the rows.
 
     Returns
     -------
-    GroupedMoments or None
+    same type as total, or None
         The difference. None if the rest has to be summed up from its rows: where too few rows
         or too little of a column's variation is left, so that rounding errors of the whole are
         large beside it.
     """
     rest = total - fold
-    if not _leaves_rows(total, rest) or not _leaves_columns(total, rest):
+    by_factor = zip(_by_factor(total), _by_factor(rest), strict=True)
+    if not all(_leaves_rows(*pair) for pair in by_factor) or not _leaves_columns(total, rest):
         return None
     return rest
+
+
+def _by_factor(moments: Sums) -> tuple[GroupedMoments, ...]:
+    return moments.factors if isinstance(moments, FactorMoments) else (moments,)
 
 
 def _leaves_rows(total: GroupedMoments, rest: GroupedMoments) -> bool:
@@ -52,15 +66,25 @@ def _leaves_rows(total: GroupedMoments, rest: GroupedMoments) -> bool:
     return bool(np.all(rest.sizes >= SQUARES_LEFT * before))
 
 
-def _leaves_columns(total: GroupedMoments, rest: GroupedMoments) -> bool:
+def _leaves_columns(total: Sums, rest: Sums) -> bool:
     """Whether a share of the variation of each column is left, and which ones are distinct."""
-    noise = 8 * np.finfo(np.float64).eps * np.abs(total.shift)
-    varies = np.diag(_centred(total)) > total.n * noise**2
+    varies = _varies(total)
     R = _centred(rest)[np.ix_(varies, varies)]
+    enough = FAR_OFF**2 * np.diag(R) > rest.n * total.shift[varies] ** 2
+    return not len(hardly_left(total, rest)) and bool(np.all(enough)) and _is_clear(R)
+
+
+def hardly_left(total: Sums, rest: Sums) -> NDArray[np.intp]:
+    """Which columns of D vary, but not by a share of that in what is left."""
     # the error of the rest is a share of all squares around the shift, not of those left
-    enough = np.diag(R) >= SQUARES_LEFT * np.diag(total.T)[varies]
-    enough &= FAR_OFF**2 * np.diag(R) > rest.n * total.shift[varies] ** 2
-    return bool(np.all(enough)) and _is_clear(R)
+    enough = np.diag(_centred(rest)) >= SQUARES_LEFT * np.diag(total.T)
+    return np.flatnonzero(_varies(total) & ~enough)
+
+
+def _varies(total: Sums) -> NDArray[np.bool_]:
+    """Which columns vary."""
+    noise = 8 * np.finfo(np.float64).eps * np.abs(total.shift)
+    return np.asarray(np.diag(_centred(total)) > total.n * noise**2)
 
 
 def sums_of_squares(
@@ -100,9 +124,10 @@ def sums_of_squares(
     return errors, total
 
 
-def _centred(moments: GroupedMoments) -> Array:
+def _centred(moments: Sums) -> Array:
     """Cross-products around the means; 0 for the column of ones."""
-    centred: Array = moments.T - np.outer(moments.T[0], moments.T[0]) / moments.n
+    n = moments.n or 1.0  # there may be no rows
+    centred: Array = moments.T - np.outer(moments.T[0], moments.T[0]) / n
     centred[0] = centred[:, 0] = 0.0
     return centred
 

@@ -11,7 +11,7 @@ large. Sums at equal distances are then right to 1e-10.
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import expit, ndtr
+from scipy.special import expit, log_ndtr, ndtr
 
 from skmixed._numerics.likelihoods.families import Family
 from skmixed._numerics.linalg.arrays import Array
@@ -22,6 +22,8 @@ _Z = np.arange(-7.2, 7.21, 0.6)
 _NORMAL = np.exp(-(_Z**2) / 2) / np.exp(-(_Z**2) / 2).sum()
 _L = np.arange(-36.0, 36.01, 0.6)
 _LOGISTIC = expit(_L) * expit(-_L) / np.sum(expit(_L) * expit(-_L))
+# Probabilities that are no larger have lost digits.
+LEAST = 1e-290
 # Rows that are averaged at a time.
 ROWS = 2**13
 
@@ -48,9 +50,17 @@ def averaged_link(family: Family, eta: Array, variance: Array) -> Array:
     if family.name == "poisson":
         return np.asarray(eta + variance / 2)
     less_likely = _smaller_probability(-np.abs(eta), np.sqrt(variance))
-    with np.errstate(divide="ignore"):
-        link = np.log(less_likely) - np.log1p(-less_likely)
+    link = np.log(np.maximum(less_likely, LEAST)) - np.log1p(-less_likely)
+    tail = less_likely <= LEAST
+    if tail.any():
+        link[tail] = _log_of_tail(-np.abs(eta[tail]), variance[tail])
     return np.where(eta > 0, -link, link)
+
+
+def _log_of_tail(eta: Array, variance: Array) -> Array:
+    """Logarithm of E expit(eta + sd z) where it underflows: E exp, or P(eta + sd z > 0)."""
+    normal = log_ndtr(eta / np.sqrt(np.maximum(variance, LEAST)))
+    return np.where(eta + variance < 0, eta + variance / 2, normal)
 
 
 def _smaller_probability(eta: Array, sd: Array) -> Array:

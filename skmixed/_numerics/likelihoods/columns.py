@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -89,6 +90,7 @@ def choose_columns(
     gram: Array,
     random: tuple[int, ...],
     *,
+    random_only: tuple[int, ...] = (),
     fit_intercept: bool,
     diagonal: bool,
     may_shift: bool,
@@ -103,6 +105,8 @@ def choose_columns(
         Weighted mean products of the features around their means.
     random : tuple of int
         The columns of [1, X] with random effects.
+    random_only : tuple of int, default=()
+        Those of them, but for the ones, that are no fixed columns.
     fit_intercept, diagonal : bool
         Whether there is a fixed intercept; whether random effects are uncorrelated.
     may_shift : bool
@@ -113,7 +117,8 @@ def choose_columns(
     shift = np.where(far, mean, 0.0)
     products = _with_ones(mean - shift, gram)
     noise = np.append(0.0, _ROUNDING * np.abs(mean))
-    fixed = _coordinates(products, noise, range(not fit_intercept, len(products)))
+    columns = [i for i in range(not fit_intercept, len(products)) if i not in random_only]
+    fixed = _coordinates(products, noise, columns)
     chosen = _coordinates(products, noise, random, centre=not diagonal)
     back = np.eye(len(products))
     back[0, 1:] = -shift
@@ -142,7 +147,7 @@ def _with_ones(mean: Array, gram: Array) -> Array:
 
 
 def _coordinates(
-    products: Array, noise: Array, columns: range | tuple[int, ...], *, centre: bool = True
+    products: Array, noise: Array, columns: Sequence[int], *, centre: bool = True
 ) -> Array:
     """Coefficients of [1, X] that make columns of order one, dependent ones dropped."""
     chosen = np.array(list(columns), dtype=np.intp)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logsumexp
+from scipy.special import log_expit, logsumexp
 
-from skmixed._numerics.likelihoods.averages import ROWS, averaged_link
+from skmixed._numerics.likelihoods.averages import LEAST, ROWS, averaged_link
 from skmixed._numerics.likelihoods.criterion import Criterion
 from skmixed._numerics.likelihoods.families import Family
 from skmixed._numerics.likelihoods.integral import at_nodes
@@ -67,7 +67,15 @@ def _link_of_mixture(family: Family, eta: Array, shares: Array) -> Array:
     if family.name == "poisson":
         return np.asarray(logsumexp(eta, b=shares, axis=0))
     yes, no = (np.sum(shares * family.mean(side), axis=0) for side in (eta, -eta))
-    return np.asarray(np.log(yes) - np.log(no))
+    link = np.log(np.maximum(yes, LEAST)) - np.log(np.maximum(no, LEAST))
+    tail = np.minimum(yes, no) <= LEAST
+    if tail.any():
+        logs = (
+            logsumexp(log_expit(side[:, tail]), b=shares[:, tail], axis=0)
+            for side in (eta, -eta)
+        )
+        link[tail] = np.subtract(*logs)
+    return np.asarray(link)
 
 
 def conditional_effects(

@@ -97,6 +97,7 @@ class LikelihoodRows:
         sample_weight: Array | None = None,
         *,
         random: tuple[int, ...] = (0,),
+        random_only: tuple[int, ...] = (),
         fit_intercept: bool = True,
         diagonal: bool = False,
     ) -> Self:
@@ -114,6 +115,8 @@ class LikelihoodRows:
             A weight of 2 is the row twice, 0 no row.
         random : tuple of int, default=(0,)
             Columns of [1, X] with random effects, in ascending order.
+        random_only : tuple of int, default=()
+            Those of them, but for the ones, that are no fixed columns.
         fit_intercept : bool, default=True
             Whether there is a fixed intercept.
         diagonal : bool, default=False
@@ -133,6 +136,7 @@ class LikelihoodRows:
             mean,
             gram,
             random,
+            random_only=random_only,
             fit_intercept=fit_intercept,
             diagonal=diagonal,
             may_shift=fit_intercept and (random == (0,) or (0 in random and not diagonal)),

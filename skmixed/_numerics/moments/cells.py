@@ -96,22 +96,17 @@ class Cells:
 
     def plus(self, other: Cells, sign: int) -> Cells:
         """Add, or take off, other cells; a cell without rows vanishes."""
-        first = np.concatenate([self.first, other.first])
-        second = np.concatenate([self.second, other.second])
-        order = np.lexsort((second, first))
-        first, second = first[order], second[order]
-        starts = _starts(first, second)
-        counts = np.concatenate([self.n_rows, sign * other.n_rows])[order]
-        values = np.concatenate([self.values, sign * other.values], axis=-1)[..., order]
-        if len(starts):
-            counts, values = (
-                np.add.reduceat(counts, starts),
-                np.add.reduceat(values, starts, -1),
-            )
+        n_second = 1 + int(max(self.second.max(initial=0), other.second.max(initial=0)))
+        parts = (self, 1), (other, sign)
+        keys, *positions = merge(*(cells.first * n_second + cells.second for cells, _ in parts))
+        counts = np.zeros(len(keys), dtype=np.intp)
+        values = np.zeros((*self.values.shape[:2], len(keys)))
+        for (cells, times), position in zip(parts, positions, strict=True):
+            counts[position] += times * cells.n_rows
+            values[..., position] += times * cells.values
         there = counts != 0
-        return Cells(
-            first[starts][there], second[starts][there], counts[there], values[..., there]
-        )
+        first, second = np.divmod(keys[there], n_second)
+        return Cells(first, second, counts[there], values[..., there])
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skmixed._numerics.linalg.small_matrices import gram
+from skmixed._numerics.moments.cells import FactorMoments
 from skmixed._numerics.moments.coordinates import around_means
 from skmixed._numerics.moments.moments import GroupedMoments
 from skmixed._numerics.moments.own_lines import OwnLines
@@ -37,6 +38,21 @@ def drop_columns(moments: GroupedMoments, dropped: NDArray[np.bool_]) -> Grouped
         C=moments.C[:, kept],
         random=tuple(int(position[column]) for column in moments.random),
     )
+
+
+def drop_columns_of_factors(
+    moments: FactorMoments, dropped: NDArray[np.bool_]
+) -> FactorMoments:
+    """Leave out columns that have no random effects, as `drop_columns` does."""
+    factors = tuple(drop_columns(factor, dropped) for factor in moments.factors)
+    return FactorMoments(factors, moments.cells)
+
+
+def features_of(moments: GroupedMoments | FactorMoments) -> NDArray[np.bool_]:
+    """Which columns of D = [1, X, y] are those of X."""
+    features = np.ones(len(moments.shift), dtype=np.bool_)
+    features[[0, -1]] = False
+    return features
 
 
 def drop_columns_of_lines(lines: OwnLines, dropped: NDArray[np.bool_]) -> OwnLines:

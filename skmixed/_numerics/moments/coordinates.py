@@ -195,9 +195,14 @@ class Coordinates:
 
 def around_means(moments: M) -> M:
     """Take every column of D but the first around its mean."""
+    return cast(M, moments.around(mean_of(moments)))
+
+
+def mean_of(moments: M) -> Array:
+    """Return the means of the columns of D; 0 for the first."""
     offset = moments.T[0] / moments.n
     offset[0] = 0.0
-    return cast(M, moments.around(moments.shift + offset))
+    return np.asarray(moments.shift + offset)
 
 
 def near_means(moments: M) -> M:

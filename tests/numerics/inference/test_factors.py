@@ -73,7 +73,7 @@ def test_random_effects_are_as_uncertain_as_with_dense_algebra(structure, varian
     rows = make_rows(structure, variant)
     Lambdas = some_lambdas(rows)
     fit, dense = fit_at(rows, Lambdas), rows.dense(Lambdas)
-    own = FactorsUncertainty(fit.at, fit.optimum.Lambdas).of_random_effects()
+    own = FactorsUncertainty.of_fit(fit.at, fit.optimum.Lambdas).of_random_effects()
     HC = dense["H"] @ dense["C_X"]
     full, start = dense["H"] + HC @ dense["A_inv"] @ HC.T, 0
     for variances, coordinates in zip(own, fit.problem.by_factor, strict=True):
@@ -227,11 +227,12 @@ def test_one_factor_is_a_case_of_several(variant):
         fit.solution.pooling_weights[0], alone.solution.pooling_weights, atol=1e-5
     )
     criterion, backmap = specification.criterion(moments), fit.problem.coordinates.backmap
+    own = alone.problem.coordinates.backmap  # around other means
     df = satterthwaite_of_factors(fit.criterion, fit.optimum.Lambdas, backmap)
     np.testing.assert_allclose(
-        df, satterthwaite(criterion, alone.optimum.Lambda, backmap), rtol=1e-5
+        df, satterthwaite(criterion, alone.optimum.Lambda, own), rtol=1e-5
     )
     if one.reml:
         several = kenward_roger_of_factors(fit.criterion, fit.optimum.Lambdas, backmap)
-        single = kenward_roger(criterion, alone.optimum.Lambda, backmap)
+        single = kenward_roger(criterion, alone.optimum.Lambda, own)
         np.testing.assert_allclose(several, single, rtol=1e-5)

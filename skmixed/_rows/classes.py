@@ -1,0 +1,87 @@
+"""Labels of two classes, and counts: targets that are not normal."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import assert_all_finite, column_or_1d
+
+from skmixed._rows.containers import take_rows
+from skmixed._rows.messages import (
+    COUNTS_ARE_ZERO,
+    MANY_CLASSES,
+    MISSING_IN_Y,
+    NEGATIVE_COUNTS,
+    ONE_CLASS,
+)
+
+CLASSES_SHOWN = 5
+
+
+def encode_classes(y):
+    """Turn labels of two classes into 0.0 and 1.0.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_rows,) or None
+        Labels of any type that can be sorted.
+
+    Returns
+    -------
+    y : Series, ndarray or None
+        Numbers, under the index and name of a Series; None, which the reader of rows refuses.
+    classes : ndarray of shape (2,)
+        The labels, sorted.
+    """
+    if y is None:
+        return None, np.array([])
+    labels = read_classes(y)
+    check_classification_targets(labels)
+    classes, codes = np.unique(labels, return_inverse=True)
+    if len(classes) != 2:
+        _refuse_classes(classes, type_of_target(labels))
+    return _like(y, codes.astype(np.float64)), classes
+
+
+def read_classes(y):
+    """Check that labels are a vector without missing ones."""
+    (y,) = take_rows(y=y)
+    missing = pd.isna(pd.Series(y) if isinstance(y, list | tuple) else y)
+    n_missing = int(np.count_nonzero(missing))
+    if n_missing:
+        raise ValueError(MISSING_IN_Y.format(n=n_missing, n_rows=len(y)))
+    labels = column_or_1d(y, warn=True)
+    if labels.dtype.kind == "f":
+        assert_all_finite(labels, input_name="y")
+    return labels
+
+
+def check_two_classes(y, classes):
+    """Refuse numbers of classes, among the rows that count, that are all alike."""
+    if len(y) and np.all(y == y[0]):
+        raise ValueError(ONE_CLASS.format(label=classes[int(y[0])]))
+
+
+def check_counts(y):
+    """Refuse negative counts, and counts that are all zero."""
+    n_negative = np.count_nonzero(y < 0)
+    if n_negative:
+        given = {"n": n_negative, "n_rows": len(y), "least": y.min()}
+        raise ValueError(NEGATIVE_COUNTS.format(**given))
+    if not np.any(y):
+        raise ValueError(COUNTS_ARE_ZERO.format(n_rows=len(y)))
+
+
+def _refuse_classes(classes, kind):
+    shown = ", ".join(repr(label) for label in classes[:CLASSES_SHOWN].tolist())
+    if len(classes) == 1:
+        raise ValueError(ONE_CLASS.format(label=shown))
+    more = ", ..." if len(classes) > CLASSES_SHOWN else ""
+    given = {"n": len(classes), "classes": shown + more, "kind": kind}
+    raise ValueError(MANY_CLASSES.format(**given))
+
+
+def _like(y, values):
+    """Keep the index and the name of a Series."""
+    return pd.Series(values, y.index, name=y.name) if isinstance(y, pd.Series) else values
