@@ -25,7 +25,7 @@ ROUGH = 0.1
 ROUGH_BY_ROW = 1e-4
 # Standard deviations of random effects, in units of columns of order one, that may be 0.
 SMALL = 0.1
-# Where larger ones are found, or rows are few, there may be several minima.
+# Where larger ones are found, or rows of yes or no are few, there may be several minima.
 LARGE = 5.0
 FEW_ROWS = 500
 # They run away if twice as large ones raise -2 log L by less. The criterion is bumpy there.
@@ -128,7 +128,8 @@ def _search(criterion: Criterion, tol: float, max_iter: int) -> Optimum:
     beta, Lambda = start(pooled, family)
     point = Point.at(criterion, beta, Lambda)
     optimum = minimize(criterion, point, tol, max_iter)
-    if rows.n_rows <= FEW_ROWS or optimum.point.largest_sd > LARGE:
+    few = family.name == "binomial" and rows.n_rows <= FEW_ROWS
+    if few or optimum.point.largest_sd > LARGE:
         far = Point.at(criterion, pooled.beta, np.eye(rows.q) * 2 * LARGE)
         optimum = _lower(optimum, minimize(criterion, far, tol, max_iter))
         optimum = _follow(criterion, optimum, tol, max_iter)

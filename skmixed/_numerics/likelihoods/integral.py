@@ -106,7 +106,8 @@ def _weigh(chunk: Chunk, modes: Modes, n_nodes: int, log_likelihood: Array) -> N
         log_likelihood += at_mode + z * s * modes.A.sum(chunk.linear)
     terms = log_omega + log_likelihood - u**2 / 2
     top = terms.max(axis=0)
-    share = np.exp(terms - top)
+    with np.errstate(invalid="ignore"):  # parameters far off: no number, and so refused
+        share = np.exp(terms - top)
     total = share.sum(axis=0)
     return Nodes(u, share / total, top + np.log(s * total))
 
