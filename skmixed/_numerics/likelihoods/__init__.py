@@ -9,6 +9,7 @@ at every step, so this room stands beside the moments, on `linalg` alone.
 `segments`       sums over the rows of each group
 `columns`        coordinates in which columns are of order one, and the way back
 `rows`           rows sorted by group, read in chunks of whole groups
+`design`         random columns times Lambda, with sums over groups
 `modes`          conditional modes of all groups of a chunk, by damped Newton steps
 `integral`       each group's likelihood over its random effects: Laplace, quadrature
 `criterion`      -2 log L and its exact gradient

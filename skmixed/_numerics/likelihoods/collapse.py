@@ -63,7 +63,7 @@ class Collapsed:
         assert self.chunk.w is not None
         assert self.rows.linear is not None
         share = (r + 2 * self.chunk.linear) / self.chunk.w
-        spread = self.means * self.rows.segments.spread(share)
+        spread: Array = self.means * self.rows.segments.spread(share)
         spread -= 2 * self.rows.linear
         return spread
 

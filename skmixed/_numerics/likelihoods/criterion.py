@@ -16,9 +16,10 @@ from typing import NamedTuple
 import numpy as np
 
 from skmixed._numerics.likelihoods.collapse import collapse
+from skmixed._numerics.likelihoods.design import Design
 from skmixed._numerics.likelihoods.families import Family
 from skmixed._numerics.likelihoods.integral import Integral, laplace, quadrature
-from skmixed._numerics.likelihoods.modes import Modes, along, find_modes
+from skmixed._numerics.likelihoods.modes import Modes, find_modes
 from skmixed._numerics.likelihoods.rows import CHUNK_ROWS, Chunk, LikelihoodRows
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.small_matrices import multiply
@@ -104,7 +105,8 @@ class Criterion:
             chunk, fixed = collapsed.chunk, np.zeros(len(collapsed.chunk.y))
         modes = find_modes(self.family, chunk, fixed, Lambda, u)
         integral = self._integrate(chunk, modes, Lambda)
-        by_eta, by_factor = _gradient(chunk, modes, integral, Lambda)
+        third = self.family.third(modes.slopes, chunk.y, chunk.w)
+        by_eta, by_factor = _gradient(chunk, modes, third, integral, Lambda)
         value = float(integral.value.sum())
         if collapsed is not None:
             value, by_eta = value + collapsed.value, collapsed.spread(by_eta)
@@ -122,31 +124,18 @@ class Criterion:
 
 
 def _gradient(
-    chunk: Chunk, modes: Modes, integral: Integral, Lambda: Array
+    chunk: Chunk, modes: Modes, third: Array, integral: Integral, Lambda: Array
 ) -> tuple[Array, Array]:
     """Differentiate by eta of each row, and by Lambda."""
-    segments, A, slopes = chunk.segments, modes.A, modes.slopes
+    A, slopes, Z = modes.A, modes.slopes, Design.of(chunk, np.eye(len(chunk.Z)))
     B = integral.by_hessian
-    A_B_A = np.zeros(A.shape[1])
-    for a in range(len(A)):
-        A_B_A += A[a] * along(A, B[a], segments)
-    t = slopes.third * A_B_A
-    c = integral.by_u + segments.sum(A * t)
-    h = modes.solve(c)
-    moved = t - slopes.weight * along(A, h, segments)
+    t = A.quadratic(B)
+    t *= third
+    h = modes.solve(integral.by_u + A.sum(t))
+    moved = A.along(h)
+    moved *= slopes.weight
+    np.subtract(t, moved, out=moved)
     r = moved - 2 * integral.residual
-    scores = segments.sum(chunk.Z * np.stack([moved, slopes.residual])[:, None])
-    by_factor = integral.by_factor + scores[0] @ modes.u.T + scores[1] @ h.T
-    by_factor += 2 * _product_of_sums(chunk, slopes.weight, multiply(Lambda, B))
+    by_factor = integral.by_factor + Z.sum(moved) @ modes.u.T + Z.sum(slopes.residual) @ h.T
+    by_factor += 2 * np.einsum("abk,bck->ac", Z.gram(slopes.weight), multiply(Lambda, B))
     return r, by_factor
-
-
-def _product_of_sums(chunk: Chunk, weight: Array, M: Array) -> Array:
-    """sum_j (Z'WZ)_j M_j for M of shape (q, q, k)."""
-    Z, q = chunk.Z, len(chunk.Z)
-    total = np.zeros((q, q))
-    for a in range(q):
-        for b in range(q):
-            G = chunk.segments.sum(weight * Z[a] * Z[b])
-            total[a] += M[b] @ G
-    return total

@@ -20,23 +20,27 @@ from skmixed._numerics.linalg.arrays import Array
 # Exponents are cut here: rows that are so far off are told from no others. A product of two
 # exponentials does not overflow.
 LARGEST_EXPONENT = 300.0
+# Rows that are taken at a time.
+ROWS = 2**13
 
 
 class Slopes(NamedTuple):
-    """Derivatives of the log-likelihood of rows by eta: the first, minus the second, its slope.
+    """Derivatives of the log-likelihood of rows by eta: the first, and minus the second.
 
-    With mean mu and variance v(mu) = dmu / deta they are w (y - mu), w v and w dv / deta.
+    With mean mu and variance v(mu) = dmu / deta they are w (y - mu) and w v.
     """
 
     residual: Array
     weight: Array
-    third: Array
 
 
 class Family(ABC):
     """A distribution with its canonical link."""
 
     name: str
+    # The link of an average over a normal eta of variance v is about the mean of eta divided by
+    # sqrt(1 + v attenuation), but for a shift.
+    attenuation: float
 
     @abstractmethod
     def sign(self, y: Array) -> Array | None:
@@ -58,7 +62,11 @@ class Family(ABC):
 
     @abstractmethod
     def slopes(self, e: Array, y: Array, w: Array | None) -> Slopes:
-        """All three derivatives."""
+        """Both derivatives."""
+
+    @abstractmethod
+    def third(self, slopes: Slopes, y: Array, w: Array | None) -> Array:
+        """Differentiate the second one: w dv / deta."""
 
     @abstractmethod
     def constant(self, y: Array, w: Array | None) -> float:
@@ -85,6 +93,7 @@ class Binomial(Family):
     """Yes or no, y = 1 or 0, with log odds eta."""
 
     name = "binomial"
+    attenuation = (16 * 3**0.5 / (15 * np.pi)) ** 2
 
     def sign(self, y: Array) -> Array | None:
         """+1 for a no, -1 for a yes."""
@@ -116,17 +125,28 @@ class Binomial(Family):
         return sums, e
 
     def slopes(self, e: Array, y: Array, w: Array | None) -> Slopes:
-        """With p the probability of what was not seen: p, p (1 - p), p (1 - p)(1 - 2 p)."""
-        seen = 1.0 / (1.0 + e)
+        """With p the probability of what was not seen: p with a sign, and p (1 - p)."""
+        seen = e + 1.0
+        np.reciprocal(seen, out=seen)
         unseen = e * seen
-        weight = unseen * seen if w is None else w * (unseen * seen)
-        toward = 2.0 * y - 1.0
-        third = weight * toward
-        third *= unseen - seen
+        seen *= unseen
+        toward = 2.0 * y
+        toward -= 1.0
         unseen *= toward
         if w is not None:
+            seen *= w
             unseen *= w
-        return Slopes(unseen, weight, third)
+        return Slopes(unseen, seen)
+
+    def third(self, slopes: Slopes, y: Array, w: Array | None) -> Array:
+        """Return w mu (1 - mu)(1 - 2 mu)."""
+        third = 2.0 * slopes.residual
+        if w is not None:
+            third /= w
+        third -= 2.0 * y
+        third += 1.0
+        third *= slopes.weight
+        return third
 
     def constant(self, y: Array, w: Array | None) -> float:
         """None: a probability is a likelihood."""
@@ -153,6 +173,7 @@ class Poisson(Family):
     """Counts y, with logarithm of the mean eta; y may be a rate, its exposure the weight."""
 
     name = "poisson"
+    attenuation = 0.0
 
     def sign(self, y: Array) -> Array | None:
         """+1 everywhere."""
@@ -176,13 +197,20 @@ class Poisson(Family):
 
     def slopes(self, e: Array, y: Array, w: Array | None) -> Slopes:
         """Take the mean as its own derivative."""
-        weight = e if w is None else w * e
-        return Slopes(y - e if w is None else w * (y - e), weight, weight)
+        return Slopes(y - e, e) if w is None else Slopes(w * (y - e), w * e)
+
+    def third(self, slopes: Slopes, y: Array, w: Array | None) -> Array:
+        """Take the mean once more."""
+        return slopes.weight
 
     def constant(self, y: Array, w: Array | None) -> float:
         """Minus log y!, of any y >= 0."""
-        factorials = gammaln(y + 1.0)
-        return -float(np.sum(factorials if w is None else w * factorials))
+        total = 0.0
+        for start in range(0, len(y), ROWS):
+            factorials = gammaln(y[start : start + ROWS] + np.float64(1.0))
+            w_part = 1.0 if w is None else w[start : start + ROWS]
+            total -= float(np.sum(w_part * factorials))
+        return total
 
     def link(self, mean: float) -> float:
         """Logarithm."""

@@ -13,18 +13,24 @@ from skmixed._numerics.likelihoods.conditional import (
 from skmixed._numerics.likelihoods.criterion import Criterion
 from skmixed._numerics.likelihoods.families import Family
 from skmixed._numerics.likelihoods.rows import LikelihoodRows
-from skmixed._numerics.likelihoods.search import Optimum, Point, minimize
+from skmixed._numerics.likelihoods.search import LARGEST_SD, Optimum, Point, minimize
+from skmixed._numerics.likelihoods.segments import Segments
 from skmixed._numerics.likelihoods.separation import separated_column
-from skmixed._numerics.likelihoods.start import fit_pooled, start_factor
+from skmixed._numerics.likelihoods.start import fit_pooled, start
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.triangular import triangular
 
-# What steps of the pooled fit still promise where it is only a start.
+# What steps of the pooled fit still promise, in all or by row, where it is only a start.
 ROUGH = 0.1
+ROUGH_BY_ROW = 1e-4
 # Standard deviations of random effects, in units of columns of order one, that may be 0.
 SMALL = 0.1
-# Larger ones are hardly estimated: groups tell yes from no all by themselves.
-RUNAWAY = 5.0
+# Where larger ones are found, or rows of yes or no are few, there may be several minima.
+LARGE = 5.0
+FEW_ROWS = 500
+# They run away if twice as large ones raise -2 log L by less. The criterion is bumpy there.
+FLAT = 1.0
+MOST_DOUBLED = 4
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,9 @@ class LikelihoodFit:
         Whether Psi is singular.
     separated : int or None
         The fixed column whose coefficient has no finite estimate, if there is one.
+    runaway : bool
+        Whether random effects vary so much that the data do not bound their standard
+        deviation: twice as much explains them as well, and there may be no finite estimate.
     """
 
     criterion: Criterion
@@ -64,6 +73,7 @@ class LikelihoodFit:
     converged: bool
     singular: bool
     separated: int | None
+    runaway: bool = False
 
     @property
     def n_iter(self) -> int:
@@ -114,13 +124,15 @@ def fit_likelihood(
 def _search(criterion: Criterion, tol: float, max_iter: int) -> Optimum:
     """Search from variances above 0, and from 0 where that is a minimum."""
     rows, family = criterion.rows, criterion.family
-    pooled = fit_pooled(rows, family, ROUGH)
-    Lambda = start_factor(pooled)
-    point = Point.at(criterion, pooled.beta, Lambda)
+    pooled = fit_pooled(rows, family, max(ROUGH, ROUGH_BY_ROW * rows.n_rows))
+    beta, Lambda = start(pooled, family)
+    point = Point.at(criterion, beta, Lambda)
     optimum = minimize(criterion, point, tol, max_iter)
-    if np.abs(optimum.point.Lambda).max(initial=0.0) > RUNAWAY:  # there may be several minima
-        far = Point.at(criterion, pooled.beta, np.eye(rows.q) * 2 * RUNAWAY)
-        optimum = _better(optimum, minimize(criterion, far, tol, max_iter))
+    few = family.name == "binomial" and rows.n_rows <= FEW_ROWS
+    if few or optimum.point.largest_sd > LARGE:
+        far = Point.at(criterion, pooled.beta, np.eye(rows.q) * 2 * LARGE)
+        optimum = _lower(optimum, minimize(criterion, far, tol, max_iter))
+        optimum = _follow(criterion, optimum, tol, max_iter)
     for zero in _without_small(optimum.point.Lambda, rows.columns.diagonal):
         optimum = _better(optimum, _restart(criterion, optimum, zero, tol, max_iter))
     if pooled.is_minimum_at_zero and optimum.point.Lambda.any():
@@ -149,6 +161,45 @@ def _without_small(Lambda: Array, diagonal: bool) -> list[Array]:
     return [triangular(U * left, diagonal=diagonal)]
 
 
+def _lower(optimum: Optimum, other: Optimum) -> Optimum:
+    """Take the other one if it is lower by more than rounding."""
+    return optimum if _better(other, optimum) is optimum else other
+
+
+def _follow(criterion: Criterion, optimum: Optimum, tol: float, max_iter: int) -> Optimum:
+    """Search farther out while random effects run away."""
+    for _ in range(MOST_DOUBLED):
+        if optimum.point.largest_sd > LARGEST_SD or not _runs_away(criterion, optimum.point):
+            break
+        twice = Point.at(criterion, 2 * optimum.point.beta, 2 * optimum.point.Lambda)
+        found = _lower(optimum, minimize(criterion, twice, tol, max_iter))
+        if found is optimum:
+            break
+        optimum = found
+    return optimum
+
+
+def _runs_away(criterion: Criterion, point: Point) -> bool:
+    """Whether twice the standard deviations, and coefficients, do hardly worse."""
+    if not LARGE < point.largest_sd <= LARGEST_SD:
+        return point.largest_sd > LARGEST_SD
+    if (
+        criterion.rows.is_constant
+        and criterion.family.name == "binomial"
+        and _are_alike(criterion)
+    ):
+        return True
+    twice = criterion.evaluate(2 * point.beta, 2 * point.Lambda, point.evaluation.u)
+    return twice.value < point.value + FLAT
+
+
+def _are_alike(criterion: Criterion) -> bool:
+    """Whether no group has a yes and a no: infinite random effects explain all of them."""
+    sizes = criterion.rows.sizes
+    seen = Segments.of_sizes(sizes).sum(criterion.rows.y)
+    return bool(np.all((seen == 0) | (seen == sizes)))
+
+
 def _better(optimum: Optimum, other: Optimum) -> Optimum:
     """Take the other one if it is no higher, up to rounding: it is the simpler one."""
     error = 1e-9 + 1e-12 * abs(optimum.point.value)
@@ -170,5 +221,6 @@ def _fit(criterion: Criterion, optimum: Optimum, tol: float) -> LikelihoodFit:
         effects=conditional_effects(criterion, point.beta, point.Lambda, point.evaluation.u),
         converged=optimum.predicted_decrease <= tol,
         separated=separated_column(rows, criterion.family, point.beta),
+        runaway=_runs_away(criterion, point),
         singular=bool(np.linalg.matrix_rank(Lambda) < len(Lambda)),
     )

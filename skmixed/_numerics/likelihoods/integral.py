@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from skmixed._numerics.likelihoods.design import Design
 from skmixed._numerics.likelihoods.families import Family, exponential
 from skmixed._numerics.likelihoods.modes import Modes
 from skmixed._numerics.likelihoods.rows import Chunk
@@ -55,7 +56,7 @@ def laplace(family: Family, chunk: Chunk, modes: Modes) -> Integral:
     if chunk.linear is not None:
         log_likelihood += chunk.segments.sum(chunk.linear * modes.eta)
     value = np.sum(modes.u**2, axis=0) - 2 * log_likelihood + modes.log_determinant
-    scores = chunk.segments.sum(chunk.Z * modes.slopes.residual)
+    scores = Design.of(chunk, np.eye(len(chunk.Z))).sum(modes.slopes.residual)
     return Integral(
         value,
         modes.slopes.residual,
@@ -72,42 +73,53 @@ class Nodes(NamedTuple):
     ----------
     u, share : ndarray of shape (n_nodes, k)
         Values of the random effect in units of Lambda, and their shares of the integral.
-    residual : ndarray of shape (n_nodes, m)
-        Residuals of the rows.
     log_integral : ndarray of shape (k,)
         log L_j.
     """
 
     u: Array
     share: Array
-    residual: Array
     log_integral: Array
 
 
 def at_nodes(family: Family, chunk: Chunk, modes: Modes, n_nodes: int) -> Nodes:
     """Evaluate all groups at nodes around their modes."""
-    z, log_omega = (column[:, None] for column in standard_nodes(n_nodes))
-    segments, A, s = chunk.segments, modes.A[0], 1 / modes.L[0, 0]
-    u = modes.u[0] + z * s
-    e = _multipliers(chunk, A, z * s)
+    e = _exponentials(chunk, modes, n_nodes)
+    return _weigh(chunk, modes, n_nodes, family.sums(e, chunk.w, chunk.segments))
+
+
+def _exponentials(chunk: Chunk, modes: Modes, n_nodes: int) -> Array:
+    """Exponentials of all rows at all nodes, shape (n_nodes, m)."""
+    z = standard_nodes(n_nodes)[0][:, None]
+    e = _multipliers(chunk, modes.A, z / modes.L[0, 0])
     e *= modes.e
-    log_likelihood, residual = family.sums_and_residuals(e, chunk.y, chunk.w, segments)
+    return e
+
+
+def _weigh(chunk: Chunk, modes: Modes, n_nodes: int, log_likelihood: Array) -> Nodes:
+    """Add up log-likelihoods at nodes that lack what is linear in eta."""
+    z, log_omega = (column[:, None] for column in standard_nodes(n_nodes))
+    s = 1 / modes.L[0, 0]
+    u = modes.u[0] + z * s
     if chunk.linear is not None:
-        at_mode, slope = segments.sum(np.stack([modes.eta, A]) * chunk.linear)
-        log_likelihood += at_mode + z * s * slope
+        at_mode = chunk.segments.sum(modes.eta * chunk.linear)
+        log_likelihood += at_mode + z * s * modes.A.sum(chunk.linear)
     terms = log_omega + log_likelihood - u**2 / 2
     top = terms.max(axis=0)
-    share = np.exp(terms - top)
+    with np.errstate(invalid="ignore"):  # parameters far off: no number, and so refused
+        share = np.exp(terms - top)
     total = share.sum(axis=0)
-    return Nodes(u, share / total, residual, top + np.log(s * total))
+    return Nodes(u, share / total, top + np.log(s * total))
 
 
 def quadrature(
     family: Family, chunk: Chunk, modes: Modes, Lambda: Array, n_nodes: int
 ) -> Integral:
     """Adaptive Gauss-Hermite quadrature, of a single random column."""
-    u, share, residual, log_integral = at_nodes(family, chunk, modes, n_nodes)
     segments = chunk.segments
+    e = _exponentials(chunk, modes, n_nodes)
+    sums, residual = family.sums_and_residuals(e, chunk.y, chunk.w, segments)
+    u, share, log_integral = _weigh(chunk, modes, n_nodes, sums)
     scores = segments.sum(residual if chunk.is_constant else chunk.Z[0] * residual)
     f_slope = share * (u - Lambda.item() * scores)
     s = 1 / modes.L[0, 0]
@@ -122,16 +134,17 @@ def quadrature(
     )
 
 
-def _multipliers(chunk: Chunk, A: Array, away: Array) -> Array:
+def _multipliers(chunk: Chunk, A: Design, away: Array) -> Array:
     """By how much exponentials of rows change from the mode to each node, shape (K, m)."""
     segments = chunk.segments
-    if not chunk.is_constant:
-        exponent = A * segments.spread(away)
+    if A.constant is None:
+        exponent = A.columns[0] * segments.spread(away)
         return exponential(exponent if chunk.sign is None else chunk.sign * exponent)
     # two numbers a group: up for some rows, down for the others
-    exponent = A[0] * away
+    exponent = A.constant * away
     if chunk.sign is None:
         return segments.spread(exponential(exponent))
-    places = segments.codes + np.where(chunk.sign > 0, 0, exponent.shape[1])
+    k = exponent.shape[1]
+    places = segments.spread(np.arange(k)) + np.where(chunk.sign > 0, 0, k)
     both = exponential(np.concatenate([exponent, -exponent], axis=1))
     return np.take(both, places, axis=1)

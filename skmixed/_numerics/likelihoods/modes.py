@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from skmixed._numerics.likelihoods.design import Design
 from skmixed._numerics.likelihoods.families import Family, Slopes, exponential
 from skmixed._numerics.likelihoods.rows import Chunk
-from skmixed._numerics.likelihoods.segments import Segments
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.small_matrices import (
     cholesky,
@@ -41,7 +41,7 @@ class Modes:
         Modes in units of Lambda.
     L : ndarray of shape (q, q, k)
         Cholesky factors of H.
-    A : ndarray of shape (q, m)
+    A : Design
         Random columns times Lambda.
     eta, e : ndarray of shape (m,)
         Linear predictors and exponentials.
@@ -51,7 +51,7 @@ class Modes:
 
     u: Array
     L: Array
-    A: Array
+    A: Design
     eta: Array
     e: Array
     slopes: Slopes
@@ -88,18 +88,18 @@ def find_modes(family: Family, chunk: Chunk, fixed: Array, Lambda: Array, u: Arr
     u : ndarray of shape (q, k)
         Where to start.
     """
-    A = Lambda.T @ chunk.Z
-    segments = chunk.segments
+    A = Design.of(chunk, Lambda)
     step, slope = np.zeros_like(u), np.full(u.shape[1], np.inf)
     for _ in range(MOST_STEPS):
-        eta = fixed + along(A, u + step, segments)
+        eta = A.along(u + step)
+        eta += fixed
         e = exponential(eta.copy() if chunk.sign is None else chunk.sign * eta)
         slopes = family.slopes(e, chunk.y, chunk.w)
-        g = u + step - segments.sum(A * slopes.residual)
+        g = u + step - A.sum(slopes.residual)
         # slopes of the last, smallest steps are rounding
         fine = (_dot(g, step) <= SLOPE_LEFT * slope) | (slope <= SMALL)
         u = np.where(fine, u + step, u)
-        L = cholesky(_hessian(A, slopes.weight, segments), least=1.0)
+        L = cholesky(_hessian(A, slopes.weight), least=1.0)
         newton = -_solve(L, g)
         decrement = -_dot(g, newton)
         if np.all(fine & ((decrement <= EXACT) | (slope <= SMALL))):
@@ -109,21 +109,9 @@ def find_modes(family: Family, chunk: Chunk, fixed: Array, Lambda: Array, u: Arr
     return Modes(u, L, A, eta, e, slopes)
 
 
-def along(A: Array, u: Array, segments: Segments) -> Array:
-    """A_i'u of each row."""
-    total: Array = A[0] * segments.spread(u[0])
-    for a in range(1, len(A)):
-        total += A[a] * segments.spread(u[a])
-    return total
-
-
-def _hessian(A: Array, weight: Array, segments: Segments) -> Array:
-    q = len(A)
-    H = np.empty((q, q, len(segments.starts)))
-    for a in range(q):
-        weighted = A[a] * weight
-        for b in range(a + 1):
-            H[a, b] = H[b, a] = segments.sum(weighted * A[b])
+def _hessian(A: Design, weight: Array) -> Array:
+    H = A.gram(weight)
+    for a in range(len(H)):
         H[a, a] += 1.0
     return H
 

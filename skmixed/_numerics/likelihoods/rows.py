@@ -61,10 +61,11 @@ class LikelihoodRows:
     X : ndarray or csr matrix of shape (n_rows, n_features)
         The user's own array if its rows were in order.
     y : ndarray of shape (n_rows,)
+        In single precision where that is exact, as w.
     w : ndarray of shape (n_rows,) or None
         None if all weights are 1.
-    order : ndarray of shape (n_rows,) or None
-        The user's row in each place; None if all are where they were.
+    is_sorted : bool
+        Whether all of the user's rows are where they were.
     groups : ndarray of shape (n_groups,)
         The codes of groups that have rows.
     sizes : ndarray of shape (n_groups,)
@@ -80,7 +81,7 @@ class LikelihoodRows:
     X: Any
     y: Array
     w: Array | None
-    order: NDArray[np.intp] | None
+    is_sorted: bool
     groups: NDArray[np.intp]
     sizes: NDArray[np.intp]
     random: tuple[int, ...]
@@ -124,15 +125,12 @@ class LikelihoodRows:
         order = _order(codes, sample_weight)
         if _is_sparse(X):
             X = sparse.csr_array(X)
-        y = np.asarray(y, dtype=np.float64)
-        w = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-        if order is not None:
-            X, y, codes = X[order], y[order], codes[order]
-            w = None if w is None else w[order]
+        groups, sizes = _groups(codes, sample_weight)
+        y = _compact(_sorted(np.asarray(y), order))
+        w = None if sample_weight is None else _compact(_sorted(sample_weight, order))
         if w is not None and np.all(w == 1.0):
             w = None
-        starts = np.flatnonzero(np.diff(codes, prepend=-1))
-        sizes = np.diff(starts, append=len(codes))
+        X = _sorted(X, order)
         mean, gram = _moments(X, w)
         columns = choose_columns(
             mean,
@@ -143,8 +141,7 @@ class LikelihoodRows:
             diagonal=diagonal,
             may_shift=fit_intercept and (random == (0,) or (0 in random and not diagonal)),
         )
-        groups = np.asarray(codes[starts], dtype=np.intp)
-        return cls(X, y, w, order, groups, sizes, random, columns, fit_intercept)
+        return cls(X, y, w, order is None, groups, sizes, random, columns, fit_intercept)
 
     @property
     def n_rows(self) -> int:
@@ -167,9 +164,14 @@ class LikelihoodRows:
         return self.columns.q
 
     @property
+    def is_constant(self) -> bool:
+        """Whether there is a single random column, of ones."""
+        return self.q == 1 and not self.columns.random[1:].any()
+
+    @property
     def total_weight(self) -> float:
         """Sum of the weights."""
-        return float(self.n_rows if self.w is None else self.w.sum())
+        return float(self.n_rows if self.w is None else self.w.sum(dtype=np.float64))
 
     def chunks(self, family: Family, n_rows: int = CHUNK_ROWS) -> Iterator[Chunk]:
         """Read the rows in chunks of whole groups, of about so many rows each."""
@@ -182,8 +184,8 @@ class LikelihoodRows:
             first, start = last, stop
 
     def _chunk(self, groups: slice, rows: slice, family: Family) -> Chunk:
-        X, y = self.X[rows], self.y[rows]
-        w = None if self.w is None else self.w[rows]
+        X, y = self.X[rows], self.y[rows].astype(np.float64, copy=False)
+        w = None if self.w is None else self.w[rows].astype(np.float64, copy=False)
         shift = self.columns.shift
         if _is_sparse(X):
             X = X.toarray() - shift if shift.any() else X.astype(np.float64)
@@ -201,20 +203,15 @@ class LikelihoodRows:
             sign=family.sign(y),
             linear=family.linear(y, w),
             segments=segments,
-            is_constant=self.q == 1 and not self.columns.random[1:].any(),
+            is_constant=self.is_constant,
         )
 
     def _random_columns(self, X: Any) -> Array:
         """Random columns of rows, in the coordinates of the search."""
         map_ = self.columns.random
-        Z = np.empty((self.q, X.shape[0]))
-        Z[...] = map_[0][:, None]
+        Z = np.broadcast_to(map_[0][:, None], (self.q, X.shape[0]))
         used = np.flatnonzero(map_[1:].any(axis=1))
-        if used.size:
-            slopes = X[:, used]
-            slopes = slopes.toarray() if _is_sparse(slopes) else slopes
-            Z += (slopes @ map_[1:][used]).T
-        return Z
+        return Z + map_[1:][used].T @ X[:, used].T if used.size else Z
 
     # ---------------------------------------------------------- products with [1, X] fixed
 
@@ -230,9 +227,11 @@ class LikelihoodRows:
         return np.asarray(np.append(r.sum(), X.T @ r) @ self.columns.fixed)
 
     def fixed_columns(self, X: Any) -> Array:
-        """Make the fixed columns of rows, dense, shape (m, p)."""
+        """Make the fixed columns of rows, dense, shape (p, m)."""
         X = X.toarray() if _is_sparse(X) else X
-        return np.asarray(X @ self.columns.fixed[1:] + self.columns.fixed[0])
+        D = np.asarray(self.columns.fixed[1:].T @ X.T)
+        D += self.columns.fixed[0][:, None]
+        return D
 
 
 def _order(codes: NDArray[Any], w: Array | None) -> NDArray[np.intp] | None:
@@ -241,14 +240,35 @@ def _order(codes: NDArray[Any], w: Array | None) -> NDArray[np.intp] | None:
     chosen = codes if there is None else codes[there]
     if np.all(chosen[1:] >= chosen[:-1]):
         return there
+    if chosen.max() < 2**16:  # these are sorted by counting
+        chosen = chosen.astype(np.uint16)
     order = np.argsort(chosen, kind="stable")
     return order if there is None else there[order]
+
+
+def _groups(codes: NDArray[Any], w: Array | None) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Codes of groups that have rows with a weight, and their numbers of such rows."""
+    sizes = np.bincount(codes if w is None else codes[w != 0])
+    groups = np.flatnonzero(sizes)
+    return groups, sizes[groups]
+
+
+def _sorted(rows: Any, order: NDArray[np.intp] | None) -> Any:
+    """Rows in order; the same object if they are."""
+    return rows if order is None else rows[order]
+
+
+def _compact(values: NDArray[Any]) -> NDArray[Any]:
+    """Numbers in single precision if that is exact, else in double."""
+    values = np.asarray(values)
+    single = values.astype(np.float32)
+    return single if np.array_equal(single, values) else np.asarray(values, dtype=np.float64)
 
 
 def _moments(X: Any, w: Array | None) -> tuple[Array, Array]:
     """Weighted means of columns, and mean products around them."""
     n = X.shape[0]
-    total = float(n) if w is None else float(w.sum())
+    total = float(n) if w is None else float(w.sum(dtype=np.float64))
     mean = np.zeros(X.shape[1])
     for x, v in _blocks(X, w):
         mean += v @ x
@@ -268,5 +288,5 @@ def _blocks(X: Any, w: Array | None) -> Iterator[tuple[Array, Array]]:
     for start in range(0, X.shape[0], CHUNK_ROWS):
         x = X[start : start + CHUNK_ROWS]
         x = x.toarray() if _is_sparse(x) else x
-        v = np.ones(len(x)) if w is None else w[start : start + CHUNK_ROWS]
+        v = np.ones(len(x)) if w is None else w[start : start + CHUNK_ROWS].astype(np.float64)
         yield x.astype(np.float64, copy=False), v

@@ -14,8 +14,11 @@ from skmixed._numerics.linalg.arrays import Array
 
 # Values that differ by a smaller share are equal.
 VALUE_ERROR = 1e-13
-# A step changes no scaled coefficient by more.
+# A step changes no scaled coefficient by more than this, or the largest of them.
 LONGEST_STEP = 6.0
+# Where a standard deviation of random effects, for columns of order one, is larger the search
+# ends: approximations of the integral say nothing there.
+LARGEST_SD = 100.0
 SUFFICIENT = 1e-4
 MOST_HALVINGS = 40
 # The information is made anew after so many steps.
@@ -68,6 +71,16 @@ class Point:
         return self.evaluation.value
 
     @property
+    def largest_sd(self) -> float:
+        """The largest entry of Lambda."""
+        return float(np.abs(self.Lambda).max(initial=0.0))
+
+    @property
+    def size(self) -> float:
+        """The largest parameter."""
+        return max(float(np.abs(self.beta).max(initial=0.0)), self.largest_sd)
+
+    @property
     def gradient(self) -> Array:
         """Along the columns of the basis."""
         by_theta = self.evaluation.by_factor[self.entries]
@@ -107,7 +120,7 @@ def minimize(criterion: Criterion, point: Point, tol: float, max_iter: int) -> O
     for n_iter in range(max_iter + 1):
         step = -inverse @ point.gradient
         predicted = -float(point.gradient @ step) / 2
-        if predicted <= tol or n_iter == max_iter:
+        if predicted <= tol or n_iter == max_iter or point.largest_sd > LARGEST_SD:
             break
         new = _search_along(criterion, point, step)
         if new is None:
@@ -123,7 +136,8 @@ def _search_along(
     criterion: Criterion, point: Point, step: Array
 ) -> tuple[Point, Array] | None:
     """Shorten the step until the criterion falls enough; None if it never does."""
-    step = step * min(1.0, LONGEST_STEP / np.abs(step).max(initial=LONGEST_STEP))
+    longest = max(LONGEST_STEP, point.size)
+    step = step * min(1.0, longest / np.abs(step).max(initial=longest))
     slope = float(point.gradient @ step)
     for _ in range(MOST_HALVINGS):
         new = point.moved(criterion, step)

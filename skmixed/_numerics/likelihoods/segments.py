@@ -20,18 +20,16 @@ class Segments:
 
     Attributes
     ----------
-    starts : ndarray of shape (n_groups,)
-        The first row of each.
-    codes : ndarray of shape (n_rows,)
-        The group of each row.
+    sizes, starts : ndarray of shape (n_groups,)
+        The number of rows and the first row of each.
     pieces : ndarray
         First rows of pieces of groups, of a few rows each.
     first_pieces : ndarray of shape (n_groups,) or None
         The first piece of each group; None if groups are pieces.
     """
 
+    sizes: NDArray[np.intp]
     starts: NDArray[np.intp]
-    codes: NDArray[np.intp]
     pieces: NDArray[np.intp]
     first_pieces: NDArray[np.intp] | None
 
@@ -39,14 +37,13 @@ class Segments:
     def of_sizes(cls, sizes: NDArray[np.intp]) -> Self:
         """Place groups of these many rows, none of them empty."""
         starts = np.cumsum(sizes) - sizes
-        codes = np.repeat(np.arange(len(sizes)), sizes)
         n_pieces = -(-sizes // ROWS_IN_PRODUCT)
         if len(sizes) == 0 or n_pieces.max() == 1:
-            return cls(starts, codes, starts, None)
+            return cls(sizes, starts, starts, None)
         first = np.cumsum(n_pieces) - n_pieces
         within = np.arange(n_pieces.sum()) - np.repeat(first, n_pieces)
         pieces = np.repeat(starts, n_pieces) + ROWS_IN_PRODUCT * within
-        return cls(starts, codes, pieces, first)
+        return cls(sizes, starts, pieces, first)
 
     def sum(self, rows: NDArray[Any]) -> Array:
         """Add up the rows of each group, along the last axis."""
@@ -60,6 +57,6 @@ class Segments:
             return np.asarray(logs)
         return np.asarray(np.add.reduceat(logs, self.first_pieces, axis=-1))
 
-    def spread(self, groups: Array) -> Array:
+    def spread(self, groups: NDArray[Any]) -> NDArray[Any]:
         """Give each row what its group has, along the last axis."""
-        return np.take(groups, self.codes, axis=-1)
+        return np.repeat(groups, self.sizes, axis=-1)

@@ -35,8 +35,8 @@ def separated_column(rows: LikelihoodRows, family: Family, beta: Array) -> int |
         return None
     if rows.fit_intercept and np.ptp(rows.y) == 0:
         return 0
-    D = np.concatenate([rows.fixed_columns(chunk.X) for chunk in rows.chunks(family)])
-    v = _direction(D, rows.y, family)
+    D = [rows.fixed_columns(chunk.X) for chunk in rows.chunks(family)]
+    v = _direction(np.concatenate(D, axis=1).T, rows.y, family)
     if v is None:
         return None
     own = rows.columns.fixed.copy()  # the intercept takes up what centres other columns

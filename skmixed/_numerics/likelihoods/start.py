@@ -28,6 +28,8 @@ from skmixed._numerics.linalg.small_matrices import (
 LEAST_START = 0.2
 FAR_START = 2.0
 LARGEST_START = 2.0
+# Averages over groups leave at least this share of squared coefficients.
+LEAST_LEFT = 0.25
 MOST_STEPS = 100
 
 
@@ -80,7 +82,8 @@ def _level(rows: LikelihoodRows, family: Family) -> Array:
     """Coefficients of nothing but the mean of y."""
     beta = np.zeros(rows.p)
     if rows.fit_intercept:
-        total = rows.y.sum() if rows.w is None else rows.w @ rows.y
+        w = 1.0 if rows.w is None else rows.w
+        total = np.sum(w * rows.y, dtype=np.float64)
         # half a row of each kind more: the mean of nothing but zeros has a link
         mean = (total + 0.5) / (rows.total_weight + 1.0)
         at_ones = rows.columns.fixed[0, 0]
@@ -103,8 +106,8 @@ def _pooled_sums(
         if chunk.linear is not None:
             value -= 2 * float(chunk.linear @ eta)
         D = rows.fixed_columns(chunk.X)
-        g += D.T @ slopes.residual
-        H += (D * slopes.weight[:, None]).T @ D
+        g += D @ slopes.residual
+        H += (D * slopes.weight) @ D.T
         s = chunk.segments.sum(chunk.Z * slopes.residual)
         v = chunk.segments.sum(chunk.Z**2 * slopes.weight)
         squares += s @ s.T
@@ -113,12 +116,13 @@ def _pooled_sums(
     return value, g, H, (V, squares, fourth)
 
 
-def start_factor(pooled: Pooled) -> Array:
-    """Lambda to start from."""
+def start(pooled: Pooled, family: Family) -> tuple[Array, Array]:
+    """Coefficients and Lambda to start from: pooled ones are those of averages over groups."""
     if pooled.is_minimum_at_zero:
-        return np.diag(np.full(len(pooled.moment), FAR_START))
-    sd = np.sqrt(np.clip(pooled.moment, LEAST_START**2, LARGEST_START**2))
-    return np.diag(sd)
+        return pooled.beta, np.diag(np.full(len(pooled.moment), FAR_START))
+    variance = np.clip(pooled.moment, LEAST_START**2, LARGEST_START**2)
+    left = max(1.0 - family.attenuation * variance.sum(), LEAST_LEFT)
+    return pooled.beta / np.sqrt(left), np.diag(np.sqrt(variance / left))
 
 
 def information(criterion: Criterion, beta: Array, Lambda: Array, u: Array) -> Array:
@@ -134,7 +138,7 @@ def information(criterion: Criterion, beta: Array, Lambda: Array, u: Array) -> A
         fixed = rows.predict(chunk.X, beta)
         modes = find_modes(family, chunk, fixed, Lambda, u[:, chunk.groups])
         D, weight = rows.fixed_columns(chunk.X), modes.slopes.weight
-        M += (D * weight[:, None]).T @ D
+        M += (D * weight) @ D.T
         C, G = _group_sums(chunk, D, weight)
         M -= gram(solve_lower(modes.L, np.einsum("ab,amk->bmk", Lambda, C)))
         R = solve_lower(modes.L, np.einsum("ab,ack->bck", Lambda, G))
@@ -149,7 +153,7 @@ def information(criterion: Criterion, beta: Array, Lambda: Array, u: Array) -> A
 
 def _group_sums(chunk: Chunk, D: Array, weight: Array) -> tuple[Array, Array]:
     """Z'WX and Z'WZ of each group, shapes (q, p, k) and (q, q, k)."""
-    columns = np.concatenate([D.T, chunk.Z])
+    columns = np.concatenate([D, chunk.Z])
     q = len(chunk.Z)
     sums = np.stack([chunk.segments.sum(columns * (z * weight)) for z in chunk.Z])
     return sums[:, :-q], sums[:, -q:]

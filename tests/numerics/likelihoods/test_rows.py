@@ -1,5 +1,7 @@
 """Rows: order, copies, types."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from scipy import sparse
@@ -24,7 +26,7 @@ def test_sorted_rows_are_not_copied():
     X, y, groups = draw()
     order = np.argsort(groups)
     rows = LikelihoodRows.from_rows(X[order], y[order], groups[order])
-    assert rows.order is None
+    assert rows.is_sorted
     inside = X[order]
     assert LikelihoodRows.from_rows(inside, y[order], groups[order]).X is inside
 
@@ -64,3 +66,34 @@ def test_weights_of_zero_and_their_groups_are_left_out():
     assert rows.n_rows == np.count_nonzero(weight)
     assert 3 not in rows.groups
     assert rows.w is None
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_unsorted_rows_take_little_more_than_their_copy(family):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(100_000, 5)), rng.integers(0, 2, 100_000)
+    groups = rng.integers(0, 2500, 100_000)
+    tracemalloc.start()
+    rows = LikelihoodRows.from_rows(X, y, groups)
+    fit_likelihood(rows, FAMILIES[family])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1.7 * X.nbytes  # working arrays of a chunk are 0.25 here
+
+
+def test_targets_that_need_double_precision_keep_it():
+    X, y, groups = draw()
+    rates = LikelihoodRows.from_rows(X, y / 3, groups)
+    assert rates.y.dtype == np.float64
+    np.testing.assert_array_equal(np.sort(rates.y), np.sort(y / 3))
+    assert LikelihoodRows.from_rows(X, y, groups).y.dtype == np.float32
+
+
+def test_many_groups_are_sorted():
+    rng = np.random.default_rng(1)
+    groups = rng.integers(0, 200_000, 1000)
+    X, y = groups[:, None].astype(float), rng.integers(0, 2, 1000)
+    rows = LikelihoodRows.from_rows(X, y, groups)
+    np.testing.assert_array_equal(rows.X[:, 0], np.sort(groups))
+    np.testing.assert_array_equal(rows.groups, np.unique(groups))
+    np.testing.assert_array_equal(np.repeat(rows.groups, rows.sizes), np.sort(groups))
