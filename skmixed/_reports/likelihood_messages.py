@@ -45,6 +45,13 @@ SEPARATED = (
     "the search stopped, and its standard error means nothing. Leave the column out, merge "
     "rare categories, or gather more rows."
 )
+RUNS_AWAY = (
+    "Random effects vary by a standard deviation of {sd:.3g} on the scale of the link, and "
+    "twice as much would explain the data about as well, so that it may have no finite "
+    "estimate: most groups tell the outcome all by themselves. Probabilities within groups can "
+    "be used, coefficients and the variance cannot. Gather more rows for each group, or "
+    "compare groups by their raw shares."
+)
 SMALL_GROUPS = (
     "Laplace's approximation (quadrature=1) underestimates the variance between groups where "
     "these are small: the groups have {size:.3g} rows on average. quadrature='auto' takes 9 "
@@ -106,6 +113,9 @@ def warn_about_likelihood(model):
             warn(RANK_DEFICIENT.format(columns=", ".join(dropped)), LinAlgWarning)
     if len(model.separating_):
         warn(explain_separation(model), ConvergenceWarning)
+    elif fitted.fit is not None and fitted.fit.runaway:
+        sd = np.sqrt(np.diag(model.random_effects_cov_).max())
+        warn(RUNS_AWAY.format(sd=sd), ConvergenceWarning)
     elif not model.converged_:
         warn(NOT_CONVERGED.format(max_iter=model.max_iter), ConvergenceWarning)
     if fitted.family == "binomial" and fitted.sums.n_rows.max(initial=0) == 1:

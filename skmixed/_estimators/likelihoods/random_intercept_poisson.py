@@ -112,7 +112,8 @@ class RandomInterceptPoissonRegressor(BaseMixedPoissonRegressor):
         If the covariance of the random effects is singular.
     ConvergenceWarning
         If `max_iter` was not enough, or if coefficients have no finite estimate, which are
-        named: y is 0 wherever a column is not.
+        named: y is 0 wherever a column is not; or if the
+        variance of random effects has none, since groups tell the outcome by themselves.
     LinAlgWarning
         If X is rank-deficient; the columns are named.
     UserWarning

@@ -131,7 +131,8 @@ class RandomSlopeClassifier(LikelihoodSlopesMixin, BaseMixedClassifier):
         If each group has one row.
     ConvergenceWarning
         If `max_iter` was not enough, or if coefficients have no finite estimate, which are
-        named: a combination of columns tells the classes apart.
+        named: a combination of columns tells the classes apart; or if the
+        variance of random effects has none, since groups tell the outcome by themselves.
     LinAlgWarning
         If X is rank-deficient; the columns are named.
     UserWarning
