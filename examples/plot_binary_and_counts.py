@@ -37,7 +37,6 @@ print(children.summary())
 # is not the share of positive tests among children. The share is the probability averaged over
 # all that a child's level may be, and this is what `predict_proba` gives for a new child. Thin
 # lines are known children; points are what was found, with one standard error.
-figure, axes = plt.subplots(1, 3, figsize=(12, 4), layout="constrained")
 weeks = np.linspace(0, 11, 45)
 
 
@@ -46,19 +45,20 @@ def curve(predict):
     return [np.mean(predict(X.assign(week=week))) for week in weeks]
 
 
+children_figure, ax = plt.subplots(figsize=(6, 4), layout="constrained")
 for label in child.unique():
     own = pd.DataFrame({"drug": X.loc[child == label, "drug"].iloc[0], "week": weeks})
     probability = children.predict_proba(own, groups=[label] * len(own))[:, 1]
-    axes[0].plot(weeks, probability, color="0.8", linewidth=1, label="_")
+    ax.plot(weeks, probability, color="0.8", linewidth=1, label="_")
 averaged = curve(children.predict_population)
 average_child = curve(lambda rows: children.predict_population(rows, average=False))
-axes[0].plot(weeks, average_child, "k--", linewidth=1.5, label="average child")
-axes[0].plot(weeks, averaged, color="C2", linewidth=3, label="averaged over children")
+ax.plot(weeks, average_child, "k--", linewidth=1.5, label="average child")
+ax.plot(weeks, averaged, color="C2", linewidth=3, label="averaged over children")
 share = (present == "yes").groupby(X["week"]).agg(["mean", "size"])
 error = np.sqrt(share["mean"] * (1 - share["mean"]) / share["size"])
-axes[0].errorbar(share.index, share["mean"], error, fmt="o", color="k", label="found")
-axes[0].set(xlabel="week", ylabel="share of positive tests", title="50 children")
-axes[0].legend(frameon=False, loc="lower left")
+ax.errorbar(share.index, share["mean"], error, fmt="o", color="k", label="found")
+ax.set(xlabel="week", ylabel="share of positive tests", title="50 children")
+ax.legend(frameon=False, loc="lower left")
 mean_of = {
     "found": np.mean(present == "yes"),
     "averaged": children.predict_population(X).mean(),
@@ -107,8 +107,8 @@ for name, model in {"level": level, "level and slope": slopes}.items():
 # to help, and its interval says how well this is known. Thin lines are patients: what the model
 # makes of their counts. Thick ones are means of new patients.
 ends = pd.DataFrame({"after": [0, 1]})
-for drug, label in enumerate(("placebo", "drug")):
-    ax = axes[1 + drug]
+patients_figure, axes = plt.subplots(1, 2, figsize=(8, 4), layout="constrained", sharey=True)
+for drug, (label, ax) in enumerate(zip(("placebo", "drug"), axes, strict=True)):
     line = ends.assign(drug=drug, drug_after=drug * ends["after"])[columns]
     patients = rows.loc[rows["drug"] == drug, "patient"].unique()
     for patient in patients:
@@ -121,9 +121,10 @@ for drug, label in enumerate(("placebo", "drug")):
         title=f"{len(patients)} patients: {label}",
     )
     ax.set_xticks([0, 1], ["before", "during"])
-axes[1].set_ylabel("seizures a week")
+axes[0].set_ylabel("seizures a week")
 
 # %%
-picture = Path("binary_and_counts.png")
-figure.savefig(picture, dpi=120)
-print(f"\nPicture saved as {picture}")
+for name, figure in {"children": children_figure, "patients": patients_figure}.items():
+    picture = Path(f"{name}.png")
+    figure.savefig(picture, dpi=120)
+    print(f"\nPicture saved as {picture}")
