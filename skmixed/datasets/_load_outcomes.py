@@ -7,7 +7,7 @@ from typing import Literal, overload
 from sklearn.utils import Bunch
 
 from skmixed._public import public
-from skmixed.datasets._load import Data, load_table
+from skmixed.datasets._table import Data, load_table
 
 
 @overload
