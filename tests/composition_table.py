@@ -56,7 +56,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.utils import estimator_html_repr
 from sklearn.utils.fixes import parse_version
 
-from skmixed import RandomInterceptRegressor, RandomSlopeRegressor
+from skmixed import RandomInterceptRegressor, RandomSlopeClassifier, RandomSlopeRegressor
 from skmixed.datasets import make_mixed_regression
 from skmixed.exceptions import SingularFitWarning
 from skmixed.inspection import importances
@@ -134,7 +134,7 @@ class Way:
 
     def plain(self, **params):
         """The model as the oracle takes it, with groups beside X."""
-        if self.base is RandomSlopeRegressor:
+        if issubclass(self.base, (RandomSlopeRegressor, RandomSlopeClassifier)):
             # fewer variances, so that small parts of the rows can tell them
             params = {"covariance": "diag", **params}
         return self.base(**params)
@@ -242,14 +242,23 @@ def nameless(instead="`group_by=0`"):
 CELLS: list[Cell] = []
 
 
-def tool(name, metadata=None, column=None, position=None, *, numeric=False, models=MODELS):
+def tool(
+    name,
+    metadata=None,
+    column=None,
+    position=None,
+    *,
+    numeric=False,
+    models=MODELS,
+    cells=CELLS,
+):
     """Register a check as the cells of one row; a cell works unless said otherwise."""
 
     def register(check):
         outcomes = {METADATA: metadata or works(), COLUMN: column or works()}
         if position:
             outcomes[POSITION] = position
-        CELLS.extend(
+        cells.extend(
             Cell(name, how, outcome, check, numeric, models)
             for how, outcome in outcomes.items()
         )
@@ -985,11 +994,11 @@ def _(way):
 # --------------------------------------------------------------------------------- rendering
 
 
-def render():
+def render(all_cells=CELLS):
     """The table in Markdown: a row for each tool."""
     rows = ["| tool | groups by metadata | groups by column |", "|---|---|---|"]
-    for name in dict.fromkeys(cell.tool for cell in CELLS):
-        cells = {cell.how: cell.outcome for cell in CELLS if cell.tool == name}
+    for name in dict.fromkeys(cell.tool for cell in all_cells):
+        cells = {cell.how: cell.outcome for cell in all_cells if cell.tool == name}
         rows.append(
             f"| {name} | {_describe(cells[METADATA])} | "
             f"{_describe_column(cells[COLUMN], cells.get(POSITION))} |"
@@ -1013,12 +1022,12 @@ def _describe_column(name, position):
     return f"by name: {name}; by position: {_describe(position)}"
 
 
-def write():
+def write(cells=CELLS, begin=BEGIN, end=END):
     """Put the table between the marks of the document."""
     text = DOCUMENT.read_text(encoding="utf-8")
-    before, rest = text.split(BEGIN)
-    after = rest.split(END)[1]
-    DOCUMENT.write_text(f"{before}{BEGIN}\n\n{render()}\n\n{END}{after}", encoding="utf-8")
+    before, rest = text.split(begin)
+    after, table = rest.split(end)[1], render(cells)
+    DOCUMENT.write_text(f"{before}{begin}\n\n{table}\n\n{end}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

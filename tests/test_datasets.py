@@ -1,15 +1,26 @@
+import json
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from skmixed import RandomInterceptRegressor
+from skmixed import (
+    RandomInterceptClassifier,
+    RandomInterceptPoissonRegressor,
+    RandomInterceptRegressor,
+)
 from skmixed.datasets import (
+    load_bacteria,
+    load_epilepsy,
     load_hsb,
     load_mep_staff,
     load_penicillin,
     load_sleepstudy,
     make_mixed_regression,
 )
+
+REFERENCE = Path(__file__).parent / "reference"
 
 
 @pytest.mark.parametrize(
@@ -18,6 +29,8 @@ from skmixed.datasets import (
         (load_sleepstudy, (180, 3), 18),
         (load_hsb, (7185, 7), 160),
         (load_mep_staff, (6948, 5), 28),
+        (load_bacteria, (220, 5), 50),
+        (load_epilepsy, (236, 6), 59),
     ],
 )
 def test_loaders(load, shape, n_groups):
@@ -187,3 +200,29 @@ def test_variances_of_several_factors_are_recovered():
 def test_generator_refuses_what_does_not_fit_the_factors(options, message):
     with pytest.raises(ValueError, match=message):
         make_mixed_regression(**options)
+
+
+def check_fit(case, model):
+    """Compare a fit with 9 nodes with glmer's."""
+    expected = json.loads((REFERENCE / case / "expected.json").read_text())["expected"]["9"]
+    np.testing.assert_allclose(
+        [model.intercept_, *model.coef_],
+        [*expected["fixef"].values()],
+        atol=2e-3 * min(expected["se"].values()),
+    )
+    assert model.theta_[0] == pytest.approx(expected["theta"], rel=1e-3)
+
+
+def test_bacteria_have_the_fit_of_glmer():
+    X, y, child = load_bacteria(return_X_y=True)
+    X = X[["drug"]].assign(late=X["week"] > 2)
+    check_fit("g_bacteria", RandomInterceptClassifier().fit(X, y, groups=child))
+
+
+def test_epilepsy_has_the_fit_of_glmer():
+    X, y, patient = load_epilepsy(return_X_y=True)
+    logs = np.log(X[["base", "age"]])
+    logs -= logs.mean()  # as the reference has them
+    X = X.assign(last=X["period"] == 4, log_base=logs["base"], log_age=logs["age"])
+    X = X[["log_base", "drug", "log_age", "last"]]
+    check_fit("g_epil_poisson", RandomInterceptPoissonRegressor().fit(X, y, groups=patient))

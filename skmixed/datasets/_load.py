@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from typing import Literal, overload
 
-import pandas as pd
 from sklearn.utils import Bunch
 
 from skmixed._public import public
-
-Data = tuple[pd.DataFrame, pd.Series, pd.Series]
-SeveralData = tuple[pd.DataFrame, pd.Series, pd.DataFrame]
+from skmixed.datasets._table import Data, SeveralData, load_table
 
 
 @overload
@@ -56,7 +52,9 @@ def load_sleepstudy(*, return_X_y: bool = False) -> Bunch | Data:
     0  249.5600     0      308
     1  258.7047     1      308
     """
-    return _load("sleepstudy.csv", "Reaction", "Subject", load_sleepstudy.__doc__, return_X_y)
+    return load_table(
+        "sleepstudy.csv", "Reaction", "Subject", load_sleepstudy.__doc__, return_X_y
+    )
 
 
 @overload
@@ -103,7 +101,7 @@ def load_hsb(*, return_X_y: bool = False) -> Bunch | Data:
     0   5.876 -1.528         0       1    -0.434         0    1224
     1  19.708 -0.588         0       1    -0.434         0    1224
     """
-    return _load("hsb.csv", "math", "school", load_hsb.__doc__, return_X_y)
+    return load_table("hsb.csv", "math", "school", load_hsb.__doc__, return_X_y)
 
 
 @overload
@@ -151,7 +149,7 @@ def load_mep_staff(*, return_X_y: bool = False) -> Bunch | Data:
     (2.6799, array([-1.6722]))
     """
     doc = load_mep_staff.__doc__
-    return _load("mep_staff.csv.gz", "y", "Nationality", doc, return_X_y)
+    return load_table("mep_staff.csv.gz", "y", "Nationality", doc, return_X_y)
 
 
 @overload
@@ -207,24 +205,4 @@ def load_penicillin(*, return_X_y: bool = False) -> Bunch | SeveralData:
     Name: std_dev, dtype: float64
     """
     doc, groups = load_penicillin.__doc__, ["plate", "sample"]
-    return _load("penicillin.csv", "diameter", groups, doc, return_X_y)
-
-
-def _load(name, target, group, description, return_X_y):
-    compression = "gzip" if name.endswith(".gz") else None
-    with files("skmixed.datasets").joinpath("data", name).open("rb") as file:
-        frame = pd.read_csv(file, compression=compression)
-    groups = group if isinstance(group, list) else [group]
-    data = frame.drop(columns=[target, *groups])
-    if return_X_y:
-        return data, frame[target], frame[group]
-    return Bunch(
-        data=data,
-        target=frame[target],
-        groups=frame[group],
-        frame=frame,
-        feature_names=list(data.columns),
-        target_name=target,
-        DESCR=description,
-        **{"group_names" if isinstance(group, list) else "group_name": group},
-    )
+    return load_table("penicillin.csv", "diameter", groups, doc, return_X_y)
