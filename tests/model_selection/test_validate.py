@@ -503,13 +503,17 @@ COLUMNS = {
 
 
 @pytest.mark.parametrize("splitter", ["kfold", "one group"])
-@pytest.mark.parametrize("model", ["intercept", "diagonal", "fixed effects"])
+@pytest.mark.parametrize(
+    "model",
+    ["intercept", pytest.param("diagonal", marks=pytest.mark.slow), "fixed effects"],
+)
 @pytest.mark.parametrize("column", COLUMNS)
 def test_columns_that_lose_their_variation_with_a_fold(rows, column, model, splitter):
     X, y, groups = with_column(rows, COLUMNS[column])
     assert_same(MODELS[model], X, y, groups, cv=SPLITTERS[splitter])
 
 
+@pytest.mark.slow
 def test_a_random_slope_that_only_one_group_knows(rows):
     X, y, groups = with_column(rows, COLUMNS["dummy of a group"])
     model = RandomSlopeRegressor([0, 3])
@@ -556,6 +560,7 @@ def test_rows_in_the_loop_keep_their_order(rows):
     assert_same(MODELS["slope"], X, y, groups % 3, cv=splitter, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_few_rows_and_flat_criteria():
     X, y, groups = simulate(36, 6)
     for model in (RandomSlopeRegressor(), RandomInterceptRegressor()):
