@@ -293,7 +293,7 @@ def test_groups_that_do_not_differ(model):
 @pytest.mark.parametrize("model", LEVELS)
 def test_laplace_where_groups_are_small(model, rows):
     X, y, _ = rows
-    pairs = np.lexsort((y,)).argsort() // 3
+    pairs = (np.lexsort((y,)).argsort() + 1) % 300 // 3  # all alike but in the first
     with pytest.warns(UserWarning, match="3 rows on average"):
         model(quadrature=1).fit(X, y, pairs)
 
@@ -479,6 +479,18 @@ def test_rare_events_and_groups_that_are_all_alike():
     assert np.all(fitted.random_effects_.iloc[:3] > fitted.random_effects_.iloc[3:].max())
 
 
+def test_outcomes_of_groups_alone(binary):
+    X, _, groups = binary
+    of_group = np.isin(groups, np.unique(groups)[::2])
+    message = "Within each of the 20 groups all outcomes are alike"
+    with pytest.warns(NotIdentifiedWarning, match=message) as caught:
+        fitted = RandomInterceptClassifier().fit(X, of_group, groups)
+    assert len(caught) == 1
+    assert message in str(fitted.summary()).replace("\n", " ")
+    of_group[0] = not of_group[0]
+    RandomInterceptClassifier().fit(X, of_group, groups)
+
+
 def test_groups_of_one_row(binary, counts):
     X, y, _ = binary
     with pytest.warns(NotIdentifiedWarning, match="Each of the 300 groups has one row"):
@@ -486,3 +498,29 @@ def test_groups_of_one_row(binary, counts):
     X, y, _ = counts  # counts tell: they vary more than a Poisson distribution does
     fitted = RandomInterceptPoissonRegressor().fit(X, y, np.arange(300))
     assert fitted.random_effects_cov_.iloc[0, 0] > 0
+
+
+def test_standard_errors_where_the_likelihood_is_flat(binary):
+    X, _, groups = binary
+    with (
+        pytest.warns(ConvergenceWarning, match="x is separated"),
+        pytest.warns(SingularFitWarning),
+    ):
+        fitted = RandomInterceptClassifier().fit(X, X["x"] > 0, groups)
+    assert np.all(np.diag(fitted.coef_cov_) >= 0) or fitted.coef_cov_.isna().any(axis=None)
+    assert "x is separated" in str(fitted.summary())  # without other warnings
+
+
+@pytest.mark.parametrize("model", [*LEVELS, *SLOPES])
+def test_sizes_of_columns(model, rows):
+    X, y, groups = rows
+    for kind in (np.asarray, scipy.sparse.csr_array):
+        with pytest.raises(ValueError, match="small enough for their squares to be summed"):
+            model().fit(kind(1e200 * X), y, groups)
+        with pytest.raises(ValueError, match="The column x0 must be large enough"):
+            model().fit(kind(1e-200 * X), y, groups)
+
+
+def test_many_nodes(binary):
+    with pytest.raises(ValueError, match=r"in the range \[1, 100\]\. Got 101"):
+        RandomInterceptClassifier(quadrature=101).fit(*binary)
