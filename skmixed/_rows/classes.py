@@ -42,7 +42,7 @@ def encode_classes(y):
     -------
     y : Series, ndarray or None
         Numbers, under the index and name of a Series; None, which the reader of rows refuses.
-    classes : ndarray of shape (2,)
+    classes : ndarray of shape (2,), or less
         The labels, sorted.
     """
     if y is None:
@@ -50,7 +50,7 @@ def encode_classes(y):
     labels = read_classes(y)
     _check_kind(labels)
     classes, codes = np.unique(labels, return_inverse=True)
-    if len(classes) != 2:
+    if len(classes) > 2:  # a single one may be that of rows too few, which are refused first
         _refuse_classes(classes, type_of_target(labels))
     return _like(y, codes.astype(np.float64)), classes
 
@@ -72,7 +72,7 @@ def read_classes(y):
 def check_two_classes(y, classes):
     """Refuse numbers of classes, among the rows that count, that are all alike."""
     if len(y) and np.all(y == y[0]):
-        raise ValueError(ONE_CLASS.format(label=classes[int(y[0])]))
+        raise ValueError(ONE_CLASS.format(label=repr(classes.tolist()[int(y[0])])))
 
 
 def check_counts(y):
@@ -118,8 +118,6 @@ def _check_kind(labels):
 
 def _refuse_classes(classes, kind):
     shown = ", ".join(repr(label) for label in classes[:CLASSES_SHOWN].tolist())
-    if len(classes) == 1:
-        raise ValueError(ONE_CLASS.format(label=shown))
     more = ", ..." if len(classes) > CLASSES_SHOWN else ""
     given = {"n": len(classes), "classes": shown + more, "kind": kind}
     raise ValueError(MANY_CLASSES.format(**given))

@@ -83,6 +83,10 @@ def test_wrong_labels(binary):
         ValueError, match=r"type: mixed-integer.* objects of several\. Convert them"
     ):
         model.fit(X, np.array([0, "no"], dtype=object)[y], groups)
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        model.fit(X, y[:1], groups)
+    with pytest.raises(ValueError, match="0 sample"):
+        model.fit(X.iloc[:0], y[:0], groups[:0])
     assert not hasattr(model, "classes_")
 
 
