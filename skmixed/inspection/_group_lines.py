@@ -25,7 +25,9 @@ from skmixed.inspection._style import (
     PALETTE,
     QUIET,
     alpha_for,
+    break_lines,
     choose_rows,
+    label_as_text,
     make_axes,
     write_note,
 )
@@ -253,7 +255,8 @@ class GroupLinesDisplay:
         for color, group in zip(PALETTE, shown, strict=False):
             label, line = self.lines.index[group], self.lines.iloc[group]
             self.points_.append(self._draw_rows(ax, group, color))
-            name = fill(f"{self.lines.index.name or 'group'} {label}", LABEL_WIDTH)
+            text = f"{self.lines.index.name or 'group'} {label_as_text(label)}"
+            name = fill(text, LABEL_WIDTH)
             if _is_own(line):
                 self.highlights_[label] = self._draw_line(ax, line, color, name)
             else:
@@ -301,7 +304,7 @@ class GroupLinesDisplay:
             line = self.lines.iloc[group]
             if _is_own(line):
                 self.lines_.append(self._draw_line(panel, line, BLUE, "own line"))
-            label = fill(str(self.lines.index[group]), LABEL_WIDTH)
+            label = fill(label_as_text(self.lines.index[group]), LABEL_WIDTH)
             panel.set_title(label, loc="left", fontsize="small")
             if ax is not None:
                 panel.set(xlabel=self.column, ylabel=self._target_label())
@@ -338,7 +341,8 @@ class GroupLinesDisplay:
     def _target_label(self):
         others = {"features": self.n_held, "factors": self.n_other_factors}
         held = " and ".join(what for what, n in others.items() if n)
-        return f"{self.target}, other {held} at their mean" if held else self.target
+        label = f"{self.target}, other {held} at their mean" if held else self.target
+        return break_lines(label)
 
 
 def _is_own(line):
