@@ -116,10 +116,13 @@ def whole(number):
 
 def series_as_text(series):
     """Lay out numbers by name as a column without a header, fractions with four decimals."""
-    return series.map(_number_as_text).to_frame("")
+    text = [_number_as_text(number, str(name)) for name, number in series.items()]
+    return pd.DataFrame({"": text}, index=series.index)
 
 
-def _number_as_text(number):
+def _number_as_text(number, name):
+    if name.startswith("p, "):
+        return FORMATS["p_value"](number)
     return f"{number:.4f}" if isinstance(number, float) else str(number)
 
 

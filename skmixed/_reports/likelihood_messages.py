@@ -40,10 +40,10 @@ NOT_AVAILABLE = {
     "marginal_effects": "how much the mean changes depends on the row; see group_coef_",
 }
 SEPARATED = (
-    "{what} is separated: the likelihood rises as long as the coefficient of {columns} grows, "
-    "alone or together with others, so that it has no finite estimate. What was found is where "
-    "the search stopped, and its standard error means nothing. Leave the column out, merge "
-    "rare categories, or gather more rows."
+    "{what} is separated: the likelihood rises as long as the coefficient of {columns} grows "
+    "in size, alone or together with others, so that it has no finite estimate. What was found "
+    "is where the search stopped, and its standard error means nothing. Leave the column out, "
+    "merge rare categories, or gather more rows."
 )
 RUNS_AWAY = (
     "Random effects vary by a standard deviation of {sd:.3g} on the scale of the link, and "
@@ -65,6 +65,13 @@ ONE_ROW_EACH = (
     "Each of the {n_groups} groups has one row. One outcome of two says nothing of how groups "
     "vary, so that the variance between groups, and with it the size of the coefficients, "
     "rests on the shape of the link alone. Use larger groups, or LogisticRegression(C=np.inf)."
+)
+ALL_ALIKE = (
+    "Within each of the {n_groups} groups all outcomes are alike, so that the likelihood rises "
+    "as long as the variance between groups grows: it has no finite estimate, and neither have "
+    "the coefficients. What was found, a standard deviation of {sd:.3g}, is where the search "
+    "stopped. If the outcome is one of the group, fit a row for each, by "
+    "LogisticRegression(C=np.inf)."
 )
 OVERDISPERSED = (
     "Counts vary {ratio:.2f} times as much around their means as a Poisson distribution does "
@@ -98,6 +105,19 @@ def explain_separation(model):
     return SEPARATED.format(what=model._columns.target or "y", columns=columns)
 
 
+def explain_not_identified(model):
+    """Say why binary outcomes do not tell how much groups vary; empty if they do."""
+    sums, n_groups = model._fitted.sums, model.n_groups_
+    if model._fitted.family != "binomial" or not n_groups:
+        return ""
+    if sums.n_rows.max() == 1:
+        return ONE_ROW_EACH.format(n_groups=n_groups)
+    if sums.n_alike == n_groups > 1 and not model.singular_ and not model.separating_:
+        sd = np.sqrt(model.random_effects_cov_.iloc[0, 0])
+        return ALL_ALIKE.format(n_groups=n_groups, sd=sd)
+    return ""
+
+
 def warn_about_likelihood(model):
     """Warn of what a user must know of a fit of binary or count outcomes.
 
@@ -111,15 +131,17 @@ def warn_about_likelihood(model):
         dropped = model._fixed_terms[~fitted.kept & ~_is_random_only(model)]
         if len(dropped):
             warn(RANK_DEFICIENT.format(columns=", ".join(dropped)), LinAlgWarning)
+    not_identified = explain_not_identified(model)
+    runs_away = fitted.fit is not None and fitted.fit.runaway
     if len(model.separating_):
         warn(explain_separation(model), ConvergenceWarning)
-    elif fitted.fit is not None and fitted.fit.runaway:
+    elif runs_away and not not_identified:
         sd = np.sqrt(np.diag(model.random_effects_cov_).max())
         warn(RUNS_AWAY.format(sd=sd), ConvergenceWarning)
-    elif not model.converged_:
+    elif not model.converged_ and not runs_away:
         warn(NOT_CONVERGED.format(max_iter=model.max_iter), ConvergenceWarning)
-    if fitted.family == "binomial" and fitted.sums.n_rows.max(initial=0) == 1:
-        warn(ONE_ROW_EACH.format(n_groups=model.n_groups_), NotIdentifiedWarning)
+    if not_identified:
+        warn(not_identified, NotIdentifiedWarning)
     elif model.n_groups_ and model.singular_:
         warn(SINGULAR + explain_singular(model), SingularFitWarning)
     elif model.n_groups_ and model.quadrature == 1 and len(model.random_effects_cov_) == 1:

@@ -19,6 +19,7 @@ from skmixed._reports.layout import (
 )
 from skmixed._reports.likelihood_messages import (
     OVERDISPERSED,
+    explain_not_identified,
     explain_separation,
     explain_singular,
 )
@@ -176,6 +177,8 @@ def _variance_components(model):
 def _remarks(model):
     if not model.n_groups_:
         yield WITHOUT_GROUPS.format(pooled=model._words.pooled)
+    elif explain_not_identified(model):
+        yield explain_not_identified(model)
     elif model.singular_:
         yield f"Singular fit: {explain_singular(model)}"
     if len(model.separating_):

@@ -308,6 +308,26 @@ MANY_CLASSES = (
     "two classes, but has {n}: {classes}. Fit a model for each against the others, as "
     "sklearn.multiclass.OneVsRestClassifier does, or merge classes."
 )
+NUMBERS_AS_LABELS = (
+    "Unknown label type: {kind}. y must have two classes, but holds numbers that are not "
+    "whole, such as {fraction:.6g}. Shares of successes are two weighted rows each, one of "
+    "each class; RandomInterceptRegressor and RandomSlopeRegressor take any number; to tell "
+    "high from low, pass y > limit."
+)
+MIXED_LABELS = (
+    "Unknown label type: {inferred}. y must have labels of one type, but holds objects of "
+    "several. Convert them, as in y.astype(str)."
+)
+HUGE_COUNTS = (
+    "y must hold counts of at most {most:g}, but the largest is {largest:.6g}: the likelihood "
+    "of larger ones has too few digits. Such numbers vary far more than a Poisson "
+    "distribution: RandomInterceptRegressor, of their logarithm, estimates by how much."
+)
+NO_COUNTS = (
+    "{what} holds numbers that are not whole, such as {fraction:.6g}, and so no counts. If y "
+    "is a rate, pass its exposure as `sample_weight`, in the units of the rate: without it "
+    "variances and standard errors are not those of the counts."
+)
 NEGATIVE_COUNTS = (
     "y must hold counts, or rates, that are not negative, but {n} of {n_rows} values are, the "
     "least is {least:.6g}. Is y measured on a scale? RandomInterceptRegressor and "

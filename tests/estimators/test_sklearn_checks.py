@@ -15,12 +15,13 @@ from skmixed import (
 )
 from skmixed.preprocessing import WithinBetween
 
-# The checks fit without groups, on rank-deficient data, on constant targets, and on classes
-# that a column separates.
+# The checks fit without groups, on rank-deficient data, on constant targets, on classes that a
+# column separates, and on fractions as counts.
 pytestmark = [
     pytest.mark.filterwarnings("ignore::skmixed.exceptions.MissingGroupsWarning"),
     pytest.mark.filterwarnings("ignore::scipy.linalg.LinAlgWarning"),
     pytest.mark.filterwarnings("ignore:.* is separated:sklearn.exceptions.ConvergenceWarning"),
+    pytest.mark.filterwarnings("ignore:y.* holds numbers that are not whole:UserWarning"),
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning"),
 ]
 

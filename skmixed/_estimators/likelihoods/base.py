@@ -31,6 +31,7 @@ from skmixed._rows.reader import (
     rows_that_count,
     warn_about_column_of_groups,
 )
+from skmixed._rows.sizes import check_sizes
 from skmixed._rows.threads import one_blas_thread
 from skmixed._sklearn_private import Interval, StrOptions, fit_context, validate_params
 from skmixed._state import in_one_piece, in_one_step
@@ -39,6 +40,7 @@ from skmixed.exceptions import NotAvailableError
 LEVEL = Interval(Real, 0, 1, closed="neither")
 # What quadrature="auto" takes with a single random effect for each group.
 NODES = 9
+MOST_NODES = 100
 
 
 class BaseLikelihoodModel(
@@ -69,7 +71,7 @@ class BaseLikelihoodModel(
 
     _parameter_constraints = {
         **BaseGroupedModel._parameter_constraints,
-        "quadrature": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "quadrature": [StrOptions({"auto"}), Interval(Integral, 1, MOST_NODES, closed="both")],
         "fit_intercept": ["boolean"],
         "new_groups": [StrOptions({"population", "error"})],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
@@ -124,6 +126,7 @@ class BaseLikelihoodModel(
         warn_about_column_of_groups(self, rows, columns)
         rows = rows_that_count(rows)
         check_enough_rows(rows.X, None, has_groups=rows.codes is not None)
+        check_sizes(rows.X, columns.terms)
         self._check_target(rows)
         specification = self._specification(columns)
         with one_blas_thread():

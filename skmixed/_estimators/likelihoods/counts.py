@@ -11,7 +11,12 @@ from sklearn.metrics import d2_tweedie_score
 from sklearn.utils.validation import check_is_fitted
 
 from skmixed._estimators.likelihoods.base import BaseLikelihoodModel
-from skmixed._rows.classes import check_counts
+from skmixed._numerics.likelihoods.families import poisson
+from skmixed._rows.classes import (
+    check_counts,
+    check_size_of_counts,
+    warn_about_fractions,
+)
 from skmixed._rows.containers import take_rows
 from skmixed._rows.features import read_target
 from skmixed._rows.labels import check_weights
@@ -71,7 +76,7 @@ class BaseMixedPoissonRegressor(RegressorMixin, BaseLikelihoodModel):
             If the model was fitted with groups and none are given, or if there are new
             groups or missing labels and ``new_groups="error"``.
         """
-        return np.exp(self._predict_links(X, groups, "predict"))
+        return poisson.mean(self._predict_links(X, groups, "predict"))
 
     @in_one_piece
     @validate_params({"average": ["boolean"]}, prefer_skip_nested_validation=True)
@@ -93,7 +98,7 @@ class BaseMixedPoissonRegressor(RegressorMixin, BaseLikelihoodModel):
         ndarray of shape (n_rows,)
             Means.
         """
-        return np.exp(self._predict_links_of_new(X, average=average))
+        return poisson.mean(self._predict_links_of_new(X, average=average))
 
     @in_one_piece
     def score(self, X: Any, y: Any, groups: Any = None, sample_weight: Any = None) -> float:
@@ -113,7 +118,8 @@ class BaseMixedPoissonRegressor(RegressorMixin, BaseLikelihoodModel):
         Returns
         -------
         float
-            1 - deviance / (deviance of the mean of y): at most 1, and 0 for that mean.
+            1 - deviance / (deviance of the mean of y): at most 1, and 0 for that mean. If y
+            does not vary, 1 if it is predicted, else 0.
         """
         given = {"y": y, "groups": groups, "sample_weight": sample_weight}
         X, y, groups, sample_weight = take_rows(X=X, **given)
@@ -121,6 +127,8 @@ class BaseMixedPoissonRegressor(RegressorMixin, BaseLikelihoodModel):
         weight = check_weights(sample_weight, predicted)
         y = read_target(y)
         check_counts(y)
+        if len(y) > 1 and np.all(y == y[0]):  # as r2_score: there is nothing to explain
+            return float(np.allclose(predicted, y[0]))
         return float(d2_tweedie_score(y, predicted, sample_weight=weight, power=1))
 
     @property
@@ -155,6 +163,10 @@ class BaseMixedPoissonRegressor(RegressorMixin, BaseLikelihoodModel):
 
     def _check_target(self, rows):
         check_counts(rows.y)
+        weight = rows.sample_weight
+        counts = rows.y if weight is None else weight * rows.y
+        check_size_of_counts(counts)
+        warn_about_fractions(rows.y, counts, weight)
 
     def _said_of_y(self):
         test = self._dispersion_test()

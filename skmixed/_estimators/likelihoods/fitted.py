@@ -20,6 +20,9 @@ from skmixed._rows.messages import NO_ROWS, ROWS_CHANGED
 from skmixed._rows.threads import one_blas_thread
 from skmixed.exceptions import NotAvailableError
 
+# Modes that are found anew change -2 log L by less, also where groups hardly have any.
+SAME_MODES = 1e-6
+
 
 @dataclass(frozen=True, eq=False)
 class SumsOfRows:
@@ -37,6 +40,8 @@ class SumsOfRows:
         Number of all rows.
     of_y : ndarray of shape (3,)
         Sum of the weights, mean of y and sum of squares around it.
+    n_alike : int
+        Number of groups whose y do not vary.
     """
 
     labels: np.ndarray
@@ -45,6 +50,7 @@ class SumsOfRows:
     n: float
     n_all: int
     of_y: np.ndarray
+    n_alike: int
 
     @classmethod
     def of(cls, rows):
@@ -52,13 +58,23 @@ class SumsOfRows:
         y, labels = rows.y, rows.labels
         weight = np.ones(len(y)) if rows.sample_weight is None else rows.sample_weight
         n_rows = sizes = np.zeros(0)
+        n_alike = 0
         if rows.codes is not None:
+            n_alike = count_alike(y, rows.codes, len(labels))
             n_rows = np.bincount(rows.codes, minlength=len(labels))
             sizes = np.bincount(rows.codes, weight, minlength=len(labels))
         n = float(weight.sum())
         mean = float(weight @ y) / n
         of_y = np.array([n, mean, float(weight @ (y - mean) ** 2)])
-        return cls(labels, sizes, n_rows, n, len(y), of_y)
+        return cls(labels, sizes, n_rows, n, len(y), of_y, n_alike)
+
+
+def count_alike(y, codes, n_groups):
+    """Count groups whose y do not vary."""
+    one_of_each = np.empty(n_groups)
+    one_of_each[codes] = y
+    differ = np.bincount(codes, y != one_of_each[codes], minlength=n_groups)
+    return int(np.count_nonzero(differ == 0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +146,12 @@ class FittedLikelihood:
     @cached_property
     def coef_cov(self):
         """Covariance of the coefficients, by the exact Hessian; NaN where they are dropped."""
-        return self.known_coef_cov if self.fit is None else self.curvature.coef_cov
+        if self.fit is None:
+            return self.known_coef_cov
+        cov = self.curvature.coef_cov.copy()
+        runs_away = np.diag(cov) < 0  # no optimum, so no variance
+        cov[runs_away] = cov[:, runs_away] = np.nan
+        return cov
 
     @cached_property
     def curvature(self):
@@ -168,7 +189,7 @@ class FittedLikelihood:
         """Refuse rows that are not what they were in the fit."""
         point = self.fit.optimum.point
         now = self.fit.criterion.evaluate(point.beta, point.Lambda, point.evaluation.u)
-        if not np.isclose(now.value, point.value, rtol=SAME_SUMS, atol=SAME_SUMS):
+        if not np.isclose(now.value, point.value, rtol=SAME_SUMS, atol=SAME_MODES):
             raise ValueError(ROWS_CHANGED)
 
     def without_rows(self):

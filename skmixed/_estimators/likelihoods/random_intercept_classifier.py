@@ -30,9 +30,9 @@ class RandomInterceptClassifier(BaseMixedClassifier):
         tuple joins the labels of its columns.
     quadrature : int or "auto", default="auto"
         Nodes of the adaptive Gauss-Hermite quadrature that integrates over the effects of each
-        group; 1 is Laplace's approximation. "auto" is 9 for one random effect for each group,
-        and 1, the only choice, for several. Laplace's approximation underestimates variances
-        where groups are small.
+        group, at most 100; 1 is Laplace's approximation. "auto" is 9 for one random effect for
+        each group, and 1, the only choice, for several. Laplace's approximation underestimates
+        variances where groups are small.
     fit_intercept : bool, default=True
         Whether to estimate b0. If False, the group effects vary around zero.
     new_groups : {"population", "error"}, default="population"
@@ -113,7 +113,7 @@ class RandomInterceptClassifier(BaseMixedClassifier):
     SingularFitWarning
         If the covariance of the random effects is singular.
     NotIdentifiedWarning
-        If each group has one row.
+        If each group has one row, or if all outcomes within each group are alike.
     ConvergenceWarning
         If `max_iter` was not enough, or if coefficients have no finite estimate, which are
         named: a combination of columns tells the classes apart; or if the

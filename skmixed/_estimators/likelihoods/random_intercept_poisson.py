@@ -30,9 +30,9 @@ class RandomInterceptPoissonRegressor(BaseMixedPoissonRegressor):
         tuple joins the labels of its columns.
     quadrature : int or "auto", default="auto"
         Nodes of the adaptive Gauss-Hermite quadrature that integrates over the effects of each
-        group; 1 is Laplace's approximation. "auto" is 9 for one random effect for each group,
-        and 1, the only choice, for several. Laplace's approximation underestimates variances
-        where groups are small.
+        group, at most 100; 1 is Laplace's approximation. "auto" is 9 for one random effect for
+        each group, and 1, the only choice, for several. Laplace's approximation underestimates
+        variances where groups are small.
     fit_intercept : bool, default=True
         Whether to estimate b0. If False, the group effects vary around zero.
     new_groups : {"population", "error"}, default="population"
@@ -117,7 +117,8 @@ class RandomInterceptPoissonRegressor(BaseMixedPoissonRegressor):
     LinAlgWarning
         If X is rank-deficient; the columns are named.
     UserWarning
-        If Laplace's approximation is asked for where groups are small.
+        If Laplace's approximation is asked for where groups are small, or if neither y nor y
+        times `sample_weight` holds counts.
 
     See Also
     --------

@@ -20,7 +20,7 @@ from skmixed._numerics.linalg.arrays import Array
 LARGE_SD = 1.0
 _Z = np.arange(-7.2, 7.21, 0.6)
 _NORMAL = np.exp(-(_Z**2) / 2) / np.exp(-(_Z**2) / 2).sum()
-_L = np.arange(-36.0, 36.01, 0.6)
+_L = np.arange(-48.0, 48.01, 0.6)
 _LOGISTIC = expit(_L) * expit(-_L) / np.sum(expit(_L) * expit(-_L))
 # Probabilities that are no larger have lost digits.
 LEAST = 1e-290
@@ -37,30 +37,34 @@ def averaged_mean(family: Family, eta: Array, variance: Array) -> Array:
     eta, variance : ndarray of shape (n,)
         Broadcast against each other.
     """
-    eta, variance = np.broadcast_arrays(eta, variance)
-    if family.name == "poisson":
-        return family.mean(eta + variance / 2)
-    less_likely = _smaller_probability(-np.abs(eta), np.sqrt(variance))
-    return np.where(eta > 0, 1.0 - less_likely, less_likely)
+    return family.mean(averaged_link(family, eta, variance))
 
 
 def averaged_link(family: Family, eta: Array, variance: Array) -> Array:
-    """Return the link of the averaged mean, right also where that is next to 1."""
+    """Return the link of the averaged mean, right also where that is next to 0 or 1."""
     eta, variance = np.broadcast_arrays(eta, variance)
     if family.name == "poisson":
         return np.asarray(eta + variance / 2)
-    less_likely = _smaller_probability(-np.abs(eta), np.sqrt(variance))
-    link = np.log(np.maximum(less_likely, LEAST)) - np.log1p(-less_likely)
-    tail = less_likely <= LEAST
-    if tail.any():
-        link[tail] = _log_of_tail(-np.abs(eta[tail]), variance[tail])
+    log_less = _log_of_smaller(-np.abs(eta), variance)
+    link = log_less - np.log1p(-np.exp(log_less))
     return np.where(eta > 0, -link, link)
 
 
-def _log_of_tail(eta: Array, variance: Array) -> Array:
-    """Logarithm of E expit(eta + sd z) where it underflows: E exp, or P(eta + sd z > 0)."""
-    normal = log_ndtr(eta / np.sqrt(np.maximum(variance, LEAST)))
-    return np.where(eta + variance < 0, eta + variance / 2, normal)
+def _log_of_smaller(eta: Array, variance: Array) -> Array:
+    """Logarithm of E expit(eta + sd z) for eta <= 0, however small that is.
+
+    It is that of exp(eta + variance / 2) E expit(-eta - variance + sd z), too: the sums are
+    right to as many digits where the mean of the linear predictor is nearer to 0.
+    """
+    far = eta < -variance / 2
+    moved = np.where(far, -eta - variance, eta)
+    sd = np.sqrt(variance)
+    probability = _smaller_probability(-np.abs(moved), sd)
+    probability = np.where(moved > 0, 1.0 - probability, probability)
+    log = np.log(np.maximum(probability, LEAST))
+    normal = log_ndtr(moved / np.maximum(sd, LEAST))
+    log = np.where(probability > LEAST, log, normal)
+    return np.asarray(log + np.where(far, eta + variance / 2, 0.0))
 
 
 def _smaller_probability(eta: Array, sd: Array) -> Array:

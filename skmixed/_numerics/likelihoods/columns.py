@@ -118,8 +118,9 @@ def choose_columns(
     products = _with_ones(mean - shift, gram)
     noise = np.append(0.0, _ROUNDING * np.abs(mean))
     columns = [i for i in range(not fit_intercept, len(products)) if i not in random_only]
-    fixed = _coordinates(products, noise, columns)
-    chosen = _coordinates(products, noise, random, centre=not diagonal)
+    centred = _with_ones(np.zeros_like(mean), gram)
+    fixed = _coordinates(products, centred, noise, columns)
+    chosen = _coordinates(products, products if diagonal else centred, noise, random)
     back = np.eye(len(products))
     back[0, 1:] = -shift
     return Columns(
@@ -147,25 +148,21 @@ def _with_ones(mean: Array, gram: Array) -> Array:
 
 
 def _coordinates(
-    products: Array, noise: Array, columns: Sequence[int], *, centre: bool = True
+    products: Array, centred: Array, noise: Array, columns: Sequence[int]
 ) -> Array:
-    """Coefficients of [1, X] that make columns of order one, dependent ones dropped."""
+    """Coefficients of [1, X] that make columns of order one, dependent ones dropped.
+
+    The ones, if chosen, take from the others what they explain, unless `centred` is `products`.
+    """
     chosen = np.array(list(columns), dtype=np.intp)
     map_ = np.zeros((len(products), len(chosen)))
     map_[chosen, np.arange(len(chosen))] = 1.0
-    if centre and 0 in chosen:
+    moments = centred if 0 in chosen else products
+    if moments is not products:
         map_[0, chosen != 0] = -products[0, chosen[chosen != 0]]
-    moments = _sweep(products) if centre and 0 in chosen else products
     size = np.sqrt(np.clip(np.diag(moments)[chosen], 0.0, None))
     varies = size > noise[chosen]
     kept = np.flatnonzero(varies)
     scaled = moments[np.ix_(chosen[kept], chosen[kept])] / np.outer(size[kept], size[kept])
     kept = kept[independent(scaled)]
     return np.asarray(map_[:, kept] / size[kept])
-
-
-def _sweep(products: Array) -> Array:
-    """Take from all columns but the ones what the ones explain."""
-    swept = products - np.outer(products[0], products[0])
-    swept[0, 0] = 1.0
-    return np.asarray(swept)

@@ -65,17 +65,20 @@ class ConditionalEffects:
 def _link_of_mixture(family: Family, eta: Array, shares: Array) -> Array:
     """Link of sum_k shares_k mean(eta_k), right also where a probability is next to 1."""
     if family.name == "poisson":
-        return np.asarray(logsumexp(eta, b=shares, axis=0))
+        return _log_of_mixture(eta, shares)
     yes, no = (np.sum(shares * family.mean(side), axis=0) for side in (eta, -eta))
     link = np.log(np.maximum(yes, LEAST)) - np.log(np.maximum(no, LEAST))
     tail = np.minimum(yes, no) <= LEAST
     if tail.any():
-        logs = (
-            logsumexp(log_expit(side[:, tail]), b=shares[:, tail], axis=0)
-            for side in (eta, -eta)
-        )
-        link[tail] = np.subtract(*logs)
+        sides = (log_expit(side[:, tail]) for side in (eta, -eta))
+        link[tail] = np.subtract(*(_log_of_mixture(side, shares[:, tail]) for side in sides))
     return np.asarray(link)
+
+
+def _log_of_mixture(logs: Array, shares: Array) -> Array:
+    """Logarithm of sum_k shares_k exp(logs_k)."""
+    log_shares = np.log(np.maximum(shares, np.finfo(np.float64).tiny))
+    return np.asarray(logsumexp(logs + log_shares, axis=0))
 
 
 def conditional_effects(

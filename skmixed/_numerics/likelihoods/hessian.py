@@ -53,7 +53,11 @@ def curvature(fit: LikelihoodFit) -> Curvature:
         at = [point.moved(criterion, c * move).gradient for c in (-2, -1, 1, 2)]
         hessian[i] = (8 * (at[2] - at[1]) - (at[3] - at[0])) / (12 * step)
     hessian = (hessian + hessian.T) / 2
-    covariance = 2 * point.basis @ inverse_where_curved(hessian, 1e-12) @ point.basis.T
+    if np.isfinite(hessian).all():
+        inverse = inverse_where_curved(hessian, 1e-12)
+    else:  # the likelihood is so flat that a step overflows
+        inverse = np.full_like(hessian, np.nan)
+    covariance = 2 * point.basis @ inverse @ point.basis.T
     p = len(point.beta)
     coef_cov = criterion.rows.columns.to_user_covariance(covariance[:p, :p])
     return Curvature(hessian, covariance, coef_cov)

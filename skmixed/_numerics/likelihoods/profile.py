@@ -83,13 +83,19 @@ class Profile:
             if abs(zeta) >= NEAR * abs(target):
                 break
         else:
-            return float(np.copysign(np.inf, target))
+            if target > 0 or not np.isfinite(least):
+                return float(np.copysign(np.inf, target))
         for _ in range(MOST_FITS):
             if abs(zeta - target) <= ACCURACY:
                 return value
-            slope = (zeta - zeta_before) / (value - before)
+            rises = (zeta - zeta_before) * (value - before) > 0
+            step = (
+                (target - zeta) * (value - before) / (zeta - zeta_before) if rises else -np.inf
+            )
             before, zeta_before = value, zeta
-            value = max(value + (target - zeta) / slope, (least + value) / 2)
+            value = max(value + step, (least + value) / 2)
+            if not np.isfinite(value):  # flat, so that there is nowhere to go
+                break
             zeta = self.root(value)
         return float("nan")
 

@@ -93,7 +93,8 @@ class Point:
         Lambda = self.Lambda.copy()
         Lambda[self.entries] += whole[p:]
         beta = self.beta + whole[:p]
-        evaluation = criterion.evaluate(beta, Lambda, self.evaluation.u)
+        with np.errstate(over="ignore", invalid="ignore"):  # too far: not finite, and refused
+            evaluation = criterion.evaluate(beta, Lambda, self.evaluation.u)
         return replace(self, beta=beta, Lambda=Lambda, evaluation=evaluation)
 
 

@@ -14,10 +14,11 @@ import numpy as np
 from scipy.optimize import linprog
 
 from skmixed._numerics.likelihoods.families import Family
-from skmixed._numerics.likelihoods.rows import LikelihoodRows
+from skmixed._numerics.likelihoods.rows import Chunk, LikelihoodRows
 from skmixed._numerics.linalg.arrays import Array
 
-# Linear predictors that are no larger are those of probabilities, or counts, beyond 1e-5.
+# Linear predictors that are no larger, in size, are those of probabilities beyond 1e-5; that
+# of a count takes in its exposure.
 LARGE = 12.0
 # Sums that are a smaller share of the largest one that can be are 0.
 NOTHING = 1e-9
@@ -46,10 +47,16 @@ def separated_column(rows: LikelihoodRows, family: Family, beta: Array) -> int |
 
 
 def _is_suspicious(rows: LikelihoodRows, family: Family, beta: Array) -> bool:
-    return any(
-        np.abs(rows.predict(chunk.X, beta)).max(initial=0.0) > LARGE
-        for chunk in rows.chunks(family)
-    )
+    return any(_largest(rows, chunk, family, beta) > LARGE for chunk in rows.chunks(family))
+
+
+def _largest(rows: LikelihoodRows, chunk: Chunk, family: Family, beta: Array) -> float:
+    """How far the linear predictors go of rows that can be separated: counts of 0, or all."""
+    eta = rows.predict(chunk.X, beta)
+    if family.name == "poisson":
+        eta = np.where(chunk.y > 0, 0.0, eta if chunk.w is None else eta + np.log(chunk.w))
+        return float(-eta.min(initial=0.0))
+    return float(np.abs(eta).max(initial=0.0))
 
 
 def _by_column(v: Array, rows: LikelihoodRows) -> Array:

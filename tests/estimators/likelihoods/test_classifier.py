@@ -32,12 +32,14 @@ def expected_mean(mean, density, at):
         np.array(["no", "yes"]),
         np.array(["no", "yes"], dtype=object),
         np.array([False, True]),
+        np.array([False, True], dtype=object),
+        np.array([3, 4], dtype=object),
         np.array([-1, 1]),
         np.array([2.0, 5.0]),
         pd.array(["no", "yes"], dtype="string"),
         pd.Categorical(["a", "b"]),
     ],
-    ids=lambda labels: str(labels.dtype),
+    ids=lambda labels: f"{labels.dtype} {labels[0]}",
 )
 def test_labels_of_any_type(binary, fitted, labels):
     y = pd.Series(labels[binary.y], name="passed")
@@ -73,6 +75,18 @@ def test_wrong_labels(binary):
         model.fit(X, [None, None, *np.array(["no", "yes"])[y[2:]]], groups)
     with pytest.raises(ValueError, match="Unknown label type"):
         model.fit(X, y + 0.5 * X["x"], groups)
+    with pytest.raises(
+        ValueError, match=r"not whole, such as 0\.\d5\. Shares of successes are two"
+    ):
+        model.fit(X, 0.25 + 0.5 * y, groups)
+    with pytest.raises(
+        ValueError, match=r"type: mixed-integer.* objects of several\. Convert them"
+    ):
+        model.fit(X, np.array([0, "no"], dtype=object)[y], groups)
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        model.fit(X, y[:1], groups)
+    with pytest.raises(ValueError, match="0 sample"):
+        model.fit(X.iloc[:0], y[:0], groups[:0])
     assert not hasattr(model, "classes_")
 
 

@@ -9,7 +9,7 @@ from sklearn.linear_model import PoissonRegressor
 from sklearn.metrics import d2_tweedie_score
 
 from skmixed import RandomInterceptPoissonRegressor, RandomSlopePoissonRegressor
-from skmixed.exceptions import MissingGroupsWarning
+from skmixed.exceptions import MissingGroupsWarning, SingularFitWarning
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +59,14 @@ def test_score_is_explained_deviance(counts, fitted):
     assert fitted.score(X, y, groups, sample_weight=weight) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("count", [3, 4])
+def test_score_of_counts_that_do_not_vary(counts, count):
+    with pytest.warns(SingularFitWarning):
+        model = RandomInterceptPoissonRegressor().fit(counts.X, np.full(300, 3), counts.groups)
+    score = model.score(counts.X, np.full(300, count), counts.groups)
+    assert score == (count == 3)
+
+
 def test_wrong_counts(counts):
     X, y, groups = counts
     model = RandomInterceptPoissonRegressor()
@@ -68,7 +76,30 @@ def test_wrong_counts(counts):
         model.fit(X, 0 * y, groups)
     with pytest.raises(ValueError, match="y must be numeric"):
         model.fit(X, np.full(300, "a few"), groups)
+    with pytest.raises(ValueError, match=r"at most 2e\+10, but the largest is \d"):
+        model.fit(X, 1e11 * y, groups)
+    with pytest.raises(ValueError, match=r"at most 2e\+10"):
+        model.fit(X, y, groups, sample_weight=np.full(300, 1e11))
     assert model.__sklearn_tags__().target_tags.positive_only
+
+
+def test_numbers_that_are_not_whole(counts):
+    X, y, groups = counts
+    model, exposure = RandomInterceptPoissonRegressor(), np.linspace(0.5, 7.0, 300)
+    model.fit(X, y / exposure, groups, sample_weight=exposure)  # a rate, without a warning
+    model.fit(X, (y / exposure).astype(np.float32), groups, sample_weight=exposure)
+    model.fit(X, y, groups, sample_weight=exposure)
+    with pytest.warns(UserWarning, match=r"^y holds .* not whole, such as \d.* its exposure"):
+        model.fit(X, y / exposure, groups)
+    with pytest.warns(UserWarning, match="y times `sample_weight` holds numbers"):
+        model.fit(X, y / exposure, groups, sample_weight=exposure / exposure.mean())
+
+
+def test_means_beyond_all_numbers_are_finite(fitted):
+    far = pd.DataFrame({"x": [1e5, -1e5], "z": [0.0, 0.0]})
+    mean = fitted.predict(far, ["a new school"] * 2)
+    assert np.isfinite(mean).all()
+    np.testing.assert_array_equal(fitted.predict_population(far), mean)
 
 
 def test_without_groups_it_is_poisson_regression(counts):

@@ -299,9 +299,11 @@ def test_laplace_where_groups_are_small(model, rows):
         model(quadrature=1).fit(X, y, threes)
 
 
-def test_groups_that_tell_the_outcome_by_themselves(binary):
-    X, y, _ = binary
-    groups = 2 * (np.arange(len(y)) % 10) + y
+def test_groups_that_tell_the_outcome_with_a_column(binary):
+    """In one of the groups both outcomes occur, and x tells which."""
+    X, _, groups = binary
+    codes = np.unique(groups, return_inverse=True)[1]
+    y = np.where(codes == 0, X["x"] > 0, codes % 2 == 1)
     with pytest.warns(ConvergenceWarning, match="may have no finite estimate: most groups"):
         fitted = RandomInterceptClassifier().fit(X, y, groups)
     np.testing.assert_array_equal(fitted.predict(X, groups), y)
@@ -488,6 +490,18 @@ def test_rare_events_and_groups_that_are_all_alike():
     assert np.all(fitted.random_effects_.iloc[:3] > fitted.random_effects_.iloc[3:].max())
 
 
+def test_outcomes_of_groups_alone(binary):
+    X, _, groups = binary
+    of_group = np.isin(groups, np.unique(groups)[::2])
+    message = "Within each of the 20 groups all outcomes are alike"
+    with pytest.warns(NotIdentifiedWarning, match=message) as caught:
+        fitted = RandomInterceptClassifier().fit(X, of_group, groups)
+    assert len(caught) == 1
+    assert message in str(fitted.summary()).replace("\n", " ")
+    of_group[0] = not of_group[0]
+    RandomInterceptClassifier().fit(X, of_group, groups)
+
+
 def test_groups_of_one_row(binary, counts):
     X, y, _ = binary
     with pytest.warns(NotIdentifiedWarning, match="Each of the 300 groups has one row"):
@@ -495,3 +509,26 @@ def test_groups_of_one_row(binary, counts):
     X, y, _ = counts  # counts tell: they vary more than a Poisson distribution does
     fitted = RandomInterceptPoissonRegressor().fit(X, y, np.arange(300))
     assert fitted.random_effects_cov_.iloc[0, 0] > 0
+
+
+def test_standard_errors_where_the_likelihood_is_flat(binary):
+    X, _, groups = binary
+    with pytest.warns(ConvergenceWarning, match="x is separated"):
+        fitted = RandomInterceptClassifier().fit(X, X["x"] > 0, groups)
+    assert np.all(np.diag(fitted.coef_cov_) >= 0) or fitted.coef_cov_.isna().any(axis=None)
+    assert "x is separated" in str(fitted.summary())  # without other warnings
+
+
+@pytest.mark.parametrize("model", [*LEVELS, *SLOPES])
+def test_sizes_of_columns(model, rows):
+    X, y, groups = rows
+    for kind in (np.asarray, scipy.sparse.csr_array):
+        with pytest.raises(ValueError, match="small enough for their squares to be summed"):
+            model().fit(kind(1e200 * X), y, groups)
+        with pytest.raises(ValueError, match="The column x0 must be large enough"):
+            model().fit(kind(1e-200 * X), y, groups)
+
+
+def test_many_nodes(binary):
+    with pytest.raises(ValueError, match=r"in the range \[1, 100\]\. Got 101"):
+        RandomInterceptClassifier(quadrature=101).fit(*binary)

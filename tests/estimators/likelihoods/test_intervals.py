@@ -1,6 +1,7 @@
 """Profile limits: where a likelihood-ratio test begins to reject."""
 
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -76,3 +77,18 @@ def test_a_stored_model_has_no_rows_to_profile(binary):
         again.confint()
     expected = model.confint(method="wald")
     np.testing.assert_allclose(again.confint(method="wald"), expected, equal_nan=True)
+
+
+@pytest.mark.parametrize("seed", [18, 26, 56])
+def test_a_variance_that_is_hardly_bounded_has_a_lower_limit(seed):
+    rng = np.random.default_rng(seed)
+    n_groups, n = int(rng.integers(3, 9)), int(rng.integers(10, 40))
+    groups, X = rng.integers(0, n_groups, n), rng.normal(size=(n, 1))
+    effects = rng.normal(size=n_groups) * rng.choice([1, 3, 6])
+    y = rng.random(n) < 1 / (1 + np.exp(-X[:, 0] - effects[groups]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # variance, and limits, that run away
+        model = RandomInterceptClassifier().fit(X, y, groups)
+        limits = model.confint().iloc[0]
+    assert limits["estimate"] > 10
+    assert 0 < limits["lower"] < limits["estimate"]

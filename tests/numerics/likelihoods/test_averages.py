@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from scipy.special import expit
+from scipy.special import expit, log_expit, logsumexp
 from scipy.stats import norm
 
 from skmixed._numerics.likelihoods.averages import averaged_link, averaged_mean
+from skmixed._numerics.likelihoods.conditional import ConditionalEffects
 from skmixed._numerics.likelihoods.families import FAMILIES
 from skmixed._numerics.likelihoods.fit import fit_likelihood
 from skmixed._numerics.likelihoods.rows import LikelihoodRows
@@ -32,6 +33,15 @@ def test_links_are_those_of_the_means():
     )
 
 
+@pytest.mark.parametrize("sd", [0.3, 1.01, 3.0, 20.0, 200.0])
+@pytest.mark.parametrize("eta", [-33.0, -100.0, -800.0, -5000.0])
+def test_links_of_tiny_probabilities(eta, sd):
+    z = np.linspace(-110, 110, 200_001)
+    yes, no = (logsumexp(log_expit(side * (eta + sd * z)) - z**2 / 2) for side in (1.0, -1.0))
+    link = averaged_link(FAMILIES["binomial"], np.array([eta]), np.array([sd**2]))
+    np.testing.assert_allclose(link, yes - no, rtol=1e-9)
+
+
 def test_counts():
     mean = averaged_mean(FAMILIES["poisson"], ETA, SD**2 / 100)
     np.testing.assert_allclose(mean, np.exp(ETA + SD**2 / 200))
@@ -56,6 +66,13 @@ def test_known_groups_average_over_their_conditional_distribution(family):
         expected = np.sum(density * mean(b)) / density.sum()
         got = expit(link[j]) if family == "binomial" else np.exp(link[j])
         assert got == pytest.approx(expected, abs=2e-4)
+
+
+def test_nodes_without_a_share_say_nothing():
+    shares = np.array([[1e-320], [0.4], [0.6]])
+    effects = ConditionalEffects(np.zeros((1, 1)), np.ones((1, 1, 1)), np.eye(3, 1), shares)
+    link = effects.link(FAMILIES["poisson"], np.ones(1), np.ones((1, 1)), np.zeros(1, int))
+    np.testing.assert_allclose(link, 1.0)
 
 
 def test_several_random_effects_average_at_the_mode():

@@ -8,10 +8,12 @@ import pandas as pd
 import pytest
 from scipy.optimize import minimize
 
+from skmixed._numerics.likelihoods.criterion import Criterion
 from skmixed._numerics.likelihoods.families import FAMILIES
 from skmixed._numerics.likelihoods.fit import fit_likelihood
 from skmixed._numerics.likelihoods.hessian import curvature
 from skmixed._numerics.likelihoods.rows import LikelihoodRows
+from skmixed._numerics.likelihoods.search import Point
 
 FOLDER = Path(__file__).parents[2] / "reference"
 NAMES = sorted(path.name for path in FOLDER.glob("g_*"))
@@ -285,3 +287,44 @@ def test_rare_events_are_no_separation():
     fit = fit_likelihood(rows, FAMILIES["binomial"], n_nodes=9)
     assert fit.separated is None
     assert fit.converged
+
+
+@pytest.mark.parametrize("exposure", [1e-6, 1e-4, 1.0, 1e4])
+def test_separation_of_counts_whatever_the_unit_of_exposure(exposure):
+    rng = np.random.default_rng(10)
+    groups, x = rng.integers(0, 15, 150), rng.integers(0, 2, (150, 1))
+    counts = rng.poisson(2.0, 150)
+    for y, column in ((np.where(x[:, 0] == 1, 0, counts), 1), (counts, None)):
+        weight = np.full(150, exposure)
+        rows = LikelihoodRows.from_rows(x.astype(float), y / exposure, groups, weight)
+        assert fit_likelihood(rows, FAMILIES["poisson"]).separated == column
+
+
+def test_large_counts_all_alike_are_no_separation():
+    groups, X = np.arange(60) % 6, np.arange(60.0)[:, None]
+    rows = LikelihoodRows.from_rows(X, np.full(60, 1e6), groups)
+    assert fit_likelihood(rows, FAMILIES["poisson"]).separated is None
+
+
+def test_columns_far_from_zero_without_correlations():
+    rng = np.random.default_rng(11)
+    groups, X = rng.integers(0, 15, 300), rng.normal(size=(300, 2))
+    y = rng.random(300) < 1 / (1 + np.exp(-X[:, 0] - rng.normal(size=15)[groups]))
+    given = {"random": (0,), "diagonal": True}
+    near, far = (
+        fit_likelihood(
+            LikelihoodRows.from_rows(X + offset, y, groups, **given), FAMILIES["binomial"]
+        )
+        for offset in (0.0, 1e8)
+    )
+    np.testing.assert_allclose(far.coef[1:], near.coef[1:], rtol=1e-5)
+    assert far.value == pytest.approx(near.value, rel=1e-7)
+
+
+def test_steps_that_go_too_far_are_quiet():  # warnings are errors
+    rng = np.random.default_rng(12)
+    groups, X = np.repeat(np.arange(3), 8), rng.normal(size=(24, 1))
+    rows = LikelihoodRows.from_rows(X, rng.integers(0, 2, 24), groups)
+    criterion = Criterion(rows, FAMILIES["binomial"], 9)
+    point = Point.at(criterion, np.zeros(2), np.ones((1, 1)))
+    assert not np.isfinite(point.moved(criterion, np.array([1e4, 1e4, 0.0])).value)
