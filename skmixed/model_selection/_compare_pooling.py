@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from numbers import Integral
-from typing import Any
+from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 from sklearn.utils import check_random_state
 
+from skmixed._estimators.least_squares import FixedEffectsRegressor
 from skmixed._public import public
-from skmixed._reports.pooling_names import FIXED, INTERCEPT, SLOPES, icc_of
+from skmixed._reports.pooling_names import INTERCEPT, SLOPES, icc_of
 from skmixed._rows import chosen_columns
 from skmixed._rows.containers import take_rows
 from skmixed._rows.factors import SEVERAL
-from skmixed._rows.features import read_target
-from skmixed._sklearn_private import Interval, validate_params
+from skmixed._sklearn_private import Interval, StrOptions, validate_params
 from skmixed.model_selection._pooling_comparison import PoolingComparison
 from skmixed.model_selection._pooling_folds import predict_all, without_numbers
-from skmixed.model_selection._pooling_given import check_rows, check_sizes, read_groups
+from skmixed.model_selection._pooling_given import (
+    check_rows,
+    check_sizes,
+    read_groups,
+    refuse_several,
+)
 from skmixed.model_selection._pooling_models import make_models
-from skmixed.model_selection._pooling_scores import MEASURES, score_group_sizes, tested_folds
+from skmixed.model_selection._pooling_outcomes import TARGET_TYPES, read_outcome
+from skmixed.model_selection._pooling_scores import score_group_sizes, tested_folds
 from skmixed.model_selection._pooling_splits import split_regimes
 
 
@@ -29,6 +34,7 @@ from skmixed.model_selection._pooling_splits import split_regimes
     {
         "group_by": SEVERAL,
         "slopes": [*chosen_columns.SLOPES, dict, None],
+        "target_type": [StrOptions(set(TARGET_TYPES))],
         "estimators": [dict, None],
         "n_splits": [Interval(Integral, 2, None, closed="left")],
         "n_repeats": [Interval(Integral, 1, None, closed="left")],
@@ -45,6 +51,7 @@ def compare_pooling(
     *,
     group_by: Any = None,
     slopes: Any = None,
+    target_type: Literal["auto", "continuous", "binary", "count"] = "auto",
     estimators=None,
     n_splits: int = 5,
     n_repeats=2,
@@ -172,22 +179,26 @@ def compare_pooling(
     """
     X, y, groups = take_rows(X=X, y=y, groups=groups)
     X, found = read_groups(X, y, groups, group_by)
-    y = read_target(y).astype(np.float64, copy=False)
+    target = read_outcome(y, target_type)
+    outcome = target.outcome
+    refuse_several(found, outcome)
     check_sizes(found, n_splits)
-    models = make_models(X, found, group_by, slopes, estimators)
-    most = models.get(SLOPES, models[INTERCEPT]) if found.are_several else models[FIXED]
-    some_vary = check_rows(most, X, y, found)
+    models = make_models(X, found, group_by, slopes, estimators, outcome.target_type)
+    several = models.get(SLOPES, models[INTERCEPT])
+    most = several if found.are_several else FixedEffectsRegressor(group_by=group_by)
+    some_vary = check_rows(most, X, target.numbers, found)
     rng = check_random_state(random_state)
     splits = split_regimes(found, n_splits, n_repeats, rng)
     predictions = predict_all(
-        models, X, y, found.values, splits, n_jobs=n_jobs, verbose=verbose
+        models, X, target, found.values, splits, n_jobs=n_jobs, verbose=verbose
     )
-    tested, size_ranges = tested_folds(predictions, y, found.codes)
+    tested, size_ranges = tested_folds(predictions, target.numbers, found.codes)
     by_size = [
-        score_group_sizes(tested, ranges, factor) for factor, ranges in enumerate(size_ranges)
+        score_group_sizes(tested, ranges, outcome.loss, factor)
+        for factor, ranges in enumerate(size_ranges)
     ]
     return PoolingComparison(
-        scores=_scores(predictions, tested),
+        scores=_scores(predictions, tested, outcome.measures),
         group_size_scores=(
             dict(zip(found.names, by_size, strict=True)) if found.are_several else by_size[0]
         ),
@@ -195,6 +206,8 @@ def compare_pooling(
         warned=_warned(predictions),
         group_sizes=found.sizes,
         _tested=tested,
+        target_type=outcome.target_type,
+        classes=target.classes,
         _slopes_left_out=slopes is None and some_vary,
     )
 
@@ -202,7 +215,7 @@ def compare_pooling(
 # ------------------------------------------------------------------------- tables of the result
 
 
-def _scores(predictions, tested):
+def _scores(predictions, tested, measures):
     rows = []
     folds = {key: iter(of_model) for key, of_model in tested.items()}
     for split, name, prediction in predictions:
@@ -215,7 +228,7 @@ def _scores(predictions, tested):
                 "fold": split.fold,
                 "n_train": len(split.train),
                 "n_test": len(split.test),
-                **{measure: tested_fold.values(measure).mean() for measure in MEASURES},
+                **{measure: tested_fold.values(measure).mean() for measure in measures},
                 "fit_seconds": prediction.seconds,
                 **_shares(prediction.icc),
             }
