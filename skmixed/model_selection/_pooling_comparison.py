@@ -233,7 +233,8 @@ class PoolingComparison(Printed):
         rows' placements among those of the other class). Its difference D is the mean over all
         fits of the mean difference of their rows, in which a row has some weight, and group j
         the sum of weights w_j. With e the weighted differences of rows, less D, summed over a
-        group (e_j), over a fit (e_f), or over a group within a fit (e_jf), the variance of D is ::
+        group (e_j), over a fit (e_f), or over a group within a fit (e_jf), the variance of D
+        is ::
 
             V = V_groups + max(0, V_fits - V_both)
 
@@ -357,6 +358,8 @@ class PoolingComparison(Printed):
         return next(iter(self._sizes.values())).sum()
 
     def _to_best(self, loss, regime, model):
+        if loss[regime].isna().all():
+            return np.nan, np.nan
         best = loss[regime].idxmin()
         found = self.difference(model, best, regime)
         return found.difference, found.std_error

@@ -116,7 +116,7 @@ def target_encoded(group_by):
 
 
 def _linear(is_binary, *, penalty):
-    options = {"solver": "newton-cholesky", "max_iter": 200}
+    options = {"solver": "newton-cholesky", "tol": 1e-6, "max_iter": 200}
     if is_binary:
         return LogisticRegression(C=1 / PENALTY if penalty else np.inf, **options)
     return PoissonRegressor(alpha=None if penalty else 0, **options)

@@ -69,7 +69,7 @@ def auc(y, mean, _=None):
         placement[of_class] = below / np.count_nonzero(~of_class)
     placement[~positive] = 1 - placement[~positive]
     area = placement[positive].mean()
-    return area + (placement - area) / (2 * np.where(positive, share, 1 - share))
+    return area + (placement - area) / np.where(positive, share, 1 - share)
 
 
 def poisson_deviance(y, mean, _=None):

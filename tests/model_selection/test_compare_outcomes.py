@@ -40,6 +40,7 @@ from skmixed import (
 from skmixed.exceptions import NotAvailableError
 from skmixed.model_selection import WithinGroupKFold
 from skmixed.model_selection._paired_difference import paired_difference
+from skmixed.model_selection._pooling_outcomes import read_outcome
 
 KNOWN, NEW = "known groups", "new groups"
 OPTIONS = {"n_splits": 3, "n_repeats": 1, "random_state": 0}
@@ -54,7 +55,7 @@ def draw_rows(n_rows=300, n_groups=30, sd=1.0, slope_sd=0.0, seed=0):
 
 @pytest.fixture(scope="module")
 def binary():
-    X, eta, groups, rng = draw_rows()
+    X, eta, groups, rng = draw_rows(sd=1.6)
     return X, np.where(rng.random(len(eta)) < expit(eta), "pass", "fail"), groups
 
 
@@ -134,8 +135,8 @@ def test_scores_of_binary_outcomes_are_those_of_a_loop_by_hand(binary, of_binary
                 "auc": roc_auc_score(of_pass, probability),
                 "d2_log_loss": d2_log_loss_score(of_pass, probability),
             }
-            assert found[[*expected]].to_dict() == pytest.approx(expected, rel=1e-5)
-    assert scores.loc["random intercept", "icc"].between(0.05, 0.6).all()
+            assert found[[*expected]].to_dict() == pytest.approx(expected, rel=1e-5, abs=1e-6)
+    assert scores.loc["random intercept", "icc"].between(0.3, 0.8).all()
     assert of_binary.target_type == "binary"
     assert of_binary.classes.tolist() == ["fail", "pass"]
     assert of_binary.cannot.empty
@@ -157,7 +158,7 @@ def test_scores_of_counts_are_those_of_a_loop_by_hand(counts, of_counts):
                 "d2_deviance": d2_tweedie_score(y[test], mean, power=1),
             }
             found = scores.loc[(name, *key)][[*expected]].to_dict()
-            assert found == pytest.approx(expected, rel=1e-5)
+            assert found == pytest.approx(expected, rel=1e-5, abs=1e-6)
     assert of_counts.classes is None
 
 
@@ -234,9 +235,11 @@ def test_a_class_may_be_missing_from_a_fold():
 def test_findings_text_and_picture(of_binary, of_counts):
     text, findings = str(of_binary), "\n".join(of_binary.findings)
     summary = of_binary.summary.loc[KNOWN]
-    best, found = "random intercept", of_binary.difference("pooled", "random intercept")
-    assert f"In known groups {best} beats pooled by {found.difference:.3f} (SE " in findings
-    losses = f"{summary['log_loss'][best]:.3f} against {summary['log_loss']['pooled']:.3f}."
+    best = summary["log_loss"][["random intercept", "random slopes"]].idxmin()
+    found = of_binary.difference("pooled", best)
+    n = found._decimals
+    assert f"In known groups {best} beats pooled by {found.difference:.{n}f} (SE " in findings
+    losses = f"{summary['log_loss'][best]:.{n}f} against {summary['log_loss']['pooled']:.{n}f}"
     assert f"in log loss, {losses}" in findings
     slope, level = summary.loc[best, ["calibration_slope", "calibration_intercept"]]
     expected = f"calibration slope of {slope:.2f} and intercept of {level:.2f} (right: 1 and 0)"
@@ -248,7 +251,8 @@ def test_findings_text_and_picture(of_binary, of_counts):
     assert "Log loss in known groups, by rows of the group in training" in text
     assert "RMSE" not in text
     assert max(map(len, text.splitlines())) <= 80
-    assert not any(line.rstrip().endswith("\\") for line in text.splitlines())
+    (header, _) = [line for line in text.splitlines() if "log_loss  brier" in line]
+    assert header.split()[-1] == "std_error"  # on one line
     assert "<caption>Log loss in known groups" in of_binary._repr_html_()
     display = of_binary.plot()
     assert display.ax_.get_xlabel() == "log loss above the best (± std error)"
@@ -268,17 +272,15 @@ def test_what_y_is_taken_for(binary):
     X, y, groups = binary
     passed = y == "pass"
     expected = compare_pooling(X, passed, groups, **OPTIONS).scores.drop(columns="fit_seconds")
-    for labels in (
-        passed.astype(int),
-        passed.astype(float),
-        pd.Series(y, dtype="category"),
-        pd.Series(passed, dtype="boolean"),
-        y.tolist(),
-        y.astype(object),
-    ):
+    for labels in (pd.Series(y, dtype="category"), passed.astype(float)):
         found = compare_pooling(X, labels, groups, **OPTIONS)
         assert found.target_type == "binary"
         pd.testing.assert_frame_equal(found.scores.drop(columns="fit_seconds"), expected)
+    for labels in (passed, pd.Series(passed, dtype="boolean"), y.tolist(), y.astype(object)):
+        outcome, _, numbers, classes = read_outcome(labels, "auto")
+        assert outcome.target_type == "binary"
+        np.testing.assert_array_equal(numbers, passed)
+        assert len(classes) == 2
     one_and_two = compare_pooling(X, 1 + passed, groups, target_type="binary", **OPTIONS)
     pd.testing.assert_frame_equal(one_and_two.scores.drop(columns="fit_seconds"), expected)
     assert "target_type='continuous' compares linear models of it" in str(one_and_two)
@@ -299,12 +301,14 @@ def test_estimators_and_the_column_of_groups(binary, of_binary):
     estimators = {
         "dummies": make_pipeline(dummies, LogisticRegression(tol=1e-8)),
         "search": GridSearchCV(
-            RandomInterceptClassifier(group_by="site"), {"quadrature": [9]}, cv=[([], [])]
-        ).set_params(cv=WithinGroupKFold(2)),
+            RandomInterceptClassifier(group_by="site"),
+            {"quadrature": [9]},
+            cv=WithinGroupKFold(2),
+            scoring="neg_log_loss",
+        ),
         "trees": HistGradientBoostingClassifier(max_iter=5),
         "prior": DummyClassifier(),
     }
-    estimators.pop("search")
     comparison = compare_pooling(
         table, y, group_by="site", slopes=["a"], estimators=estimators, **OPTIONS
     )
@@ -315,7 +319,12 @@ def test_estimators_and_the_column_of_groups(binary, of_binary):
         np.testing.assert_allclose(
             summary.loc[(regime, "dummies")],
             summary.loc[(regime, "one-hot + ridge")],
-            rtol=1e-4,
+            rtol=1e-3,
+        )
+        pd.testing.assert_series_equal(
+            summary.loc[(regime, "search")],
+            summary.loc[(regime, "random intercept")],
+            check_names=False,
         )
         assert np.isnan(summary.loc[(regime, "prior"), "calibration_slope"])
         assert summary.loc[(regime, "prior"), "auc"] == 0.5
@@ -358,8 +367,8 @@ ERRORS = {
     "three classes": ({"y": ["a", "b", "c"] * 100}, "two classes, but has 3: 'a', 'b', 'c'"),
     "one class": ({"y": ["a"] * 300}, "there is one class, 'a'"),
     "many numbers": (
-        {"y": np.arange(300), "target_type": "binary"},
-        "two classes, but has 300",
+        {"y": np.arange(300) % 7, "target_type": "binary"},
+        "two classes, but has 7",
     ),
     "negative": ({"y": np.arange(300) - 3, "target_type": "count"}, "but 3 of 300 values are"),
     "all zero": ({"y": np.zeros(300), "target_type": "count"}, "all 300 are 0"),
@@ -391,11 +400,12 @@ def test_several_factors_are_refused(binary):
         compare_pooling(X, y, several)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target_type", ["binary", "count"])
 def test_equal_models_are_not_told_apart_too_often(target_type):
     """Without a difference between groups p values of new groups are not small too often."""
     p_values = []
-    for seed in range(12):
+    for seed in range(20):
         X, eta, groups, rng = draw_rows(n_rows=160, n_groups=16, sd=0.0, seed=seed)
         y = (
             rng.random(160) < expit(eta)
