@@ -299,6 +299,9 @@ MANY_CLASSES = (
     "two classes, but has {n}: {classes}. Fit a model for each against the others, as "
     "sklearn.multiclass.OneVsRestClassifier does, or merge classes."
 )
+UNKNOWN_CLASSES = (
+    "y must hold the labels that were seen in fit, {classes}, but holds others: {unknown}."
+)
 NEGATIVE_COUNTS = (
     "y must hold counts, or rates, that are not negative, but {n} of {n_rows} values are, the "
     "least is {least:.6g}. Is y measured on a scale? RandomInterceptRegressor and "
