@@ -43,7 +43,7 @@ N_HIGHLIGHTS = {"lines": (0, len(PALETTE), 3), "panels": (1, 30, 12)}
 # Longer labels are broken into lines, so that small panels have room for them.
 LABEL_WIDTH = 20
 # The label of y takes several lines if it is long.
-LONG, NARROW = 44, 30
+LONG, NARROW = 34, 30
 NO_COEFFICIENT = (
     "column={column!r} must have a coefficient, but has none in this {model}: it depends "
     "linearly on other columns, or on the groups' own effects. So there is no line along it."
