@@ -11,6 +11,7 @@ from scipy.stats import chi2
 from sklearn.utils.validation import check_is_fitted
 
 from skmixed._describe.compare_slopes import SlopeComparison, compare_slopes
+from skmixed._estimators.iterative import error_of_difference
 from skmixed._estimators.least_squares import PooledRegressor
 from skmixed._estimators.likelihoods.base import BaseLikelihoodModel
 from skmixed._estimators.likelihoods.fitted import SumsOfRows
@@ -20,6 +21,14 @@ from skmixed._reports.likelihood_summary import LikelihoodSummary
 from skmixed._reports.regression_summary import RegressionSummary
 from skmixed._reports.summary import ModelSummary
 from skmixed._rows.reader import INTERCEPT
+from skmixed._warn import warn
+
+RANDOM_STATISTIC = (
+    "The probes of solver='iterative' leave a standard error of {error:.2g} in the statistic; "
+    "with two of these more or less the p-value is {low:.2g} or {high:.2g}."
+)
+# A difference of p-values that is worth a warning.
+UNCERTAIN = 0.01
 
 __all__ = [
     "LikelihoodRatioTest",
@@ -91,6 +100,11 @@ def likelihood_ratio_test(small: Any, large: Any) -> LikelihoodRatioTest:
         different rows, by different methods, with different numbers of nodes, or by REML with
         different fixed effects.
 
+    Warns
+    -----
+    UserWarning
+        If the error that the iterative solver leaves in the statistic matters to the p-value.
+
     Notes
     -----
     Twice the difference of the log-likelihoods is about chi-square with as many degrees of
@@ -100,6 +114,10 @@ def likelihood_ratio_test(small: Any, large: Any) -> LikelihoodRatioTest:
     covariances' degrees of freedom and half with one more (Stram and Lee 1994). For several
     variances at once the weights depend on the data; the p-value then is that of the largest
     chi-square, which is too large rather than too small, and `note` says so.
+
+    Log-likelihoods of ``solver="iterative"`` have an error of their own, of which models with
+    the same random effects, `n_probes` and `random_state` have most in common; `note` says
+    how much is left.
 
     References
     ----------
@@ -133,7 +151,8 @@ def likelihood_ratio_test(small: Any, large: Any) -> LikelihoodRatioTest:
     _check_same_rows(small, large)
     _check_nested(small, large)
     statistic = 2 * (large.log_likelihood_ - small.log_likelihood_)
-    rounding = LOG_LIKELIHOOD_ERROR * (1 + abs(small.log_likelihood_))
+    error = error_of_difference(small, large)
+    rounding = LOG_LIKELIHOOD_ERROR * (1 + abs(small.log_likelihood_)) + 3 * error
     if not np.isfinite(statistic) or statistic < -rounding:
         raise ValueError(
             "The log-likelihood of `large` must be at least that of `small`, but got "
@@ -143,7 +162,15 @@ def likelihood_ratio_test(small: Any, large: Any) -> LikelihoodRatioTest:
     statistic = max(float(statistic), 0.0)
     df = _n_parameters(large) - _n_parameters(small)
     weights, note = _reference_distribution(small, large, df)
-    p_value = float(sum(weight * _tail(statistic, k) for k, weight in weights.items()))
+    p_value, low, high = (
+        float(sum(weight * _tail(max(at, 0.0), k) for k, weight in weights.items()))
+        for at in (statistic, statistic + 2 * error, statistic - 2 * error)
+    )
+    if error:
+        of_probes = RANDOM_STATISTIC.format(error=error, low=low, high=high)
+        note = f"{note} {of_probes}"
+        if high - low > UNCERTAIN:
+            warn(f"{of_probes} Use more, n_probes=.", UserWarning)
     table = _tabulate((small, large), statistic, df, p_value)
     return LikelihoodRatioTest(statistic, df, p_value, weights, table, note)
 

@@ -14,6 +14,8 @@ from skmixed import (
     RandomSlopeClassifier,
     RandomSlopeRegressor,
 )
+from skmixed._numerics.fit.fit import Specification
+from skmixed._numerics.moments.cells import FactorMoments
 
 FOLDER = Path(__file__).parent / "reference"
 INTERCEPT = "(Intercept)"
@@ -225,3 +227,26 @@ def _load_likelihood(path):
     for nodes, expected in stored["expected"].items():
         name = f"{path.parent.name}-{nodes}"
         yield LikelihoodCase(name, int(nodes), model, expected, **rows)
+
+
+def moments_of_factors(case):
+    """Return the moments of a case with several factors, its model, and labels by factor."""
+    labels, codes = {}, []
+    for factor in case.groups:
+        labels[factor], code = np.unique(case.groups[factor], return_inverse=True)
+        codes.append(code)
+    columns = list(case.X.columns)
+    random = [(0, *[1 + columns.index(x) for x in own]) for own in case.slopes.values()]
+    moments = FactorMoments.from_rows(
+        case.X.to_numpy(dtype=float),
+        case.y.to_numpy(dtype=float),
+        codes,
+        list(labels.values()),
+        case.sample_weight,
+        random=random,
+    )
+    specifications = [
+        Specification(reml=case.model["method"] == "REML", diagonal=case.uncorrelated[factor])
+        for factor in labels
+    ]
+    return moments, specifications, labels

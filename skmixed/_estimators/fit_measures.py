@@ -25,7 +25,7 @@ class FitMeasuresMixin:
         float
             At least 1 less the sum of all ICC; 1 if the groups do not differ.
         """
-        self._check_has_groups("design_effect_", several=True)
+        self._check_has_groups("design_effect_", several=True, iterative=True)
         if self._columns.factors:
             parts = zip(self._moments.factors, self.icc_.values(), strict=True)
             return 1 + sum(_inflation(factor.sizes, icc) for factor, icc in parts)
@@ -45,7 +45,7 @@ class FitMeasuresMixin:
         float
             Between 0 and 1.
         """
-        self._check_has_groups("r2_marginal_", several=True)
+        self._check_has_groups("r2_marginal_", several=True, iterative=True)
         return self._fitted.explained_variance().marginal
 
     @property
@@ -60,7 +60,7 @@ class FitMeasuresMixin:
         float
             Between 0 and 1.
         """
-        self._check_has_groups("r2_conditional_", several=True)
+        self._check_has_groups("r2_conditional_", several=True, iterative=True)
         return self._fitted.explained_variance().conditional
 
     @in_one_piece

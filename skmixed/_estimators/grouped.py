@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted
 
+from skmixed._estimators.iterative import is_iterative, refuse_iterative
 from skmixed._estimators.pickles import PacksTables
 from skmixed._estimators.predictions import PredictionsMixin
 from skmixed._estimators.streaming import StreamingMixin
@@ -149,14 +150,17 @@ class BaseGroupedModel(OnePiece, PacksTables, BaseEstimator):
             return 0.0
         return self._coefficients[-len(self._terms) :][position]
 
-    def _check_has_groups(self, name, *, several=False):
+    def _check_has_groups(self, name, *, several=False, iterative=False):
         """Refuse what needs group effects, if the model should have them and has none.
 
-        And what does not exist yet for several factors, unless it is told that it does.
+        And what does not exist yet for several factors, or for the iterative solver, unless it
+        is told that it does.
         """
         check_is_fitted(self)
         if not several:
             refuse_factors(self._columns, name)
+        if not iterative and is_iterative(self):
+            refuse_iterative(name)
         if self._uses_groups and not self.n_groups_:
             model, pooled = type(self).__name__, self._words.pooled
             raise NotAvailableError(

@@ -76,7 +76,7 @@ class InferenceMixin:
         mean_ses         2.11       0.36   191.18      0.0
         catholic         1.72       0.28   149.98      0.0
         """
-        self._check_has_groups("fixed_effects_frame", several=True)
+        self._check_has_groups("fixed_effects_frame", several=True, iterative=True)
         with one_blas_thread():
             return _tabulate_fixed_effects(self, level, df_method)
 

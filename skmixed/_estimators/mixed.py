@@ -16,6 +16,13 @@ from skmixed._estimators.fit_measures import FitMeasuresMixin
 from skmixed._estimators.fitted import FittedModel
 from skmixed._estimators.grouped import BaseGroupedRegressor
 from skmixed._estimators.inference import InferenceMixin
+from skmixed._estimators.iterative import (
+    SOLVER_CONSTRAINTS,
+    check_may_be_exact,
+    is_iterative,
+    refuse_iterative,
+    store_solver,
+)
 from skmixed._estimators.leave_out import LeaveOutMixin
 from skmixed._estimators.several_factors import (
     FittedFactors,
@@ -26,6 +33,7 @@ from skmixed._estimators.several_factors import (
 )
 from skmixed._estimators.streaming import RowsSeen, UpdatingMixin
 from skmixed._numerics.fit.fit import Fit, Specification
+from skmixed._reports.iterative import warn_about_probes
 from skmixed._reports.messages import (
     refuse_without_digits,
     warn_about_fit,
@@ -67,6 +75,8 @@ class BaseMixedRegressor(
     converged_: bool
     singular_: bool
     n_iter_: int
+    solver_: str
+    monte_carlo_error_: pd.Series | None
 
     _parameter_constraints = {
         **BaseGroupedRegressor._parameter_constraints,
@@ -75,6 +85,7 @@ class BaseMixedRegressor(
         "new_groups": [StrOptions({"population", "error"}), dict],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="neither")],
+        **SOLVER_CONSTRAINTS,
     }
 
     def __init__(
@@ -86,6 +97,9 @@ class BaseMixedRegressor(
         new_groups: Literal["population", "error"] | dict[Any, str] = "population",
         max_iter: int = 100,
         tol: float = 1e-8,
+        solver: Literal["auto", "exact", "iterative"] = "auto",
+        n_probes: int | Literal["auto"] = "auto",
+        random_state: Any = 0,
     ) -> None:
         self.group_by = group_by
         self.method = method
@@ -93,6 +107,9 @@ class BaseMixedRegressor(
         self.new_groups = new_groups
         self.max_iter = max_iter
         self.tol = tol
+        self.solver = solver
+        self.n_probes = n_probes
+        self.random_state = random_state
 
     @in_one_piece
     def summary(
@@ -127,6 +144,8 @@ class BaseMixedRegressor(
             # Of several factors these take as long as a fit, so they are made when asked for.
             fitted = vars(self).get("_fitted")
             if name == "pooling_weights_" and isinstance(fitted, FittedFactors):
+                if is_iterative(self):
+                    refuse_iterative(name)
                 return weights_of_factors(self)
             return super().__getattr__(name)
 
@@ -135,7 +154,7 @@ class BaseMixedRegressor(
         return Specification(reml=self.method == "reml", fit_intercept=self.fit_intercept)
 
     def _check_knows_std(self, name):
-        self._check_has_groups(name, several=True)
+        self._check_has_groups(name, several=True, iterative=True)
 
     def _factors_named(self, factor):
         """Names of the factors that are asked for."""
@@ -167,6 +186,7 @@ class BaseMixedRegressor(
         self._new_groups_of(columns.names)  # is checked
         if columns.factors:
             return self._fit_factors(moments, columns)
+        check_may_be_exact(self)
         with one_blas_thread():
             solve = partial(self._estimate, columns)
             fit, lines = solve_with_digits(solve, moments, again)
@@ -180,6 +200,7 @@ class BaseMixedRegressor(
         fit = fit_factors(self, moments, columns)
         self._store_factors(fit, moments, columns)
         warn_about_factors(self, fit)
+        warn_about_probes(self, fit)
         return self
 
     def _estimate(self, columns, moments, start=None):
@@ -194,6 +215,7 @@ class BaseMixedRegressor(
         specification = self._specification(columns)
         self._store_random_effects(fit.solution, specification)
         self._store_criterion(fit)
+        self.solver_, self.monte_carlo_error_ = "exact", None
         self._fitted = FittedModel(moments, specification, fit.optimum.Lambda, lines)
         self._seen = RowsSeen(moments, self.get_params(deep=False))
 
@@ -202,8 +224,10 @@ class BaseMixedRegressor(
         self._store_fixed_effects(fit.solution)
         store_factors(self, fit, moments, columns)
         self._store_criterion(fit)
+        store_solver(self, fit)
         specifications = tuple(self._specification(factor) for factor in columns.factors)
-        self._fitted = FittedFactors(moments, specifications, tuple(fit.optimum.Lambdas))
+        Lambdas = tuple(fit.optimum.Lambdas)
+        self._fitted = FittedFactors(moments, specifications, Lambdas, probes=fit.probes)
         self._seen = RowsSeen(moments, self.get_params(deep=False))
 
     def _store_random_effects(self, solution, specification):

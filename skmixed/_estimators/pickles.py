@@ -17,6 +17,7 @@ from skmixed._estimators.likelihoods.fitted import (
 )
 from skmixed._estimators.several_factors import FittedFactors
 from skmixed._estimators.streaming import RowsSeen
+from skmixed._numerics.fit.criterion_iterative import Probes
 from skmixed._numerics.fit.fit import Specification
 from skmixed._numerics.inference.explained_variance import ExplainedVariance
 from skmixed._numerics.least_squares.absorbed import Absorbed
@@ -50,6 +51,7 @@ RECORDS = {
         GroupedMoments,
         Nested,
         OwnLines,
+        Probes,
         RandomColumns,
         Redundancy,
         RowsSeen,

@@ -95,6 +95,18 @@ class RandomSlopeRegressor(SlopesMixin, BaseMixedRegressor):
         Newton steps allowed; about ten are needed.
     tol : float, default=1e-8
         The search ends with a step after which none would lower the criterion by more.
+    solver : {"auto", "exact", "iterative"}, default="auto"
+        How several factors that cross are solved. "exact" keeps a dense matrix of the groups
+        of all but the largest; "iterative" solves by conjugate gradients, for factors of
+        hundreds of thousands of groups, and its variances and likelihood have a small error
+        that it states. "auto" is exact for up to 5,000 such groups if memory allows.
+        With one factor there is nothing to choose, and "iterative" is an error.
+    n_probes : int or "auto", default="auto"
+        Random vectors from which the iterative solver learns of variances and likelihood:
+        16, and more where the error of the variances is above 1% of their standard error. The
+        error falls with the root of their number.
+    random_state : int, RandomState instance or None, default=0
+        What the probes are drawn by. The same number gives the same fit.
 
     Attributes
     ----------
@@ -143,6 +155,11 @@ class RandomSlopeRegressor(SlopesMixin, BaseMixedRegressor):
         at least: a variance of exactly 0, or an exact correlation.
     n_iter_ : int
         Newton steps taken.
+    solver_ : str
+        "exact" or "iterative".
+    monte_carlo_error_ : Series or None
+        Standard errors that the probes leave in the entries of `theta_` and in `criterion_`,
+        of a fit by the iterative solver; None of an exact one.
     n_features_in_ : int
         Number of columns seen in `fit`, the group column included.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -153,11 +170,13 @@ class RandomSlopeRegressor(SlopesMixin, BaseMixedRegressor):
     ValueError
         By `fit`: if factors divide the rows into the same groups, if each group of one of
         several factors has a single row, if a tuple joins different labels to the same text
-        or to the name of another column, or if factors that cross have more groups than
-        memory holds.
+        or to the name of another column, if factors that cross have more groups than memory
+        holds and ``solver="exact"``, or if conjugate gradients do not converge.
     NotAvailableError
         By what does not exist yet for several factors, such as
-        `skmixed.inference.compare_slopes`. It is a `ValueError` and an `AttributeError`.
+        `skmixed.inference.compare_slopes`, or for the iterative solver: `pooling_weights_`,
+        `random_effects_frame`, `confint` and others. It is a `ValueError` and an
+        `AttributeError`.
 
     Warns
     -----
@@ -174,7 +193,8 @@ class RandomSlopeRegressor(SlopesMixin, BaseMixedRegressor):
         If labels of a factor that are whole numbers, 1, 2, ... or 0, 1, ..., start anew in
         each group of another, as those of classes in schools may.
     ConvergenceWarning
-        If `max_iter` was not enough, or if the random effects explain y exactly.
+        If `max_iter` was not enough, if conjugate gradients take many steps or probes leave a
+        large error, or if the random effects explain y exactly.
     LinAlgWarning
         If X is rank-deficient; the columns are named.
 
@@ -191,7 +211,9 @@ class RandomSlopeRegressor(SlopesMixin, BaseMixedRegressor):
     scaled inside, so that estimates do not depend on units. One pass costs O(n q p) for n
     rows, p columns and q random columns, and each step after it O(J q^2 p^2) for J groups. Of
     several factors those nested in all others are eliminated at such a price; where factors
-    cross a step costs the cube of the number of random effects of all but the largest.
+    cross a step costs the cube of the number of random effects of all but the largest, or by
+    the iterative solver the number of pairs of groups that meet times that of probes, 5 to 30
+    times over. `aic_` and `bic_` then have the error of `criterion_`.
 
     With several factors `random_effects_`, `random_effects_cov_`, `icc_`, `pooling_weights_`,
     `groups_`, `group_sizes_`, `n_groups_` and `group_coef_` are dictionaries by factor of what
@@ -263,6 +285,9 @@ class RandomSlopeRegressor(SlopesMixin, BaseMixedRegressor):
         new_groups: Literal["population", "error"] | dict[Any, str] = "population",
         max_iter: int = 100,
         tol: float = 1e-8,
+        solver: Literal["auto", "exact", "iterative"] = "auto",
+        n_probes: int | Literal["auto"] = "auto",
+        random_state: Any = 0,
     ) -> None:
         super().__init__(
             group_by=group_by,
@@ -271,6 +296,9 @@ class RandomSlopeRegressor(SlopesMixin, BaseMixedRegressor):
             new_groups=new_groups,
             max_iter=max_iter,
             tol=tol,
+            solver=solver,
+            n_probes=n_probes,
+            random_state=random_state,
         )
         self.slopes = slopes
         self.covariance = covariance

@@ -13,11 +13,14 @@ from scipy.stats import t
 from sklearn.utils import gen_batches
 from sklearn.utils.extmath import safe_sparse_dot
 
-from skmixed._numerics.fit.criterion_of_factors import FactorsCriterion
+from skmixed._estimators.iterative import refuse_iterative, solver_options
+from skmixed._numerics.fit.criterion_iterative import Probes
 from skmixed._numerics.fit.dense_layout import TooManyColumnsError
+from skmixed._numerics.fit.elimination_iterative import NotSolvedError
 from skmixed._numerics.fit.factors import (
     FactorFit,
     LostDigitsError,
+    make_criterion,
     random_effects_of_factors,
 )
 from skmixed._numerics.fit.fit import Specification
@@ -59,12 +62,15 @@ class FittedFactors:
         Any factors of Psi_f at the optimum, in the coordinates of the problem.
     known : FactorMoments or None
         Of all rows that the levels are known by; None if these are the rows of the fit.
+    probes : Probes or None
+        Those of the iterative solver, if that was used.
     """
 
     moments: FactorMoments
     specifications: tuple[Specification, ...]
     Lambdas: tuple[np.ndarray, ...]
     known: FactorMoments | None = None
+    probes: Probes | None = None
 
     @property
     def specification(self):
@@ -75,7 +81,8 @@ class FittedFactors:
     def criterion(self):
         """The criterion, as a function of all Psi_f."""
         problem = make_factors_problem(self.moments, self.specifications)
-        return FactorsCriterion(problem, self.specification.reml)
+        solver = "exact" if self.probes is None else "iterative"
+        return make_criterion(problem, self.specification.reml, solver, self.probes)
 
     @cached_property
     def at(self):
@@ -111,6 +118,11 @@ class FittedFactors:
         return random_effects_of_factors(self.at_now, self.fixed[0])
 
     @property
+    def log_dets(self):
+        """log|V| as each probe has it; None of an exact fit."""
+        return None if self.probes is None else self.at.elimination.log_dets
+
+    @property
     def coordinates(self):
         """The way from the problem to the user's columns."""
         return self.criterion.problem.coordinates
@@ -121,6 +133,8 @@ class FittedFactors:
 
     def kenward_roger(self, contrasts):
         """Degrees of freedom of contrasts, and variances over sigma2."""
+        if self.probes is not None:
+            refuse_iterative("df_method='kenward-roger'", "df_method='satterthwaite'")
         return kenward_roger_of_factors(self.criterion, self.Lambdas, contrasts)
 
     def covariance_to_user(self, f, cov):
@@ -224,8 +238,9 @@ def fit_factors(model, moments, columns):
                 "estimated. Leave it out."
             )
     specifications = tuple(model._specification(factor) for factor in columns.factors)
+    options = {"tol": model.tol, "max_iter": model.max_iter, **solver_options(model)}
     with _factors_named(names, moments), one_blas_thread():
-        return FactorFit.of(moments, specifications, tol=model.tol, max_iter=model.max_iter)
+        return FactorFit.of(moments, specifications, **options)
 
 
 @contextmanager
@@ -250,11 +265,10 @@ def _factors_named(names, moments):
         raise ValueError(
             f"The factors {listed} are crossed: with the largest one eliminated, blocks of up "
             f"to {error.n_columns:,} random effects are left, which take "
-            f"{error.gigabytes:.3g} GB, but {error.limit:.3g} GB may be used. Up to about "
-            "10,000 are good to fit. Leave a factor out or join its small groups; crossed "
-            "factors that are all larger cannot be fitted yet."
+            f"{error.gigabytes:.3g} GB, but {error.limit:.3g} GB may be used. Use "
+            "solver='iterative'."
         ) from error
-    except LostDigitsError as error:
+    except (LostDigitsError, NotSolvedError) as error:
         raise ValueError(_capitalised(error)) from error
 
 

@@ -279,7 +279,7 @@ class UpdatingMixin:
         array([332.9])
         """
         check_is_fitted(self)
-        self._check_has_groups("update_groups", several=True)
+        self._check_has_groups("update_groups", several=True, iterative=True)
         if groups is None and self._columns.group_by is None:
             raise ValueError(missing_in_predict(self, "update_groups"))
         known = self._with_batch(X, y, groups, sample_weight)

@@ -58,9 +58,11 @@ def remarks_on_features_of_groups(model, variation):
     ------
     str
     """
-    if variation.index.nlevels < 2 or model._fitted.criterion.n_dense > MANY_COLUMNS:
-        return
     names, fitted = model._columns.names, model._fitted
+    if variation.index.nlevels < 2 or fitted.probes is not None:
+        return
+    if fitted.criterion.n_dense > MANY_COLUMNS:
+        return
     varies = {name: variation.loc[name, "varies"] for name in names}
     slopes = {term for effects in model.random_effects_.values() for term in effects}
     of_groups = features_of_groups(varies, nested_pairs(fitted.moments, names))

@@ -174,6 +174,7 @@ def _fit_statistics(model):
             "Rows": whole(model._moments.n),
             **_numbers_of_groups(model),
             name: model.criterion_,
+            **_error_of_criterion(model),
             "Log-likelihood": model.log_likelihood_,
             "AIC": model.aic_,
             "BIC": model.bic_,
@@ -182,6 +183,12 @@ def _fit_statistics(model):
         },
         dtype=object,
     )
+
+
+def _error_of_criterion(model):
+    """Name what the probes of the iterative solver leave."""
+    error = model.monte_carlo_error_
+    return {} if error is None else {"Its error, by probes": error["criterion"]}
 
 
 def _numbers_of_groups(model):

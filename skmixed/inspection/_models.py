@@ -113,7 +113,7 @@ def _last_model(estimator, name, X, kind, called):
             f"one, but got {type(estimator).__name__}."
         )
     model = estimator._as_it_is()
-    model._check_has_groups(name, several=True)
+    model._check_has_groups(name, several=True, iterative=True)
     return model, X
 
 

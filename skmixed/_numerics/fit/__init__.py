@@ -39,4 +39,14 @@ With several grouping factors:
 `starts_of_factors`             variances from one-way tables, and other starts
 `average_information`           Newton's method from there
 ==============================  ==========================================================
+
+And where dense blocks would be too large:
+
+==============================  ==========================================================
+`choice_of_solver`              whether they are
+`crossed`                       the largest factor eliminated, what is left as an operator
+`elimination_iterative`         solves by conjugate gradients; traces and log|V| by probes
+`criterion_iterative`           the criterion, with fixed probes
+`monte_carlo`                   the errors that probes leave
+==============================  ==========================================================
 """

@@ -29,15 +29,12 @@ SMALL_SHARE = 0.01
 # With so many columns in dense blocks an evaluation takes long, and so many levels determine
 # variances to a small share of them: a larger one may be left.
 MANY_COLUMNS, LAXER = 1000, 10.0
-# Falls of the criterion that rounding hides, as a share of it.
-HIDDEN = 1e-12
 # The share of the largest deviation that is one.
 ROUNDED_DEVIATION = 1e-7
 # Deviations end at 0 if a step leaves no more than this share of them.
 TO_ZERO = 0.25
-# A step that leaves more than this share of a decrease is a slow one. The Hessian is worth its
-# while for so many columns in dense blocks.
-SLOW, MOST_COLUMNS = 0.05, 500
+# A step that leaves more than this share of a decrease is a slow one.
+SLOW = 0.05
 # How often the growth of a variance that is 0 is quartered: on the way, and at the end.
 FEW_QUARTERINGS, MANY_QUARTERINGS = 2, 12
 # A promised decrease from which on twice as much is all that there may be.
@@ -296,7 +293,7 @@ class Search:
     def _is_slow(self, here: Point, before: float) -> bool:
         """Whether the Hessian should take the place of the average information."""
         slow = before <= NEAR and here.decrease > SLOW * before
-        return slow and self.criterion.n_columns <= MOST_COLUMNS
+        return slow and self.criterion.is_small
 
     def _is_last(self, here: Point, before: float) -> bool:
         """Whether the step after the next one would promise, or change, next to nothing.
@@ -311,7 +308,7 @@ class Search:
         return before <= NEAR and share <= SMALL_SHARE and left <= enough
 
     def _advance(self, here: Point, *, exact: bool) -> Point | None:
-        hidden = HIDDEN * abs(here.value)
+        hidden = self.criterion.hides(here.value)
         slope = float(here.gradient @ here.step)
         to_zero = here.moved(1.0, to_zero=True)
         if not all(map(_is_same, to_zero, here.moved(1.0, to_zero=False))):
@@ -399,7 +396,7 @@ def minimize_factors(
     search = Search(criterion, tol, max_iter)
     first = anova_start(criterion.problem) if start is None else start
     best = search.run(first)
-    if start is None and criterion.n_columns <= MOST_COLUMNS and not best.diverged:
+    if start is None and criterion.is_small and not best.diverged:
         for Psi in other_starts(criterion.problem, first, best.Lambdas):
             best = search.better(best, Psi)
         for Psi in starts_without_a_factor(criterion.problem, first):

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 
 from skmixed._numerics.fit.criterion import ProfiledCriterion
 from skmixed._numerics.fit.criterion_several_columns import inverse_root
+from skmixed._numerics.fit.elimination import Eliminated as StepDone
 from skmixed._numerics.fit.elimination import (
     Elimination,
     NestedStep,
+    Rows,
     Step,
     nested_order,
     sum_by,
@@ -25,8 +28,28 @@ from skmixed._numerics.fit.squared_blocks import squared_blocks
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.small_matrices import gram_by_matrix, multiply_transposed
 
+# The Hessian, and several searches, are worth their while for so many columns.
+MOST_COLUMNS = 500
+# Falls of the criterion that rounding hides, as a share of it.
+HIDDEN = 1e-12
 # Changes E of Psi_f, symmetric, shape (n_f, q_f, q_f) for each factor f.
 Directions = Sequence[Array]
+
+
+class AnyElimination(Protocol):
+    """What is asked of an elimination, exact or iterative: see `Elimination`."""
+
+    @property
+    def log_det(self) -> float: ...
+    @property
+    def parts(self) -> list[StepDone]: ...
+    def reduce(self, C: Sequence[Array]) -> tuple[Array, list[Array]]: ...
+    def square(self, C: Sequence[Array]) -> Array: ...
+    def solve(self, reduced: list[Array]) -> list[Array]: ...
+    def scores(self, reduced: list[Array], B: list[Array]) -> list[Array]: ...
+    def traces(self) -> list[Array]: ...
+    def covariances(self) -> list[Array]: ...
+    def variances(self, rows: Sequence[Rows]) -> Array: ...
 
 
 @dataclass(frozen=True)
@@ -66,6 +89,15 @@ class FactorsCriterion(ProfiledCriterion):
         """The same where the largest factor is eliminated first."""
         sizes = [q * J for q, J in zip(self.problem.q, self.problem.n_levels, strict=True)]
         return sum(sizes) - max(sizes)
+
+    @property
+    def is_small(self) -> bool:
+        """Whether a search may take many evaluations, and the Hessian is worth its while."""
+        return self.n_columns <= MOST_COLUMNS
+
+    def hides(self, value: float) -> float:
+        """Return the falls of the criterion that its errors may hide."""
+        return HIDDEN * abs(value)
 
     @cached_property
     def largest_first(self) -> list[Step]:
@@ -154,7 +186,7 @@ class Eliminated:
     """
 
     criterion: FactorsCriterion
-    elimination: Elimination
+    elimination: AnyElimination
     M: Array
     reduced: list[Array]
 
@@ -243,7 +275,7 @@ class FactorsDerivatives:
         total = np.zeros((ends[-1], ends[-1]))
         for v_f, Zw_f, end in zip(v, Zw, ends, strict=True):
             total[end - v_f.shape[1] : end] = np.einsum("ark,ask->rs", v_f, Zw_f)
-        square, _ = self.at.elimination.reduce(Zw)
+        square = self.at.elimination.square(Zw)
         return (total + total.T) / 2 - (square + square.T) / 2
 
     @cached_property
@@ -281,15 +313,21 @@ class FactorsDerivatives:
 
     def whitened_changes(self, directions: Directions) -> tuple[Array, Array]:
         """D_r = U'E_r U, and Q_rs = U'E_r Z'V^-1 Z E_s U, with U = Z'V^-1 X M_XX^-1/2."""
-        p = self.at.criterion.problem.p
-        D, v = [], []
+        p, m = self.at.criterion.problem.p, sum(len(E) for E in directions)
+        v = [
+            np.einsum("rab,bmk->armk", E, U[:, :-1]).reshape(len(U), len(E) * p, U.shape[-1])
+            for E, U in zip(directions, self.at.U, strict=True)
+        ]
+        squares = self.squares(v).reshape(m, p, m, p)
+        return self.whitened_D(directions), squares.swapaxes(1, 2)
+
+    def whitened_D(self, directions: Directions) -> Array:
+        """D_r = U'E_r U alone, shape (n_directions, p, p)."""
+        D = []
         for E, U in zip(directions, self.at.U, strict=True):
             EU = np.einsum("rab,bmk->armk", E, U[:, :-1])
             D.append(np.einsum("amk,arnk->rmn", U[:, :-1], EU))
-            v.append(EU.reshape(len(U), len(E) * p, U.shape[-1]))
-        m = sum(len(E) for E in directions)
-        squares = self.squares(v).reshape(m, p, m, p)
-        return np.concatenate(D), squares.swapaxes(1, 2)
+        return np.concatenate(D)
 
     def hessian(self, directions: Directions) -> Array:
         """Second derivative of the profiled criterion in Psi_f, along directions."""

@@ -200,9 +200,7 @@ class DenseLayout:
 
     def met(self, f: int) -> tuple[Positions, Positions]:
         """Levels of the largest factor and of f in their cells."""
-        e = self.factor
-        cells = self.problem.cells[min(e, f), max(e, f)]
-        return (cells.first, cells.second) if e < f else (cells.second, cells.first)
+        return meeting_levels(self.problem, self.factor, f)
 
     # --------------------------------------------------- N' of the largest factor, by its rows
 
@@ -295,7 +293,7 @@ class DenseLayout:
     @cached_property
     def components(self) -> Components:
         """Columns by component."""
-        of_level = self._components_of_levels()
+        of_level = components_of_levels(self.problem, self.factor, self.others)[1:]
         n = 1 + max(int(of.max()) for of in of_level)
         counts = np.array([np.bincount(of, minlength=n) for of in of_level])
         if np.unique(counts, axis=1).shape[1] > MOST_KINDS:
@@ -335,21 +333,9 @@ class DenseLayout:
         """Number of dense blocks."""
         return sum(len(kind.columns) for kind in self.components.kinds)
 
-    def _components_of_levels(self) -> list[Positions]:
-        """Find the component of each level, for each factor."""
-        ends = self.n_levels + np.cumsum(self.J)
-        starts = ends - self.J
-        met = [self.met(f) for f in self.others]
-        i = np.concatenate([own for own, _ in met])
-        j = np.concatenate([s + other for s, (_, other) in zip(starts, met, strict=True)])
-        shape = (int(ends[-1]),) * 2
-        graph = sparse.csr_array((np.ones(len(i), np.int8), (i, j)), shape=shape)
-        component = connected_components(graph, directed=False)[1].astype(np.intp)
-        return [component[s:t] for s, t in zip(starts, ends, strict=True)]
-
     def _check_memory(self, n_columns: int, n_entries: int) -> None:
         limit = _memory() * SHARE_OF_MEMORY if self.limit is None else self.limit
-        needed = 8.0 * COPIES * n_entries
+        needed = _needed(n_entries)
         if needed > limit:
             raise TooManyColumnsError(n_columns, needed / 1e9, limit / 1e9)
 
@@ -458,6 +444,31 @@ class DenseLayout:
         return {}
 
 
+def meeting_levels(problem: FactorsProblem, f: int, g: int) -> tuple[Positions, Positions]:
+    """Return the levels of f and of g in each of their cells."""
+    cells = problem.cells[min(f, g), max(f, g)]
+    return (cells.first, cells.second) if f < g else (cells.second, cells.first)
+
+
+def components_of_levels(
+    problem: FactorsProblem, e: int, others: Sequence[int]
+) -> list[Positions]:
+    """Find the component of each level of e, and of each of the others: those tied by rows."""
+    J = [problem.n_levels[f] for f in (e, *others)]
+    ends = np.cumsum(J)
+    # 32 bits hold the number of any level, in half the memory
+    met = [meeting_levels(problem, e, f) for f in others]
+    i = np.concatenate([own.astype(np.int32) for own, _ in met])
+    j = np.concatenate(
+        [(s + other).astype(np.int32) for s, (_, other) in zip(ends, met, strict=False)]
+    )
+    shape = (int(ends[-1]),) * 2
+    graph = sparse.csr_array((np.ones(len(i), np.int8), (i, j)), shape=shape)
+    del i, j
+    component = connected_components(graph, directed=False)[1].astype(np.intp)
+    return np.split(component, ends[:-1])
+
+
 def pairs(
     one: Positions, two: Positions | None = None
 ) -> Iterator[tuple[int, Positions, Positions]]:
@@ -493,6 +504,15 @@ def pairs(
         if len(i):
             yield first, i, np.arange(len(i)) - np.repeat(runs - start, n_partners)
         first = last
+
+
+def fits_in_memory(n_entries: int) -> bool:
+    """Whether dense blocks of so many entries take no more memory than they may."""
+    return _needed(n_entries) <= _memory() * SHARE_OF_MEMORY
+
+
+def _needed(n_entries: int) -> float:
+    return 8.0 * COPIES * n_entries
 
 
 def _memory() -> float:

@@ -366,6 +366,10 @@ class Elimination:
             square += part.forward(left)
         return square, left
 
+    def square(self, C: Sequence[Array]) -> Array:
+        """Return sum_f C_f' H C_f alone."""
+        return self.reduce(C)[0]
+
     def solve(self, reduced: list[Array]) -> list[Array]:
         """Return B = H C, shapes (q_f, m, J_f), of reduced columns."""
         B = list(reduced)

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 
 from skmixed._numerics.fit.average_information import FactorsOptimum, minimize_factors
+from skmixed._numerics.fit.choice_of_solver import is_good_for_exact
+from skmixed._numerics.fit.criterion_iterative import IterativeCriterion, Probes
 from skmixed._numerics.fit.criterion_of_factors import Eliminated, FactorsCriterion
 from skmixed._numerics.fit.fit import Specification
+from skmixed._numerics.fit.monte_carlo import MonteCarloError, free_values
 from skmixed._numerics.fit.problem_of_factors import FactorsProblem, make_factors_problem
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.digits import DIGITS_REFUSED, digits_left
 from skmixed._numerics.linalg.small_matrices import multiply, multiply_transposed
 from skmixed._numerics.linalg.triangular import triangular
 from skmixed._numerics.moments.cells import FactorMoments
+
+Solver = Literal["auto", "exact", "iterative"]
+# An iterative search need not end nearer to the optimum than probes know where it is.
+TOL_OF_PROBES = 1e-5
 
 
 class LostDigitsError(ValueError):
@@ -78,11 +86,12 @@ class FactorsSolution:
     @property
     def theta(self) -> Array:
         """Free entries of the Lambdas, factor by factor: diagonals, or triangles by column."""
-        parts = [
-            np.diag(Lambda) if diagonal else Lambda.T[np.triu_indices(len(Lambda))]
-            for Lambda, diagonal in zip(self.Lambdas, self.diagonal, strict=True)
-        ]
-        return np.concatenate(parts)
+        return np.concatenate(
+            [
+                free_values(Lambda, diagonal=diagonal)
+                for Lambda, diagonal in zip(self.Lambdas, self.diagonal, strict=True)
+            ]
+        )
 
     @cached_property
     def posterior(self) -> list[Array]:
@@ -130,6 +139,19 @@ class FactorFit:
     at: Eliminated
     solution: FactorsSolution
 
+    @property
+    def probes(self) -> Probes | None:
+        """The probes of an iterative fit."""
+        criterion = self.criterion
+        return criterion.probes if isinstance(criterion, IterativeCriterion) else None
+
+    @cached_property
+    def monte_carlo_error(self) -> MonteCarloError | None:
+        """What the probes leave of error; None of an exact fit."""
+        if not isinstance(self.criterion, IterativeCriterion):
+            return None
+        return MonteCarloError.of(self.at, self.optimum.Lambdas)
+
     @classmethod
     def of(
         cls,
@@ -139,6 +161,8 @@ class FactorFit:
         tol: float,
         max_iter: int,
         start: Sequence[Array] | None = None,
+        solver: Solver = "exact",
+        probes: Probes | None = None,
     ) -> FactorFit:
         """Fit a model.
 
@@ -154,6 +178,11 @@ class FactorFit:
             Newton steps allowed.
         start : sequence of ndarray of shape (q_f, q_f), optional
             Relative covariance factors, in the user's units, that are likely to be near.
+        solver : {"auto", "exact", "iterative"}
+            Whether what crosses is solved by dense blocks, or iteratively: "auto" takes those
+            where they are good to use.
+        probes : Probes, optional
+            Of the iterative solver, which needs them.
 
         Returns
         -------
@@ -162,19 +191,44 @@ class FactorFit:
         Raises
         ------
         ValueError
-            If factors cannot be told apart, memory does not suffice, or digits are lost.
+            If factors cannot be told apart, memory does not suffice, digits are lost, or an
+            iterative solver does not converge.
         """
         problem = make_factors_problem(moments, specifications)
-        criterion = FactorsCriterion(problem, specifications[0].reml)
+        criterion = make_criterion(problem, specifications[0].reml, solver, probes)
+        if isinstance(criterion, IterativeCriterion):
+            tol = max(tol, TOL_OF_PROBES)
         near = None if start is None else _scaled(problem, start)
-        optimum = minimize_factors(criterion, tol=tol, max_iter=max_iter, start=near)
-        at = criterion.eliminate(optimum.Lambdas)
-        fit = cls(problem, criterion, optimum, at, solve_factors(at, optimum.Lambdas))
+        fit = cls._near(criterion, near, tol, max_iter)
+        if isinstance(criterion, IterativeCriterion) and not criterion.is_perfect:
+            fit = cls._with_enough_probes(fit, criterion, tol, max_iter)
+        optimum = fit.optimum
         # a search that runs off leaves nothing of y but rounding
         digits = 0.0 if optimum.diverged else fit.digits_left
         if not criterion.is_perfect and digits < DIGITS_REFUSED:
             raise LostDigitsError(digits)
         return fit
+
+    @classmethod
+    def _near(
+        cls, criterion: FactorsCriterion, Psi: list[Array] | None, tol: float, max_iter: int
+    ) -> FactorFit:
+        optimum = minimize_factors(criterion, tol=tol, max_iter=max_iter, start=Psi)
+        at = criterion.eliminate(optimum.Lambdas)
+        solution = solve_factors(at, optimum.Lambdas)
+        return cls(criterion.problem, criterion, optimum, at, solution)
+
+    @classmethod
+    def _with_enough_probes(
+        cls, fit: FactorFit, criterion: IterativeCriterion, tol: float, max_iter: int
+    ) -> FactorFit:
+        """Fit again with more probes, if these leave too much of an error."""
+        error = fit.monte_carlo_error
+        probes = criterion.probes.more(error.share if error else 0.0, criterion.crossed.size)
+        if probes == criterion.probes:
+            return fit
+        Psi = [Lambda @ Lambda.T for Lambda in fit.optimum.Lambdas]
+        return cls._near(replace(criterion, probes=probes), Psi, tol, max_iter)
 
     @property
     def digits_left(self) -> float:
@@ -190,6 +244,17 @@ class FactorFit:
     def singular(self) -> tuple[bool, ...]:
         """For each factor, whether there is a direction without variance."""
         return tuple(bool(np.any(~Lambda.any(axis=0))) for Lambda in self.optimum.Lambdas)
+
+
+def make_criterion(
+    problem: FactorsProblem, reml: bool, solver: Solver, probes: Probes | None
+) -> FactorsCriterion:
+    """Make the criterion of the solver that is asked for."""
+    several = len(problem.q) > 1
+    exact = solver == "exact" or (solver == "auto" and is_good_for_exact(problem))
+    if exact or probes is None or not several:
+        return FactorsCriterion(problem, reml)
+    return IterativeCriterion(problem, reml, probes)
 
 
 def solve_factors(at: Eliminated, Lambdas: Sequence[Array]) -> FactorsSolution:

@@ -44,7 +44,7 @@ def satterthwaite_of_factors(
     directions, H = tangent_of_factors(of, Lambdas)
     if not len(H):  # nothing varies but the residuals
         return np.full(len(contrasts), criterion.dof)
-    D, _ = of.whitened_changes(directions)
+    D = of.whitened_D(directions)
     _, t = of.average_information(directions)
     return df_of_variance(of.at.root[:-1, :-1], contrasts, D, t, H, criterion.dof)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from skmixed._numerics.fit.criterion_iterative import Probes
 from skmixed._numerics.fit.estimate import estimate
 from skmixed._numerics.fit.factors import FactorFit
 from skmixed._numerics.fit.fit import Specification
@@ -111,6 +112,14 @@ def null_variances_of_factors(
     moments = moments.with_random([(0,)] * len(moments.factors))
     moments = drop_columns_of_factors(moments, features_of(moments))
     specifications = [Specification(reml=reml)] * len(moments.factors)
-    solution = FactorFit.of(moments, specifications, tol=tol, max_iter=max_iter).solution
+    fit = FactorFit.of(
+        moments,
+        specifications,
+        tol=tol,
+        max_iter=max_iter,
+        solver="auto",
+        probes=Probes(16, 0),
+    )
+    solution = fit.solution
     variances = [solution.sigma2 * float(Lambda[0, 0]) ** 2 for Lambda in solution.Lambdas]
     return *variances, solution.sigma2

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from nested_and_crossed import STRUCTURES, Rows, make_rows
-from reference_cases import load_factors_cases
+from reference_cases import load_factors_cases, moments_of_factors
 
 from skmixed._numerics.fit.factors import FactorFit, LostDigitsError
 from skmixed._numerics.fit.fit import Fit, Specification
@@ -22,24 +22,7 @@ CASES = load_factors_cases()
 
 
 def fit_case(case):
-    labels, codes = {}, []
-    for factor in case.groups:
-        labels[factor], code = np.unique(case.groups[factor], return_inverse=True)
-        codes.append(code)
-    columns = list(case.X.columns)
-    random = [(0, *[1 + columns.index(x) for x in own]) for own in case.slopes.values()]
-    moments = FactorMoments.from_rows(
-        case.X.to_numpy(dtype=float),
-        case.y.to_numpy(dtype=float),
-        codes,
-        list(labels.values()),
-        case.sample_weight,
-        random=random,
-    )
-    specifications = [
-        Specification(reml=case.model["method"] == "REML", diagonal=case.uncorrelated[factor])
-        for factor in labels
-    ]
+    moments, specifications, labels = moments_of_factors(case)
     return FactorFit.of(moments, specifications, tol=1e-8, max_iter=100), labels
 
 

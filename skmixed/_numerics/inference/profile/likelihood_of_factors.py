@@ -7,11 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from skmixed._numerics.fit.average_information import (
-    MOST_COLUMNS,
-    FactorsOptimum,
-    minimize_factors,
-)
+from skmixed._numerics.fit.average_information import FactorsOptimum, minimize_factors
 from skmixed._numerics.fit.criterion_of_factors import FactorsCriterion
 from skmixed._numerics.fit.factors_given_sigma2 import FactorsGivenSigma2
 from skmixed._numerics.fit.search_several_columns import MANY_GROUPS
@@ -53,7 +49,7 @@ class SeveralFactors(Likelihood):
     @property
     def looks_everywhere(self) -> bool:
         few = min(self.criterion.problem.n_levels) < MANY_GROUPS
-        return few and self.criterion.n_columns <= MOST_COLUMNS
+        return few and self.criterion.is_small
 
     def eliminate(self, Lambdas: ByFactor) -> tuple[float | Array, Array]:
         at = self.criterion.eliminate(Lambdas)
