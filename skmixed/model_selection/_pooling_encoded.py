@@ -17,6 +17,8 @@ from skmixed._rows.features import numeric_columns
 from skmixed._rows.labels import encode_groups, match_groups
 from skmixed._sklearn_private import num_samples
 
+# What a user has set for models of their own.
+ALONE = {"enable_metadata_routing": False, "transform_output": "default"}
 PENALTY = 1.0  # half the sum of squares: a normal prior of variance 1
 
 
@@ -45,8 +47,9 @@ class EncodedGroups(BaseEstimator):
     def fit(self, X, y, groups=None):
         X, groups = self._split(X, groups)
         codes, self.labels_ = encode_groups(groups, num_samples(X))
-        with config_context(enable_metadata_routing=False):
-            self.scaler_ = StandardScaler(with_mean=False).fit(X) if X.shape[1] else None
+        with config_context(**ALONE):
+            scaler = StandardScaler(with_mean=not issparse(X))
+            self.scaler_ = scaler.fit(X) if X.shape[1] else None
             columns = self._join(X, self._encode_training(codes[:, None], y))
             self.model_ = self._model_of(columns).fit(columns, y)
         return self
@@ -67,7 +70,8 @@ class EncodedGroups(BaseEstimator):
     def _columns(self, X, groups):
         X, groups = self._split(X, groups)
         codes = match_groups(groups, self.labels_, num_samples(X))[0][:, None]
-        return self._join(X, self.encoder and self.encoder_.transform(codes))
+        with config_context(**ALONE):
+            return self._join(X, self.encoder and self.encoder_.transform(codes))
 
     def _encode_training(self, codes, y):
         """Encode rows by others than their own, if the encoder looks at y."""
@@ -116,7 +120,9 @@ def target_encoded(group_by):
 
 
 def _linear(is_binary, *, penalty):
-    options = {"solver": "newton-cholesky", "tol": 1e-6, "max_iter": 200}
+    # Newton's method takes memory by the square of the number of columns
+    solver = "lbfgs" if penalty else "newton-cholesky"
+    options = {"solver": solver, "tol": 1e-6, "max_iter": 1000}
     if is_binary:
         return LogisticRegression(C=1 / PENALTY if penalty else np.inf, **options)
     return PoissonRegressor(alpha=None if penalty else 0, **options)

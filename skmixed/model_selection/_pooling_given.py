@@ -23,6 +23,8 @@ NO_GROUPS = (
     "label for each row of X, or name the column of X that holds them: group_by='column'."
 )
 
+LINEAR = "For linear models of a y that is 0 or 1: target_type='continuous'."
+
 
 class Groups(NamedTuple):
     """Names of the factors, codes of shape (n_rows, n_factors), and labels by factor."""
@@ -121,7 +123,7 @@ def refuse_several(groups, outcome):
     if groups.are_several and not outcome.is_continuous:
         raise NotAvailableError(
             f"compare_pooling takes one grouping factor of {outcome.target_type} targets, but "
-            f"got {list(groups.names)}. {ONE_FACTOR}"
+            f"got {list(groups.names)}. {ONE_FACTOR} {LINEAR}"
         )
 
 

@@ -30,6 +30,7 @@ from skmixed._rows.chosen_columns import find_feature_columns
 from skmixed._rows.factors import split_groups, take_factors
 from skmixed._rows.routing import refuse_class
 from skmixed.model_selection._pooling_encoded import one_hot, pooled, target_encoded
+from skmixed.model_selection._pooling_given import LINEAR
 from skmixed.model_selection._pooling_outcomes import BINARY, CONTINUOUS
 
 
@@ -156,8 +157,10 @@ def _check_estimator(name, estimator, reserved, method):
         )
     refuse_class(estimator, f"estimators[{name!r}]")
     if not (hasattr(estimator, "fit") and hasattr(estimator, method)):
-        kind = "regressors" if method == "predict" else "classifiers, of two classes,"
+        kind, remedy = "regressors", ""
+        if method != "predict":
+            kind, remedy = "classifiers of binary y", f" {LINEAR}"
         raise ValueError(
             f"`estimators` must hold {kind} with fit and {method}, but {name!r} is "
-            f"{estimator!r}."
+            f"{estimator!r}.{remedy}"
         )

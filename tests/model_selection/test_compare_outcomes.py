@@ -9,7 +9,9 @@ matplotlib.use("agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
+import sklearn
 from scipy.optimize import minimize
 from scipy.sparse import coo_array
 from scipy.special import expit, logit
@@ -150,7 +152,7 @@ def test_scores_of_binary_outcomes_are_those_of_a_loop_by_hand(binary, of_binary
                 "auc": roc_auc_score(of_pass, probability),
                 "d2_log_loss": d2_log_loss_score(of_pass, probability),
             }
-            assert found[[*expected]].to_dict() == pytest.approx(expected, rel=1e-5, abs=1e-6)
+            assert found[[*expected]].to_dict() == pytest.approx(expected, rel=1e-4, abs=1e-5)
     assert scores.loc["random intercept", "icc"].between(0.3, 0.8).all()
     assert of_binary.target_type == "binary"
     assert of_binary.classes.tolist() == ["fail", "pass"]
@@ -173,7 +175,7 @@ def test_scores_of_counts_are_those_of_a_loop_by_hand(counts, of_counts):
                 "d2_deviance": d2_tweedie_score(y[test], mean, power=1),
             }
             found = scores.loc[(name, *key)][[*expected]].to_dict()
-            assert found == pytest.approx(expected, rel=1e-5, abs=1e-6)
+            assert found == pytest.approx(expected, rel=1e-4, abs=1e-5)
     assert of_counts.classes is None
 
 
@@ -291,9 +293,19 @@ def test_what_y_is_taken_for(binary):
         found = compare_pooling(X, labels, groups, **OPTIONS)
         assert found.target_type == "binary"
         pd.testing.assert_frame_equal(found.scores.drop(columns="fit_seconds"), expected)
-    for labels in (passed, pd.Series(passed, dtype="boolean"), y.tolist(), y.astype(object)):
-        outcome, _, numbers, classes = read_outcome(labels, "auto")
+    for labels in (
+        passed,
+        pd.Series(passed, dtype="boolean"),
+        pd.Series(passed.astype(int), dtype="Int64"),
+        pl.Series(passed),
+        pl.Series(y),
+        y.tolist(),
+        y.astype(object),
+    ):
+        outcome, given, numbers, classes = read_outcome(labels, "auto")
         assert outcome.target_type == "binary"
+        assert given.dtype.kind in "bifU"
+        np.testing.assert_array_equal(given == classes[1], passed)
         np.testing.assert_array_equal(numbers, passed)
         assert len(classes) == 2
     one_and_two = compare_pooling(X, 1 + passed, groups, target_type="binary", **OPTIONS)
@@ -378,6 +390,18 @@ def test_models_without_features_and_sparse_ones(target_type):
     np.testing.assert_allclose(sparse[loss], dense[loss], rtol=1e-6)
 
 
+def test_settings_of_the_user_and_jobs_do_not_matter(binary, of_binary):
+    X, y, groups = binary
+    table = pl.DataFrame({"a": X[:, 0], "b": X[:, 1] + 1e6, "site": groups})
+    with sklearn.config_context(transform_output="pandas", enable_metadata_routing=True):
+        found = compare_pooling(
+            table, pl.Series(y), group_by="site", slopes=["a"], n_jobs=2, **OPTIONS
+        )
+    measures = ["log_loss", "brier", "auc"]
+    np.testing.assert_allclose(found.scores[measures], of_binary.scores[measures], rtol=1e-4)
+    assert found.cannot.empty
+
+
 ERRORS = {
     "three classes": ({"y": ["a", "b", "c"] * 100}, "two classes, but has 3: 'a', 'b', 'c'"),
     "one class": ({"y": ["a"] * 300}, "there is one class, 'a'"),
@@ -392,7 +416,7 @@ ERRORS = {
     "type": ({"target_type": "ordinal"}, "'target_type' parameter"),
     "no probabilities": (
         {"estimators": {"svm": LinearSVC()}},
-        "must hold classifiers, of two classes, with fit and predict_proba, but 'svm' is",
+        "must hold classifiers of binary y with fit and predict_proba, but 'svm' is",
     ),
     "reserved": ({"estimators": {"target encoding": LogisticRegression()}}, "Rename it"),
     "slopes": ({"slopes": []}, "must name a column"),
