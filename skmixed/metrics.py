@@ -140,6 +140,11 @@ def scores_by_cell(
           new           7   1.83
     new   known        10   1.40
     """
+    if not callable(metric):
+        raise ValueError(
+            f"`metric` must be a function of y_true and y_pred, but got {metric!r}. Take one "
+            "of sklearn.metrics, as in metric=sklearn.metrics.mean_absolute_error."
+        )
     y_true, y_pred = np.asarray(y_true), np.asarray(y_pred)
     check_consistent_length(y_true, y_pred)
     given, known = _same_factors(groups, train_groups)

@@ -17,7 +17,7 @@ from skmixed._numerics.moments.within_between import group_means, which_vary
 from skmixed._rows.chosen_columns import find_feature_columns
 from skmixed._rows.columns import as_table, find_group_column
 from skmixed._rows.containers import take_rows
-from skmixed._rows.factors import SEVERAL, one_column
+from skmixed._rows.factors import MEANS_INSTEAD, SEVERAL, one_column
 from skmixed._rows.features import cells_explained, numeric_columns
 from skmixed._rows.labels import (
     check_new_groups,
@@ -201,7 +201,7 @@ class WithinBetween(OnePiece, PacksTables, TransformerMixin, BaseEstimator):
             The fitted transformer.
         """
         X, groups, sample_weight = take_rows(X=X, groups=groups, sample_weight=sample_weight)
-        self._group_by = one_column(self.group_by, "WithinBetween")
+        self._group_by = one_column(self.group_by, "WithinBetween", MEANS_INSTEAD)
         X, groups = self._check_rows(X, groups, reset=True)
         self._chosen = self._choose_columns(X)
         values = self._check_values(X, groups)

@@ -684,6 +684,7 @@ def boosted_by_hand(way, n_rounds):
     weights, votes, predicted = np.full(n, 1 / n), [], []
     for _ in range(n_rounds):
         weights = weights / weights.sum()
+        rng.randint(np.iinfo(np.int32).max)  # a seed for the model, which draws nothing
         rows = TRAIN[rng.choice(n, size=n, p=weights)]
         loss = np.abs(by_hand(way.plain, rows, TRAIN) - Y[TRAIN])
         loss /= loss.max()

@@ -183,3 +183,5 @@ def test_scores_by_cell_says_what_does_not_fit():
         scores_by_cell([1], [1], pd.DataFrame({"a": [1], "b": ["x"]}), train)
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         scores_by_cell([1, 2], [1], train, train)
+    with pytest.raises(ValueError, match=r"`metric` must be a function .* but got 'r2'"):
+        scores_by_cell([1, 2], [1, 2], train, train, metric="r2")

@@ -14,7 +14,7 @@ from skmixed._describe.advice import (
     cost_of_pooling,
 )
 from skmixed._describe.how_factors_lie import NESTED, PARTLY, SAME
-from skmixed._describe.words import count, limits, listed, named, p_of
+from skmixed._describe.words import count, limits, listed, named, of_rows, p_of, rounded
 from skmixed._reports.level_2 import features_of_groups
 
 RANDOM, FIXED, JOIN, LEAVE_OUT, NO_MATTER = "random", "fixed", "join", "leave out", "no matter"
@@ -228,18 +228,18 @@ def _pairs(d):
 def _pair(d, first, second, how):
     n_first, n_second = _n(d, first), _n(d, second)
     if how["relation"] == SAME:
-        yield f"{first} and {second} divide the rows into the same {n_first} groups."
+        yield f"{first} and {second} divide the rows into the same {n_first:,} groups."
         return
     if how["relation"] == NESTED:
         yield (
-            f"{first} is nested in {second}: each of its {n_first} groups is in one of the "
-            f"{n_second} of {second}."
+            f"{first} is nested in {second}: each of its {n_first:,} groups is in one of the "
+            f"{n_second:,} of {second}."
         )
         return
     met = round(how["meet"] * n_first * n_second)
     yield (
         f"{first} and {second} are {how['relation']}: {met:,} of {n_first * n_second:,} pairs "
-        f"of groups meet ({how['meet']:.0%}), in {how['rows_per_pair']:.1f} rows each."
+        f"of groups meet ({rounded(how['meet'])}), in {how['rows_per_pair']:.1f} rows each."
     )
     if how["parts"] > 1:
         yield (
@@ -249,9 +249,10 @@ def _pair(d, first, second, how):
         )
     if how["relation"] == PARTLY and how["in_several"] <= FEW_IN_SEVERAL * n_first:
         yield (
-            f"They are weakly connected: {count(how['in_several'], 'group')} of {first}, of "
-            f"{n_first}, with rows in several groups of {second}. Only these tell the effects "
-            "of the two factors apart, so their sum is known better than either."
+            f"They are weakly connected: of the {n_first:,} groups of {first} only "
+            f"{how['in_several']:,} {'has' if how['in_several'] == 1 else 'have'} rows in "
+            f"several groups of {second}, which tells the effects of the two factors apart. So "
+            "their sum is known better than either."
         )
     if how["labels_used_again"] and second not in dict(map(reversed, _clear(d))):
         yield from _not_joined(d, first, second)
@@ -278,10 +279,7 @@ def _not_joined(d, first, second):
 
 def _factor(d, name):
     sizes, n_groups, row = d.group_sizes[name], _n(d, name), d.variance_components.loc[name]
-    yield (
-        f"{count(n_groups, 'group')} of {sizes.min():.10g} to {sizes.max():.10g} rows, "
-        f"{sizes.mean():.1f} on average."
-    )
+    yield f"{count(n_groups, 'group')} {of_rows(sizes)}."
     if name in d.set_aside:
         return
     if d.n_singletons[name]:
@@ -298,13 +296,13 @@ def _factor(d, name):
     if of_groups:
         yield (
             f"{named(of_groups)} {'does' if len(of_groups) == 1 else 'do'} not vary within "
-            f"its groups: of a slope there the {n_groups} groups count as rows."
+            f"its groups: of a slope there the {n_groups:,} groups count as rows."
         )
     features = d.variation.loc[name].iloc[1:]
     partly = features[(features["groups"] > 0) & (features["groups"] < n_groups)]
     if len(partly):
         lines = (f"{x} varies in {each.groups:.0f}" for x, each in partly.iterrows())
-        yield f"Of its {n_groups} groups {listed(lines)}."
+        yield f"Of its {n_groups:,} groups {listed(lines)}."
 
 
 def _share(row):

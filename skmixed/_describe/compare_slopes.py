@@ -18,7 +18,7 @@ from skmixed._numerics.least_squares.two_strata import NO_TEST, FTest, TwoStrata
 from skmixed._public import public
 from skmixed._reports.layout import Printed, column_as_text, table_as_text
 from skmixed._reports.tests import with_tests
-from skmixed._rows.factors import refuse_factors
+from skmixed._rows.factors import MEANS_INSTEAD, refuse_factors
 from skmixed._rows.routing import predicting_model
 from skmixed.preprocessing import BETWEEN, WITHIN, WithinBetween
 
@@ -322,7 +322,7 @@ def _model_and_terms(estimator):
     if not isinstance(model, BaseMixedRegressor):
         raise TypeError(NO_MODEL.format(model=model))
     check_is_fitted(model)
-    refuse_factors(model._columns, "compare_slopes")
+    refuse_factors(model._columns, "compare_slopes", MEANS_INSTEAD)
     if model is estimator:
         return model, model._terms
     split = estimator[-2] if len(estimator) > 1 else None

@@ -22,8 +22,14 @@ MANY_COLUMNS = 1500
 ROWS_PER_PAIR = 1.5
 NAMES = ["variance", "share", "lower", "upper", "statistic", "p_value", "share_of_y"]
 ONE_GROUP = "all rows are of the same group, {label!r}"
-ONE_ROW = "each of its {n} groups has one row, so its effects are those of the residuals"
-SAME_AS = "it divides the rows into the same {n} groups as {other!r} does"
+ONE_ROW = "each of its {n:,} groups has one row, so its effects are those of the residuals"
+TOLD = (
+    "the features tell its groups apart as dummies would, so there is nothing left for its "
+    "effects to explain"
+)
+# Shares of the squares of dummies that the features leave, if only rounding is left.
+NOTHING = 1e-9
+SAME_AS = "it divides the rows into the same {n:,} groups as {other!r} does"
 
 
 def usable(moments, names, pairs, *, varies):
@@ -51,6 +57,8 @@ def usable(moments, names, pairs, *, varies):
             aside[name] = ONE_GROUP.format(label=factor.labels.tolist()[0])
         elif np.all(factor.n_rows == 1):
             aside[name] = ONE_ROW.format(n=len(factor.labels))
+        elif _is_told(factor):
+            aside[name] = TOLD
     for f, name in enumerate(names):
         for other in names[:f]:
             pair = (name, other) if (name, other) in pairs.index else (other, name)
@@ -58,6 +66,17 @@ def usable(moments, names, pairs, *, varies):
             if same and not {name, other} & aside.keys():
                 aside[name] = SAME_AS.format(n=len(moments.factors[f].labels), other=other)
     return aside
+
+
+def _is_told(factor):
+    """Whether the dummies of the groups are sums of features, and of the column of ones."""
+    features, sums = factor.T[:-1, :-1], factor.C[0, :-1]
+    if len(factor.labels) > len(features):
+        return False
+    size = np.sqrt(np.maximum(np.diag(features), np.finfo(float).tiny))
+    features, sums = features / np.outer(size, size), sums / size[:, None]
+    fitted = np.sum(sums * (np.linalg.pinv(features, hermitian=True) @ sums), axis=0)
+    return bool(np.all(1 - fitted / factor.sizes < NOTHING))
 
 
 def describe_variances(moments, columns, set_aside):
@@ -122,24 +141,26 @@ def describe_joined(rows, columns, moments, pairs, set_aside, components):
         As `FactorsDescription` has it.
     """
     names, found = columns.factor_names, {}
+    used = [h for h, name in enumerate(names) if name not in set_aside]
+    unusable = {name for name, reason in set_aside.items() if reason != TOLD}
     for pair, how in pairs.iterrows():
-        crossed = how["relation"] in (CROSSED, PARTLY) and not set(pair) & set_aside.keys()
+        crossed = how["relation"] in (CROSSED, PARTLY) and not set(pair) & unusable
         f, g = (names.index(name) for name in pair)
         if not crossed or how["rows_per_pair"] < ROWS_PER_PAIR or _is_there(moments, f, g):
             continue
         if np.isnan(components.loc["Residual", "variance"]):
             continue
-        used = [h for h, name in enumerate(names) if name not in set_aside]
         sums, part = _with_joined(rows, columns, used, f, g)
         fit = _fit(sums, part)
         if fit is None:
             continue
-        own, of_second = _profile(fit, len(used)), _profile(fit, used.index(g))
+        own = _profile(fit, len(used))
+        of_second = _profile(fit, used.index(g)).p_value if g in used else np.nan
         found[pair] = {
             "share": fit.solution.icc[-1],
             "statistic": own.statistic,
             "p_value": own.p_value,
-            "p_value_of_second": of_second.p_value,
+            "p_value_of_second": of_second,
         }
     table = pd.DataFrame.from_dict(
         found, orient="index", columns=["share", "statistic", "p_value", "p_value_of_second"]

@@ -27,7 +27,22 @@ def listed(parts):
 
 def count(number, noun):
     """Say how many there are."""
-    return f"There is 1 {noun}" if number == 1 else f"There are {number} {noun}s"
+    return f"There is 1 {noun}" if number == 1 else f"There are {number:,} {noun}s"
+
+
+def of_rows(sizes):
+    """Say how large groups are: alike, or between what."""
+    low, high = sizes.min(), sizes.max()
+    if low == high:
+        one = len(sizes) == 1
+        return f"of {low:,.10g} {'row' if low == 1 else 'rows'}{'' if one else ' each'}"
+    return f"of {low:,.10g} to {high:,.10g} rows, {sizes.mean():,.1f} on average"
+
+
+def rounded(share):
+    """Write a share in per cent, which is 0% or 100% only where it is."""
+    whole = f"{share:.0%}"
+    return f"{share:.1%}" if whole in ("0%", "100%") and 0 < share < 1 else whole
 
 
 def p_of(value):

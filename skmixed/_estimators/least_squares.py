@@ -32,7 +32,7 @@ from skmixed._reports.messages import (
 from skmixed._reports.regression_summary import RegressionSummary
 from skmixed._reports.tests import with_tests
 from skmixed._rows.chosen_columns import SLOPES, find_feature_columns
-from skmixed._rows.factors import NOT_YET, by_factor
+from skmixed._rows.factors import NOT_YET, PRODUCTS_INSTEAD, by_factor
 from skmixed._rows.reader import INTERCEPT, RowsAgain
 from skmixed._rows.threads import one_blas_thread
 from skmixed._sklearn_private import StrOptions, validate_params
@@ -357,7 +357,8 @@ class FixedEffectsRegressor(BaseLeastSquaresRegressor):
         found = find_feature_columns(X, slopes, self.group_by, parameter="slopes")
         if found and len(factors) > 1:
             what = f"slopes={self.slopes!r} of FixedEffectsRegressor"
-            raise NotAvailableError(NOT_YET.format(name=what, factors=list(factors)))
+            message = NOT_YET.format(name=what, factors=list(factors))
+            raise NotAvailableError(message + PRODUCTS_INSTEAD)
         return [found for _ in factors]
 
     def _new_groups_of(self, factors):

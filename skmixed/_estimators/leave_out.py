@@ -20,6 +20,7 @@ from skmixed._numerics.linalg.digits import SAME_SUMS
 from skmixed._numerics.moments.by_group import cross_products_by_group, shifted_columns
 from skmixed._numerics.moments.moments import GroupedMoments
 from skmixed._rows.messages import (
+    FACTOR_OF_A_ROW,
     FACTOR_TO_LEAVE_OUT,
     NOT_THE_ROWS_OF_THE_FIT,
     ONE_GROUP_TO_LEAVE_OUT,
@@ -85,7 +86,7 @@ class LeaveOutMixin:
         ------
         ValueError
             If these are not the rows of the fit, if there is but one group to leave out, or if
-            `factor` does not name one of several.
+            `factor` does not name one of several, or is given with ``leave="row"``.
 
         Notes
         -----
@@ -110,6 +111,8 @@ class LeaveOutMixin:
         """
         self._check_has_groups("loo_predict", several=True)
         names = self._factors_named(factor)
+        if leave == "row" and factor is not None:
+            raise ValueError(FACTOR_OF_A_ROW.format(factor=factor))
         if leave == "group" and len(names) > 1:
             raise ValueError(FACTOR_TO_LEAVE_OUT.format(names=names, first=names[0]))
         if groups is None and self._columns.group_by is None:

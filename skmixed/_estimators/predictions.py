@@ -18,7 +18,7 @@ from skmixed._rows.dask_partitions import is_dask
 from skmixed._rows.factors import factors_as_fitted, of_factor
 from skmixed._rows.features import read_target
 from skmixed._rows.labels import check_weights
-from skmixed._rows.messages import MISSING_FACTORS, missing_in_predict
+from skmixed._rows.messages import missing_in_predict
 from skmixed._rows.reader import INTERCEPT, by_features_alone, read_rows
 from skmixed._sklearn_private import Interval, StrOptions, validate_params
 from skmixed._state import in_one_piece
@@ -221,9 +221,6 @@ class PredictionsMixin:
         """Predictions, and the position of each row's group, -1 if it is new."""
         y = self._predict_fixed(X)
         if groups is None:
-            if self._columns.factors:
-                names = self._columns.factor_names
-                raise ValueError(MISSING_FACTORS.format(name=type(self).__name__, names=names))
             if self.n_groups_:
                 raise ValueError(missing_in_predict(self, "predict"))
             return y, self._all_new(len(y))

@@ -152,8 +152,8 @@ class FittedFactors:
         return 1 - share
 
     def own_effects(self, f):
-        """Effects of the groups of a factor without pooling, those of the others held."""
-        return own_effects_of_factor(self.criterion, self.Lambdas, f)
+        """Effects of the groups known now without pooling, those of other factors held."""
+        return own_effects_of_factor(self.at_now, self.fixed[0], f)
 
     def profile_limits(self, level):
         """Limits of all parameters, for each factor; those of fixed effects are the same."""

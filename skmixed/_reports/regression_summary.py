@@ -31,6 +31,10 @@ IN_PARTS = (
     "Effects are compared within a part only; those of the first factor hold the differences "
     "between parts."
 )
+WITHOUT_COEFFICIENT = (
+    "No coefficient can be estimated for {names}: {others} contain {them}, so predictions "
+    "count {them} as 0."
+)
 
 
 @public("skmixed.inference")
@@ -101,13 +105,14 @@ class RegressionSummary(PrintsCorrelations):
         RegressionSummary
             Its tables.
         """
+        fixed_effects = model.fixed_effects_frame(level)
         return cls(
             title=title_of(model, "least squares"),
             fit_statistics=_fit_statistics(model),
-            fixed_effects=model.fixed_effects_frame(level),
+            fixed_effects=fixed_effects,
             fixed_effects_correlation=correlation(model.coef_cov_),
             effective_sizes=getattr(model, "effective_sizes_", None),
-            remarks=_remarks(model),
+            remarks=(*_remarks(model), *_without_coefficient(model, fixed_effects)),
             level=level,
             stars=stars,
         )
@@ -175,6 +180,18 @@ def _remarks(model):
     if model._columns.factors:
         return _remarks_on_factors(model)
     return ("The line is that of the average group.",)
+
+
+def _without_coefficient(model, fixed_effects):
+    """Say which rows of the table are empty, and why."""
+    empty = fixed_effects.index[fixed_effects["estimate"].isna()]
+    if len(empty):
+        groups = "the effects of the groups and " if getattr(model, "n_groups_", 0) else ""
+        yield WITHOUT_COEFFICIENT.format(
+            names=", ".join(empty),
+            others=f"{groups}the columns before",
+            them="it" if len(empty) == 1 else "them",
+        )
 
 
 def _remarks_on_factors(model):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from numbers import Integral
 
 import numpy as np
@@ -115,7 +116,30 @@ def find_group_column(X, group_by):
     raise ValueError(
         f"group_by={group_by!r} must be a column of X"
         + (f" or a level of its index, {levels}" if levels else "")
-        + f", but the columns that arrived are {columns}. If a transformer dropped or renamed "
-        "it, pass it through: ColumnTransformer(..., remainder='passthrough', "
-        "verbose_feature_names_out=False)."
+        + f", but the columns that arrived are {columns}. {_remedy(group_by, columns)}"
     )
+
+
+def _remedy(group_by, columns):
+    meant = _read_formula(group_by)
+    if len(meant) and all(name in columns for factor in meant for name in factor):
+        factors = [factor if len(factor) > 1 else factor[0] for factor in meant]
+        return (
+            "A list has an entry for each factor, and a tuple joins labels: "
+            f"group_by={factors if len(factors) > 1 else factors[0]!r}."
+        )
+    return (
+        "If a transformer dropped or renamed it, pass it through: ColumnTransformer(..., "
+        "remainder='passthrough', verbose_feature_names_out=False)."
+    )
+
+
+def _read_formula(text):
+    """Columns of each factor of a formula, as in (1 | a/b) + (1 | c), or of a list as text."""
+    terms = re.findall(r"\|([^|()]+)", text) or re.split("[+,]", text)
+    factors = []
+    for term in terms:
+        parts = [part.strip() for part in term.split("/")]
+        for i in range(len(parts)):  # a/b is a and a:b
+            factors.append(tuple(":".join(parts[: i + 1]).split(":")))
+    return list(dict.fromkeys(factors))

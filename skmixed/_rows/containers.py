@@ -11,6 +11,7 @@ from scipy.sparse import issparse
 from skmixed._rows.columns import dense_column
 from skmixed._rows.messages import (
     ANOTHER_ORDER,
+    NAMES_NOT_LABELS,
     NO_LABELS,
     NOT_COLLECTED,
     NOT_FOR_NUMPY,
@@ -46,7 +47,7 @@ def take_rows(**rows):
     TypeError
         If rows are not in memory, or not where NumPy can read them.
     ValueError
-        If groups are a name.
+        If groups are a name, or a list of them.
 
     Warns
     -----
@@ -56,6 +57,7 @@ def take_rows(**rows):
     """
     rows = {name: _take(name, values) for name, values in rows.items()}
     if "groups" in rows:
+        _refuse_names(rows["groups"], rows.get("X"))
         rows["groups"] = _one_column(rows["groups"])
     indexed = {n: v for n, v in rows.items() if isinstance(v, pd.DataFrame | pd.Series)}
     first = next(iter(indexed), None)
@@ -96,6 +98,15 @@ def _take(name, values):
     except Exception as error:  # each library has its own: on another device, with gradients
         message = NOT_FOR_NUMPY.format(name=name, given=_class(values), error=error)
         raise TypeError(message) from error
+
+
+def _refuse_names(groups, X):
+    """Refuse names of columns in place of labels, before X is found to hold text."""
+    if not isinstance(groups, list | tuple) or not hasattr(X, "columns"):
+        return
+    names = [name for name in groups[: len(X.columns)] if isinstance(name, str)]
+    if 0 < len(groups) == len(names) < len(X) and set(names) <= set(X.columns):
+        raise ValueError(NAMES_NOT_LABELS.format(groups=names))
 
 
 def _one_column(groups):

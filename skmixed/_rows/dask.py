@@ -50,7 +50,6 @@ from skmixed._rows.labels import (
 from skmixed._rows.messages import (
     ALL_EMPTY,
     GIVEN_TWICE,
-    MISSING_FACTORS,
     OTHER_GROUPS_AGAIN,
     OTHER_ROWS_AGAIN,
     missing_in_predict,
@@ -202,9 +201,6 @@ def _check_ready(model, X, groups, method):
     check_is_fitted(model)
     _check_columns(model, X, groups, reset=False)
     no_labels = groups is None and model._columns.group_by is None and method == "predict"
-    if no_labels and model._columns.factors:
-        names = model._columns.factor_names
-        raise ValueError(MISSING_FACTORS.format(name=type(model).__name__, names=names))
     if no_labels and getattr(model, "n_groups_", 0):
         raise ValueError(missing_in_predict(model, method))
 

@@ -12,7 +12,14 @@ from skmixed._rows.columns import GROUP_BY, as_table, find_group_column, split_g
 from skmixed.exceptions import NotAvailableError
 
 NOT_YET = "{name} does not exist yet for several grouping factors, which are {factors}."
+MEANS_INSTEAD = (
+    " Give X the mean of a feature by the groups of a factor as a column more: its coefficient "
+    "is the slope between these groups less that within."
+)
+PRODUCTS_INSTEAD = " Make products of the columns and dummies of one factor features."
 JOIN = ":"
+# Stands before a JOIN that belongs to a label.
+MARK = "\\"
 # Marks a table whose columns had no names.
 BY_POSITION = "skmixed_by_position"
 # What the parameter that names the columns may be.
@@ -266,7 +273,7 @@ def factors_as_fitted(groups, columns):
     return groups[names]
 
 
-def refuse_factors(columns, what):
+def refuse_factors(columns, what, instead=""):
     """Refuse several factors in what does not exist yet for them.
 
     Parameters
@@ -275,23 +282,26 @@ def refuse_factors(columns, what):
         Of the rows.
     what : str
         Its name.
+    instead : str, default=""
+        A sentence that says what to do.
     """
     if columns.factors:
-        raise NotAvailableError(NOT_YET.format(name=what, factors=columns.factor_names))
+        message = NOT_YET.format(name=what, factors=columns.factor_names)
+        raise NotAvailableError(message + instead)
 
 
-def refuse_group_by(group_by, what):
+def refuse_group_by(group_by, what, instead=""):
     """Refuse several factors in what does not exist yet for them."""
     if isinstance(group_by, list | np.ndarray | pd.Index):
         factors = parts_of(group_by)
         if len(factors) > 1:
             names = [name_of(columns) for columns in factors]
-            raise NotAvailableError(NOT_YET.format(name=what, factors=names))
+            raise NotAvailableError(NOT_YET.format(name=what, factors=names) + instead)
 
 
-def one_column(group_by, what):
+def one_column(group_by, what, instead=""):
     """Return the only column of a `group_by` where labels cannot be joined."""
-    refuse_group_by(group_by, what)
+    refuse_group_by(group_by, what, instead)
     if group_by is None:
         return None
     columns = parts_of(group_by)[0]
@@ -354,7 +364,9 @@ def _joined(columns):
         key = key * max(len(own), 1) + code
     unique, first, back = np.unique(key[known], return_index=True, return_inverse=True)
     rows = np.flatnonzero(known)[first]
-    texts = [np.array([_as_text(label) for label in own], dtype=object) for own in labels]
+    *before, last = ([_as_text(label) for label in own] for own in labels)
+    before = [[_with_join_marked(text) for text in own] for own in before]
+    texts = [np.array(own, dtype=object) for own in (*before, last)]
     joined = [
         JOIN.join(parts)
         for parts in zip(*(t[c[rows]] for t, c in zip(texts, codes, strict=True)), strict=True)
@@ -363,12 +375,23 @@ def _joined(columns):
         twice = pd.Series(joined)
         twice = twice[twice.duplicated()].iloc[0]
         raise ValueError(
-            f"Labels are joined with {JOIN!r}, but {twice!r} stands for different ones. Take "
-            f"{JOIN!r} out of the labels."
+            f"Labels are joined as text, but {twice!r} stands for different ones, such as 1 "
+            "and '1'. Give the labels of a column one type, as in frame[column].astype(str)."
         )
     values = np.full(len(known), None, dtype=object)
     values[known] = np.array(joined, dtype=object)[back]
     return values
+
+
+def _with_join_marked(text):
+    """Mark what is taken for the join in a label before it, so that ends of labels are clear.
+
+    Batches and partitions join their labels on their own, so ("a:b", "c") and ("a", "b:c")
+    must differ wherever they are. Labels after the last join need no mark.
+    """
+    if JOIN not in text and not text.endswith(MARK):
+        return text
+    return text.replace(MARK, MARK + MARK).replace(JOIN, MARK + JOIN)
 
 
 def _as_text(label):

@@ -50,7 +50,7 @@ REMEDIES = (
     "  model.predict_population(X)            # {population}, on purpose"
 )
 MISSING_FACTORS = (
-    "This {name} was fitted with groups of several factors, so predict needs them, too: pass "
+    "This {name} was fitted with groups of several factors, so {method} needs them, too: pass "
     "`groups`, a table with the columns {names}. With group_by={names} in place of `groups` "
     "columns of X hold them, and X alone will do. predict_population needs no groups."
 )
@@ -139,6 +139,11 @@ NO_LABELS = (
     "`groups` must be an array with one label for each row of X, but got {groups!r}. To name a "
     "column of X, pass group_by={name!r} instead."
 )
+NAMES_NOT_LABELS = (
+    "`groups` must be an array with one label for each row of X, but got {groups!r}, which are "
+    "columns of X. Pass group_by={groups!r} instead, or groups=X[{groups!r}] beside the other "
+    "columns."
+)
 HOLDS_THE_GROUPS = "{name} holds the groups: drop it from X, or use group_by={key!r}."
 PASS_GROUPS = "If one of them holds the groups, pass group_by={key!r}."
 ENCODE = "Encode text as numbers, for example with sklearn.preprocessing.OneHotEncoder."
@@ -202,6 +207,10 @@ NOT_THE_ROWS_OF_THE_FIT = (
     "`loo_predict` must be given the rows of the fit, which the model does not keep, but "
     "{what}. Pass the same X, y, groups and sample_weight as to `fit`, in any order of the "
     "rows."
+)
+FACTOR_OF_A_ROW = (
+    "factor={factor!r} names the groups to leave out with leave='group', but leave='row' "
+    "leaves out rows. Set leave='group', or leave factor out."
 )
 FACTOR_TO_LEAVE_OUT = (
     "leave='group' must know which groups to leave out, but the model has the factors {names}. "
@@ -314,5 +323,7 @@ COUNTS_ARE_ZERO = (
 
 def missing_in_predict(model, method):
     """Say what to do where a method of a model is not given the groups."""
+    if names := model._columns.factor_names:
+        return MISSING_FACTORS.format(method=method, name=type(model).__name__, names=names)
     words = model._words._asdict()
     return MISSING_IN_PREDICT.format(method=method, name=type(model).__name__, **words)

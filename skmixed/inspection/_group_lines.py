@@ -33,7 +33,9 @@ from skmixed.inspection._style import (
     PALETTE,
     QUIET,
     alpha_for,
+    break_lines,
     choose_rows,
+    label_as_text,
     make_axes,
     write_note,
 )
@@ -42,8 +44,6 @@ from skmixed.inspection._style import (
 N_HIGHLIGHTS = {"lines": (0, len(PALETTE), 3), "panels": (1, 30, 12)}
 # Longer labels are broken into lines, so that small panels have room for them.
 LABEL_WIDTH = 20
-# The label of y takes several lines if it is long.
-LONG, NARROW = 34, 30
 NO_COEFFICIENT = (
     "column={column!r} must have a coefficient, but has none in this {model}: it depends "
     "linearly on other columns, or on the groups' own effects. So there is no line along it."
@@ -284,7 +284,8 @@ class GroupLinesDisplay:
         for color, group in zip(PALETTE, shown, strict=False):
             label, line = self.lines.index[group], self.lines.iloc[group]
             self.points_.append(self._draw_rows(ax, group, color))
-            name = fill(f"{self.lines.index.name or 'group'} {label}", LABEL_WIDTH)
+            text = f"{self.lines.index.name or 'group'} {label_as_text(label)}"
+            name = fill(text, LABEL_WIDTH)
             if _is_own(line):
                 self.highlights_[label] = self._draw_line(ax, line, color, name)
             else:
@@ -331,7 +332,7 @@ class GroupLinesDisplay:
             line = self.lines.iloc[group]
             if _is_own(line):
                 self.lines_.append(self._draw_line(panel, line, BLUE, "own line"))
-            label = fill(str(self.lines.index[group]), LABEL_WIDTH)
+            label = fill(label_as_text(self.lines.index[group]), LABEL_WIDTH)
             panel.set_title(label, loc="left", fontsize="small")
             if ax is not None:
                 panel.set(xlabel=self.column, ylabel=self._target_label())
@@ -382,7 +383,7 @@ class GroupLinesDisplay:
         others = {"features": self.n_held, "factors": self.n_other_factors}
         held = " and ".join(what for what, n in others.items() if n)
         label = f"{self.target}, other {held} at their mean" if held else self.target
-        return label if len(label) <= LONG else fill(label, NARROW)
+        return break_lines(label)
 
 
 def _is_own(line):

@@ -8,7 +8,7 @@ import numpy as np
 
 from skmixed._public import public
 from skmixed._reports.pooling_names import LOSSES, MULTILEVEL, title_regime
-from skmixed.inspection._style import BLUE, INK, QUIET, make_axes
+from skmixed.inspection._style import BLUE, INK, QUIET, break_lines, make_axes, width_for
 
 ROW, MIN_HEIGHT = 0.34, 2.2  # inches
 
@@ -58,12 +58,13 @@ class PoolingDisplay:
             The display, drawn.
         """
         models, regimes = (self.summary.index.unique(name) for name in ("model", "regime"))
-        size = (4.6, max(ROW * len(models) + 1.1, MIN_HEIGHT))
+        width = width_for(2 * 4.6, models) / 2  # only the first of two panels has labels
+        size = (width, max(ROW * len(models) + 1.1, MIN_HEIGHT))
         axes = make_axes(self, ax, len(regimes), size=size, n_columns=2)
         self.bars_ = {}
         for position, (panel, regime) in enumerate(zip(axes, regimes, strict=True)):
             self._draw(panel, regime)
-            panel.set_title(title_regime(regime), loc="left")
+            panel.set_title(break_lines(title_regime(regime)), loc="left")
             panel.set_xlabel(f"{LOSSES[self.score]} above the best (± std error)")
             panel.set_yticks(range(len(models)), [] if position % 2 else models)
             panel.tick_params(axis="y", length=0)

@@ -29,6 +29,7 @@ from skmixed.inspection._style import (
     height_for,
     label_groups,
     make_axes,
+    width_for,
 )
 
 # More marks below the histogram would run together.
@@ -183,7 +184,8 @@ class RandomEffectsDisplay:
     def _plot_intervals(self, ax):
         tables = self._tables()
         n_groups = len(tables[0])
-        size = (4.6 if len(tables) == 1 else 3.6, height_for(n_groups))
+        width = width_for(4.6 if len(tables) == 1 else 3.6 * len(tables), tables[0]["group"])
+        size = (width / len(tables), height_for(n_groups))
         axes = make_axes(self, ax, len(tables), size=size)
         self.lines_, self.points_, order = [], [], None
         for panel, table, term in zip(axes, tables, self.std_dev.index, strict=True):

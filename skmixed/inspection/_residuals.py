@@ -38,6 +38,7 @@ from skmixed.inspection._style import (
     height_for,
     label_groups,
     make_axes,
+    width_for,
     write_note,
 )
 
@@ -289,7 +290,7 @@ class ResidualsDisplay:
         kinds = available if kind == "panels" else [kind]
         if kinds[0] not in available:
             raise ValueError(f"kind={kind!r} needs {NEEDS[kind]}.")
-        size = (4.4, 3.4) if kind == "panels" else (5.0, self._height(kind))
+        size = (4.4, 3.4) if kind == "panels" else self._size(kind)
         axes = make_axes(self, ax, len(kinds), size=size, n_columns=min(len(kinds), 2))
         self.points_, self.lines_ = {}, {}
         draw = {
@@ -311,8 +312,11 @@ class ResidualsDisplay:
         lacking = {"groups": self.groups is None, "random_effects": no_effects}
         return [kind for kind in KINDS if not lacking.get(kind, False)]
 
-    def _height(self, kind):
-        return height_for(len(pd.unique(self.groups))) if kind == "groups" else 3.8
+    def _size(self, kind):
+        if kind != "groups":
+            return 5.0, 3.8
+        labels = pd.unique(self.groups)
+        return width_for(5.0, labels), height_for(len(labels))
 
     def _draw_fitted(self, ax, max_points):
         rows = choose_rows(len(self.fitted), max_points)

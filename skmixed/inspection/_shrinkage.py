@@ -20,6 +20,8 @@ from skmixed.inspection._style import BLUE, INK, LIGHT_BLUE, MAX_LABELS, make_ax
 SPREAD = 0.1
 # Sizes so far apart that as many would fill the axis have a tick each.
 MAX_TICKS = 7
+# Over fewer decades few sizes are round on a log axis, so ticks are evenly spaced in rows.
+NARROW = 0.5
 # Own estimates of a few rows can be so far off that they would leave no room for the others.
 FAR = 4.0
 
@@ -230,7 +232,13 @@ def _count_missing(ax, own):
 
 def _label_sizes(ax, sizes, name):
     """Set ticks that can be read, and return the label of the axis."""
-    from matplotlib.ticker import LogLocator, NullFormatter, NullLocator, StrMethodFormatter
+    from matplotlib.ticker import (
+        LogLocator,
+        MaxNLocator,
+        NullFormatter,
+        NullLocator,
+        StrMethodFormatter,
+    )
 
     distinct = np.unique(sizes)
     ax.xaxis.set_minor_formatter(NullFormatter())
@@ -241,6 +249,9 @@ def _label_sizes(ax, sizes, name):
     decades = np.log10(distinct[-1] / distinct[0])
     if np.diff(np.log10(distinct)).min() > decades / MAX_TICKS / 2:
         ax.set_xticks(distinct)
+        ax.xaxis.set_minor_locator(NullLocator())
+    elif decades < NARROW:
+        ax.xaxis.set_major_locator(MaxNLocator(MAX_TICKS - 2, steps=[1, 2, 5, 10]))
         ax.xaxis.set_minor_locator(NullLocator())
     else:
         fine, coarse = (1, 1.5, 2, 3, 4, 5, 7), (1, 2, 5)

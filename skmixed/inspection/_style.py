@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from numbers import Integral
+from textwrap import fill
 
 import numpy as np
+import pandas as pd
 
 from skmixed._sklearn_private import Interval, check_matplotlib_support
 
@@ -23,6 +25,10 @@ LIGHT_BLUE = "#9CCBE8"
 MAX_POINTS = [Interval(Integral, 1, None, closed="left"), None]
 MAX_LABELS = 40
 LABEL_HEIGHT, MIN_LABEL_HEIGHT = 0.2, 0.11  # inches
+# Longer labels widen a new figure, and of still longer ones the middle is left out.
+SHORT_LABEL, LONG_LABEL, CHARACTER_WIDTH = 14, 60, 0.08
+# So many characters of a title, or of the label of an axis, are as long as a panel's side.
+SIDE = 38
 
 
 def make_axes(display, ax, n_panels=1, *, size, n_columns=None, **options):
@@ -85,12 +91,36 @@ def height_for(n_groups):
     return max(LABEL_HEIGHT * n_groups + 1.0, 2.4) if n_groups <= MAX_LABELS else 5.5
 
 
+def width_for(width, labels):
+    """Width of a panel beside which labels are written, in inches."""
+    if len(labels) > MAX_LABELS:
+        return width
+    longest = max((len(_cut(label)) for label in labels), default=0)
+    return width + CHARACTER_WIDTH * max(longest - SHORT_LABEL, 0)
+
+
+def label_as_text(label):
+    """Write a label of a group: of a time at midnight the date."""
+    is_date = isinstance(label, pd.Timestamp) and label == label.normalize()
+    return f"{label:%Y-%m-%d}" if is_date else str(label)
+
+
+def _cut(label):
+    label, half = label_as_text(label), LONG_LABEL // 2
+    return label if len(label) <= LONG_LABEL else f"{label[:half]}…{label[-half + 1 :]}"
+
+
+def break_lines(text):
+    """Break a title, or the label of an axis, where it is longer than the panel."""
+    return fill(text, SIDE)
+
+
 def label_groups(ax, labels, name, order):
     """Write a label at each row, or how many rows there are if they are too many to read."""
     ax.set_ylim(-0.7, len(labels) - 0.3)
     room = ax.bbox.height / ax.figure.dpi / len(labels)
     if len(labels) <= MAX_LABELS and room >= MIN_LABEL_HEIGHT:
-        ax.set_yticks(range(len(labels)), labels)
+        ax.set_yticks(range(len(labels)), [_cut(label) for label in labels])
         ax.tick_params(axis="y", length=0)
         ax.set_ylabel(name)
     else:

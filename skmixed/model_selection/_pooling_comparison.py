@@ -161,10 +161,11 @@ class PoolingComparison(Printed):
         n_repeats = self.scores["repeat"].nunique()
         n_folds = self.scores.groupby("regime", sort=False)["fold"].nunique().drop_duplicates()
         counts = " or ".join(map(str, sorted(n_folds)))
+        repeats = "repeat" if n_repeats == 1 else "repeats"
         several = isinstance(self.group_sizes, dict)
         over = "groups of each factor" if several else "groups"
         remarks = [
-            f"Means over {counts} folds x {n_repeats} repeats. `difference` is that of "
+            f"Means over {counts} folds x {n_repeats} {repeats}. `difference` is that of "
             f"{self._outcome.loss} to the best model, `std_error` its paired standard error "
             f"over {over} and fits."
         ]

@@ -93,19 +93,22 @@ def read_groups(X, y, groups, group_by):
 
 def check_sizes(groups, n_splits):
     """Refuse fewer groups than folds, and groups of one row each."""
-    for name, codes in zip(groups.names, groups.codes.T, strict=True):
+    sizes = dict(zip(groups.names, map(np.bincount, groups.codes.T), strict=True))
+    without_factor = (
+        "Leave the factor out of group_by or groups, and its column out of X."
+        if groups.are_several
+        else "One group is no grouping: use scikit-learn's cross_validate."
+    )
+    for name in sorted(sizes, key=lambda name: len(sizes[name])):  # the remedy is for all
         with of_factor(name) if groups.are_several else nullcontext():
-            _check_sizes(np.bincount(codes), n_splits)
+            _check_sizes(sizes[name], n_splits, without_factor)
 
 
-def _check_sizes(sizes, n_splits):
+def _check_sizes(sizes, n_splits, without_factor):
     if len(sizes) < n_splits:
-        count = "1 group" if len(sizes) == 1 else f"{len(sizes)} groups"
-        remedy = (
-            "One group is no grouping: use scikit-learn's cross_validate."
-            if len(sizes) == 1
-            else f"Take fewer folds: n_splits={len(sizes)}."
-        )
+        one = len(sizes) == 1
+        count = "1 group" if one else f"{len(sizes)} groups"
+        remedy = without_factor if one else f"Take fewer folds: n_splits={len(sizes)}."
         raise ValueError(
             f"There must be at least as many groups as folds, so that each fold has new groups "
             f"to predict, but got {count} and n_splits={n_splits}. {remedy}"

@@ -195,7 +195,7 @@ def test_weak_connections():
     pair = found.pairs.loc[("worker", "firm")]
     assert (pair["relation"], pair["parts"], pair["in_several"]) == ("partly crossed", 9, 1)
     text = " ".join(found.advice["How the factors lie to one another"])
-    assert "weakly connected: There is 1 group of worker, of 60" in text
+    assert "weakly connected: of the 60 groups of worker only 1 has rows in" in text
     assert "the 9 parts together" in text
 
 
@@ -252,3 +252,56 @@ def test_refusals(change, message):
     X, y = draw(n=120)
     with pytest.raises((ValueError, KeyError), match=message):
         describe_groups(X, y, **change)
+
+
+def fields(seed=0, sd=0.0):
+    """Three varieties in six blocks, four plots each; effects of pairs with the given sd."""
+    rng = np.random.default_rng(seed)
+    block, variety = np.repeat(np.arange(6), 12), np.tile(np.repeat(np.arange(3), 4), 6)
+    X = pd.DataFrame({"v1": variety == 1, "v2": variety == 2, "block": block}) * 1
+    X["variety"] = np.array(list("pqr"))[variety]
+    y = (
+        3.0 * variety
+        + rng.normal(size=6)[block]
+        + sd * rng.normal(size=18)[block * 3 + variety]
+    )
+    return X, pd.Series(y + 0.5 * rng.normal(size=72), name="y")
+
+
+def test_a_factor_that_features_tell_is_left_out():
+    X, y = fields()
+    found = describe_groups(X, y, group_by=["block", "variety"])
+    assert found.treatment.to_dict() == {"block": "random", "variety": "leave out"}
+    sentence = found.advice["Choice"][1]
+    assert sentence.startswith(
+        "variety: leave it out, since the features tell its groups apart"
+    )
+    assert found.variance_components.loc["variety"].isna().all()
+    for others in (X.drop(columns="v2"), X.assign(v2=X["v2"] + 0.01 * (X.index == 0))):
+        again = describe_groups(others, y, group_by=["block", "variety"])
+        assert "variety" not in again.set_aside
+    sums = pd.DataFrame({"a": X["v1"] + 2 * X["v2"] + 1e5, "b": X["v1"] - X["v2"]})
+    told = describe_groups(X[["block", "variety"]].join(sums), y, group_by=["block", "variety"])
+    assert told.set_aside == found.set_aside
+
+
+def test_labels_of_a_factor_that_features_tell_may_be_joined():
+    X, y = fields(sd=2.0)
+    found = describe_groups(X, y, group_by=["block", "variety"])
+    assert found.treatment["variety"] == "leave out"
+    assert "group_by=['block', ('block', 'variety')]" in " ".join(found.advice["Choice"])
+    assert "nan" not in str(found)
+
+
+def test_sizes_and_shares_are_told_as_they_are():
+    X, y = fields()
+    found = describe_groups(X, y, group_by=["block", "variety"])
+    assert found.advice["Factor block"][0] == "There are 6 groups of 12 rows each."
+    X, y = draw(n=8000, sizes=(1200, 9))
+    found = describe_groups(X, y, group_by=["a", "b"])
+    assert found.advice["Factor a"][0].startswith("There are 1,19")
+    X, y = draw(n=9000, sizes=(30, 10))
+    cell = (X["a"] == 3) & (X["b"] == 4)
+    found = describe_groups(X[~cell], y[~cell], group_by=["a", "b"])
+    (sentence,) = found.advice["How the factors lie to one another"]
+    assert "299 of 300 pairs of groups meet (99.7%)" in sentence

@@ -1,5 +1,6 @@
 """Confidence intervals, the conditional AIC and levels left out, with several factors."""
 
+import itertools
 import json
 import pickle
 import warnings
@@ -227,22 +228,30 @@ def test_order_of_rows_does_not_matter():
     np.testing.assert_allclose(turned, found.iloc[some], rtol=1e-9)
 
 
-def test_a_level_that_alone_tells_of_a_coefficient():
-    """Without it the column is constant, as in a fit to the other rows."""
+@pytest.mark.parametrize(
+    ("leave", "kind"),
+    [
+        ("group", "some of a level"),
+        *itertools.product(["row", "group"], ["one row", "one row far off"]),
+    ],
+)
+def test_rows_that_alone_tell_of_a_coefficient(leave, kind):
+    """Without them the column is constant, as in a fit to the other rows."""
     frame, y = simulated()
-    frame["in_b"] = np.where(frame["school"] == "b", frame["x"] ** 2, 0.0)
-    model = RandomInterceptRegressor(group_by=["school", "rater"]).fit(frame, y)
-    found = model.loo_predict(frame, y, leave="group", factor="school")
     b = (frame["school"] == "b").to_numpy()
+    alone = b if kind == "some of a level" else np.arange(len(y)) == np.flatnonzero(b)[0]
+    column = frame["x"] ** 2 + (1e4 if kind == "one row far off" else 1.0)
+    frame["alone"] = np.where(alone, column, 0.0)
+    model = RandomInterceptRegressor(group_by=["school", "rater"]).fit(frame, y)
+    found = model.loo_predict(
+        frame, y, leave=leave, factor="school" if leave == "group" else None
+    )
     assert np.isfinite(found).all()
     # the same rows without the column, the variances held
-    plain = RandomInterceptRegressor(group_by=["school", "rater"]).fit(
-        frame.drop(columns="in_b"), y
-    )
-    plain.random_effects_cov_ = model.random_effects_cov_
-    plain.residual_variance_ = model.residual_variance_
-    expected = refits(plain, frame, y.to_numpy(), np.ones(len(y)), "school")
-    np.testing.assert_allclose(found[b], expected[b], rtol=1e-6)
+    rows = frame.assign(row=np.arange(len(y))), y.to_numpy(), np.ones(len(y))
+    expected = refits(model, *rows, "school" if leave == "group" else "row")
+    some = b if leave == "group" else alone
+    np.testing.assert_allclose(found[some], expected[some], rtol=1e-6)
 
 
 def test_the_factor_must_be_named():
@@ -252,6 +261,8 @@ def test_the_factor_must_be_named():
         model.loo_predict(frame, y, leave="group")
     with pytest.raises(ValueError, match="factor='pupil' must be one of"):
         model.loo_predict(frame, y, leave="group", factor="pupil")
+    with pytest.raises(ValueError, match="but leave='row' leaves out rows"):
+        model.loo_predict(frame, y, factor="school")
     one = RandomInterceptRegressor(group_by="school").fit(frame.drop(columns="rater"), y)
     rows = frame.drop(columns="rater"), y
     by_name = one.loo_predict(*rows, leave="group", factor="school")
@@ -265,3 +276,22 @@ def test_levels_left_out_must_be_rows_of_the_fit():
     model = RandomInterceptRegressor(group_by=["school", "rater"]).fit(frame, y)
     with pytest.raises(ValueError, match="must be given the rows of the fit"):
         model.loo_predict(frame, y + 1, leave="group", factor="school")
+
+
+def test_rows_of_another_fit():
+    frame, y = simulated()
+    model = RandomInterceptRegressor(group_by=["school", "rater"]).fit(frame, y)
+    with pytest.raises(
+        ValueError, match=r"159 rows in 7 groups of 'school', where the fit had 160 in 7, or"
+    ):
+        model.loo_predict(frame[1:], y[1:])
+    with pytest.raises(ValueError, match="their sums of squares are others"):
+        model.loo_predict(frame, 2 * y)
+
+
+def test_groups_are_needed():
+    frame, y = simulated()
+    model = RandomInterceptRegressor()
+    model.fit(frame[["x"]], y, groups=frame[["school", "rater"]])
+    with pytest.raises(ValueError, match=r"several factors, so loo_predict needs them, too"):
+        model.loo_predict(frame[["x"]], y)

@@ -529,3 +529,27 @@ def test_one_script_serves_all_estimators(name):
     pd.testing.assert_frame_equal(summary.fixed_effects, frame)
     assert summary.fixed_effects_correlation.shape == (3, 3)
     assert {"title", "fit_statistics", "remarks", "stars", "level"} <= set(vars(summary))
+
+
+def test_the_summary_says_why_rows_are_empty():
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"x": rng.normal(size=60), "site": np.arange(60) % 6})
+    X["ward"], y = rng.integers(0, 4, 60), rng.normal(size=60)
+    X = X.assign(double=2 * X["x"], size=X["site"] % 2)
+    for model, others, columns in (
+        (FixedEffectsRegressor(group_by="site"), "the effects of the groups and ", ["size"]),
+        (FixedEffectsRegressor(group_by=["site", "ward"]), "the effects of the groups and ",
+         ["size", "double"]),
+        (PooledRegressor(), "", ["double"]),
+    ):  # fmt: skip
+        kept = [name for name in X if name in ("x", "site", "ward", *columns)]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            remarks = model.fit(X[kept], y).summary().remarks
+        names = ", ".join(name for name in kept if name in columns)
+        them = "it" if len(columns) == 1 else "them"
+        assert remarks[-1] == (
+            f"No coefficient can be estimated for {names}: {others}the columns before contain "
+            f"{them}, so predictions count {them} as 0."
+        )
+    assert len(PooledRegressor().fit(X[["x"]], y).summary().remarks) == 0

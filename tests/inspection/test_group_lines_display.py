@@ -167,7 +167,7 @@ def test_pooling_has_one_line_and_shows_the_rows_of_groups(sleep):
     for points, label in zip(display.points_[1:], [309, 370], strict=True):
         np.testing.assert_allclose(points.get_offsets()[:, 1], y[groups == label])
     labels = [text.get_text() for text in display.ax_.get_legend().get_texts()]
-    assert labels == ["all groups", "group 309", "group 370"]
+    assert labels == ["all groups", "Subject 309", "Subject 370"]
     assert list(display.ax_.lines) == [population]
 
 

@@ -117,6 +117,24 @@ def test_own_effects_are_least_squares_with_the_other_factors_held(model, rows):
     plt.close("all")
 
 
+@pytest.mark.parametrize("name", ["effects", "shrinkage"])
+def test_groups_that_came_after_the_fit_are_drawn(name, rows):
+    X, y = rows
+    model = RandomInterceptRegressor(group_by=FACTORS).fit(X, y)
+    known = dict(model.n_groups_)
+    model.update_groups(X[:9].assign(school=99, rater="Z"), y[:9])
+    for factor, n_groups in model.n_groups_.items():
+        assert n_groups > known[factor]
+        display = DISPLAYS[name](model, X, y, factor=factor)
+        drawn = display.effects["group"] if name == "effects" else display.own.index
+        assert len(drawn) == n_groups
+    if name == "shrinkage":  # of the rater, drawn last: the relation of all known rows
+        psi = model.random_effects_cov_["rater"].iloc[0, 0] / model.residual_variance_
+        weight = (psi * display.sizes / (1 + psi * display.sizes)).to_numpy()[:, None]
+        np.testing.assert_allclose(display.partial, weight * display.own, atol=1e-8)
+    plt.close("all")
+
+
 def test_lines_of_a_factor_and_rows_without_the_effects_of_others(model, rows):
     X, y = rows
     display = GroupLinesDisplay.from_estimator(
@@ -166,4 +184,42 @@ def test_variances_of_all_factors(model, rows):
     np.testing.assert_allclose(found.loc["without features"], expected, rtol=1e-5)
     colors = [to_hex(bars[0].get_facecolor()) for bars in display.bars_]
     assert len(set(colors)) == 5
+    plt.close("all")
+
+
+def test_long_names_and_dates_leave_room():
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"x": rng.normal(size=300), "shop": rng.integers(0, 8, 300)})
+    y = rng.normal(size=8)[X["shop"]] + rng.normal(size=300)
+    X["date"] = pd.Timestamp("2024-05-01") + pd.to_timedelta(rng.integers(0, 5, 300), unit="D")
+    y += X["date"].dt.day % 2
+    X["shop"] = np.char.add(
+        "a shop that has a name of some length, no. ", X["shop"].to_numpy(str)
+    )
+    X.loc[X["shop"].str.endswith("7"), "shop"] += " and of very much more than that"
+    model = RandomInterceptRegressor(group_by=["shop", "date"]).fit(X, y.rename("sales " * 9))
+    widths = {}
+    for name in ("effects", "groups"):
+        for factor in ("shop", "date"):
+            options = {} if name == "effects" else {"X": X, "y": y, "kind": "groups"}
+            make = RandomEffectsDisplay if name == "effects" else ResidualsDisplay
+            display = make.from_estimator(model, factor=factor, **options)
+            display.figure_.canvas.draw()
+            widths[factor] = display.ax_.get_window_extent().width / display.figure_.dpi
+            labels = [tick.get_text() for tick in display.ax_.get_yticklabels()]
+            if factor == "date":
+                assert sorted(labels) == [f"2024-05-0{day}" for day in range(1, 6)]
+            else:
+                (longest,) = {label for label in labels if "…" in label}
+                assert longest.startswith("a shop that")
+                assert longest.endswith("than that")
+                assert sorted(map(len, labels))[-2:] == [44, 60]
+        assert min(widths.values()) > 3
+    display = GroupLinesDisplay.from_estimator(model, X, y, column="x", factor="date")
+    labels = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    assert all(label.startswith("date 2024-05-0") and len(label) == 15 for label in labels[1:])
+    display = GroupLinesDisplay.from_estimator(
+        model, X, y.rename("sales of the shop in thousands"), column="x", factor="shop"
+    )
+    assert display.ax_.get_ylabel().count("\n") == 1
     plt.close("all")

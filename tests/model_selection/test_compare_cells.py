@@ -216,7 +216,7 @@ def test_a_factor_within_another(rows):
 def test_text_and_picture(comparison):
     text = " ".join(str(comparison).split())
     assert text.startswith("Pooling compared on 180 rows in 12 groups (a) and 9 groups (b)")
-    assert "Means over 3 or 9 folds x 1 repeats" in text
+    assert "Means over 3 or 9 folds x 1 repeat." in text
     assert "over groups of each factor and fits" in text
     assert "`a alone` is the random intercept of a without the others." in text
     for title in ("New rows in known groups:", "New groups of a:", "New groups of a and b:"):
@@ -279,3 +279,18 @@ def test_errors(rows):
     comparison = compare_pooling(X, y, groups, n_splits=2, n_repeats=1, random_state=0)
     with pytest.raises(ValueError, match='must be "known groups" or "new groups of a" or'):
         comparison.difference("pooled", "a alone", "new groups")
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ((8, 3), "Factor 'b': .* got 3 groups and n_splits=9. Take fewer folds: n_splits=3"),
+        ((3, 8), "Factor 'a': .* got 3 groups and n_splits=9. Take fewer folds: n_splits=3"),
+        ((8, 1), "Factor 'b': .* got 1 group and .*. Leave the factor out of group_by or"),
+    ],
+)
+def test_folds_that_no_factor_has_groups_for(sizes, message):
+    rows = np.arange(240)
+    X = pd.DataFrame({"x": rows % 7, "a": rows % sizes[0], "b": rows // 8 % sizes[1]})
+    with pytest.raises(ValueError, match=message):
+        compare_pooling(X, np.sin(rows), group_by=["a", "b"], n_splits=9)

@@ -350,3 +350,13 @@ def test_all_that_reads_rows_together_notices(indexed):
             with pytest.warns(UserWarning, match=f"X and {name} hold the same") as caught:
                 call(given[name].set_axis(back))
             assert len(caught) == 1
+
+
+@pytest.mark.parametrize("as_table", [pd.DataFrame, as_polars])
+def test_names_of_columns_are_no_labels(as_table):
+    X = as_table(pd.DataFrame({"x": [1.0, 2, 3, 4], "a": list("ppqq"), "b": list("rsrs")}))
+    message = r"got \['a', 'b'\], which are columns of X. Pass group_by=\['a', 'b'\]"
+    for call in (RandomInterceptRegressor().fit, describe_groups, compare_pooling):
+        for names in (["a", "b"], ("a", "b")):
+            with pytest.raises(ValueError, match=message):
+                call(X, [1.0, 2, 3, 4], groups=names)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from skmixed._numerics.fit.criterion_of_factors import FactorsCriterion
+from skmixed._numerics.fit.criterion_of_factors import Eliminated
 from skmixed._numerics.fit.elimination import sum_by, times
 from skmixed._numerics.fit.problem import Problem
 from skmixed._numerics.linalg.arrays import Array
@@ -35,9 +33,7 @@ def own_effects(problem: Problem, beta: Array) -> Array:
     return problem.coordinates.to_user_random_effects(_own(problem.G, residual))
 
 
-def own_effects_of_factor(
-    criterion: FactorsCriterion, Lambdas: Sequence[Array], f: int
-) -> Array:
+def own_effects_of_factor(at: Eliminated, beta: Array, f: int) -> Array:
     """Return effects of the groups of a factor without pooling, those of the others held.
 
     Least squares on the group's residuals from the fixed effects and from the predicted
@@ -45,10 +41,10 @@ def own_effects_of_factor(
 
     Parameters
     ----------
-    criterion : FactorsCriterion
-        The moments and the method.
-    Lambdas : sequence of ndarray of shape (q_f, q_f)
-        Any factors of Psi_f at the optimum, in the coordinates of the problem.
+    at : Eliminated
+        The random effects eliminated, in the rows that the groups are known by.
+    beta : ndarray of shape (p,)
+        Fixed effects, in the coordinates of the problem.
     f : int
         Position of the factor.
 
@@ -57,8 +53,7 @@ def own_effects_of_factor(
     ndarray of shape (n_random, n_groups)
         As of `own_effects`.
     """
-    problem, at = criterion.problem, criterion.eliminate(Lambdas)
-    beta, _ = criterion.coefficients(at.M)
+    problem = at.criterion.problem
     residual = _off_fixed(problem.C[f], beta)
     for g, B in enumerate(at.B):
         if g != f:
