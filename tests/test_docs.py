@@ -5,6 +5,7 @@ from fnmatch import fnmatch
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import sklearn
@@ -56,7 +57,9 @@ def test_included_files_hold_something_and_are_no_pages(page, included):
 def data_of_a_reader():
     X, y, groups = make_mixed_regression(200, 6, 8, slope_variances=0.5, random_state=0)
     frame = pd.DataFrame(X, columns=list("abcdef")).assign(school=groups)
-    return {"X": X, "y": y, "groups": groups, "frame": frame}
+    level = y + groups - groups.mean()
+    others = {"passed": np.where(level > 0, "yes", "no"), "visits": np.floor(np.exp(level / 4))}
+    return {"X": X, "y": y, "groups": groups, "frame": frame, **others}
 
 
 def runnable(code):

@@ -138,6 +138,18 @@ class BaseGroupedModel(OnePiece, PacksTables, BaseEstimator):
         """Coefficients of the features: those of `coef_` without the group's."""
         return self._columns.without_group(self.coef_)
 
+    def _slope_of(self, column):
+        """Coefficient of a feature, by name; NaN if it has none."""
+        if column not in self._terms:
+            raise ValueError(
+                f"column={column!r} must be a feature of the fitted model, but these are "
+                f"{self._terms}."
+            )
+        position = self._terms.index(column)
+        if position in self._columns.random_only:
+            return 0.0
+        return self._coefficients[-len(self._terms) :][position]
+
     def _check_has_groups(self, name, *, several=False, iterative=False):
         """Refuse what needs group effects, if the model should have them and has none.
 
@@ -337,15 +349,3 @@ class BaseGroupedRegressor(
     def _moments(self):
         """Sums over the rows of the fit."""
         return self._fitted.moments
-
-    def _slope_of(self, column):
-        """Coefficient of a feature, by name; NaN if it has none."""
-        if column not in self._terms:
-            raise ValueError(
-                f"column={column!r} must be a feature of the fitted model, but these are "
-                f"{self._terms}."
-            )
-        position = self._terms.index(column)
-        if position in self._columns.random_only:
-            return 0.0
-        return self._coefficients[-len(self._terms) :][position]

@@ -6,6 +6,10 @@ POOLED, FIXED, FIXED_SLOPES = "pooled", "fixed effects", "fixed slopes"
 INTERCEPT, SLOPES = "random intercept", "random slopes"
 MULTILEVEL = (INTERCEPT, SLOPES)
 OURS = (POOLED, FIXED, INTERCEPT, FIXED_SLOPES, SLOPES)
+# Of binary outcomes and counts.
+ONE_HOT, ENCODED = "one-hot + ridge", "target encoding"
+# Scores that rank models, as sentences and axes call them.
+LOSSES = {"rmse": "RMSE", "log_loss": "log loss", "poisson_deviance": "Poisson deviance"}
 
 
 def listed(words):

@@ -18,6 +18,7 @@ from skmixed._rows.messages import (
     NO_COUNTS,
     NUMBERS_AS_LABELS,
     ONE_CLASS,
+    UNKNOWN_CLASSES,
 )
 from skmixed._warn import warn
 
@@ -53,6 +54,16 @@ def encode_classes(y):
     if len(classes) > 2:  # a single one may be that of rows too few, which are refused first
         _refuse_classes(classes, type_of_target(labels))
     return _like(y, codes.astype(np.float64)), classes
+
+
+def encode_known_classes(y, classes):
+    """Turn labels into 0.0 and 1.0 as a fitted model does; refuse others."""
+    labels = read_classes(y)
+    unknown = np.unique(labels[~np.isin(labels, classes)])
+    if len(unknown):
+        given = {"classes": classes.tolist(), "unknown": unknown[:CLASSES_SHOWN].tolist()}
+        raise ValueError(UNKNOWN_CLASSES.format(**given))
+    return (labels == classes[1]).astype(np.float64)
 
 
 def read_classes(y):

@@ -328,6 +328,9 @@ NO_COUNTS = (
     "is a rate, pass its exposure as `sample_weight`, in the units of the rate: without it "
     "variances and standard errors are not those of the counts."
 )
+UNKNOWN_CLASSES = (
+    "y must hold the labels that were seen in fit, {classes}, but holds others: {unknown}."
+)
 NEGATIVE_COUNTS = (
     "y must hold counts, or rates, that are not negative, but {n} of {n_rows} values are, the "
     "least is {least:.6g}. Is y measured on a scale? RandomInterceptRegressor and "

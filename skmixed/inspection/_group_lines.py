@@ -10,10 +10,18 @@ import numpy as np
 
 from skmixed._public import public
 from skmixed._sklearn_private import Interval, StrOptions, validate_params
-from skmixed.inspection._line_data import choose_groups, lines_and_points
+from skmixed.inspection._line_data import (
+    LINKS,
+    MEANS,
+    choose_groups,
+    lines_and_points,
+    name_of_mean,
+    scattered,
+)
 from skmixed.inspection._models import (
     ALL_MODELS,
     choose_groups_of_factor,
+    family_of,
     model_to_draw,
     predict_rows,
 )
@@ -40,6 +48,7 @@ NO_COEFFICIENT = (
     "column={column!r} must have a coefficient, but has none in this {model}: it depends "
     "linearly on other columns, or on the groups' own effects. So there is no line along it."
 )
+N_POINTS = 41  # of a curve
 OPTIONS = {
     "kind": [StrOptions(set(N_HIGHLIGHTS))],
     "highlight": ["array-like", Interval(Integral, 0, None, closed="left"), None],
@@ -73,6 +82,9 @@ class GroupLinesDisplay:
         Number of other features, held at their mean.
     n_other_factors : int, default=0
         Number of other grouping factors, held at their mean, too: at their average group.
+    link : {"identity", "logit", "log"}, default="identity"
+        What of the mean of y is a line: the mean itself, the log-odds of binary outcomes, the
+        logarithm of counts. Drawn is the mean, so that lines are curves by the latter two.
 
     Attributes
     ----------
@@ -107,6 +119,12 @@ class GroupLinesDisplay:
     of each other factor, and the points are without the effects of their own groups of these:
     what y would be there.
 
+    Binary outcomes and counts: curves are the groups' probabilities or means at the modes of
+    their effects, the dashed one that of a group whose effects are 0. The mean over all groups
+    is closer to 1/2, or above it: see `predict_population`. Points are y as it is, whatever
+    the other features are: outcomes of the second class beside 1, others beside 0, scattered
+    so that they do not hide one another.
+
     Models whose groups differ in other ways stand beside one another on the axes of one figure:
     random slopes, the interaction model (``FixedEffectsRegressor("z")``, in R's words ``y ~ x +
     z * group``), whose population line is that of the average group, and `PooledRegressor`,
@@ -130,7 +148,16 @@ class GroupLinesDisplay:
     """
 
     def __init__(
-        self, *, lines, population, points, column="x", target="y", n_held=0, n_other_factors=0
+        self,
+        *,
+        lines,
+        population,
+        points,
+        column="x",
+        target="y",
+        n_held=0,
+        n_other_factors=0,
+        link="identity",
     ):
         self.lines = lines
         self.population = population
@@ -139,6 +166,7 @@ class GroupLinesDisplay:
         self.target = target
         self.n_held = n_held
         self.n_other_factors = n_other_factors
+        self.link = link
 
     @classmethod
     def from_estimator(
@@ -203,9 +231,10 @@ class GroupLinesDisplay:
         display = cls(
             **lines_and_points(model, column, rows._replace(groups=labels), name),
             column=column,
-            target=str(getattr(y, "name", None) or "y"),
+            target=name_of_mean(model, str(getattr(y, "name", None) or "y")),
             n_held=len(model._terms) - 1,
             n_other_factors=len(model._columns.names) - 1,
+            link=LINKS.get(family_of(model), "identity"),
         )
         return display.plot(ax, kind=kind, highlight=highlight, max_points=max_points)
 
@@ -276,12 +305,11 @@ class GroupLinesDisplay:
         some = others.iloc[rows]
         look = {"s": 6, "color": FAINT, "linewidths": 0, "rasterized": True}
         alpha = alpha_for(max(len(some), 1)) / 1.5
-        self.points_ = [ax.scatter(some["x"], some["y"], alpha=alpha, **look)]
+        self.points_ = [ax.scatter(some["x"], self._heights(some), alpha=alpha, **look)]
         lines = self.lines.dropna()  # groups without rows here have no range
-        ends = [_ends(lines[name], lines) for name in ("low", "high")]
         width, alpha = np.clip(80 / max(len(lines), 1), [0.4, 0.25], [1.0, 0.8])
         self.lines_ = LineCollection(
-            np.stack(ends, axis=1), colors=QUIET, linewidths=width, alpha=alpha
+            np.stack(self._curve(lines), axis=-1), colors=QUIET, linewidths=width, alpha=alpha
         )
         ax.add_collection(self.lines_)
         self.population_lines_ = [self._draw_population(ax)]
@@ -324,14 +352,27 @@ class GroupLinesDisplay:
 
     def _draw_rows(self, ax, group, color):
         rows = self.points[self.points["group"] == group]
-        return ax.scatter(
-            rows["x"], rows["y"], s=12, color=color, alpha=alpha_for(len(rows)), linewidths=0
-        )
+        look = {"s": 12, "color": color, "linewidths": 0}
+        return ax.scatter(rows["x"], self._heights(rows), alpha=alpha_for(len(rows)), **look)
+
+    def _heights(self, rows):
+        """Where rows stand: those of two classes beside 0 and 1, scattered outwards."""
+        if self.link != "logit":
+            return rows["y"]
+        return rows["y"] + (2 * rows["y"] - 1) * scattered(rows.index)
 
     def _draw_line(self, ax, line, color, label, **options):
-        x = line[["low", "high"]].to_numpy(dtype=float)
-        y = line["intercept"] + line["slope"] * x
-        return ax.plot(x, y, color=color, label=label, **{"linewidth": 1.8, **options})[0]
+        return ax.plot(
+            *self._curve(line), color=color, label=label, **{"linewidth": 1.8, **options}
+        )[0]
+
+    def _curve(self, lines):
+        """X and y of points along a line, or along each of a table of lines."""
+        share = np.linspace(0, 1, 2 if self.link == "identity" else N_POINTS)
+        ends = lines[["low", "high"]].to_numpy(dtype=float)
+        x = ends[..., :1] * (1 - share) + ends[..., 1:] * share
+        coef = lines[["intercept", "slope"]].to_numpy(dtype=float)
+        return x, MEANS[self.link](coef[..., :1] + coef[..., 1:] * x)
 
     def _draw_population(self, ax):
         look = {"linewidth": 1.4, "linestyle": "--"}
@@ -347,7 +388,3 @@ class GroupLinesDisplay:
 
 def _is_own(line):
     return line[["intercept", "slope"]].notna().all()
-
-
-def _ends(x, lines):
-    return np.column_stack([x, lines["intercept"] + lines["slope"] * x])

@@ -6,11 +6,18 @@ from numbers import Integral
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit
 
 from skmixed._rows.columns import dense_column
 from skmixed._rows.labels import match_groups
 from skmixed._rows.reader import INTERCEPT
-from skmixed.inspection._models import of_factor
+from skmixed.inspection._models import family_of, of_factor
+
+# What is a line, by the distribution of y, and the mean of y that follows from it.
+LINKS = {"binomial": "logit", "poisson": "log"}
+MEANS = {"identity": lambda eta: eta, "logit": expit, "log": np.exp}
+# How far rows of two classes are scattered, by multiples of the golden ratio.
+SCATTER, GOLDEN = 0.06, (np.sqrt(5) - 1) / 2
 
 
 def lines_and_points(model, column, rows, name):
@@ -47,7 +54,8 @@ def lines_and_points(model, column, rows, name):
     columns = ["intercept", "slope"]
     own = lines[columns].fillna(population[columns])
     of_code = np.vstack([own, population[columns]])  # the last is that of code -1
-    y = of_code[codes, 0] + of_code[codes, 1] * x + rows.residuals
+    on_line = of_code[codes, 0] + of_code[codes, 1] * x
+    y = on_line + rows.residuals if family_of(model) is None else rows.y
     points = pd.DataFrame({"x": x, "y": y, "group": codes})
     return {"lines": lines, "population": population, "points": points}
 
@@ -120,3 +128,16 @@ def _spread_evenly(lines, points, n_shown):
     order = order[sizes[order] >= (np.median(sizes[sizes > 0]) if sizes.any() else 1)]
     places = np.linspace(0, len(order) - 1, min(n_shown, len(order)))
     return order[places.round().astype(int)]
+
+
+def name_of_mean(model, target):
+    """Name what is drawn: y, the probability of its second class, or the mean of counts."""
+    family = family_of(model)
+    if family == "binomial":
+        return f"probability of {target} = {model.classes_.tolist()[1]}"
+    return f"mean of {target}" if family else target
+
+
+def scattered(rows):
+    """How far rows of two classes are drawn from 0 or 1: always the same for a row."""
+    return SCATTER * (np.asarray(rows) * GOLDEN % 1)

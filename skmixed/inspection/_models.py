@@ -9,16 +9,35 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from skmixed._estimators.grouped import BaseGroupedRegressor
+from skmixed._estimators.likelihoods.base import BaseLikelihoodModel
+from skmixed._estimators.likelihoods.classifier import BaseMixedClassifier
 from skmixed._estimators.mixed import BaseMixedRegressor
+from skmixed._rows.classes import encode_known_classes
 from skmixed._rows.containers import take_rows
 from skmixed._rows.factors import factors_as_fitted, is_several, name_of
 from skmixed._rows.reader import read_rows_and_target
 from skmixed._rows.routing import predicting_model
 from skmixed._sklearn_private import check_matplotlib_support
+from skmixed.exceptions import NotAvailableError
 
 # What displays can draw, and what errors call it.
-MIXED_MODELS = (BaseMixedRegressor, "a mixed model")
-ALL_MODELS = (BaseGroupedRegressor, "a model")
+LINEAR_MIXED_MODELS = (BaseMixedRegressor, "a mixed model")
+MIXED_MODELS = ((BaseMixedRegressor, BaseLikelihoodModel), "a mixed model")
+ALL_MODELS = ((BaseGroupedRegressor, BaseLikelihoodModel), "a model")
+# On which scale effects are, by the distribution of y.
+SCALES = {"binomial": "log-odds", "poisson": "logarithm of the mean"}
+# Why there is no picture of models of binary outcomes and counts.
+NOT_OF_LIKELIHOODS = {
+    "ShrinkageDisplay": (
+        "the rows of a group alone may say that its effect is infinite, as those of a group "
+        "of one class do. RandomEffectsDisplay shows the effects, pooling_weights_ tells how "
+        "far they are shrunk"
+    ),
+    "VarianceDisplay": (
+        "its variances add up to that of a normal y. icc_, r2_marginal_ and r2_conditional_ "
+        "are shares of the variance on the scale of the link"
+    ),
+}
 
 
 class PredictedRows(NamedTuple):
@@ -35,7 +54,7 @@ class PredictedRows(NamedTuple):
         return self.y - self.fitted
 
 
-def model_to_draw(display, estimator, X=None, *, models=MIXED_MODELS):
+def model_to_draw(display, estimator, X=None, *, models=LINEAR_MIXED_MODELS):
     """Find the model that a display is to draw, and X as that model takes it.
 
     Parameters
@@ -46,7 +65,7 @@ def model_to_draw(display, estimator, X=None, *, models=MIXED_MODELS):
         What the user gave.
     X : array-like, default=None
         Rows as the estimator takes them.
-    models : (type, str), default=MIXED_MODELS
+    models : (type, str), default=LINEAR_MIXED_MODELS
         What the display can draw, and its name.
 
     Returns
@@ -61,11 +80,20 @@ def model_to_draw(display, estimator, X=None, *, models=MIXED_MODELS):
 
 
 def predict_rows(model, X, y, groups):
-    """Predict the rows to draw, of X as the model takes it."""
+    """Predict the rows to draw, of X as the model takes it; of classes the second is 1."""
     X, y, groups = take_rows(X=X, y=y, groups=groups)
-    fitted = model.predict(X, groups)
+    if isinstance(model, BaseMixedClassifier):
+        y = encode_known_classes(y, model.classes_)
+        fitted = model.predict_proba(X, groups)[:, 1]
+    else:
+        fitted = model.predict(X, groups)
     X, y, groups = read_rows_and_target(model, X, y, groups)
     return PredictedRows(X, y, groups, fitted)
+
+
+def family_of(model):
+    """Name the distribution of y, if it is not normal."""
+    return model._family if isinstance(model, BaseLikelihoodModel) else None
 
 
 def _last_model(estimator, name, X, kind, called):
@@ -76,6 +104,9 @@ def _last_model(estimator, name, X, kind, called):
         if X is not None and len(estimator) > 1:
             X = estimator[:-1].transform(X)
         return _last_model(estimator[-1], name, X, kind, called)
+    if isinstance(estimator, BaseLikelihoodModel) and name in NOT_OF_LIKELIHOODS:
+        model = type(estimator).__name__
+        raise NotAvailableError(f"There is no {name} of {model}: {NOT_OF_LIKELIHOODS[name]}.")
     if not isinstance(estimator, kind):
         raise TypeError(
             f"{name} needs {called} of skmixed, or a fitted search or pipeline that ends in "

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Self
 
+import numpy as np
+
 from skmixed._public import public
-from skmixed._reports.pooling_names import MULTILEVEL, title_regime
+from skmixed._reports.pooling_names import LOSSES, MULTILEVEL, title_regime
 from skmixed.inspection._style import BLUE, INK, QUIET, break_lines, make_axes, width_for
 
 ROW, MIN_HEIGHT = 0.34, 2.2  # inches
@@ -16,13 +18,15 @@ class PoolingDisplay:
     """How far the models of a comparison are from the best, in known and in new groups.
 
     A panel for each regime and a row for each model, multilevel models in blue: a dot at the
-    difference of its mean RMSE to that of the best model, with a bar of one paired standard
+    difference of its mean loss to that of the best model, with a bar of one paired standard
     error to either side. Made by `PoolingComparison.plot`.
 
     Parameters
     ----------
     summary : DataFrame
         As in `PoolingComparison`.
+    score : {"rmse", "log_loss", "poisson_deviance"}, default="rmse"
+        The column of the loss.
 
     Attributes
     ----------
@@ -36,8 +40,9 @@ class PoolingDisplay:
         Dot and bar of each regime and model that has a score.
     """
 
-    def __init__(self, *, summary):
+    def __init__(self, *, summary, score="rmse"):
         self.summary = summary
+        self.score = score
 
     def plot(self, ax: Any = None) -> Self:
         """Draw all panels.
@@ -60,7 +65,7 @@ class PoolingDisplay:
         for position, (panel, regime) in enumerate(zip(axes, regimes, strict=True)):
             self._draw(panel, regime)
             panel.set_title(break_lines(title_regime(regime)), loc="left")
-            panel.set_xlabel("RMSE above the best (± std error)")
+            panel.set_xlabel(f"{LOSSES[self.score]} above the best (± std error)")
             panel.set_yticks(range(len(models)), [] if position % 2 else models)
             panel.tick_params(axis="y", length=0)
             panel.locator_params(axis="x", nbins=5)
@@ -70,28 +75,27 @@ class PoolingDisplay:
     def _draw(self, ax, regime):
         ax.axvline(0, color=QUIET, linewidth=1, zorder=0)
         for row, (model, scores) in enumerate(self.summary.loc[regime].iterrows()):
-            if scores.isna()["rmse"]:
+            if np.isnan(scores[self.score]):
                 _say_that_it_failed(ax, row)
             else:
                 color = BLUE if model in MULTILEVEL else INK
-                self.bars_[regime, model] = _draw_scores(ax, row, scores, color)
+                self.bars_[regime, model] = self._draw_scores(ax, row, scores, color)
 
-
-def _draw_scores(ax, row, scores, color):
-    """Draw the difference to the best model; of the best one, say its error."""
-    difference, std_error = scores["difference"], scores["std_error"]
-    bar = ax.errorbar(difference, row, xerr=std_error, fmt="o", color=color, capsize=2)
-    if difference == 0:
-        ax.annotate(
-            f"RMSE {scores['rmse']:.4g}",
-            (0, row),
-            xytext=(8, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize="small",
-            color=color,
-        )
-    return bar
+    def _draw_scores(self, ax, row, scores, color):
+        """Draw the difference to the best model; of the best one, say its error."""
+        difference, std_error = scores["difference"], scores["std_error"]
+        bar = ax.errorbar(difference, row, xerr=std_error, fmt="o", color=color, capsize=2)
+        if difference == 0:
+            ax.annotate(
+                f"{LOSSES[self.score]} {scores[self.score]:.4g}",
+                (0, row),
+                xytext=(8, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize="small",
+                color=color,
+            )
+        return bar
 
 
 def _say_that_it_failed(ax, row):

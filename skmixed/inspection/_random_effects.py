@@ -11,8 +11,11 @@ from scipy.stats import norm
 from skmixed._public import public
 from skmixed._sklearn_private import StrOptions, validate_params
 from skmixed.inspection._models import (
+    MIXED_MODELS,
+    SCALES,
     choose_factor,
     choose_terms,
+    family_of,
     model_to_draw,
     of_factor,
 )
@@ -51,6 +54,8 @@ class RandomEffectsDisplay:
         Level of the intervals.
     group_name : str, default="group"
         What the groups are called.
+    unit : str, default=None
+        Unit of the effects, for the labels.
 
     Attributes
     ----------
@@ -75,7 +80,9 @@ class RandomEffectsDisplay:
     Notes
     -----
     Group effects are shrunk, so their histogram is narrower than the estimated normal density,
-    the more so the fewer rows the groups have: this is no sign of a bad fit.
+    the more so the fewer rows the groups have: this is no sign of a bad fit. Effects of binary
+    outcomes are on the scale of the log-odds, those of counts on that of the logarithm of the
+    mean.
 
     Examples
     --------
@@ -89,11 +96,12 @@ class RandomEffectsDisplay:
     dtype: float64
     """
 
-    def __init__(self, *, effects, std_dev, level=0.95, group_name="group"):
+    def __init__(self, *, effects, std_dev, level=0.95, group_name="group", unit=None):
         self.effects = effects
         self.std_dev = std_dev
         self.level = level
         self.group_name = group_name
+        self.unit = unit
 
     @classmethod
     def from_estimator(
@@ -134,17 +142,19 @@ class RandomEffectsDisplay:
         ValueError
             If the model was fitted without groups, or has no such factor or terms.
         """
-        model, _ = model_to_draw(cls, estimator)
+        model, _ = model_to_draw(cls, estimator, models=MIXED_MODELS)
         name = choose_factor(model._columns.names, factor)
         cov = of_factor(model, model.random_effects_cov_, name)
         terms = choose_terms(of_factor(model, model.random_effects_, name), terms)
-        effects = model.random_effects_frame(level, factor=name)
+        which = {"factor": name} if model._columns.factors else {}
+        effects = model.random_effects_frame(level, **which)
         variances = np.diag(cov.loc[terms, terms])
         display = cls(
             effects=effects[effects["term"].isin(terms)],
             std_dev=pd.Series(np.sqrt(variances), terms),
             level=level,
             group_name=name,
+            unit=SCALES.get(family_of(model)),
         )
         return display.plot(ax, kind=kind)
 
@@ -183,7 +193,7 @@ class RandomEffectsDisplay:
                 order = np.argsort(table["estimate"].to_numpy(), kind="stable")
             self._draw_intervals(panel, table.iloc[order])
             panel.set_title(term, loc="left")
-            panel.set_xlabel(f"effect with {100 * self.level:g}% interval")
+            panel.set_xlabel(f"{self._label} with {100 * self.level:g}% interval")
         label_groups(axes[0], table["group"].iloc[order], self.group_name, "sorted by effect")
         for panel in axes[1:]:
             label_groups(panel, [""] * n_groups, "", "")
@@ -223,7 +233,7 @@ class RandomEffectsDisplay:
         for panel, table, term in zip(axes, tables, self.std_dev.index, strict=True):
             self._draw_distribution(panel, table["estimate"].to_numpy(), self.std_dev[term])
             panel.set_title(term, loc="left")
-            panel.set(xlabel="effect", yticks=[])
+            panel.set(xlabel=self._label, yticks=[])
             panel.spines["left"].set_visible(False)
         axes[0].set_ylabel("density")
         return self
@@ -246,6 +256,10 @@ class RandomEffectsDisplay:
         if len(estimate) <= MAX_RUG:
             ax.plot(estimate, np.zeros_like(estimate), "|", color=INK, markersize=6)
         ax.legend(frameon=False, fontsize="small", loc="upper left", handlelength=1.2)
+
+    @property
+    def _label(self):
+        return f"effect ({self.unit})" if self.unit else "effect"
 
     def _tables(self):
         """Return the effects of each term, in the same order of groups."""

@@ -10,17 +10,19 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
-from skmixed._estimators.mixed import BaseMixedRegressor
 from skmixed._public import public
 from skmixed._rows.factors import is_several, take_factors
 from skmixed._sklearn_private import StrOptions, check_matplotlib_support, validate_params
 from skmixed.inspection._models import (
     ALL_MODELS,
+    MIXED_MODELS,
     choose_groups_of_factor,
+    family_of,
     model_to_draw,
     of_factor,
     predict_rows,
 )
+from skmixed.inspection._quantile_residuals import residuals_of
 from skmixed.inspection._quantiles import draw_normal, draw_quantiles
 from skmixed.inspection._style import (
     BLUE,
@@ -51,6 +53,8 @@ NEEDS = {
 WITHOUT_FACTOR = ("fitted", "qq")
 KINDS = ("fitted", "groups", "qq", "random_effects")
 OPTIONS = {"kind": [StrOptions({*KINDS, "panels"})], "max_points": MAX_POINTS}
+# What is predicted, by the distribution of y.
+FITTED = {None: "fitted value", "binomial": "fitted probability", "poisson": "fitted mean"}
 # Bins of fitted values whose mean residual is drawn.
 N_BINS, MIN_ROWS = 20, 20
 
@@ -65,7 +69,8 @@ class ResidualsDisplay:
     Parameters
     ----------
     residuals : ndarray of shape (n_rows,)
-        Difference of y and its prediction, which holds the group's own effects.
+        Difference of y and its prediction, which holds the group's own effects; of binary
+        outcomes and counts randomised quantile residuals.
     fitted : ndarray of shape (n_rows,)
         The predictions.
     groups : ndarray of shape (n_rows,), default=None
@@ -74,6 +79,8 @@ class ResidualsDisplay:
         Random effects over their standard deviation; of mixed models only.
     group_name : str, default="group"
         What the groups are called.
+    family : {None, "binomial", "poisson"}, default=None
+        Distribution of y, if residuals are quantile residuals, which are standard normal.
 
     Attributes
     ----------
@@ -102,6 +109,20 @@ class ResidualsDisplay:
     probability of 95% if the distribution is normal; of a few dozen points one or two lie
     outside by chance.
 
+    Differences of binary outcomes or counts and their means are far from normal even if the
+    model is true. Drawn in their place are randomised quantile residuals (Dunn and Smyth): with
+    the distribution F of y about its prediction, the normal quantile of a number drawn evenly
+    between F(y - 1) and F(y). They are standard normal if the model is true: a mean above 0
+    says that predictions are too low there, tails beyond the band that counts vary more than
+    by the Poisson distribution. Of binary outcomes each residual is mostly chance: look at
+    means and at groups. `sklearn.calibration.CalibrationDisplay` draws shares of the class
+    against probabilities.
+
+    References
+    ----------
+    Dunn, P. K. and Smyth, G. K. (1996). Randomized quantile residuals. Journal of Computational
+    and Graphical Statistics, 5(3), 236-244. doi:10.1080/10618600.1996.10474708
+
     Examples
     --------
     >>> from skmixed import RandomSlopeRegressor
@@ -114,12 +135,22 @@ class ResidualsDisplay:
     (23.4, 4)
     """
 
-    def __init__(self, *, residuals, fitted, groups=None, effects=None, group_name="group"):
+    def __init__(
+        self,
+        *,
+        residuals,
+        fitted,
+        groups=None,
+        effects=None,
+        group_name="group",
+        family=None,
+    ):
         self.residuals = residuals
         self.fitted = fitted
         self.groups = groups
         self.effects = effects
         self.group_name = group_name
+        self.family = family
 
     @classmethod
     def from_estimator(
@@ -132,6 +163,7 @@ class ResidualsDisplay:
         factor: Any = None,
         kind: str = "fitted",
         max_points: int | None = 5_000,
+        random_state: Any = 0,
         ax: Any = None,
     ) -> Self:
         """Draw the residuals of a fitted model.
@@ -155,6 +187,8 @@ class ResidualsDisplay:
             As in `plot`.
         max_points : int or None, default=5000
             As in `plot`.
+        random_state : int, RandomState instance or None, default=0
+            Draws the quantile residuals of binary outcomes and counts.
         ax : matplotlib Axes or array of Axes, default=None
             As in `plot`.
 
@@ -166,11 +200,12 @@ class ResidualsDisplay:
         Raises
         ------
         ValueError
-            If the model was fitted without groups, or does not have what `kind` shows.
+            If the model was fitted without groups, or does not have what `kind` shows; or if
+            y of a model of counts is no whole number.
         """
         model, X = model_to_draw(cls, estimator, X, models=ALL_MODELS)
         rows = predict_rows(model, X, y, groups)
-        given = {"residuals": rows.residuals, "fitted": rows.fitted}
+        given = residuals_of(family_of(model), rows, random_state)
         if factor is not None or not is_several(rows.groups) or kind not in WITHOUT_FACTOR:
             name, labels = choose_groups_of_factor(model, rows.groups, factor)
             given |= _groups(name, labels) | {"effects": _standardized_effects(model, name)}
@@ -268,6 +303,10 @@ class ResidualsDisplay:
             draw[name](panel)
         return self
 
+    @property
+    def _name(self):
+        return "quantile residual" if self.family else "residual"
+
     def _available(self):
         no_effects = self.effects is None or self.effects.shape[1] == 0
         lacking = {"groups": self.groups is None, "random_effects": no_effects}
@@ -295,7 +334,7 @@ class ResidualsDisplay:
         )
         means = _means_in_bins(self.fitted, self.residuals)
         (self.lines_["fitted"],) = ax.plot(*means, color=ORANGE, linewidth=1.8)
-        ax.set(xlabel="fitted value", ylabel="residual (orange: mean)")
+        ax.set(xlabel=FITTED[self.family], ylabel=f"{self._name} (orange: mean)")
 
     def _draw_groups(self, ax):
         codes, labels = pd.factorize(self.groups, use_na_sentinel=False)
@@ -315,13 +354,15 @@ class ResidualsDisplay:
             table[0.5], rows, s=size, color=BLUE, linewidths=0, zorder=3
         )
         label_groups(ax, table.index, self.group_name, "sorted by median")
-        ax.set_xlabel("residual: median, 25-75%, 5-95%")
+        ax.set_xlabel(f"{self._name}: median, 25-75%, 5-95%")
 
     def _draw_residual_quantiles(self, ax):
-        mean, std_dev = self.residuals.mean(), self.residuals.std()
+        mean, std_dev = 0.0, 1.0
+        if self.family is None:
+            mean, std_dev = self.residuals.mean(), self.residuals.std()
         self.lines_["qq"] = draw_normal(ax, len(self.residuals), mean, std_dev)
         self.points_["qq"] = draw_quantiles(ax, self.residuals, BLUE, "residuals")
-        ax.set(xlabel="normal quantile", ylabel="residual")
+        ax.set(xlabel="normal quantile", ylabel=self._name)
 
     def _draw_effect_quantiles(self, ax):
         name = "random_effects"
@@ -342,7 +383,7 @@ def _groups(name, labels):
 
 def _standardized_effects(model, name):
     """Random effects over their standard deviation, without terms that do not vary."""
-    if not isinstance(model, BaseMixedRegressor):
+    if not isinstance(model, MIXED_MODELS[0]):
         return None
     cov = of_factor(model, model.random_effects_cov_, name)
     variances = np.diag(cov) * of_factor(model, model.pooling_weights_, name)

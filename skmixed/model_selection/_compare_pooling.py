@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from numbers import Integral
-from typing import Any
+from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 from sklearn.utils import check_random_state
 
+from skmixed._estimators.least_squares import FixedEffectsRegressor
 from skmixed._public import public
-from skmixed._reports.pooling_names import FIXED, INTERCEPT, SLOPES, icc_of
+from skmixed._reports.pooling_names import INTERCEPT, SLOPES, icc_of
 from skmixed._rows import chosen_columns
 from skmixed._rows.containers import take_rows
 from skmixed._rows.factors import SEVERAL
-from skmixed._rows.features import read_target
-from skmixed._sklearn_private import Interval, validate_params
+from skmixed._sklearn_private import Interval, StrOptions, validate_params
 from skmixed.model_selection._pooling_comparison import PoolingComparison
 from skmixed.model_selection._pooling_folds import predict_all, without_numbers
-from skmixed.model_selection._pooling_given import check_rows, check_sizes, read_groups
+from skmixed.model_selection._pooling_given import (
+    check_rows,
+    check_sizes,
+    read_groups,
+    refuse_several,
+)
 from skmixed.model_selection._pooling_models import make_models
-from skmixed.model_selection._pooling_scores import MEASURES, score_group_sizes, tested_folds
+from skmixed.model_selection._pooling_outcomes import TARGET_TYPES, read_outcome
+from skmixed.model_selection._pooling_scores import score_group_sizes, tested_folds
 from skmixed.model_selection._pooling_splits import split_regimes
 
 
@@ -29,6 +34,7 @@ from skmixed.model_selection._pooling_splits import split_regimes
     {
         "group_by": SEVERAL,
         "slopes": [*chosen_columns.SLOPES, dict, None],
+        "target_type": [StrOptions(set(TARGET_TYPES))],
         "estimators": [dict, None],
         "n_splits": [Interval(Integral, 2, None, closed="left")],
         "n_repeats": [Interval(Integral, 1, None, closed="left")],
@@ -45,6 +51,7 @@ def compare_pooling(
     *,
     group_by: Any = None,
     slopes: Any = None,
+    target_type: Literal["auto", "continuous", "binary", "count"] = "auto",
     estimators=None,
     n_splits: int = 5,
     n_repeats=2,
@@ -66,12 +73,17 @@ def compare_pooling(
     rows that are of it. The models are complete pooling, a random intercept of each factor
     alone, and fixed effects and a random intercept of all.
 
+    Of a binary outcome, and of counts, the models are a pooled logistic or Poisson regression,
+    one with a column for each group and a ridge penalty ("one-hot + ridge"), of a binary
+    outcome one with the groups' shares of the class as a column ("target encoding"), and
+    `RandomInterceptClassifier` or `RandomInterceptPoissonRegressor`.
+
     Parameters
     ----------
     X : {array-like, sparse matrix, DataFrame} of shape (n_rows, n_columns)
         Numeric features and, if `group_by` is set, the group column.
     y : array-like of shape (n_rows,)
-        Target.
+        Target: numbers, labels of two classes, or counts.
     groups : array-like of shape (n_rows,) or (n_rows, n_factors), optional
         Group label of each row, none missing, a column for each factor. Not together with
         `group_by`.
@@ -81,9 +93,14 @@ def compare_pooling(
     slopes : None, "all", str, int, list, slice, mask, callable or dict, default=None
         Columns of X whose slope differs between groups, as `RandomSlopeRegressor` takes them;
         of several factors a dictionary. If given, "random slopes" are added, and with one
-        factor "fixed slopes" with a separate line for each group.
+        factor "fixed slopes" with a separate line for each group (of a continuous y).
+    target_type : {"auto", "continuous", "binary", "count"}, default="auto"
+        What y is. "auto" takes labels, truth values, and numbers that are all 0 or 1 for
+        "binary", other numbers for "continuous"; counts must be asked for. "continuous"
+        compares linear models of a y that is 0 or 1, too.
     estimators : dict of str to estimator, default=None
-        Other regressors to compare, by the name to print. With `group_by` they are given X with
+        Other regressors to compare, or of a binary outcome classifiers with `predict_proba`, by
+        the name to print. With `group_by` they are given X with
         the group column as it is, for example for a `OneHotEncoder`, a `TargetEncoder` or
         categorical features. With `groups` they are given X alone, except that `groups` go to
         the methods that request them (metadata routing; mixed models of this package request
@@ -114,7 +131,10 @@ def compare_pooling(
     ValueError
         If groups are not given, or twice; if there are fewer groups than `n_splits`, or no
         group has two rows; if `slopes` or `group_by` name no column; if X or y are not what
-        `PooledRegressor.fit` takes; or if a name in `estimators` is one of this function.
+        `PooledRegressor.fit` takes; if a binary outcome has not two classes, or counts are
+        negative; or if a name in `estimators` is one of this function.
+    NotAvailableError
+        If there are several factors, and y is binary or a count.
 
     See Also
     --------
@@ -138,6 +158,14 @@ def compare_pooling(
     Models whose `predict` takes `return_std` (mixed models, `BayesianRidge`,
     `GaussianProcessRegressor`, also at the end of a `Pipeline`) are scored by log density,
     coverage and width of 95% intervals, too, from a normal distribution.
+
+    Models of binary outcomes are scored by the probabilities of the second class in sorted
+    order: by log loss, which ranks them, Brier score and area under the ROC curve. Those of
+    counts are scored by the mean Poisson deviance; predictions must be above 0. A slope and an
+    intercept of calibration say how far predictions are true, see `PoolingComparison.summary`.
+    The ridge penalty is half the sum of squared coefficients, of features scaled to deviation
+    1: as a random intercept with variance 1 that is not estimated. Groups' shares are encoded
+    by `TargetEncoder`, for training rows by rows of other folds.
 
     Two models are compared on rows that both predict, see `PoolingComparison.difference`: the
     standard error is over groups, of all factors, and over fits, not over folds. Folds share
@@ -169,25 +197,41 @@ def compare_pooling(
     >>> print(comparison.findings[2])
     In known groups random intercept beats pooled by 0.111 (SE 0.045, p = 0.026) in RMSE,
     1.035 against 1.146.
+
+    Whether y is above its mean, as an example of a binary outcome:
+
+    >>> comparison = compare_pooling(X, y > y.mean(), groups, n_repeats=1, random_state=0)
+    >>> columns = ["log_loss", "auc", "difference", "std_error"]
+    >>> comparison.summary.loc["known groups", columns].round(3)
+                      log_loss    auc  difference  std_error
+    model
+    pooled               0.391  0.907       0.049      0.033
+    one-hot + ridge      0.343  0.929       0.001      0.007
+    target encoding      0.365  0.920       0.022      0.020
+    random intercept     0.343  0.928       0.000      0.000
     """
     X, y, groups = take_rows(X=X, y=y, groups=groups)
     X, found = read_groups(X, y, groups, group_by)
-    y = read_target(y).astype(np.float64, copy=False)
+    target = read_outcome(y, target_type)
+    outcome = target.outcome
+    refuse_several(found, outcome)
     check_sizes(found, n_splits)
-    models = make_models(X, found, group_by, slopes, estimators)
-    most = models.get(SLOPES, models[INTERCEPT]) if found.are_several else models[FIXED]
-    some_vary = check_rows(most, X, y, found)
+    models = make_models(X, found, group_by, slopes, estimators, outcome.target_type)
+    several = models.get(SLOPES, models[INTERCEPT])
+    most = several if found.are_several else FixedEffectsRegressor(group_by=group_by)
+    some_vary = check_rows(most, X, target.numbers, found)
     rng = check_random_state(random_state)
     splits = split_regimes(found, n_splits, n_repeats, rng)
     predictions = predict_all(
-        models, X, y, found.values, splits, n_jobs=n_jobs, verbose=verbose
+        models, X, target, found.values, splits, n_jobs=n_jobs, verbose=verbose
     )
-    tested, size_ranges = tested_folds(predictions, y, found.codes)
+    tested, size_ranges = tested_folds(predictions, target.numbers, found.codes)
     by_size = [
-        score_group_sizes(tested, ranges, factor) for factor, ranges in enumerate(size_ranges)
+        score_group_sizes(tested, ranges, outcome.loss, factor)
+        for factor, ranges in enumerate(size_ranges)
     ]
     return PoolingComparison(
-        scores=_scores(predictions, tested),
+        scores=_scores(predictions, tested, outcome.measures),
         group_size_scores=(
             dict(zip(found.names, by_size, strict=True)) if found.are_several else by_size[0]
         ),
@@ -195,6 +239,8 @@ def compare_pooling(
         warned=_warned(predictions),
         group_sizes=found.sizes,
         _tested=tested,
+        target_type=outcome.target_type,
+        classes=target.classes,
         _slopes_left_out=slopes is None and some_vary,
     )
 
@@ -202,7 +248,7 @@ def compare_pooling(
 # ------------------------------------------------------------------------- tables of the result
 
 
-def _scores(predictions, tested):
+def _scores(predictions, tested, measures):
     rows = []
     folds = {key: iter(of_model) for key, of_model in tested.items()}
     for split, name, prediction in predictions:
@@ -215,7 +261,7 @@ def _scores(predictions, tested):
                 "fold": split.fold,
                 "n_train": len(split.train),
                 "n_test": len(split.test),
-                **{measure: tested_fold.values(measure).mean() for measure in MEASURES},
+                **{measure: tested_fold.values(measure).mean() for measure in measures},
                 "fit_seconds": prediction.seconds,
                 **_shares(prediction.icc),
             }

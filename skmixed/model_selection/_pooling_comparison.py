@@ -12,10 +12,17 @@ import pandas as pd
 from skmixed._numerics.linalg.digits import SAME_SCORE
 from skmixed._public import public
 from skmixed._reports.layout import Printed
-from skmixed._reports.pooling_names import KNOWN, intercept_of, listed, title_regime
+from skmixed._reports.pooling_names import (
+    KNOWN,
+    LOSSES,
+    intercept_of,
+    listed,
+    title_regime,
+)
 from skmixed.model_selection._paired_difference import paired_difference
+from skmixed.model_selection._pooling_calibration import calibrate
 from skmixed.model_selection._pooling_findings import find
-from skmixed.model_selection._pooling_scores import MEASURES
+from skmixed.model_selection._pooling_outcomes import CALIBRATION, CONTINUOUS, OUTCOMES
 from skmixed.model_selection._pooling_tables import mean_by_size, scores_as_text, sizes_as_text
 
 
@@ -32,15 +39,25 @@ class PoolingComparison(Printed):
     ----------
     scores : DataFrame
         A row for each regime ("known groups", "new groups"), model, repeat and fold: n_train
-        and n_test, rmse and mae in units of y, r2; of models with a predictive distribution
-        the mean ``log_density`` of the test rows (natural logarithm), ``coverage`` and mean
-        ``width`` of 95% intervals; fit_seconds; and the intraclass correlation ``icc`` that
-        a mixed model estimated: of several factors their sum, and that of each in columns
-        ``icc (a)``, ``icc (b)``. NaN where there is none.
+        and n_test, and what the test rows score.
+
+        - continuous y: rmse and mae in units of y, r2; of models with a predictive
+          distribution the mean ``log_density`` (natural logarithm), ``coverage`` and mean
+          ``width`` of 95% intervals
+        - binary y: ``log_loss``, ``brier`` (score), ``auc`` (area under the ROC curve, NaN if
+          all rows of a fold are of one class) and ``d2_log_loss``, 1 less the log loss over
+          that of the share of the class
+        - counts: mean ``poisson_deviance``, rmse, mae, and ``d2_deviance``, 1 less the deviance
+          over that of the mean of y
+
+        Then fit_seconds, and the intraclass correlation ``icc`` that a mixed model estimated
+        (on the scale of the link, if y is not continuous): of several factors their sum, and
+        that of each in columns ``icc (a)``, ``icc (b)``. NaN where there is none.
     group_size_scores : DataFrame, or dict of str to DataFrame by factor
         The same for new rows in known groups, by how many ``training_rows`` their group has in
         the training set: a row for each quarter of the groups (and one for groups without a
-        row in training, 0), model, repeat and fold, with n_test and rmse.
+        row in training, 0), model, repeat and fold, with n_test and the score that
+        ranks models: rmse, log_loss or poisson_deviance.
     cannot : DataFrame
         Models that raised an error: regime, model, kind of error, in how many folds, and the
         first line of the message (and what follows, if that ends with a colon). They have no
@@ -49,6 +66,10 @@ class PoolingComparison(Printed):
         The same for warnings.
     group_sizes : Series of shape (n_groups,), or dict of str to Series by factor
         Rows of each group.
+    target_type : {"continuous", "binary", "count"}
+        What y was taken for.
+    classes : ndarray of shape (2,) or None
+        Labels of binary y; the probabilities are of the second.
     """
 
     scores: pd.DataFrame
@@ -57,6 +78,8 @@ class PoolingComparison(Printed):
     warned: pd.DataFrame
     group_sizes: pd.Series | dict[str, pd.Series]
     _tested: dict = field(repr=False)  # TestedFolds, by regime and model
+    target_type: str = CONTINUOUS
+    classes: np.ndarray | None = None
     _slopes_left_out: bool = False  # though there are features that vary within groups
 
     @cached_property
@@ -66,33 +89,42 @@ class PoolingComparison(Printed):
         Returns
         -------
         DataFrame
-            Its index is (regime, model), its columns the means over folds of rmse, mae, r2,
-            log_density, coverage, width and fit_seconds; ``difference`` is that of rmse to the
-            best model of the regime, the one with the lowest rmse, and ``std_error`` its paired
-            standard error, as in `difference`. NaN for a model that failed in a fold.
+            Its index is (regime, model), its columns the means over folds of the scores and
+            fit_seconds; ``difference`` is that of rmse (log_loss, poisson_deviance) to the
+            best model of the regime, the one with the lowest, and ``std_error`` its paired
+            standard error, as in `difference`. NaN for a model that failed in a fold. Of
+            binary y and counts there are ``calibration_slope`` and ``calibration_intercept``,
+            over the test rows of all folds: b and a in ``link(mean of y) = a + b
+            link(prediction)``, by logistic or Poisson regression, the intercept with b = 1.
+            A slope below 1 says that predictions are too far apart, a positive intercept that
+            they are too low.
         """
-        measures = [*MEASURES, "fit_seconds"]
+        measures = [*self._outcome.measures, "fit_seconds"]
         cells = self.scores.groupby(["regime", "model"], sort=False)
         table = cells[measures].mean()
         table = table.where(cells[measures].count().eq(cells.size(), axis=0))
-        rows = [self._to_best(table["rmse"], *key) for key in table.index]
+        if not self._outcome.is_continuous:
+            rows = [calibrate(self.target_type, self._tested[key]) for key in table.index]
+            table[CALIBRATION] = rows
+        rows = [self._to_best(table[self._outcome.loss], *key) for key in table.index]
         table[["difference", "std_error"]] = rows
         return table
 
     @cached_property
     def by_group_size(self):
-        """RMSE in known groups by how many rows the group has in training: for whom.
+        """Mean loss in known groups by how many rows the group has in training: for whom.
 
         Returns
         -------
         DataFrame, or dict of str to DataFrame by factor
             Its index is the range of training rows, one for each quarter of the groups. The
-            columns are ``share``, that of the test rows, and the mean RMSE of each model over
-            the folds that have such rows.
+            columns are ``share``, that of the test rows, and the mean of each model over the
+            folds that have such rows: of rmse, log_loss or poisson_deviance.
         """
+        loss = self._outcome.loss
         if isinstance(self.group_size_scores, dict):
-            return {name: mean_by_size(scores) for name, scores in self._size_scores.items()}
-        return mean_by_size(self.group_size_scores)
+            return {k: mean_by_size(scores, loss) for k, scores in self._size_scores.items()}
+        return mean_by_size(self.group_size_scores, loss)
 
     @property
     def findings(self):
@@ -133,16 +165,27 @@ class PoolingComparison(Printed):
         several = isinstance(self.group_sizes, dict)
         over = "groups of each factor" if several else "groups"
         remarks = [
-            f"Means over {counts} folds x {n_repeats} {repeats}. `difference` is that of rmse "
-            f"to the best model, `std_error` its paired standard error over {over} and fits."
+            f"Means over {counts} folds x {n_repeats} {repeats}. `difference` is that of "
+            f"{self._outcome.loss} to the best model, `std_error` its paired standard error "
+            f"over {over} and fits."
         ]
         if several:
             one = next(iter(self._sizes))
             remarks.append(
                 f"`{intercept_of(one)}` is the random intercept of {one} without the others."
             )
+        remarks += self._of_target()
         remarks += self._of_cells() if several else self._of_singletons()
         return tuple(remarks)
+
+    def _of_target(self):
+        if not self._outcome.is_continuous:
+            yield "`slope` and `intercept` are those of calibration: 1 and 0 are right."
+        if self.classes is not None:
+            other, label = self.classes.tolist()
+            yield f"y is binary: probabilities are those of {label!r}, not of {other!r}."
+            if self.classes.dtype.kind in "biuf":
+                yield "target_type='continuous' compares linear models of it."
 
     def _of_singletons(self):
         singletons = int(np.count_nonzero(self.group_sizes == 1))
@@ -164,7 +207,7 @@ class PoolingComparison(Printed):
                     f"{regime}: those whose groups are known and new as it says."
                 )
 
-    def difference(self, model, other, regime=KNOWN, *, score="rmse"):
+    def difference(self, model, other, regime=KNOWN, *, score=None):
         """Compare two models on the rows that both predict.
 
         Parameters
@@ -173,8 +216,9 @@ class PoolingComparison(Printed):
             Names of the models.
         regime : {"known groups", "new groups"}, default="known groups"
             What is predicted; with several factors "new groups of a" and so on.
-        score : {"rmse", "mae", "r2", "log_density", "coverage", "width"}, default="rmse"
-            Column of `scores`.
+        score : str, default=None
+            Column of `scores`; if None the one that ranks models: "rmse", "log_loss" or
+            "poisson_deviance".
 
         Returns
         -------
@@ -186,10 +230,12 @@ class PoolingComparison(Printed):
         Notes
         -----
         A score is a mean over the test rows of a fold, RMSE to first order (delta method: rows
-        are ``(rmse + error**2 / rmse) / 2``). Its difference D is the mean over all fits of
-        the mean difference of their rows, in which a row has some weight, and group j the sum
-        of weights w_j. With e the weighted differences of rows, less D, summed over a group
-        (e_j), over a fit (e_f), or over a group within a fit (e_jf), the variance of D is ::
+        are ``(rmse + error**2 / rmse) / 2``), the area under the ROC curve likewise (by the
+        rows' placements among those of the other class). Its difference D is the mean over all
+        fits of the mean difference of their rows, in which a row has some weight, and group j
+        the sum of weights w_j. With e the weighted differences of rows, less D, summed over a
+        group (e_j), over a fit (e_f), or over a group within a fit (e_jf), the variance of D
+        is ::
 
             V = V_groups + max(0, V_fits - V_both)
 
@@ -248,11 +294,16 @@ class PoolingComparison(Printed):
                     f"({regime!r}, {name!r}) must be a regime and a model of the comparison, "
                     f"which are: {known}."
                 )
+        score = score or self._outcome.loss
+        if score not in self._outcome.measures:
+            raise ValueError(
+                f"`score` must be one of {self._outcome.measures}, but got {score!r}."
+            )
         found = _difference(self._tested[regime, model], self._tested[regime, other], score)
         return replace(found, model=model, other=other, regime=regime, score=score)
 
     def _difference_by_size(self, model, other, training_rows, factor):
-        """Difference of RMSE as in `difference`, in known groups of some size of a factor."""
+        """Difference of losses as in `difference`, in known groups of some size of a factor."""
         ranges = self._size_scores[factor]["training_rows"].cat.categories
         place, column = ranges.get_loc(training_rows), [*self._sizes].index(factor)
         parts = (
@@ -263,7 +314,7 @@ class PoolingComparison(Printed):
             ]
             for name in (model, other)
         )
-        return _difference(*parts, "rmse")
+        return _difference(*parts, self._outcome.loss)
 
     def plot(self, ax: Any = None) -> Any:
         """Draw how far each model is from the best, with standard errors.
@@ -280,7 +331,12 @@ class PoolingComparison(Printed):
         """
         from skmixed.inspection import PoolingDisplay  # `import skmixed` loads no pictures
 
-        return PoolingDisplay(summary=self.summary).plot(ax)
+        return PoolingDisplay(summary=self.summary, score=self._outcome.loss).plot(ax)
+
+    @property
+    def _outcome(self):
+        """How models of this kind of y are compared."""
+        return OUTCOMES[self.target_type]
 
     @property
     def _regimes(self):
@@ -302,15 +358,20 @@ class PoolingComparison(Printed):
     def _n_rows(self):
         return next(iter(self._sizes.values())).sum()
 
-    def _to_best(self, rmse, regime, model):
-        best = rmse[regime].idxmin()
+    def _to_best(self, loss, regime, model):
+        if loss[regime].isna().all():
+            return np.nan, np.nan
+        best = loss[regime].idxmin()
         found = self.difference(model, best, regime)
         return found.difference, found.std_error
 
     def _tables(self):
         for regime, title in self._regimes.items():
-            yield title, scores_as_text(self.summary.loc[regime])
-        title = "RMSE in known groups, by rows of the group in training"
+            yield title, scores_as_text(self.summary.loc[regime], self._outcome.loss)
+        loss = LOSSES[self._outcome.loss]
+        title = (
+            f"{loss[:1].upper()}{loss[1:]} in known groups, by rows of the group in training"
+        )
         if not isinstance(self.by_group_size, dict):
             yield title, sizes_as_text(self.by_group_size)
             return

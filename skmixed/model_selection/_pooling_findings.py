@@ -5,24 +5,27 @@ from __future__ import annotations
 import numpy as np
 
 from skmixed._reports.pooling_names import (
-    FIXED,
-    FIXED_SLOPES,
     INTERCEPT,
     KNOWN,
+    LOSSES,
     MULTILEVEL,
-    OURS,
-    POOLED,
     icc_of,
     intercept_of,
     listed,
 )
 from skmixed.model_selection._paired_difference import TOO_FEW, decimals_for
-from skmixed.model_selection._pooling_scores import LEVEL
+from skmixed.model_selection._pooling_measures import LEVEL
+from skmixed.model_selection._pooling_outcomes import CALIBRATION
 
 # Degrees of freedom below which a test is called a hint.
 FEW = 10
 SLOPES_NOT_COMPARED = (
     "Slopes that differ between groups were not compared: pass slopes='all', or the columns."
+)
+
+NO_VARIANCE = (
+    "Why: given the features the variance between groups is estimated as 0, so partial "
+    "pooling is complete pooling."
 )
 
 
@@ -41,34 +44,36 @@ def find(comparison):
     """
     for regime in comparison._regimes:
         yield from _find_in(comparison, regime)
-    yield from _why_several(comparison) if _factors(comparison) else _why(comparison)
+    yield from _reason(comparison)
     if comparison._slopes_left_out:
         yield SLOPES_NOT_COMPARED
 
 
 def _find_in(comparison, regime):
     """Compare the better multilevel model with fixed effects, with pooling, and with others."""
-    rmse = comparison.summary.loc[regime, "rmse"].dropna()
-    multilevel = _best(rmse, MULTILEVEL)
+    outcome = comparison._outcome
+    losses = comparison.summary.loc[regime, outcome.loss].dropna()
+    multilevel = _best(losses, MULTILEVEL)
     if multilevel is None:
         return
     of_one = [intercept_of(name) for name in _factors(comparison)]
-    others = rmse.index.difference([*OURS, *of_one])
-    rivals = [[FIXED, FIXED_SLOPES], [POOLED], of_one, MULTILEVEL, others]
-    for names in rivals:
-        rival = _best(rmse.drop(multilevel), names)
+    ours = [name for names in outcome.rivals for name in names]
+    others = losses.index.difference([*ours, *MULTILEVEL, *of_one])
+    for names in [*outcome.rivals, of_one, MULTILEVEL, others]:
+        rival = _best(losses.drop(multilevel), names)
         if rival is None:
             continue
         yield f"In {regime} {_verdict(comparison, regime, multilevel, rival)}"
-        if regime == KNOWN and FIXED in names and not of_one:
+        if regime == KNOWN and names is outcome.rivals[0] and not of_one:
             yield from _for_whom(comparison, multilevel, rival)
-    r2 = comparison.summary.loc[regime, "r2"].max()
-    if r2 <= 0:
+    explained = comparison.summary.loc[regime, outcome.explained].max()
+    if explained <= 0:
         yield (
-            f"In {regime} no model predicts better than the mean of y in the rows tested: r2 "
-            f"is {r2:.3f} at best."
+            f"In {regime} no model predicts better than {outcome.mean_of_y} in the rows "
+            f"tested: {outcome.explained} is {explained:.3f} at best."
         )
-    yield _intervals(comparison, regime, multilevel)
+    say_more = _intervals if outcome.is_continuous else _calibration
+    yield say_more(comparison, regime, multilevel)
 
 
 def _factors(comparison):
@@ -76,8 +81,8 @@ def _factors(comparison):
     return [*comparison._sizes] if len(comparison._sizes) > 1 else []
 
 
-def _best(rmse, names):
-    candidates = rmse[rmse.index.isin(names)]
+def _best(losses, names):
+    candidates = losses[losses.index.isin(names)]
     return candidates.idxmin() if len(candidates) else None
 
 
@@ -85,18 +90,19 @@ def _verdict(comparison, regime, model, rival):
     """Say which predicts better, if a test can tell."""
     found = comparison.difference(model, rival, regime)
     winner, loser = (model, rival) if found.difference < 0 else (rival, model)
-    rmse = comparison.summary.loc[regime, "rmse"]
+    loss = comparison._outcome.loss
+    name, losses = LOSSES[loss], comparison.summary.loc[regime, loss]
     decimals = decimals_for(found.std_error)
     if found.difference == found.std_error == 0:
-        return f"{model} and {rival} predict the same: RMSE {rmse[model]:.{decimals}f}."
-    against = f"{rmse[winner]:.{decimals}f} against {rmse[loser]:.{decimals}f}"
+        return f"{model} and {rival} predict the same: {name} {losses[model]:.{decimals}f}."
+    against = f"{losses[winner]:.{decimals}f} against {losses[loser]:.{decimals}f}"
     gap = f"{abs(found.difference):.{decimals}f} ({found._error()})"
     if found.p_value < 1 - LEVEL:
-        return f"{winner} beats {loser} by {gap} in RMSE, {against}.{_hint(found)}"
+        return f"{winner} beats {loser} by {gap} in {name}, {against}.{_hint(found)}"
     tie = f"{winner} and {loser} cannot be told apart"
     if found.df <= TOO_FEW:
         tie += f" for lack of groups (they {_worth(found)})"
-    return f"{tie}: RMSE {against}, a difference of {gap}."
+    return f"{tie}: {name} {against}, a difference of {gap}."
 
 
 def _hint(found):
@@ -129,8 +135,9 @@ def _for_whom(comparison, model, rival):
     unit = "row" if widest == "1" else "rows"
     where = f"in groups of {widest} {unit} in training ({row['share']:.0%} of the tests)"
     numbers = (
-        f"RMSE {row[winner]:.{decimals}f} of {winner} against {row[loser]:.{decimals}f}, a "
-        f"difference of {abs(gap.difference):.{decimals}f} ({gap._error(len(gaps))})"
+        f"{LOSSES[comparison._outcome.loss]} {row[winner]:.{decimals}f} of {winner} against "
+        f"{row[loser]:.{decimals}f}, a difference of {abs(gap.difference):.{decimals}f} "
+        f"({gap._error(len(gaps))})"
     )
     if clear:
         yield f"For whom: the two differ most {where}: {numbers}.{_hint(gap)}"
@@ -149,6 +156,39 @@ def _intervals(comparison, regime, model):
     )
 
 
+def _calibration(comparison, regime, model):
+    """Say whether predictions are true on average."""
+    slope, level = comparison.summary.loc[(regime, model), CALIBRATION]
+    what = "probabilities" if comparison.classes is not None else "means"
+    start = f"In {regime} the {what} of {model} have a calibration"
+    if np.isnan(slope):
+        return f"{start} intercept of {level:.2f} (right on average: 0)."
+    return f"{start} slope of {slope:.2f} and intercept of {level:.2f} (right: 1 and 0)."
+
+
+def _reason(comparison):
+    if _factors(comparison):
+        return _why_several(comparison)
+    return _why(comparison) if comparison._outcome.is_continuous else _why_on_link(comparison)
+
+
+def _why_on_link(comparison):
+    """Say how much groups differ on the scale of the link."""
+    scores = comparison.scores
+    known = scores[(scores["regime"] == KNOWN) & (scores["model"] == INTERCEPT)]
+    icc = known["icc"].mean()
+    if np.isnan(icc):
+        return
+    if icc == 0:
+        yield NO_VARIANCE
+        return
+    scale = "log-odds" if comparison.classes is not None else "logarithm of the mean"
+    yield (
+        f"Why: given the features {icc:.1%} of the variance on the scale of the {scale} lies "
+        "between groups (random intercept, mean of the folds)."
+    )
+
+
 def _why(comparison):
     """Say from which size on a group's own mean outweighs the common line."""
     scores, sizes = comparison.scores, comparison.group_sizes
@@ -157,10 +197,7 @@ def _why(comparison):
     if np.isnan(icc):
         return
     if icc == 0:
-        yield (
-            "Why: given the features the variance between groups is estimated as 0, so partial "
-            "pooling is complete pooling."
-        )
+        yield NO_VARIANCE
         return
     train = known["n_train"].sum() / known[["n_train", "n_test"]].to_numpy().sum()
     half = (1 - icc) / icc

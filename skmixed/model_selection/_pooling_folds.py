@@ -20,6 +20,16 @@ from skmixed._reports.pooling_names import OURS
 from skmixed._rows.routing import predicting_model, requested
 from skmixed._sklearn_private import safe_indexing
 from skmixed.exceptions import NewGroupsWarning
+from skmixed.model_selection._pooling_outcomes import BINARY, CONTINUOUS, COUNT
+
+NOT_TWO = (
+    "`predict_proba` must return a column for each of two classes, but returned an array of "
+    "shape {shape}. Are the rows of a fold of one class?"
+)
+NOT_POSITIVE = (
+    "Predicted means of counts must be above 0, but {n} of {n_rows} are not, the least is "
+    "{least:.4g}. Take a regressor with a logarithmic link."
+)
 
 
 class Prediction(NamedTuple):
@@ -33,18 +43,20 @@ class Prediction(NamedTuple):
     warned: tuple[str, ...] = ()
 
 
-def predict_all(models, X, y, groups, splits, *, n_jobs, verbose):
+def predict_all(models, X, target, groups, splits, *, n_jobs, verbose):
     """Predictions of all models in all splits, as (split, name, prediction)."""
     tasks = [(split, name) for split in splits for name in models]
-    # with several factors a fold may lack what tells them apart
-    is_safe = [] if groups.ndim > 1 else OURS
+    outcome = target.outcome
+    # a fold may lack what tells several factors apart, or a class
+    is_safe = OURS if groups.ndim == 1 and outcome.is_continuous else ()
     jobs = (
         delayed(_fit_and_predict)(
             clone(models[name]),
             X,
-            y,
+            target.given,
             groups,
             split,
+            predict=_PREDICT[outcome.target_type],
             caught=() if name in is_safe else Exception,
         )
         for split, name in tasks
@@ -53,7 +65,7 @@ def predict_all(models, X, y, groups, splits, *, n_jobs, verbose):
     return [(*task, prediction) for task, prediction in zip(tasks, found, strict=True)]
 
 
-def _fit_and_predict(estimator, X, y, groups, split, caught):
+def _fit_and_predict(estimator, X, y, groups, split, predict, caught):
     """Fit and predict; warnings, and the errors to be caught, are part of the answer."""
     train, test = split.train, split.test
     groups_of = partial(safe_indexing, groups)
@@ -62,7 +74,7 @@ def _fit_and_predict(estimator, X, y, groups, split, caught):
         try:
             seconds = _fit(estimator, safe_indexing(X, train), y[train], groups_of(train))
             model = predicting_model(estimator)
-            mean, std = _predict(model, safe_indexing(X, test), groups_of(test))
+            mean, std = predict(model, safe_indexing(X, test), groups_of(test))
             mean = column_or_1d(mean)
             assert_all_finite(mean, input_name="predictions")
         except caught as error:
@@ -95,6 +107,34 @@ def _predict(model, X, groups):
             warnings.simplefilter("ignore", NewGroupsWarning)
             mean, std = model.predict(X, **params, return_std=True)
         return mean, None if np.isnan(std).any() else std
+
+
+def _predict_probabilities(model, X, groups):
+    """Probability of the second class."""
+    params = requested(model, "predict_proba", {"groups": groups})
+    with config_context(enable_metadata_routing=bool(params)):
+        probabilities = np.asarray(model.predict_proba(X, **params))
+    if probabilities.ndim != 2 or probabilities.shape[1] != 2:
+        raise ValueError(NOT_TWO.format(shape=probabilities.shape))
+    return probabilities[:, 1], None
+
+
+def _predict_counts(model, X, groups):
+    """Mean of a count."""
+    params = requested(model, "predict", {"groups": groups})
+    with config_context(enable_metadata_routing=bool(params)):
+        mean = column_or_1d(model.predict(X, **params))
+    if np.any(mean <= 0):
+        n, least = np.count_nonzero(mean <= 0), np.min(mean)
+        raise ValueError(NOT_POSITIVE.format(n=n, n_rows=len(mean), least=least))
+    return mean, None
+
+
+_PREDICT = {
+    CONTINUOUS: _predict,
+    BINARY: _predict_probabilities,
+    COUNT: _predict_counts,
+}
 
 
 def _last_step(model: Any):

@@ -14,13 +14,16 @@ from sklearn.utils import indexable
 from skmixed._rows.columns import as_table
 from skmixed._rows.factors import is_several, of_factor, split_groups, take_factors
 from skmixed._rows.labels import encode_groups
-from skmixed._rows.messages import GIVEN_TWICE
+from skmixed._rows.messages import GIVEN_TWICE, ONE_FACTOR
 from skmixed._sklearn_private import num_samples
+from skmixed.exceptions import NotAvailableError
 
 NO_GROUPS = (
     "The groups must be given to compare_pooling, but got None. Pass them as `groups`, one "
     "label for each row of X, or name the column of X that holds them: group_by='column'."
 )
+
+LINEAR = "For linear models of a y that is 0 or 1: target_type='continuous'."
 
 
 class Groups(NamedTuple):
@@ -115,6 +118,15 @@ def _check_sizes(sizes, n_splits, without_factor):
             f"At least one group must have two rows, so that there are new rows in known "
             f"groups, but each of the {len(sizes)} groups has one. Is it a column of "
             "identifiers?"
+        )
+
+
+def refuse_several(groups, outcome):
+    """Refuse several factors of outcomes whose models take one."""
+    if groups.are_several and not outcome.is_continuous:
+        raise NotAvailableError(
+            f"compare_pooling takes one grouping factor of {outcome.target_type} targets, but "
+            f"got {list(groups.names)}. {ONE_FACTOR} {LINEAR}"
         )
 
 

@@ -5,12 +5,22 @@ from __future__ import annotations
 from sklearn.base import BaseEstimator, RegressorMixin
 
 from skmixed._estimators.least_squares import FixedEffectsRegressor, PooledRegressor
+from skmixed._estimators.likelihoods.random_intercept_classifier import (
+    RandomInterceptClassifier,
+)
+from skmixed._estimators.likelihoods.random_intercept_poisson import (
+    RandomInterceptPoissonRegressor,
+)
+from skmixed._estimators.likelihoods.random_slope_classifier import RandomSlopeClassifier
+from skmixed._estimators.likelihoods.random_slope_poisson import RandomSlopePoissonRegressor
 from skmixed._estimators.random_intercept import RandomInterceptRegressor
 from skmixed._estimators.random_slope import RandomSlopeRegressor
 from skmixed._reports.pooling_names import (
+    ENCODED,
     FIXED,
     FIXED_SLOPES,
     INTERCEPT,
+    ONE_HOT,
     OURS,
     POOLED,
     SLOPES,
@@ -19,6 +29,9 @@ from skmixed._reports.pooling_names import (
 from skmixed._rows.chosen_columns import find_feature_columns
 from skmixed._rows.factors import split_groups, take_factors
 from skmixed._rows.routing import refuse_class
+from skmixed.model_selection._pooling_encoded import one_hot, pooled, target_encoded
+from skmixed.model_selection._pooling_given import LINEAR
+from skmixed.model_selection._pooling_outcomes import BINARY, CONTINUOUS
 
 
 class OneFactorIntercept(RegressorMixin, BaseEstimator):
@@ -58,7 +71,7 @@ class OneFactorIntercept(RegressorMixin, BaseEstimator):
         return X, take_factors(groups)[self.factor]
 
 
-def make_models(X, groups, group_by, slopes, estimators):
+def make_models(X, groups, group_by, slopes, estimators, target_type):
     """Models to compare, by name.
 
     Parameters
@@ -69,12 +82,33 @@ def make_models(X, groups, group_by, slopes, estimators):
         Of the rows.
     group_by, slopes, estimators : object
         As given to `compare_pooling`.
+    target_type : {"continuous", "binary", "count"}
+        What y is.
 
     Returns
     -------
     dict of str to estimator
         Not fitted.
     """
+    if slopes is not None:
+        _check_slopes(X, slopes, group_by)
+    if target_type == CONTINUOUS:
+        models = _linear_models(groups, group_by, slopes)
+        reserved = {**dict.fromkeys(OURS), **models}
+        method = "predict"
+    else:
+        is_binary = target_type == BINARY
+        models = _models_of_likelihoods(is_binary, group_by, slopes)
+        reserved = {**models, SLOPES: None}
+        method = "predict_proba" if is_binary else "predict"
+    for name, estimator in (estimators or {}).items():
+        _check_estimator(name, estimator, reserved, method)
+        models[name] = estimator
+    return models
+
+
+def _linear_models(groups, group_by, slopes):
+    """Models of a continuous target."""
     several = groups.are_several
     models = {POOLED: PooledRegressor(group_by=group_by)}
     if several:
@@ -83,14 +117,25 @@ def make_models(X, groups, group_by, slopes, estimators):
     models[FIXED] = FixedEffectsRegressor(group_by=group_by)
     models[INTERCEPT] = RandomInterceptRegressor(group_by=group_by)
     if slopes is not None:
-        _check_slopes(X, slopes, group_by)
         if not several:
             models[FIXED_SLOPES] = FixedEffectsRegressor(slopes, group_by=group_by)
         models[SLOPES] = RandomSlopeRegressor(slopes, group_by=group_by)
-    reserved = {**dict.fromkeys(OURS), **models}
-    for name, estimator in (estimators or {}).items():
-        _check_estimator(name, estimator, reserved)
-        models[name] = estimator
+    return models
+
+
+def _models_of_likelihoods(is_binary, group_by, slopes):
+    """Models of a binary outcome or of counts."""
+    models = {POOLED: pooled(is_binary, group_by), ONE_HOT: one_hot(is_binary, group_by)}
+    if is_binary:
+        models[ENCODED] = target_encoded(group_by)
+    with_level, with_slopes = (
+        (RandomInterceptClassifier, RandomSlopeClassifier)
+        if is_binary
+        else (RandomInterceptPoissonRegressor, RandomSlopePoissonRegressor)
+    )
+    models[INTERCEPT] = with_level(group_by=group_by)
+    if slopes is not None:
+        models[SLOPES] = with_slopes(slopes, group_by=group_by)
     return models
 
 
@@ -104,15 +149,18 @@ def _check_slopes(X, slopes, group_by):
         )
 
 
-def _check_estimator(name, estimator, reserved):
+def _check_estimator(name, estimator, reserved, method):
     if not isinstance(name, str) or name in reserved:
         raise ValueError(
             f"`estimators` must have names that are strings other than "
             f"{', '.join(map(repr, reserved))}, but got {name!r}. Rename it."
         )
     refuse_class(estimator, f"estimators[{name!r}]")
-    if not (hasattr(estimator, "fit") and hasattr(estimator, "predict")):
+    if not (hasattr(estimator, "fit") and hasattr(estimator, method)):
+        kind, remedy = "regressors", ""
+        if method != "predict":
+            kind, remedy = "classifiers of binary y", f" {LINEAR}"
         raise ValueError(
-            f"`estimators` must hold regressors with fit and predict, but {name!r} is "
-            f"{estimator!r}."
+            f"`estimators` must hold {kind} with fit and {method}, but {name!r} is "
+            f"{estimator!r}.{remedy}"
         )

@@ -6,48 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 
 from skmixed._reports.pooling_names import KNOWN
-
-LEVEL = 0.95
-
-
-def _rmse(y, mean, _):
-    """RMSE in terms of squares, to first order: rows then vary as it does."""
-    squares = (y - mean) ** 2
-    rmse = np.sqrt(squares.mean())
-    return (rmse + squares / rmse) / 2 if rmse > 0 else squares
-
-
-def _mae(y, mean, _):
-    return np.abs(y - mean)
-
-
-def _r2(y, mean, _):
-    return 1 - (y - mean) ** 2 / (y.var() or np.nan)
-
-
-def _log_density(y, mean, std):
-    return norm.logpdf(y, mean, std)
-
-
-def _coverage(y, mean, std):
-    return (np.abs(y - mean) <= _half(std)).astype(np.float64)
-
-
-def _width(y, mean, std):
-    return 2 * _half(std)
-
-
-def _half(std):
-    return norm.ppf((1 + LEVEL) / 2) * std
-
-
-# Values of rows whose mean is the score of a fold; the latter of predictive distributions
-OF_MEANS = {"rmse": _rmse, "mae": _mae, "r2": _r2}
-OF_DISTRIBUTIONS = {"log_density": _log_density, "coverage": _coverage, "width": _width}
-MEASURES = [*OF_MEANS, *OF_DISTRIBUTIONS]
+from skmixed.model_selection._pooling_outcomes import OF_DISTRIBUTIONS, OF_MEANS
 
 
 class TestedFold(NamedTuple):
@@ -76,7 +37,7 @@ class TestedFold(NamedTuple):
         Parameters
         ----------
         measure : str
-            One of MEASURES.
+            One of OF_MEANS or OF_DISTRIBUTIONS.
 
         Returns
         -------
@@ -136,8 +97,8 @@ def _place(splits, codes):
     return placed, size_ranges
 
 
-def score_group_sizes(tested, size_ranges, factor=0):
-    """Compute the error in known groups by how many rows a group has in training.
+def score_group_sizes(tested, size_ranges, loss, factor=0):
+    """Compute the loss in known groups by how many rows a group has in training.
 
     Parameters
     ----------
@@ -145,6 +106,8 @@ def score_group_sizes(tested, size_ranges, factor=0):
         By regime and model.
     size_ranges : Categorical
         Names of the ranges of training rows.
+    loss : str
+        The score to compute.
     factor : int, default=0
         Position of the factor whose groups they are.
 
@@ -152,14 +115,14 @@ def score_group_sizes(tested, size_ranges, factor=0):
     -------
     DataFrame
         A row for each range of training rows, model, repeat and fold, if there are test rows of
-        such groups: n_test and rmse.
+        such groups: n_test and the score.
     """
     tables = []
     for (regime, name), folds in tested.items():
         for fold in folds if regime == KNOWN else ():
-            tables.append(_score_ranges(fold, size_ranges, factor))
+            tables.append(_score_ranges(fold, size_ranges, loss, factor))
             tables[-1][["model", "repeat", "fold"]] = name, fold.repeat, fold.fold
-    columns = ["training_rows", "model", "repeat", "fold", "n_test", "rmse"]
+    columns = ["training_rows", "model", "repeat", "fold", "n_test", loss]
     return pd.concat(tables, ignore_index=True)[columns]
 
 
@@ -174,13 +137,13 @@ def _quarters(sizes):
     return edges, pd.Categorical(names, categories=names, ordered=True)
 
 
-def _score_ranges(fold, size_ranges, factor):
+def _score_ranges(fold, size_ranges, loss, factor):
     places = fold.size_range[:, factor]
     parts = {i: fold.take(places == i) for i in np.unique(places)}
     return pd.DataFrame(
         {
             "training_rows": size_ranges[[*parts]],
             "n_test": [len(part.y) for part in parts.values()],
-            "rmse": [part.values("rmse").mean() for part in parts.values()],
+            loss: [part.values(loss).mean() for part in parts.values()],
         }
     )

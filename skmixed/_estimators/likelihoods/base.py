@@ -160,6 +160,7 @@ class BaseLikelihoodModel(
 
     # ------------------------------------------------------------- what subclasses override
 
+    _population_name = "average group"
     _random_intercept = True
     _is_diagonal = False
 
