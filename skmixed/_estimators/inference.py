@@ -16,6 +16,7 @@ from skmixed._estimators.confidence_intervals import (
     profile_limits_of,
     wald_limits,
 )
+from skmixed._estimators.iterative import is_iterative, refuse_iterative
 from skmixed._estimators.several_factors import tabulate_factors
 from skmixed._numerics.inference.degrees_of_freedom import VarianceUncertainty
 from skmixed._reports.messages import KENWARD_ROGER_ML
@@ -140,6 +141,11 @@ class InferenceMixin:
         ConvergenceWarning
             If a limit was not found (it is NaN), or refits did not converge.
 
+        Raises
+        ------
+        NotAvailableError
+            If the model was fitted by the iterative solver, and `method` is not "wald".
+
         Notes
         -----
         A profile limit is the extreme value of its parameter over the likelihood region, all
@@ -161,7 +167,9 @@ class InferenceMixin:
         (Intercept)               251.41  231.99  270.82
         Days                       10.47    8.89   12.05
         """
-        self._check_has_groups("confint", several=True)
+        self._check_has_groups("confint", several=True, iterative=True)
+        if method != "wald" and is_iterative(self):
+            refuse_iterative(f"confint(method={method!r})", "method='wald'")
         with one_blas_thread():
             if method == "profile":
                 limits = profile_limits_of(self, level)

@@ -111,7 +111,8 @@ class RandomInterceptRegressor(BaseMixedRegressor):
         "exact" or "iterative".
     monte_carlo_error_ : Series or None
         Standard errors that the probes leave in the entries of `theta_` and in `criterion_`,
-        of a fit by the iterative solver; None of an exact one.
+        of a fit by the iterative solver; None of an exact one. With few probes these are
+        rough themselves: they have ``n_probes - 1`` degrees of freedom.
     n_features_in_ : int
         Number of columns seen in `fit`, the group column included.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)

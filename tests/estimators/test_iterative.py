@@ -172,11 +172,19 @@ def test_refuses_attributes_that_need_all_covariances(model, name):
 def test_refuses_methods_that_need_all_covariances(model, ratings):
     with pytest.raises(NotAvailableError, match=r"random_effects_frame needs .* Use solver="):
         model.random_effects_frame()
-    for call in (model.confint, model.conditional_aic, lambda: model.loo_predict(*ratings)):
+    for call in (model.conditional_aic, lambda: model.loo_predict(*ratings)):
         with pytest.raises(NotAvailableError, match="needs the exact solver, but"):
             call()
+    for method in ("profile", "bootstrap"):
+        with pytest.raises(NotAvailableError, match=rf"{method}'\) needs .*Use method='wald'"):
+            model.confint(method=method)
     with pytest.raises(NotAvailableError, match=r"kenward-roger' needs .*satterthwaite"):
         model.fixed_effects_frame(df_method="kenward-roger")
+
+
+def test_intervals_by_standard_errors_are_there(model, exact):
+    mine, theirs = (m.confint(method="wald") for m in (model, exact))
+    np.testing.assert_allclose(mine, theirs, atol=1e-3)
 
 
 def test_refuses_a_single_factor(ratings):
