@@ -194,6 +194,12 @@ def test_refuses_a_single_factor(ratings):
         single.fit(X[["user", "price"]], y)
 
 
+def test_says_that_probes_do_not_fit_in_memory(model, ratings):
+    message = r"n_probes=1000000000 is too large: .* for 600 random effects take 4.8e\+03 GB"
+    with pytest.raises(ValueError, match=message):
+        clone(model).set_params(n_probes=10**9).fit(*ratings)
+
+
 def test_says_that_it_does_not_converge(model, ratings, monkeypatch):
     monkeypatch.setattr("skmixed._numerics.fit.elimination_iterative.MAX_STEPS", 1)
     with pytest.raises(ValueError, match="Conjugate gradients did not converge in 1 steps"):
@@ -204,7 +210,8 @@ def test_says_that_factors_hang_together_weakly(model, ratings, monkeypatch):
     monkeypatch.setattr(iterative, "MANY_STEPS", 2)
     message = (
         r"took \d+ steps a solve.* into 1 part\(s\).*"
-        "of 500 groups of 'user' meet one of 'item' alone; 0 of 100 groups of 'item'"
+        "of 500 groups of 'user' meet one of 'item' alone; 0 of 100 groups of 'item'.*"
+        "solver='exact' is quick"
     )
     with pytest.warns(ConvergenceWarning, match=message):
         clone(model).fit(*ratings)
@@ -212,7 +219,9 @@ def test_says_that_factors_hang_together_weakly(model, ratings, monkeypatch):
 
 def test_says_that_probes_are_few(model, ratings, monkeypatch):
     monkeypatch.setattr(iterative, "LARGE_SHARE", 1e-6)
-    with pytest.warns(ConvergenceWarning, match=r"standard error .* n_probes=2: .*Use more"):
+    with pytest.warns(
+        ConvergenceWarning, match=r"standard error .* n_probes=2: .*Use more.*='exact' is quick"
+    ):
         clone(model).set_params(n_probes=2).fit(*ratings)
 
 
