@@ -133,6 +133,11 @@ class InferenceMixin:
             follow one another. Columns estimate (of this fit), lower and upper; NaN for
             columns without an estimate.
 
+        Raises
+        ------
+        NotAvailableError
+            If the model was fitted by the iterative solver, and `method` is not "wald".
+
         Warns
         -----
         SingularFitWarning
@@ -140,11 +145,6 @@ class InferenceMixin:
             one-sided.
         ConvergenceWarning
             If a limit was not found (it is NaN), or refits did not converge.
-
-        Raises
-        ------
-        NotAvailableError
-            If the model was fitted by the iterative solver, and `method` is not "wald".
 
         Notes
         -----

@@ -8,7 +8,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
-from skmixed import RandomInterceptRegressor, RandomSlopeRegressor
+from skmixed import GroupedMoments, RandomInterceptRegressor, RandomSlopeRegressor
 from skmixed._reports import iterative
 from skmixed.exceptions import NotAvailableError
 from skmixed.inference import likelihood_ratio_test
@@ -160,6 +160,28 @@ def test_new_groups_are_learned_from_their_rows(ratings):
     exact, iterative = (model.random_effects_["user"] for model in updated)
     assert len(exact) == 500
     np.testing.assert_allclose(iterative, exact, atol=1e-3)
+
+
+@pytest.mark.parametrize("way", ["batches", "moments", "dask"])
+def test_rows_in_parts_give_the_same_fit(model, ratings, way):
+    X, y = ratings
+    parts = [slice(0, 1000), slice(1000, 6000)]
+    other = clone(model)
+    if way == "batches":
+        for part in parts:
+            other.partial_fit(X[part], y[part])
+    elif way == "moments":
+        one, two = (
+            GroupedMoments.from_rows(X[part], y[part], group_by=GROUPS) for part in parts
+        )
+        other.fit_moments(one + two)
+    else:
+        dd = pytest.importorskip("dask.dataframe")
+        with pytest.importorskip("dask").config.set(scheduler="synchronous"):
+            other.fit(*(dd.from_pandas(rows, npartitions=3) for rows in (X, y.rename("y"))))
+    assert other.solver_ == "iterative"
+    np.testing.assert_allclose(other.theta_, model.theta_, rtol=1e-9)
+    np.testing.assert_allclose(other.criterion_, model.criterion_, rtol=1e-9)
 
 
 @pytest.mark.parametrize("name", ["pooling_weights_", "conditional_cov_"])
