@@ -24,9 +24,10 @@ from skmixed._rows.reader import INTERCEPT
 from skmixed._warn import warn
 
 RANDOM_STATISTIC = (
-    "The probes of solver='iterative' leave a standard error of {error:.2g} in the statistic; "
-    "with two of these more or less the p-value is {low:.2g} or {high:.2g}."
+    "The probes of solver='iterative' leave a standard error of {error:.2g} in the statistic"
+    "{effect}."
 )
+RANDOM_P_VALUE = "; with two of these more or less the p-value is {} or {}"
 # A difference of p-values that is worth a warning.
 UNCERTAIN = 0.01
 
@@ -167,10 +168,12 @@ def likelihood_ratio_test(small: Any, large: Any) -> LikelihoodRatioTest:
         for at in (statistic, statistic + 2 * error, statistic - 2 * error)
     )
     if error:
-        of_probes = RANDOM_STATISTIC.format(error=error, low=low, high=high)
+        ends = [f"{p:.2g}" for p in (low, high)]
+        effect = RANDOM_P_VALUE.format(*ends) if ends[0] != ends[1] else ""
+        of_probes = RANDOM_STATISTIC.format(error=error, effect=effect)
         note = f"{note} {of_probes}"
         if high - low > UNCERTAIN:
-            warn(f"{of_probes} Use more, n_probes=.", UserWarning)
+            warn(f"{of_probes} Use more probes in both models, by n_probes.", UserWarning)
     table = _tabulate((small, large), statistic, df, p_value)
     return LikelihoodRatioTest(statistic, df, p_value, weights, table, note)
 

@@ -14,7 +14,7 @@ from sklearn.utils import gen_batches
 from sklearn.utils.extmath import safe_sparse_dot
 
 from skmixed._estimators.iterative import refuse_iterative, solver_options
-from skmixed._numerics.fit.criterion_iterative import Probes
+from skmixed._numerics.fit.criterion_iterative import Probes, TooManyProbesError
 from skmixed._numerics.fit.dense_layout import TooManyColumnsError
 from skmixed._numerics.fit.elimination_iterative import NotSolvedError
 from skmixed._numerics.fit.factors import (
@@ -267,6 +267,11 @@ def _factors_named(names, moments):
             f"to {error.n_columns:,} random effects are left, which take "
             f"{error.gigabytes:.3g} GB, but {error.limit:.3g} GB may be used. Use "
             "solver='iterative'."
+        ) from error
+    except TooManyProbesError as error:
+        raise ValueError(
+            f"n_probes={error.n} is too large: {error} Use fewer: "
+            "the error falls with the root of their number."
         ) from error
     except (LostDigitsError, NotSolvedError) as error:
         raise ValueError(_capitalised(error)) from error

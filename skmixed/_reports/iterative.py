@@ -7,6 +7,7 @@ from itertools import combinations
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from skmixed._numerics.fit.choice_of_solver import is_good_for_exact
 from skmixed._numerics.fit.dense_layout import components_of_levels
 from skmixed._warn import warn
 
@@ -25,6 +26,7 @@ FEW_PROBES = (
     "The probes leave an error of {share:.1%} of the standard error of the variances, with "
     "n_probes={n}: see monte_carlo_error_. Use more, n_probes={more}."
 )
+EXACT_IS_GOOD = " Here solver='exact' is quick, too, and has no such error."
 
 
 def warn_about_probes(model, fit):
@@ -39,18 +41,20 @@ def warn_about_probes(model, fit):
     """
     if fit.monte_carlo_error is None:
         return
+    exact = EXACT_IS_GOOD if is_good_for_exact(fit.problem) else ""
     n_steps = fit.at.elimination.probes.n_steps
     if n_steps > MANY_STEPS:
         parts = components_of_levels(fit.problem, 0, range(1, len(fit.problem.q)))
         message = WEAKLY_CONNECTED.format(
             n_steps=n_steps, n_parts=parts[0].max() + 1, hanging="; ".join(_hanging(model, fit))
         )
-        warn(message, ConvergenceWarning)
+        warn(message + exact, ConvergenceWarning)
     share = fit.monte_carlo_error.share
     if share > LARGE_SHARE:
         n = fit.probes.n
         more = int(np.ceil(n * (share / 0.01) ** 2))
-        warn(FEW_PROBES.format(share=share, n=n, more=more), ConvergenceWarning)
+        message = FEW_PROBES.format(share=share, n=n, more=more)
+        warn(message + exact, ConvergenceWarning)
 
 
 def _hanging(model, fit):

@@ -16,6 +16,7 @@ from skmixed._numerics.fit.criterion_of_factors import (
     FactorsDerivatives,
 )
 from skmixed._numerics.fit.crossed import Crossed, CrossedAt
+from skmixed._numerics.fit.dense_layout import fits_in_memory
 from skmixed._numerics.fit.elimination_iterative import IterativeElimination
 from skmixed._numerics.linalg.arrays import Array
 
@@ -28,6 +29,23 @@ HIDDEN = 0.1
 SAFETY = 1.1
 # No more probes are drawn without being asked for, nor numbers in all of them.
 MOST_PROBES, MOST_NUMBERS = 256, 2**22
+
+
+class TooManyProbesError(ValueError):
+    """The probes do not fit in memory.
+
+    Attributes
+    ----------
+    n, n_columns : int
+        How many there are, and the random effects that each has a number for.
+    """
+
+    def __init__(self, n: int, n_columns: int) -> None:
+        super().__init__(
+            f"{n:,} random vectors for {n_columns:,} random effects take "
+            f"{8e-9 * n * n_columns:.3g} GB, several times over: more than may be used."
+        )
+        self.n, self.n_columns = n, n_columns
 
 
 @dataclass(frozen=True)
@@ -86,6 +104,9 @@ class IterativeCriterion(FactorsCriterion):
     @cached_property
     def signs(self) -> NDArray[np.int8]:
         """The probes, shape (size, n_probes)."""
+        n_columns = sum(G.shape[0] * G.shape[-1] for G in self.problem.G)
+        if not fits_in_memory(n_columns * self.probes.n):
+            raise TooManyProbesError(self.probes.n, n_columns)
         return self.probes.signs(self.crossed.size)
 
     @property
