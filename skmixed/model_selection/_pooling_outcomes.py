@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from skmixed._reports.pooling_names import ENCODED, FIXED, FIXED_SLOPES, ONE_HOT, POOLED
-from skmixed._rows.classes import check_counts, encode_classes
+from skmixed._rows.classes import check_counts, check_two_classes, encode_classes
 from skmixed._rows.features import read_target
 from skmixed.model_selection import _pooling_measures as measures
 
@@ -127,7 +127,9 @@ def read_outcome(y: Any, target_type: str) -> Target:
     outcome = OUTCOMES[target_type]
     if target_type == BINARY:
         numbers, classes = encode_classes(y)
-        numbers, labels = np.asarray(numbers), np.array(classes.tolist())  # not of objects
+        numbers = np.asarray(numbers)
+        check_two_classes(numbers, classes)
+        labels = np.array(classes.tolist())  # not of objects
         return Target(outcome, labels[numbers.astype(np.intp)], numbers, labels)
     numbers = read_target(y).astype(np.float64, copy=False)
     if target_type == COUNT:
@@ -141,6 +143,6 @@ def _are_classes(y):
     if values.dtype.kind in "iuf":
         return set(np.unique(values).tolist()) == {0, 1}
     if values.dtype.kind == "O":
-        values = pd.unique(pd.Series(values).dropna())
+        values = values[~pd.isna(values)]
         return bool(len(values)) and all(isinstance(v, str | bool | np.bool_) for v in values)
     return values.dtype.kind == "b"

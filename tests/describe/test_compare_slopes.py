@@ -85,6 +85,7 @@ def test_slopes_are_those_of_two_regressions(balanced, method):
         assert row.upper - row.lower == pytest.approx(2 * half)
 
 
+@pytest.mark.slow
 def test_a_true_null_is_rejected_as_often_as_it_should():
     p_values = []
     for seed in range(100):
@@ -94,6 +95,7 @@ def test_a_true_null_is_rejected_as_often_as_it_should():
     assert 0 < np.mean(np.array(p_values) < 0.05) <= 0.115
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::skmixed.exceptions.SingularFitWarning")
 def test_the_size_holds_with_few_groups_and_many_features():
     """With 10 groups and 5 features a normal approximation rejects in more than 30 of 100."""

@@ -380,6 +380,7 @@ def test_a_pipeline_that_splits_gives_the_same_slopes(name):
 # ------------------------------------------------------------------------------- sentences
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @example(51, 3, 3, 51)  # what is left of a dependent column is rounding, several times over
 @given(st.integers(2, 60), st.integers(0, 3), st.integers(1, 12), st.integers(0, 2**32 - 1))

@@ -100,6 +100,7 @@ def test_the_bootstrap_is_seeded_and_does_not_depend_on_the_jobs(sleep):
     assert not once.equals(sleep.confint(**options, random_state=4))
 
 
+@pytest.mark.slow
 def test_bootstrap_and_profile_agree_where_data_are_many():
     X, y, groups = make_mixed_regression(
         4000, 1, n_groups=400, slope_variances=0.5, random_state=1

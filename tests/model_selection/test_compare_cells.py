@@ -179,6 +179,7 @@ def test_an_array_of_groups_has_names_of_its_own(rows):
     assert "group1 alone" in comparison.summary.loc[KNOWN].index
 
 
+@pytest.mark.slow
 def test_slopes_by_factor_and_other_models(rows):
     X, y, groups = rows
     one_hot = OneHotEncoder(handle_unknown="ignore")

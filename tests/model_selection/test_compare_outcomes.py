@@ -372,6 +372,7 @@ def test_estimators_of_counts(counts):
     assert np.isnan(of_mean["calibration_slope"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target_type", ["binary", "count"])
 def test_models_without_features_and_sparse_ones(target_type):
     X, eta, groups, rng = draw_rows(n_rows=200, n_groups=10)

@@ -152,6 +152,7 @@ def test_equal_models_are_told_apart_in_five_per_cent(n_groups):
     assert np.sqrt(np.mean(np.square(errors))) == pytest.approx(spread, rel=0.1)
 
 
+@pytest.mark.slow
 def test_a_better_model_is_found():
     """Random intercepts against fixed effects, in data sets in which these are always worse."""
     for seed in range(4):

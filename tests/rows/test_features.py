@@ -294,7 +294,7 @@ def test_what_is_no_target(rows, case):
         lambda: PooledRegressor().fit(X, given),
         lambda: model.score(X, given, groups=groups),
         lambda: GroupedMoments.from_rows(X, given, groups),
-        lambda: compare_pooling(X, given, groups),
+        lambda: compare_pooling(X, given, groups, target_type="continuous"),
     ):
         with pytest.raises(ValueError, match=message):
             read()

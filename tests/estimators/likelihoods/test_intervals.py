@@ -79,6 +79,7 @@ def test_a_stored_model_has_no_rows_to_profile(binary):
     np.testing.assert_allclose(again.confint(method="wald"), expected, equal_nan=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [18, 26, 56])
 def test_a_variance_that_is_hardly_bounded_has_a_lower_limit(seed):
     rng = np.random.default_rng(seed)

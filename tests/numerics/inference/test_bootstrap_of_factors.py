@@ -125,6 +125,7 @@ def test_drawn_moments_are_those_of_simulated_rows(structure, variant):
         assert ks_2samp(part, np.transpose(drawn)[k]).pvalue > 0.002
 
 
+@pytest.mark.slow
 def test_estimates_scatter_as_those_from_simulated_rows():
     rows = make_rows("crossed", n=120, shift=0.0)
     fit = FactorFit.of(rows.moments, rows.specifications, tol=1e-8, max_iter=100)

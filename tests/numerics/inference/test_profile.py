@@ -153,6 +153,7 @@ def assert_limits_of(near, only=None):
     assert_on_the_border(limits, near.dense, near.level, only)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", NEAR_BORDER)
 def test_limits_near_the_border(number):
     near = near_border(number, thorough=number in SEVERAL_MINIMA)
@@ -302,6 +303,7 @@ def problems(draw, smallest):
     return problem_of(X, y, groups, tuple(range(q)), diagonal=draw(st.booleans()))
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None, derandomize=True)
 @given(problems(smallest=lambda q: q + 1))
 def test_any_data_have_limits_around_the_estimates(problem):
@@ -317,6 +319,7 @@ def test_any_data_have_limits_around_the_estimates(problem):
     assert np.all(np.abs(wide.correlation[~np.isnan(wide.correlation)]) <= 1)
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None, derandomize=True)
 @given(problems(smallest=lambda q: 1))
 def test_what_cannot_be_found_is_reported(problem):

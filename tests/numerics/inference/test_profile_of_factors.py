@@ -108,6 +108,7 @@ def test_a_refit_with_a_limit_held_is_as_bad_as_may_be(structure, variant, seed)
             assert abs(rise) < 2e-3, (name, limit)
 
 
+@pytest.mark.slow
 def test_limits_do_not_depend_on_order_of_factors_or_units():
     rows = make_rows("three crossed", n=70)
     one = profile_limits_of_factors(rows.criterion.problem, level=LEVEL)
@@ -119,6 +120,7 @@ def test_limits_do_not_depend_on_order_of_factors_or_units():
     np.testing.assert_allclose(other[0].fixed[1:], 1e-2 * one[0].fixed[1:], rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_weight_is_a_number_of_rows():
     rows = make_rows("crossed", n=50)
     weights = np.random.default_rng(1).integers(1, 4, len(rows.y))
@@ -133,6 +135,7 @@ def test_a_weight_is_a_number_of_rows():
         np.testing.assert_allclose(getattr(one[1], part), getattr(other[1], part), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_wider_level_has_wider_limits():
     rows = make_rows("crossed", n=80)
     narrow, wide = (
