@@ -319,6 +319,7 @@ def test_what_y_is_taken_for(binary):
     np.testing.assert_allclose(line.summary["rmse"], number.summary["rmse"])
 
 
+@pytest.mark.slow
 def test_estimators_and_the_column_of_groups(binary, of_binary):
     X, y, groups = binary
     table = pd.DataFrame(X, columns=["a", "b"]).assign(site=groups)

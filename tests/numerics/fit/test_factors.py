@@ -135,6 +135,7 @@ def without(rows, f):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("structure", STRUCTURES)
 @pytest.mark.parametrize("seed", range(6))
 def test_is_never_worse_than_a_submodel(structure, seed):

@@ -57,6 +57,7 @@ def assert_as_good_as_restarts(seed):
     assert criterion.value(optimum.Lambda) <= best + 1e-6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(30))
 def test_never_worse_than_twenty_random_restarts(seed):
     assert_as_good_as_restarts(seed)

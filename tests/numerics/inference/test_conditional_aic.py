@@ -89,6 +89,7 @@ def by_refits(fitted, y, h=1e-3):
     return sum(fitted(y + e) @ e - fitted(y - e) @ e for e in moves) / (2 * h**2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reml", [True, False], ids=["reml", "ml"])
 @pytest.mark.parametrize(("name", "sds", "rank"), OPTIMA)
 def test_degrees_of_freedom_count_how_refitted_values_follow_y(name, sds, rank, reml):

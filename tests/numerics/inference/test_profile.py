@@ -213,6 +213,7 @@ def test_correlations_of_three_effects_where_lme4_leaves_the_definite_matrices()
     assert theirs[0] == -1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(20))
 def test_one_ratio_misses_nothing_on_the_whole_line(seed):
     """No point of a fine grid lies further out, parts of the region that are apart included."""

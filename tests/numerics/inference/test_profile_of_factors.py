@@ -82,6 +82,7 @@ def each_limit(limits, dense):
                 yield f"cor {f}", cor, {"held": held}, 2.0 * side - 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("structure", "variant", "seed"),
     [
