@@ -22,15 +22,18 @@ from composition_table import (
 )
 
 
+SLOW = pytest.mark.slow
+
+
 def each(outcome):
-    """Parametrise over the cells of an outcome, each with its models."""
+    """Parametrise over the cells of an outcome, each with its models; all but one are slow."""
     return pytest.mark.parametrize(
         ("cell", "base"),
         [
-            pytest.param(cell, base, id=f"{cell}-{base.__name__}")
+            pytest.param(cell, base, id=f"{cell}-{base.__name__}", marks=SLOW if i else ())
             for cell in [*CELLS, *composition_of_outcomes.CELLS]
             if cell.outcome.expected == outcome
-            for base in cell.models
+            for i, base in enumerate(cell.models)
         ],
     )
 
