@@ -21,7 +21,6 @@ from composition_table import (
     render,
 )
 
-
 SLOW = pytest.mark.slow
 
 
