@@ -20,6 +20,8 @@ from skmixed._sklearn_private import num_samples
 # What a user has set for models of their own.
 ALONE = {"enable_metadata_routing": False, "transform_output": "default"}
 PENALTY = 1.0  # half the sum of squares: a normal prior of variance 1
+# The inverse of a penalty that is none; of an infinite one scikit-learn 1.8 warns.
+NO_PENALTY = 1e12
 
 
 class EncodedGroups(BaseEstimator):
@@ -124,5 +126,5 @@ def _linear(is_binary, *, penalty):
     solver = "lbfgs" if penalty else "newton-cholesky"
     options = {"solver": solver, "tol": 1e-6, "max_iter": 1000}
     if is_binary:
-        return LogisticRegression(C=1 / PENALTY if penalty else np.inf, **options)
+        return LogisticRegression(C=1 / PENALTY if penalty else NO_PENALTY, **options)
     return PoissonRegressor(alpha=None if penalty else 0, **options)
