@@ -177,28 +177,35 @@ def keep(estimates, rows, specification):
     -------
     FittedLikelihood
     """
-    family, random = FAMILIES[specification.family], specification.random
-    first = len(estimates.beta) - rows.X.shape[1]  # 1 with an intercept, else 0
-    level = estimates.beta[:first].sum()
-    eta = safe_sparse_dot(rows.X, estimates.beta[first:]) + level
-    Z, Psi = random.of_rows(rows.X), estimates.Lambda @ estimates.Lambda.T
-    spread = quadratic_forms(Z, Psi)
-    latent = _latent_variances(specification.family, rows, eta, spread)
-    if rows.codes is not None:
-        eta += np.einsum("nq,qn->n", Z, estimates.effects.modes[:, rows.codes])
-    counts = specification.family == "poisson"
+    latent, pearson = _measure(estimates, rows, specification)
     return FittedLikelihood(
         family=specification.family,
-        random=random,
-        Psi=Psi,
+        random=specification.random,
+        Psi=estimates.Lambda @ estimates.Lambda.T,
         effects=estimates.effects,
         kept=estimates.kept,
         sums=SumsOfRows.of(rows),
         latent=latent,
-        pearson=_pearson(rows, family.mean(eta)) if counts else np.nan,
+        pearson=pearson,
         fit=estimates.fit,
         known_coef_cov=estimates.coef_cov,
     )
+
+
+def _measure(estimates, rows, specification):
+    """Variances on the scale of the link, and Pearson's chi-square of counts at the modes."""
+    family, X = specification.family, rows.X
+    first = len(estimates.beta) - X.shape[1]  # 1 with an intercept, else 0
+    eta = safe_sparse_dot(X, estimates.beta[first:])
+    eta += estimates.beta[:first].sum()
+    Z = specification.random.of_rows(X)
+    spread = quadratic_forms(Z, estimates.Lambda @ estimates.Lambda.T)
+    latent = _latent_variances(family, rows, eta, spread)
+    if family == "binomial":
+        return latent, np.nan
+    if rows.codes is not None:
+        eta += np.einsum("nq,qn->n", Z, estimates.effects.modes[:, rows.codes])
+    return latent, _pearson(rows, FAMILIES[family].mean(eta))
 
 
 def _pearson(rows, mean):
@@ -222,5 +229,6 @@ def _latent_variances(family, rows, eta, spread):
         weight = np.ones(len(eta))
     n = weight.sum()
     around = eta - weight @ eta / n
-    fixed = float(weight @ around**2) / (n - 1) if n > 1 else np.nan
+    around *= around
+    fixed = float(weight @ around) / (n - 1) if n > 1 else np.nan
     return ExplainedVariance(fixed, (float(weight @ spread) / n,), residual)
