@@ -176,8 +176,9 @@ class BaseLikelihoodModel(
     @property
     @in_one_piece
     def coef_cov_(self) -> pd.DataFrame:
-        """Covariance of (intercept, coefficients), by the exact Hessian of the likelihood.
+        """Covariance of (intercept, coefficients), by the Hessian of the likelihood.
 
+        The Hessian is of coefficients and variances, by differences of the exact gradient.
         It is computed when first asked for, from the rows, which the model keeps until then,
         or until it is pickled.
 

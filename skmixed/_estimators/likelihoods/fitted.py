@@ -145,7 +145,7 @@ class FittedLikelihood:
 
     @cached_property
     def coef_cov(self):
-        """Covariance of the coefficients, by the exact Hessian; NaN where they are dropped."""
+        """Covariance of the coefficients, by the Hessian; NaN where they are dropped."""
         if self.fit is None:
             return self.known_coef_cov
         cov = self.curvature.coef_cov.copy()

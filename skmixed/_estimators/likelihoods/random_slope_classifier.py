@@ -149,7 +149,7 @@ class RandomSlopeClassifier(LikelihoodSlopesMixin, BaseMixedClassifier):
     The likelihood of a group is an integral over its random effects. Its integrand is
     approximated around its mode, for all groups at once, and the sum of the logarithms is
     maximised in the coefficients and theta with its exact gradient. Rows are read at each of
-    some tens of steps, O(n p) each. Standard errors come from the exact Hessian
+    some tens of steps, O(n p) each. Standard errors come from the Hessian
     when they are first asked for; until then, or until it is pickled, the model keeps the rows.
 
     k successes in m trials are two rows: one of the second class with weight k, one of the
