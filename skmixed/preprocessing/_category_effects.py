@@ -1,0 +1,211 @@
+"""Effects of categories given other columns: in all rows, and by folds."""
+
+from __future__ import annotations
+
+import warnings
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.linalg import LinAlgWarning
+
+from skmixed._estimators.likelihoods.random_intercept_classifier import (
+    RandomInterceptClassifier,
+)
+from skmixed._estimators.random_intercept import RandomInterceptRegressor
+from skmixed._numerics.leave_out.effects_of_folds import effects_at
+from skmixed._numerics.leave_out.folds import subtract_fold
+from skmixed._numerics.moments.cells import FactorMoments
+from skmixed._numerics.moments.moments import GroupedMoments
+from skmixed._rows.threads import one_blas_thread
+from skmixed.exceptions import SingularFitWarning
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What the effects are estimated from.
+
+    Attributes
+    ----------
+    given : ndarray of shape (n_rows, n_given)
+        Complete numeric columns.
+    y : ndarray of shape (n_rows,)
+        The target: numbers, or 0 and 1.
+    codes : list of ndarray of shape (n_rows,)
+        For each column the number of the row's category; rows without one have numbers of
+        their own, from `n_categories` on, so that they are categories of one row.
+    n_categories : list of int
+        How many categories each column has.
+    names : list of str
+        Of the columns.
+    weight : ndarray of shape (n_rows,) or None
+    """
+
+    given: np.ndarray
+    y: np.ndarray
+    codes: list[np.ndarray]
+    n_categories: list[int]
+    names: list[str]
+    weight: np.ndarray | None
+
+    def take(self, rows):
+        """Take some of the rows."""
+        return Rows(
+            self.given[rows],
+            self.y[rows],
+            [code[rows] for code in self.codes],
+            self.n_categories,
+            self.names,
+            None if self.weight is None else self.weight[rows],
+        )
+
+
+@dataclass(frozen=True)
+class Effects:
+    """Effects of a column's categories; 0 where there are no rows of one.
+
+    Attributes
+    ----------
+    b, std_error : ndarray of shape (n_categories,)
+        Conditional modes and their standard errors, the variances known.
+    std : float
+        Standard deviation of the effects, which is the error of a category not known.
+    """
+
+    b: np.ndarray
+    std_error: np.ndarray
+    std: float
+
+    @classmethod
+    def of(cls, n_categories, labels, b, share, std):
+        """Put the effects of the categories that there are rows of in their places."""
+        there = labels < n_categories  # the others stand for missing categories
+        effects = np.zeros(n_categories)
+        left = np.ones(n_categories)
+        effects[labels[there]], left[labels[there]] = b[there], share[there]
+        return cls(effects, std * np.sqrt(np.maximum(left, 0.0)), std)
+
+    def look_up(self, codes):
+        """Effects and standard errors of rows; those without a known category have 0."""
+        known = (codes >= 0) & (codes < len(self.b))
+        codes = np.where(known, codes, 0)
+        if not len(self.b):
+            return np.zeros(len(codes)), np.full(len(codes), self.std)
+        return (
+            np.where(known, self.b[codes], 0.0),
+            np.where(known, self.std_error[codes], self.std),
+        )
+
+
+class LinearEffects:
+    """Random intercepts of one column, or of several that cross.
+
+    The ratios of variances are estimated once, from all rows; without a fold the rest follows
+    from cross-products, which are those of all rows less the fold's.
+    """
+
+    def __init__(self, rows):
+        self.rows, self.theta = rows, np.empty(0)
+        if not rows.codes:
+            return
+        several = len(rows.codes) > 1
+        groups = pd.DataFrame(dict(zip(rows.names, rows.codes, strict=True)))
+        model = RandomInterceptRegressor()
+        with quietly():
+            model.fit(
+                rows.given,
+                rows.y,
+                groups=groups if several else rows.codes[0],
+                sample_weight=rows.weight,
+            )
+        self.theta = np.atleast_1d(model.theta_)
+        self.sigma = np.sqrt(model.residual_variance_)
+        self.total, self.probes = model._fitted.moments, getattr(model._fitted, "probes", None)
+
+    def in_all_rows(self):
+        """Effects of each column."""
+        return self._at(self.total) if self.rows.codes else []
+
+    def without(self, train, test):
+        """Effects of each column in the rows of `train`."""
+        if not self.theta.any():  # all effects are 0
+            return self.in_all_rows()
+        rest = None
+        if len(train) + len(test) == len(self.rows.y):
+            rest = subtract_fold(self.total, self._sum_up(test))
+        return self._at(self._sum_up(train) if rest is None else rest)
+
+    def _at(self, moments):
+        if not self.rows.codes:
+            return []
+        with one_blas_thread():
+            effects = effects_at(moments, self.theta, self.probes)
+        return [
+            Effects.of(n, one.labels.astype(np.intp), one.b, one.share, std)
+            for n, one, std in zip(
+                self.rows.n_categories, effects, self.theta * self.sigma, strict=True
+            )
+        ]
+
+    def _sum_up(self, positions):
+        rows = self.rows.take(positions)
+        labels = [np.arange(code.max(initial=-1) + 1) for code in self.rows.codes]
+        shift = self.total.shift
+        if len(labels) == 1:
+            return GroupedMoments.from_rows(
+                rows.given, rows.y, rows.codes[0], labels[0], rows.weight, shift=shift
+            )
+        return FactorMoments.from_rows(
+            rows.given,
+            rows.y,
+            rows.codes,
+            labels,
+            rows.weight,
+            random=[(0,)] * len(labels),
+            shift=shift,
+        )
+
+
+class LogisticEffects:
+    """Random intercepts on the scale of the logit, of each column by itself.
+
+    Without a fold the models are fitted again: there are no cross-products to take off.
+    """
+
+    def __init__(self, rows):
+        self.rows = rows
+
+    def in_all_rows(self):
+        """Effects of each column."""
+        return self._fit(self.rows)
+
+    def without(self, train, test):
+        """Effects of each column in the rows of `train`."""
+        return self._fit(self.rows.take(train))
+
+    def _fit(self, rows):
+        fitted = []
+        for codes, n_categories in zip(rows.codes, rows.n_categories, strict=True):
+            model = RandomInterceptClassifier()
+            with quietly():
+                model.fit(rows.given, rows.y, groups=codes, sample_weight=rows.weight)
+            variance = model.random_effects_cov_.to_numpy()[0, 0]
+            left = model.conditional_cov_.to_numpy().ravel()
+            share = left / variance if variance > 0 else np.ones_like(left)
+            labels, b = model.groups_.to_numpy(), model.random_effects_.to_numpy()[:, 0]
+            fitted.append(Effects.of(n_categories, labels, b, share, np.sqrt(variance)))
+        return fitted
+
+
+@contextmanager
+def quietly():
+    """Let pass what does not concern the effects.
+
+    Given columns that repeat others change nothing, and where the effects have no variance the
+    encodings are 0, as they should be.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SingularFitWarning)
+        warnings.simplefilter("ignore", LinAlgWarning)
+        yield
