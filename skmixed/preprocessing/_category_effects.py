@@ -7,17 +7,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from scipy.linalg import LinAlgWarning
 
+from skmixed._estimators.iterative import ENOUGH, FEW_PROBES
 from skmixed._estimators.likelihoods.random_intercept_classifier import (
     RandomInterceptClassifier,
 )
-from skmixed._estimators.random_intercept import RandomInterceptRegressor
-from skmixed._numerics.leave_out.effects_of_folds import effects_at
+from skmixed._estimators.several_factors import factors_named
+from skmixed._numerics.fit.criterion_iterative import Probes
+from skmixed._numerics.leave_out.effects_of_folds import Ratios, effects_at
 from skmixed._numerics.leave_out.folds import subtract_fold
 from skmixed._numerics.moments.cells import FactorMoments
-from skmixed._numerics.moments.moments import GroupedMoments
+from skmixed._numerics.moments.moments import GroupedMoments, pilot_mean
+from skmixed._numerics.moments.within_between import group_means
+from skmixed._rows.labels import check_enough_rows, check_finite_moments
 from skmixed._rows.threads import one_blas_thread
 from skmixed.exceptions import SingularFitWarning
 
@@ -99,71 +102,53 @@ class Effects:
 
 
 class LinearEffects:
-    """Random intercepts of one column, or of several that cross.
+    """Effects of one column, or of several that cross, in a linear mixed model.
 
-    The ratios of variances are estimated once, from all rows; without a fold the rest follows
-    from cross-products, which are those of all rows less the fold's.
+    The variances are estimated once, from all rows; without a fold the rest follows from
+    cross-products, which are those of all rows less the fold's.
     """
 
     def __init__(self, rows):
-        self.rows, self.theta = rows, np.empty(0)
-        if not rows.codes:
-            return
-        several = len(rows.codes) > 1
-        groups = pd.DataFrame(dict(zip(rows.names, rows.codes, strict=True)))
-        model = RandomInterceptRegressor()
-        with quietly():
-            model.fit(
-                rows.given,
-                rows.y,
-                groups=groups if several else rows.codes[0],
-                sample_weight=rows.weight,
-            )
-        self.theta = np.atleast_1d(model.theta_)
-        self.sigma = np.sqrt(model.residual_variance_)
-        self.total, self.probes = model._fitted.moments, getattr(model._fitted, "probes", None)
+        self.rows = rows
+        check_enough_rows(rows.given, rows.weight, has_groups=True)
+        self.shift = pilot_mean(rows.given, rows.y, rows.weight)
+        self.total = self._sum_up(rows)
+        check_finite_moments(self.total)
+        with one_blas_thread(), factors_named(rows.names, self.total, "columns"):
+            self.ratios = Ratios.of(self.total, Probes(FEW_PROBES, 0, ENOUGH))
 
     def in_all_rows(self):
         """Effects of each column."""
-        return self._at(self.total) if self.rows.codes else []
+        return self._at(self.total)
 
     def without(self, train, test):
         """Effects of each column in the rows of `train`."""
-        if not self.theta.any():  # all effects are 0
-            return self.in_all_rows()
         rest = None
         if len(train) + len(test) == len(self.rows.y):
-            rest = subtract_fold(self.total, self._sum_up(test))
-        return self._at(self._sum_up(train) if rest is None else rest)
+            rest = subtract_fold(self.total, self._sum_up(self.rows.take(test)))
+        return self._at(self._sum_up(self.rows.take(train)) if rest is None else rest)
 
     def _at(self, moments):
-        if not self.rows.codes:
-            return []
-        with one_blas_thread():
-            effects = effects_at(moments, self.theta, self.probes)
         return [
-            Effects.of(n, one.labels.astype(np.intp), one.b, one.share, std)
+            Effects.of(n, one.labels.astype(np.intp), one.effects, one.share, std)
             for n, one, std in zip(
-                self.rows.n_categories, effects, self.theta * self.sigma, strict=True
+                self.rows.n_categories,
+                effects_at(moments, self.ratios),
+                self.ratios.theta * self.ratios.sigma,
+                strict=True,
             )
         ]
 
-    def _sum_up(self, positions):
-        rows = self.rows.take(positions)
+    def _sum_up(self, rows):
         labels = [np.arange(code.max(initial=-1) + 1) for code in self.rows.codes]
-        shift = self.total.shift
+        known = {"sample_weight": rows.weight, "shift": self.shift}
         if len(labels) == 1:
             return GroupedMoments.from_rows(
-                rows.given, rows.y, rows.codes[0], labels[0], rows.weight, shift=shift
+                rows.given, rows.y, rows.codes[0], labels[0], **known
             )
+        random = [(0,)] * len(labels)
         return FactorMoments.from_rows(
-            rows.given,
-            rows.y,
-            rows.codes,
-            labels,
-            rows.weight,
-            random=[(0,)] * len(labels),
-            shift=shift,
+            rows.given, rows.y, rows.codes, labels, random=random, **known
         )
 
 
@@ -185,17 +170,23 @@ class LogisticEffects:
         return self._fit(self.rows.take(train))
 
     def _fit(self, rows):
-        fitted = []
-        for codes, n_categories in zip(rows.codes, rows.n_categories, strict=True):
-            model = RandomInterceptClassifier()
-            with quietly():
-                model.fit(rows.given, rows.y, groups=codes, sample_weight=rows.weight)
-            variance = model.random_effects_cov_.to_numpy()[0, 0]
-            left = model.conditional_cov_.to_numpy().ravel()
-            share = left / variance if variance > 0 else np.ones_like(left)
-            labels, b = model.groups_.to_numpy(), model.random_effects_.to_numpy()[:, 0]
-            fitted.append(Effects.of(n_categories, labels, b, share, np.sqrt(variance)))
-        return fitted
+        columns = zip(rows.codes, rows.n_categories, strict=True)
+        return [self._fit_one(rows, *column) for column in columns]
+
+    def _fit_one(self, rows, codes, n_categories):
+        present, positions = np.unique(codes, return_inverse=True)
+        sizes, means = group_means(rows.given, positions, len(present), rows.weight)
+        means -= sizes @ means / sizes.sum()
+        columns = np.column_stack([rows.given, means[positions]])
+        model = RandomInterceptClassifier()
+        with quietly():
+            model.fit(columns, rows.y, groups=codes, sample_weight=rows.weight)
+        variance = model.random_effects_cov_.to_numpy()[0, 0]
+        left = model.conditional_cov_.to_numpy().ravel()
+        share = left / variance if variance > 0 else np.ones_like(left)
+        gamma = model.coef_.ravel()[rows.given.shape[1] :]
+        effects = means @ gamma + model.random_effects_.to_numpy()[:, 0]
+        return Effects.of(n_categories, present, effects, share, np.sqrt(variance))
 
 
 @contextmanager

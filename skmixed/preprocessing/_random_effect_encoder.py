@@ -27,6 +27,7 @@ from skmixed._rows.columns import as_table
 from skmixed._rows.containers import take_rows
 from skmixed._rows.features import read_target
 from skmixed._rows.labels import check_weights, match_groups, number_categories
+from skmixed._rows.threads import one_blas_thread
 from skmixed._sklearn_private import StrOptions, check_feature_names_in, fit_context
 from skmixed._state import OnePiece, in_one_piece, in_one_step
 from skmixed._warn import warn
@@ -266,10 +267,11 @@ class RandomEffectEncoder(OnePiece, PacksTables, TransformerMixin, BaseEstimator
         X, rows, groups = self._read(X, y, groups, sample_weight)
         effects = self._learn(rows)
         encoded = np.zeros((len(rows.codes), 2, len(rows.y)))
-        for train, test in self._folds(rows.y, groups):
-            columns = effects.without(train, test)
-            for into, column, codes in zip(encoded, columns, rows.codes, strict=True):
-                into[:, test] = column.look_up(codes[test])
+        with one_blas_thread():
+            for train, test in self._folds(rows.y, groups) if rows.codes else ():
+                columns = effects.without(train, test)
+                for into, column, codes in zip(encoded, columns, rows.codes, strict=True):
+                    into[:, test] = column.look_up(codes[test])
         return self._replace(X, encoded)
 
     def transform(self, X: Any) -> Any:
@@ -401,8 +403,8 @@ class RandomEffectEncoder(OnePiece, PacksTables, TransformerMixin, BaseEstimator
         """Estimate the effects from all rows."""
         check_distinct(self._names_out())
         model = LogisticEffects if self.target_type_ == "binary" else LinearEffects
-        estimates = model(rows)
-        effects = estimates.in_all_rows()
+        estimates = model(rows) if rows.codes else None
+        effects = estimates.in_all_rows() if rows.codes else []
         own = list(zip(rows.names, effects, self._labels, strict=True))
         self.encodings_ = {
             name: pd.Series(each.b, index=labels.rename(name), name="effect")
@@ -443,10 +445,11 @@ class RandomEffectEncoder(OnePiece, PacksTables, TransformerMixin, BaseEstimator
 
 def _are_classes(y):
     """Whether a target has two distinct values, or none that are numbers."""
-    values = pd.Series(np.ravel(y))
-    if pd.api.types.is_numeric_dtype(values.infer_objects()):
-        return values.nunique() == 2
-    return True
+    values = pd.Series(np.ravel(y)).infer_objects()
+    if not pd.api.types.is_numeric_dtype(values) or not len(values):
+        return True
+    others = values[values != values.iloc[0]]
+    return len(others) > 0 and bool((others == others.iloc[0]).all())
 
 
 @contextmanager

@@ -1,88 +1,129 @@
-"""Random intercepts without a fold, the ratios of variances held."""
+"""Effects of levels without a fold, the ratios of variances held.
+
+The model has the level means m_j of the features among its columns (Mundlak's device)::
+
+    y_i = x_i' beta + (m_j - m)' gamma + b_j + e_i
+
+so that beta is the slope within levels. The effect of a level is (m_j - m)' gamma + b_j: what
+its rows say of it, shrunken towards what its means of x say.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from skmixed._numerics.fit.criterion_iterative import Probes
-from skmixed._numerics.fit.factors import make_criterion, solve_factors
-from skmixed._numerics.fit.fit import Specification
+from skmixed._numerics.fit.factors import FactorFit, make_criterion, solve_factors
+from skmixed._numerics.fit.fit import Fit, Specification
 from skmixed._numerics.fit.problem_of_factors import make_factors_problem
 from skmixed._numerics.fit.solution import solve
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.moments.cells import FactorMoments
+from skmixed._numerics.moments.level_means import level_means, with_level_means
 from skmixed._numerics.moments.moments import GroupedMoments
 
+Sums: TypeAlias = GroupedMoments | FactorMoments
 INTERCEPTS = Specification()
+SEARCH = {"tol": 1e-8, "max_iter": 100}
+
+
+class Ratios(NamedTuple):
+    """What is estimated once, from all rows.
+
+    Attributes
+    ----------
+    theta : ndarray of shape (n_factors,)
+        Standard deviation of each factor's b over that of the residuals.
+    sigma : float
+        Standard deviation of the residuals.
+    probes : Probes or None
+        If what crosses is solved iteratively.
+    """
+
+    theta: Array
+    sigma: float
+    probes: Probes | None = None
+
+    @classmethod
+    def of(cls, moments: Sums, probes: Probes) -> Ratios:
+        """Estimate the variances by REML; with probes where many levels cross."""
+        sums = with_level_means(moments)
+        if isinstance(sums, GroupedMoments):
+            one = Fit.of(sums, INTERCEPTS, **SEARCH).solution
+            return cls(one.theta, np.sqrt(one.sigma2))
+        specifications = [INTERCEPTS] * len(sums.factors)
+        fit = FactorFit.of(sums, specifications, solver="auto", probes=probes, **SEARCH)
+        return cls(fit.solution.theta, np.sqrt(fit.solution.sigma2), fit.probes)
 
 
 class LevelEffects(NamedTuple):
-    """Random intercepts of the levels of a factor.
+    """Effects of the levels of a factor.
 
     Attributes
     ----------
     labels : ndarray of shape (n_levels,)
         The levels that there are rows of.
-    b : ndarray of shape (n_levels,)
-        Conditional modes.
+    effects : ndarray of shape (n_levels,)
+        0 for a level whose means are those of all rows, and of whose b nothing is known.
     share : ndarray of shape (n_levels,)
-        What the rows leave of the variance, as a share of it.
+        What the rows leave of the variance of b, as a share of it.
     """
 
     labels: NDArray[np.intp]
-    b: Array
+    effects: Array
     share: Array
 
 
-def effects_at(
-    moments: GroupedMoments | FactorMoments, theta: Array, probes: Probes | None = None
-) -> list[LevelEffects]:
+def effects_at(moments: Sums, ratios: Ratios) -> list[LevelEffects]:
     """Solve the mixed-model equations for given ratios of variances.
 
     Parameters
     ----------
     moments : GroupedMoments or FactorMoments
         Of the rows; only intercepts are random.
-    theta : ndarray of shape (n_factors,)
-        Standard deviation of each factor's effects over that of the residuals.
-    probes : Probes, optional
-        If given, what crosses is solved iteratively.
+    ratios : Ratios
+        The variances.
 
     Returns
     -------
     list of LevelEffects
         Of each factor.
     """
-    if isinstance(moments, GroupedMoments):
-        criterion = INTERCEPTS.criterion(moments)
-        back = criterion.problem.coordinates.random_backmap
-        solution = solve(criterion, np.linalg.solve(back, theta[:1, None]))
-        return [LevelEffects(moments.labels, solution.b[0], 1 - solution.pooling_weights[0])]
-    return _of_factors(moments, theta, probes)
+    sums = with_level_means(moments)
+    several = isinstance(sums, FactorMoments)
+    beta, b, shares = (_of_several if several else _of_one)(sums, ratios)
+    factors = moments.factors if isinstance(moments, FactorMoments) else (moments,)
+    p = len(moments.shift) - 2
+    gammas = beta[1 + p :].reshape(len(factors), p)
+    mean = moments.T[0, 1:-1] / moments.T[0, 0]  # around the shift, as those of levels
+    return [
+        LevelEffects(factor.labels, gamma @ (level_means(factor) - mean[:, None]) + own, share)
+        for factor, gamma, own, share in zip(factors, gammas, b, shares, strict=True)
+    ]
 
 
-def _of_factors(
-    moments: FactorMoments, theta: Array, probes: Probes | None
-) -> list[LevelEffects]:
-    specifications = [INTERCEPTS] * len(moments.factors)
-    problem = make_factors_problem(moments, specifications)
+def _of_one(sums: GroupedMoments, ratios: Ratios) -> tuple[Array, list[Array], list[Array]]:
+    criterion = INTERCEPTS.criterion(sums)
+    back = criterion.problem.coordinates.random_backmap
+    solution = solve(criterion, np.linalg.solve(back, ratios.theta[:, None]))
+    return solution.beta, [solution.b[0]], [1 - solution.pooling_weights[0]]
+
+
+def _of_several(sums: FactorMoments, ratios: Ratios) -> tuple[Array, list[Array], list[Array]]:
+    problem = make_factors_problem(sums, [INTERCEPTS] * len(sums.factors))
+    probes = ratios.probes
     solver = "exact" if probes is None else "iterative"
     criterion = make_criterion(problem, INTERCEPTS.reml, solver, probes)
     Lambdas: Sequence[Array] = [
         np.linalg.solve(own.random_backmap, np.reshape(ratio, (1, 1)))
-        for own, ratio in zip(problem.by_factor, theta, strict=True)
+        for own, ratio in zip(problem.by_factor, ratios.theta, strict=True)
     ]
     solution = solve_factors(criterion.eliminate(Lambdas), Lambdas)
-    shares = (
-        [np.full(len(factor.labels), np.nan) for factor in moments.factors]
-        if probes
-        else [1 - weights[0] for weights in solution.pooling_weights]
-    )
-    return [
-        LevelEffects(factor.labels, b[0], share)
-        for factor, b, share in zip(moments.factors, solution.b, shares, strict=True)
-    ]
+    b = [own[0] for own in solution.b]
+    if probes:  # which have no errors of levels
+        return solution.beta, b, [np.full_like(own, np.nan) for own in b]
+    return solution.beta, b, [1 - weights[0] for weights in solution.pooling_weights]
