@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+from scipy.stats import chi2, f
 
 from skmixed._numerics.inference.degrees_of_freedom import (
     VarianceUncertainty,
@@ -29,6 +30,8 @@ class JointTest:
     ----------
     statistic : float
         F; NaN if it cannot be tested.
+    df_num : int
+        Its numerator degrees of freedom, the number of combinations.
     df_denom : float
         Its denominator degrees of freedom; inf if k F is chi-square with k.
     scale : float
@@ -36,8 +39,16 @@ class JointTest:
     """
 
     statistic: float
+    df_num: int
     df_denom: float
     scale: float = 1.0
+
+    @property
+    def p_value(self):
+        """How often a larger statistic comes by chance."""
+        if np.isinf(self.df_denom):
+            return float(chi2.sf(self.df_num * self.statistic, self.df_num))
+        return float(f.sf(self.statistic, self.df_num, self.df_denom))
 
 
 @dataclass(frozen=True)
@@ -77,7 +88,8 @@ class ByCovariance:
             Their estimates.
         """
         cov = L @ np.nan_to_num(self.cov) @ L.T
-        return JointTest(*wald_test(values, cov, lambda P: self.df_of(P @ L)))
+        statistic, df = wald_test(values, cov, lambda P: self.df_of(P @ L))
+        return JointTest(statistic, len(L), df)
 
 
 @dataclass(frozen=True)
@@ -106,7 +118,8 @@ class ByKenwardRoger:
     def joint(self, L, values):
         """Test that all combinations are 0, as `ByCovariance` does."""
         scaled = L @ self.backmap
-        return JointTest(*kenward_roger_f(self.uncertainty, values / self.sigma, scaled))
+        statistic, df, scale = kenward_roger_f(self.uncertainty, values / self.sigma, scaled)
+        return JointTest(statistic, len(L), df, scale)
 
 
 def tests_of_mixed(model, df_method):

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
 from skmixed._numerics.linalg.arrays import Array
-from skmixed._numerics.linalg.digits import ROWS_TOLERANCE
+from skmixed._numerics.linalg.digits import ROWS_TOLERANCE, SAME_SUMS
 
 
 def independent_rows(L: Array) -> Array:
@@ -122,3 +123,37 @@ def sequential_contrasts(G: Array) -> Array:
     scale = np.sqrt(np.diag(G))
     root = np.linalg.cholesky(G / np.outer(scale, scale)).T
     return np.asarray(root / np.diag(root)[:, None] * scale / scale[:, None])
+
+
+def products_with_dummies(R: Array) -> NDArray[np.intp]:
+    """Find columns that look like the product of two others, one of which is 0 or 1.
+
+    If a is 0 or 1 and c = a x, then sum a = sum a^2, a'c = sum c, a'x = sum c and x'c = c'c.
+    Columns for which this holds to the last digits are unlikely to be anything else.
+
+    Parameters
+    ----------
+    R : ndarray of shape (1 + p, 1 + p)
+        Cross-products of (1, X), not around means.
+
+    Returns
+    -------
+    ndarray of shape (n_found, 3)
+        Positions of a, x and c in each row, the ones counted as 0.
+    """
+    sums, squares = R[0], np.diag(R)
+    size = np.sqrt(np.outer(squares, squares))
+
+    def same(one: Array, other: Array, unit: Array) -> NDArray[np.bool_]:
+        return np.asarray(np.abs(one - other) <= SAME_SUMS * unit)
+
+    found = []
+    own = same(R, squares[None, :], size)  # x'c = c'c, axes x c
+    for a in np.flatnonzero(same(sums, squares, squares) & (squares < R[0, 0])):
+        within = same(R[a], sums, size[0])  # a'c = sum c
+        matched = same(R[a][:, None], sums[None, :], size[0])  # a'x = sum c
+        products = own & matched & within[None, :]
+        x, c = np.nonzero(products)
+        different = (x != c) & (x != a) & (c != a) & (x > 0) & (c > 0) & (squares[c] > 0)
+        found += [(a, i, j) for i, j in zip(x[different], c[different], strict=True)]
+    return np.array(found, dtype=np.intp).reshape(-1, 3)
