@@ -105,19 +105,23 @@ def anova_frame(
     >>> from sklearn.compose import make_column_transformer
     >>> from sklearn.pipeline import make_pipeline
     >>> from sklearn.preprocessing import OneHotEncoder
-    >>> from skmixed import RandomInterceptRegressor
-    >>> from skmixed.datasets import load_hsb
+    >>> from skmixed import RandomSlopeRegressor
+    >>> from skmixed.datasets import load_sleepstudy
     >>> from skmixed.inference import anova_frame
-    >>> frame = load_hsb().frame
-    >>> X = frame[["ses", "school"]].assign(
-    ...     size=np.take(["large", "medium", "small"], frame["school"].astype(int) % 3)
-    ... )
+    >>> X, y, subject = load_sleepstudy(return_X_y=True)
+    >>> part = np.array(["early", "middle", "late"])[X["Days"] // 4]
+    >>> X = X.assign(part=part, subject=subject)
     >>> columns = make_column_transformer(
-    ...     (OneHotEncoder(drop="first"), ["size"]), remainder="passthrough"
-    ... )
-    >>> model = make_pipeline(columns, RandomInterceptRegressor(group_by=-1))
-    >>> anova_frame(model.fit(X, frame["math"])).round(3)
-    
+    ...     (OneHotEncoder(drop="first", sparse_output=False), ["part"]),
+    ...     remainder="passthrough",
+    ...     verbose_feature_names_out=False,
+    ... ).set_output(transform="pandas")
+    >>> model = make_pipeline(columns, RandomSlopeRegressor("Days", group_by="subject"))
+    >>> anova_frame(model.fit(X, y)).round(3)
+            sum_sq   mean_sq  df_num  df_denom  statistic  p_value
+    term
+    part  1118.303   559.152       2   142.000      0.852    0.429
+    Days  9712.009  9712.009       1    73.343     14.798    0.000
     """
     if type not in ("I", "III"):
         raise ValueError(NO_SUCH_TYPE.format(type=type))

@@ -142,11 +142,11 @@ class NamedModel:
         if _are_names(names):
             rows = np.eye(len(self.names))[self.positions(list(names), parameter)]
             return pd.DataFrame(rows, list(names), self.names)
-        if isinstance(given, Mapping) and all(isinstance(v, Mapping) for v in given.values()):
-            given = self._from_weights(given, parameter)
         try:
+            if isinstance(given, Mapping):
+                return self._from_weights(given, parameter)
             return self._from_table(given, parameter)
-        except (TypeError, ValueError) as error:
+        except (AttributeError, TypeError, ValueError) as error:
             if str(error).startswith(f"`{parameter}`"):
                 raise
             n = len(self.names)
@@ -166,6 +166,8 @@ class NamedModel:
             rows = np.zeros((len(given), len(self.names)))
             rows[:, positions] = given.to_numpy(dtype=float)
             return pd.DataFrame(rows, given.index, self.names)
+        if given is None or np.asarray(given).dtype == bool:  # not a mask of coefficients
+            raise TypeError("no weights")
         rows = np.atleast_2d(np.asarray(given, dtype=float))
         if rows.ndim > 2 or rows.shape[1] != len(self.names):
             raise ValueError(

@@ -163,12 +163,12 @@ def wald_test(estimator: Any, terms: Any, *, df_method: DfMethod | None = None) 
     >>> wald_test(model, ["mean_ses", "catholic"])
     Wald test that 2 combinations of coefficients are 0
     <BLANKLINE>
-    F(2, 153.7) = 61.97, p = 3.53e-20
+    F(2, 169.0) = 56.63, p = 1.5e-19
     <BLANKLINE>
     Combinations:
              estimate std_error
-    mean_ses    2.106     0.362
-    catholic    1.722     0.277
+    mean_ses   2.1063    0.3559
+    catholic   1.7178    0.2777
     >>> wald_test(model, {"minority - female": {"minority": 1, "female": -1}}).p_value < 0.001
     True
     """
