@@ -140,9 +140,10 @@ def wald_test(estimator: Any, terms: Any, *, df_method: DfMethod | None = None) 
     Rows of L that depend linearly on others count once: `df_num` is the rank. Satterthwaite's
     method is that of lmerTest: in the eigenvectors of L C L' the statistic is a mean of
     squared t statistics, each with degrees of freedom of its own, and F is given those with
-    which it has the mean of these. They depend on the units of columns, as those of lmerTest
-    do, the statistic does not. Kenward and Roger's method widens C for the estimation
-    of the variances, and matches the first two moments of F by a multiple of F.
+    which it has the mean of these. They depend on the rows by which a hypothesis is written,
+    and on the units of columns, as those of lmerTest do; the statistic does not. Kenward and
+    Roger's method widens C for the estimation of the variances, and matches the first two
+    moments of F by a multiple of F.
 
     References
     ----------
