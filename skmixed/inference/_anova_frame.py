@@ -131,19 +131,20 @@ def anova_frame(
     if type == "III":
         _check_coding(tested, found)
     tests = tested.tests(df_method)
-    lines = {name: _line(tested, tests, rows, at, name) for name, at in found.items()}
+    # a term's columns without a coefficient do not count
+    kept = {name: [i for i in at if tested.estimated[i]] for name, at in found.items()}
+    joint = tested.joint(tests, {name: rows[at] for name, at in kept.items() if at})
+    lines = {name: _line(tested, joint.get(name)) for name in found}
     frame = pd.DataFrame.from_dict(lines, orient="index", columns=COLUMNS).rename_axis("term")
     if isinstance(tested.model, BaseLikelihoodModel):
         return frame.drop(columns=["sum_sq", "mean_sq"])
     return frame
 
 
-def _line(tested, tests, rows, positions, name):
-    """Test the hypotheses of a term: those of its columns with a coefficient."""
-    kept = [i for i in positions if tested.estimated[i]]
-    if not kept:
+def _line(tested, test):
+    """Numbers of a term, NaN if it was not tested."""
+    if test is None:
         return [np.nan] * len(COLUMNS)
-    test = tested.joint(tests, rows[kept], f"The term {name!r}")
     mean_sq = test.statistic / test.scale * getattr(tested.model, "residual_variance_", np.nan)
     sum_sq = mean_sq * test.df_num
     return [sum_sq, mean_sq, test.df_num, test.df_denom, test.statistic, test.p_value]

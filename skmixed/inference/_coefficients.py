@@ -37,16 +37,16 @@ DROPPED = (
     "{such} a column depends linearly on others, or is no fixed effect. Leave {them} out."
 )
 NO_VARIANCE = (
-    "A test needs residuals to judge by, but {names} {have} no standard error, since there are "
-    "no residual degrees of freedom. Fit to more rows, or to fewer columns."
+    "A test needs a standard error, but {names} {have} none: no residual degrees of freedom are "
+    "left, or the estimate has no limit. Fit to more rows, or to fewer columns."
 )
 SINGULAR = (
-    "{what} cannot be tested: the covariance of the {n} combinations is singular, because y is "
-    "explained exactly, or because there are fewer independent groups than combinations. Test "
-    "fewer of them at once."
+    "`{what}` cannot be tested: the covariance of the {n} combinations is singular, because y "
+    "is explained exactly, or because there are fewer independent groups than combinations. "
+    "Test fewer of them at once."
 )
 TOO_FEW = (
-    "{what} cannot be tested by Kenward and Roger's F: there are too few groups for the "
+    "`{what}` cannot be tested by Kenward and Roger's F: there are too few groups for the "
     "expansion of {n} combinations at once. Use df_method='satterthwaite', or test them one by "
     "one by contrast_frame(..., df_method='kenward-roger')."
 )
@@ -199,32 +199,29 @@ class NamedModel:
         with one_blas_thread():
             return self.model._coefficient_tests(df_method)
 
-    def joint(self, tests, L, what):
-        """Test that all combinations are 0.
+    def joint(self, tests, Ls):
+        """Test that all combinations of a set are 0, for each of several sets.
 
         Parameters
         ----------
         tests : ByCovariance or ByKenwardRoger
             Those of the model.
-        L : ndarray of shape (k, n_coef)
-            Weights, which may be linearly dependent.
-        what : str
-            What is tested, for messages.
+        Ls : dict of ndarray of shape (k, n_coef)
+            Weights, which may be linearly dependent, by what is tested.
 
         Returns
         -------
-        JointTest
+        dict of JointTest
             With as many numerator degrees of freedom as there are independent rows.
         """
-        rows = independent_rows(L)
-        try:
-            with one_blas_thread():
-                test = tests.joint(rows, rows @ self.beta)
-        except np.linalg.LinAlgError as error:
-            raise ValueError(SINGULAR.format(what=what, n=len(rows))) from error
-        if np.isnan(test.statistic):
-            raise ValueError(TOO_FEW.format(what=what, n=len(rows)))
-        return test
+        rows = [independent_rows(L) for L in Ls.values()]
+        with one_blas_thread():
+            found = dict(zip(Ls, tests.joint(rows, self.beta) if rows else [], strict=True))
+        for what, test in found.items():
+            if np.isnan(test.statistic):
+                reason = TOO_FEW if test.df_denom == 0 else SINGULAR
+                raise ValueError(reason.format(what=what, n=test.df_num))
+        return found
 
 
 def _are_names(given):

@@ -176,7 +176,7 @@ def wald_test(estimator: Any, terms: Any, *, df_method: DfMethod | None = None) 
     tested = NamedModel.of(estimator)
     L = tested.combinations(terms, "terms")
     tests = tested.tests(df_method)
-    test = tested.joint(tests, L.to_numpy(), "This")
+    test = tested.joint(tests, {"terms": L.to_numpy()})["terms"]
     variances, _ = tests.single(L.to_numpy())
     estimates = {"estimate": L.to_numpy() @ tested.beta, "std_error": np.sqrt(variances)}
     return WaldTest(

@@ -260,13 +260,18 @@ def test_the_iterative_solver_has_satterthwaites_method():
 
 
 @pytest.mark.filterwarnings("ignore::scipy.linalg.LinAlgWarning")
+@pytest.mark.filterwarnings("ignore::skmixed.exceptions.SingularFitWarning")
 def test_what_cannot_be_tested():
-    X, y, _ = load_sleepstudy(return_X_y=True)
+    X, y, subject = load_sleepstudy(return_X_y=True)
     exact = PooledRegressor().fit(X, X["Days"] * 2.0)
     with pytest.raises(ValueError, match="covariance of the 2 combinations is singular"):
         wald_test(exact, ["(Intercept)", "Days"])
+    mixed = RandomInterceptRegressor().fit(X, X["Days"] * 2.0, groups=subject)
+    for df_method in ("satterthwaite", "kenward-roger"):
+        with pytest.raises(ValueError, match="because y is explained exactly"):
+            wald_test(mixed, ["(Intercept)", "Days"], df_method=df_method)
     few = PooledRegressor().fit(X[:2], y[:2])
-    with pytest.raises(ValueError, match="'Days' has no standard error, since there are no"):
+    with pytest.raises(ValueError, match="'Days' has none: no residual degrees of freedom"):
         wald_test(few, "Days")
 
 
