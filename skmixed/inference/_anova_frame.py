@@ -211,7 +211,7 @@ def _sequential(tested, found):
         raise NotAvailableError(NOT_SEQUENTIAL.format(model=model.__class__.__name__))
     order = [i for positions in found.values() for i in positions if tested.estimated[i]]
     G, first = _cross_products(tested)
-    at = np.array(order) - first
+    at = np.array(order, dtype=int) - first
     rows = np.zeros((len(tested.names),) * 2)
     rows[np.ix_(order, order)] = sequential_contrasts(G[np.ix_(at, at)])
     return rows

@@ -37,8 +37,8 @@ DROPPED = (
     "{such} a column depends linearly on others, or is no fixed effect. Leave {them} out."
 )
 NO_VARIANCE = (
-    "A test needs a standard error, but {names} {have} none: no residual degrees of freedom are "
-    "left, or the estimate has no limit. Fit to more rows, or to fewer columns."
+    "A test needs a standard error, but {names} {have} none: no residual degrees of freedom "
+    "are left, or the estimate has no limit. Fit to more rows, or to fewer columns."
 )
 SINGULAR = (
     "`{what}` cannot be tested: the covariance of the {n} combinations is singular, because y "

@@ -207,6 +207,13 @@ def test_sum_coded_products_are_not_warned_of(rows):
     anova_frame(model, type="I")
 
 
+def test_a_model_without_features_has_no_terms(rows):
+    table, y = rows
+    model = RandomInterceptRegressor(group_by="group").fit(table[["group"]], y)
+    for type in ("I", "III"):
+        assert anova_frame(model, type=type).shape == (0, 6)
+
+
 BAD_TERMS = {
     "a list": (["x"], TypeError, "must be a dictionary from names of terms .* got \\['x'\\]"),
     "an unknown column": ({"kind": ["kind_z"]}, ValueError, r"got \['kind_z'\]. These are"),
