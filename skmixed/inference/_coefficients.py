@@ -34,7 +34,7 @@ NOT_READ = (
 )
 DROPPED = (
     "`{parameter}` must be about coefficients that were estimated, but {names} {have} none: "
-    "{such} a column depends linearly on others, or is no fixed effect. Leave {them} out."
+    "such a column depends linearly on others, or is no fixed effect. Leave {them} out."
 )
 NO_VARIANCE = (
     "A test needs a standard error, but {names} {have} none: no residual degrees of freedom "
@@ -145,7 +145,7 @@ class NamedModel:
         try:
             if isinstance(given, Mapping):
                 return self._from_weights(given, parameter)
-            return self._from_table(given, parameter)
+            return self._from_table(_as_frame(given), parameter)
         except (AttributeError, TypeError, ValueError) as error:
             if str(error).startswith(f"`{parameter}`"):
                 raise
@@ -186,8 +186,8 @@ class NamedModel:
         words = {"names": ", ".join(map(repr, names)), "have": "has" if one else "have"}
         if np.isfinite(self.model._coefficients[without]).any():
             raise ValueError(NO_VARIANCE.format(**words))
-        more = {"such": "such", "them": "it" if one else "them"}
-        raise ValueError(DROPPED.format(parameter=parameter, **words, **more))
+        them = "it" if one else "them"
+        raise ValueError(DROPPED.format(parameter=parameter, them=them, **words))
 
     def tests(self, df_method):
         """Make the tests of combinations that this model has."""
@@ -228,6 +228,15 @@ def _are_names(given):
     """Whether these are names of coefficients, one at least."""
     listed = isinstance(given, list | tuple | np.ndarray | pd.Index) and len(given) > 0
     return listed and all(isinstance(name, str) for name in given)
+
+
+def _as_frame(given):
+    """Keep the names of weights in Series and tables, of polars, too."""
+    if isinstance(given, pd.Series):
+        return given.to_frame().T
+    if hasattr(given, "columns") and not isinstance(given, pd.DataFrame):
+        return pd.DataFrame({name: np.asarray(given[name]) for name in given.columns})
+    return given
 
 
 def _names_of(model, steps):

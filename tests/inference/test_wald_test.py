@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from scipy.linalg import LinAlgWarning
 from scipy.stats import chi2, f
@@ -70,12 +71,16 @@ def test_ways_to_say_what_is_tested(model):
         L,
         L.tolist(),
         pd.DataFrame(np.eye(2), columns=["a", "c"]),
+        pl.DataFrame({"c": [0, 1], "a": [1, 0]}),
         {"first": {"a": 1}, "third": {"c": 1}},
         np.array(["a", "c"]),
         ("a", "c"),
     ):
         found = wald_test(model, terms)
         assert (found.statistic, found.df_denom) == (expected.statistic, expected.df_denom)
+    by_name = pd.Series({"c": 1.0, "a": -1.0, "b": 0.0, "level": 0.0, "(Intercept)": 0.0})
+    difference = {"c - a": {"c": 1, "a": -1}}
+    assert wald_test(model, by_name).statistic == wald_test(model, difference).statistic
     alone = wald_test(model, [0.0, 1.0, 0.0, 0.0, 0.0])
     assert alone.statistic == wald_test(model, "a").statistic
     assert wald_test(model, {"first": {"a": 1}}).combinations.index.tolist() == ["first"]
