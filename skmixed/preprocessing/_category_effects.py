@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.linalg import LinAlgWarning
@@ -52,15 +52,20 @@ class Rows:
     names: list[str]
     weight: np.ndarray | None
 
+    def of_columns(self, columns):
+        """Take some of the columns that are encoded."""
+        parts = (self.codes, self.n_categories, self.names)
+        codes, sizes, names = ([part[k] for k in columns] for part in parts)
+        return replace(self, codes=codes, n_categories=sizes, names=names)
+
     def take(self, rows):
         """Take some of the rows."""
-        return Rows(
-            self.given[rows],
-            self.y[rows],
-            [code[rows] for code in self.codes],
-            self.n_categories,
-            self.names,
-            None if self.weight is None else self.weight[rows],
+        return replace(
+            self,
+            given=self.given[rows],
+            y=self.y[rows],
+            codes=[code[rows] for code in self.codes],
+            weight=None if self.weight is None else self.weight[rows],
         )
 
 
@@ -99,6 +104,45 @@ class Effects:
             np.where(known, self.b[codes], 0.0),
             np.where(known, self.std_error[codes], self.std),
         )
+
+
+class CategoryEffects:
+    """Effects of the categories of all columns.
+
+    A column whose categories have one row each has no effects to be told from residuals: they
+    are 0.
+
+    Parameters
+    ----------
+    rows : Rows
+    model : type
+        `LinearEffects` or `LogisticEffects`.
+    """
+
+    def __init__(self, rows, model):
+        self.rows = rows
+        self.repeat = [k for k, codes in enumerate(rows.codes) if _repeat(codes, rows.weight)]
+        self.model = model(rows.of_columns(self.repeat)) if self.repeat else None
+
+    def in_all_rows(self):
+        """Effects of each column."""
+        return self._place(self.model.in_all_rows() if self.model else [])
+
+    def without(self, train, test):
+        """Effects of each column in the rows of `train`."""
+        return self._place(self.model.without(train, test) if self.model else [])
+
+    def _place(self, effects):
+        placed = [Effects(np.zeros(n), np.zeros(n), 0.0) for n in self.rows.n_categories]
+        for k, own in zip(self.repeat, effects, strict=True):
+            placed[k] = own
+        return placed
+
+
+def _repeat(codes, weight):
+    """Whether a category has more than one row."""
+    counted = codes if weight is None else codes[weight > 0]
+    return len(counted) > 0 and np.bincount(counted).max() > 1
 
 
 class LinearEffects:

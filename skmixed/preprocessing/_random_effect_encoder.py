@@ -17,7 +17,12 @@ from sklearn.model_selection import (
     StratifiedKFold,
     check_cv,
 )
-from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
+from sklearn.utils.validation import (
+    check_array,
+    check_consistent_length,
+    check_is_fitted,
+    validate_data,
+)
 
 from skmixed._estimators.pickles import PacksTables
 from skmixed._public import public
@@ -32,6 +37,7 @@ from skmixed._sklearn_private import StrOptions, check_feature_names_in, fit_con
 from skmixed._state import OnePiece, in_one_piece, in_one_step
 from skmixed._warn import warn
 from skmixed.preprocessing._category_effects import (
+    CategoryEffects,
     Effects,
     LinearEffects,
     LogisticEffects,
@@ -138,7 +144,8 @@ class RandomEffectEncoder(OnePiece, PacksTables, TransformerMixin, BaseEstimator
     one row at a time would not do: the encoding of a row then falls as its y rises.)
 
     A category that was not seen in training, and a missing one (None, NaN, NA), has the effect
-    0. In training a row without a category counts as a category of its own.
+    0. In training a row without a category counts as a category of its own. Where all
+    categories of a column have one row, the effects cannot be told from residuals, and are 0.
 
     Of a numeric target the variances are those of all rows, in each fold, and the effects
     without a fold follow from cross-products, exactly and without another fit. Variances are
@@ -211,7 +218,6 @@ class RandomEffectEncoder(OnePiece, PacksTables, TransformerMixin, BaseEstimator
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
-        tags.input_tags.string = tags.input_tags.categorical = True
         tags.input_tags.allow_nan = True
         tags.transformer_tags.preserves_dtype = []
         return tags
@@ -268,7 +274,7 @@ class RandomEffectEncoder(OnePiece, PacksTables, TransformerMixin, BaseEstimator
         effects = self._learn(rows)
         encoded = np.zeros((len(rows.codes), 2, len(rows.y)))
         with one_blas_thread():
-            for train, test in self._folds(rows.y, groups) if rows.codes else ():
+            for train, test in self._folds(rows.y, groups):
                 columns = effects.without(train, test)
                 for into, column, codes in zip(encoded, columns, rows.codes, strict=True):
                     into[:, test] = column.look_up(codes[test])
@@ -343,7 +349,7 @@ class RandomEffectEncoder(OnePiece, PacksTables, TransformerMixin, BaseEstimator
     def _check_table(self, X, *, reset):
         if issparse(X):
             raise TypeError(SPARSE_TO_ENCODE.format(name=type(self).__name__))
-        X = as_table(X)
+        X = as_table(X) if hasattr(X, "columns") else _as_array(X, min_rows=int(reset))
         validate_data(self, X, reset=reset, skip_check_array=True)
         return X
 
@@ -403,8 +409,8 @@ class RandomEffectEncoder(OnePiece, PacksTables, TransformerMixin, BaseEstimator
         """Estimate the effects from all rows."""
         check_distinct(self._names_out())
         model = LogisticEffects if self.target_type_ == "binary" else LinearEffects
-        estimates = model(rows) if rows.codes else None
-        effects = estimates.in_all_rows() if rows.codes else []
+        estimates = CategoryEffects(rows, model)
+        effects = estimates.in_all_rows()
         own = list(zip(rows.names, effects, self._labels, strict=True))
         self.encodings_ = {
             name: pd.Series(each.b, index=labels.rename(name), name="effect")
@@ -443,9 +449,18 @@ class RandomEffectEncoder(OnePiece, PacksTables, TransformerMixin, BaseEstimator
         return as_container(X, columns, self._names_out())
 
 
+def _as_array(X, min_rows):
+    """Check an array, or lists; of numbers, if all of it are, else of objects."""
+    array = np.asarray(X)
+    if array.dtype.kind not in "biufc":
+        array = np.asarray(X, dtype=object)
+    kept = {"dtype": None, "ensure_all_finite": False, "ensure_min_samples": min_rows}
+    return check_array(array, **kept)
+
+
 def _are_classes(y):
     """Whether a target has two distinct values, or none that are numbers."""
-    values = pd.Series(np.ravel(y)).infer_objects()
+    values = pd.Series(np.asarray(y).ravel()).infer_objects()
     if not pd.api.types.is_numeric_dtype(values) or not len(values):
         return True
     others = values[values != values.iloc[0]]
@@ -459,4 +474,7 @@ def _of_column(name):
         yield
     except ValueError as error:
         text = str(error).replace("`groups`", f"Column {name!r}").replace("groups", "X[column]")
+        if isinstance(error.__cause__, TypeError):
+            text += " Each argument must be a string or a number."
+            raise TypeError(text) from error
         raise ValueError(text) from error

@@ -85,4 +85,5 @@ def _sums_of_means(moments: FactorMoments, f: int, g: int, means: Array) -> Arra
         return np.asarray(n * means)
     cells = moments.between(f, g)
     weighted = cells.values[0, 0] * means[:, cells.first]
-    return np.stack([np.bincount(cells.second, row, len(n)) for row in weighted])
+    sums = [np.bincount(cells.second, row, len(n)) for row in weighted]
+    return np.reshape(sums, (len(means), len(n)))
