@@ -25,6 +25,7 @@
 `streaming`                 `partial_fit`, `fit_moments`, `update_groups`
 `inference`                 `predict_interval`, `confint`, tables of fixed and random effects
 `confidence_intervals`      the three methods of `confint`
+`simulation`                `simulate`
 `leave_out`                 `loo_predict`
 `leave_out_of_factors`      the same with several factors
 `fit_measures`              explained variance, conditional AIC, design effect

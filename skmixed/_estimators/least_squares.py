@@ -25,6 +25,7 @@ from skmixed._numerics.moments.within_between import count_where_varying, shares
 from skmixed._public import public
 from skmixed._reports.messages import (
     NOT_TIED,
+    NOTHING_TO_DRAW,
     UNKNOWN_STD,
     refuse_without_digits,
     warn_about_regression,
@@ -451,6 +452,13 @@ class FixedEffectsRegressor(BaseLeastSquaresRegressor):
             warn(NOT_TIED.format(n=n, n_rows=len(y), factors=names), NewGroupsWarning)
         return y, codes
 
+    def _parts_to_draw(self, X, groups, conditional):
+        line, codes = self._predict_rows(X, groups)
+        n_new = np.count_nonzero(np.any(np.atleast_2d(codes) < 0, axis=0))
+        if self.n_groups_ and n_new:
+            raise ValueError(NOTHING_TO_DRAW.format(n_new=n_new, n_rows=len(line)))
+        return line, []
+
     def _warn_about(self, solution, digits=None):
         warn_about_regression(self, solution.absorbed, solution.dependent, digits=digits)
 
@@ -567,6 +575,9 @@ class PooledRegressor(BaseLeastSquaresRegressor):
     def _warn_about(self, regression, digits=None):
         absorbed = np.zeros_like(regression.dependent)
         warn_about_regression(self, absorbed, regression.dependent, digits=digits)
+
+    def _parts_to_draw(self, X, groups, conditional):
+        return self._predict_fixed(X), []
 
     def _predict_rows(self, X, groups):
         y = self._predict_fixed(X)

@@ -80,6 +80,18 @@ OVERDISPERSED = (
 )
 # Rows of a group below which Laplace's approximation is warned of.
 SMALL = 10
+NO_WEIGHTS_TO_DRAW = (
+    "`sample_weight` must be None where labels are drawn, since a weight of 2 is the row twice. "
+    "Repeat the rows: X.loc[X.index.repeat(sample_weight)], and their groups likewise."
+)
+NO_EXPOSURE = (
+    "`sample_weight` must be positive, since rates are drawn as counts over exposures, but "
+    "{n_zero} are 0. Leave those rows out."
+)
+TOO_MANY_TO_DRAW = (
+    "A mean of {largest:.3g} is drawn from, but counts beyond {limit:.3g} are not told apart. "
+    "Are the columns of X those of the fit, in the same units?"
+)
 
 
 def explain_singular(model):

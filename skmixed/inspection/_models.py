@@ -91,6 +91,20 @@ def predict_rows(model, X, y, groups):
     return PredictedRows(X, y, groups, fitted)
 
 
+def draws_as_numbers(model, draws):
+    """Turn labels that were drawn to 0 and 1; other draws stay."""
+    if isinstance(model, BaseMixedClassifier):
+        return (draws == model.classes_[1]).astype(np.float64)
+    return draws
+
+
+def population_means(model, X, rows):
+    """Means of rows whose groups are drawn; where effects are fixed, they are known."""
+    if isinstance(model, MIXED_MODELS[0]):
+        return model.predict_population(X)
+    return rows.fitted
+
+
 def family_of(model):
     """Name the distribution of y, if it is not normal."""
     return model._family if isinstance(model, BaseLikelihoodModel) else None
