@@ -3,6 +3,7 @@
 from skmixed.inspection._group_lines import GroupLinesDisplay
 from skmixed.inspection._importances import importances
 from skmixed.inspection._pooling import PoolingDisplay
+from skmixed.inspection._predictive_check import PredictiveCheckDisplay
 from skmixed.inspection._random_effects import RandomEffectsDisplay
 from skmixed.inspection._residuals import ResidualsDisplay
 from skmixed.inspection._shrinkage import ShrinkageDisplay
@@ -12,6 +13,7 @@ from skmixed.inspection._variance import VarianceDisplay
 __all__ = [
     "GroupLinesDisplay",
     "PoolingDisplay",
+    "PredictiveCheckDisplay",
     "RandomEffectsDisplay",
     "ResidualsDisplay",
     "ShrinkageDisplay",

@@ -77,7 +77,7 @@ def residuals_of(model, rows, X, groups, *, n_draws, sample_weight, random_state
     if n_draws is None:
         mean = rows.fitted if exposure is None else exposure * rows.fitted
         residuals = quantile_residuals(family, y, mean, rng)
-        test = UniformityTest(*kstest(residuals, norm.cdf))
+        test = UniformityTest(*map(float, kstest(residuals, norm.cdf)))
         return known | {"residuals": residuals, "fitted": rows.fitted, "uniformity": test}
     draws = model.simulate(
         X, groups, n_draws=n_draws, random_state=rng, sample_weight=sample_weight

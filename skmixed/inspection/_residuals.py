@@ -126,7 +126,7 @@ class ResidualsDisplay:
     1 / (n_draws + 1) is turned to a normal quantile. They are standard normal if the model is
     true, and say as well whether groups differ as the model says. Rows of a group share its
     effect, so its residuals may all be above 0, and they are drawn against the means of new
-    groups. The test in `uniformity` takes care of this: the statistic of y is ranked among
+    groups; the band of the Q-Q plot takes them as independent, and is too narrow. The test in `uniformity` takes care of this: the statistic of y is ranked among
     those of the draws, so that it rejects a true model in no more data sets than it should,
     but for what estimating the parameters changes, which makes it cautious. A residual cannot
     be further out than draws are many: with 250, about 3.

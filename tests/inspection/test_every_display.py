@@ -20,6 +20,7 @@ from skmixed.datasets import load_sleepstudy
 from skmixed.exceptions import MissingGroupsWarning, SingularFitWarning
 from skmixed.inspection import (
     GroupLinesDisplay,
+    PredictiveCheckDisplay,
     RandomEffectsDisplay,
     ResidualsDisplay,
     ShrinkageDisplay,
@@ -35,7 +36,10 @@ DISPLAYS = {
     "variance": (VarianceDisplay, {}),
     "fitted": (ResidualsDisplay, {}),
     "residual-panels": (ResidualsDisplay, {"kind": "panels"}),
+    "predictive-check": (PredictiveCheckDisplay, {"n_draws": 20}),
 }
+# Displays that take rows, and models without random effects.
+OF_ALL_MODELS = GroupLinesDisplay, ResidualsDisplay, PredictiveCheckDisplay
 
 
 def draw(name, model, X, y, groups=None, column=None, **options):
@@ -43,7 +47,7 @@ def draw(name, model, X, y, groups=None, column=None, **options):
     options = {**defaults, **options}
     if "column" in options:
         options["column"] = column
-    with_rows = display in (GroupLinesDisplay, ResidualsDisplay)
+    with_rows = display in OF_ALL_MODELS
     rows = (X, y, groups) if with_rows else ()
     return display.from_estimator(model, *rows, **options)
 
@@ -175,7 +179,7 @@ def test_models_that_cannot_be_drawn_are_refused(name):
         draw(name, pooled, *rows)
     with pytest.warns(MissingGroupsWarning):
         pooled = FixedEffectsRegressor().fit(X, y)
-    takes_all = DISPLAYS[name][0] in (GroupLinesDisplay, ResidualsDisplay)
+    takes_all = DISPLAYS[name][0] in OF_ALL_MODELS
     error, message = (
         (ValueError, f"`{display}` needs group effects, but FixedEffectsRegressor was fitted")
         if takes_all
