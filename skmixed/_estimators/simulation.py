@@ -139,9 +139,7 @@ class SimulationMixin:
                 if conditional:
                     known = self._match(groups[name], self.groups_[name], new, len(line))
                 given = self.random_effects_cov_[name], self.random_effects_[name]
-                effects.append(
-                    _effects_of_rows(X, groups[name], known, *given, factor.slopes)
-                )
+                effects.append(_effects_of_rows(X, groups[name], known, *given, factor.slopes))
         return line, effects
 
     def _sampler(self, X, sample_weight):

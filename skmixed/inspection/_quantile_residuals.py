@@ -71,14 +71,15 @@ def residuals_of(model, rows, X, groups, *, n_draws, sample_weight, random_state
     if n_draws is None and family != "poisson" and sample_weight is not None:
         raise ValueError(UNUSED_WEIGHTS.format(name=type(model).__name__))
     if n_draws is None and family is None:
-        return {"residuals": rows.residuals, "fitted": rows.fitted}
+        test = _test(rows.residuals / np.sqrt(model.residual_variance_))
+        return {"residuals": rows.residuals, "fitted": rows.fitted, "uniformity": test}
     exposure = check_weights(sample_weight, rows.X) if family == "poisson" else None
     y, known = _as_counts(rows.y, exposure), {"family": family or "normal"}
     if n_draws is None:
         mean = rows.fitted if exposure is None else exposure * rows.fitted
         residuals = quantile_residuals(family, y, mean, rng)
-        test = UniformityTest(*map(float, kstest(residuals, norm.cdf)))
-        return known | {"residuals": residuals, "fitted": rows.fitted, "uniformity": test}
+        test = {"uniformity": _test(residuals)}
+        return known | test | {"residuals": residuals, "fitted": rows.fitted}
     draws = model.simulate(
         X, groups, n_draws=n_draws, random_state=rng, sample_weight=sample_weight
     )
@@ -122,7 +123,8 @@ def residuals_by_draws(y, draws, rng):
 
     If the model is true, y and the draws can be exchanged. So a rank, with a number drawn
     evenly within its step, is uniform, and the test's statistic of y is ranked among those of
-    the draws, however rows of a group depend on one another.
+    the draws, however rows of a group depend on one another. Mean and spread, which a fit
+    matches to y and not to the draws, are taken off each of them before.
 
     Parameters
     ----------
@@ -147,16 +149,26 @@ def residuals_by_draws(y, draws, rng):
         order = np.lexsort((rng.uniform(size=both.shape), both), axis=1)
         np.put_along_axis(ranks, order, np.arange(n_draws + 1.0)[None], axis=1)
         shares[rows] = (ranks + rng.uniform(size=both.shape)) / (n_draws + 1)
-    residuals = norm.ppf(np.clip(shares[:, 0], NEAR, 1 - NEAR))
-    distances = _distances(shares)
-    return residuals, UniformityTest(
-        float(distances[0]), float(np.mean(distances >= distances[0]))
-    )
+    quantiles = norm.ppf(np.clip(shares, NEAR, 1 - NEAR, out=shares))
+    residuals = quantiles[:, 0].copy()
+    distances = _distances(quantiles)
+    p_value = float(np.mean(distances >= distances[0]))
+    return residuals, UniformityTest(float(distances[0]), p_value)
 
 
-def _distances(shares):
-    """Largest distance of each column's distribution from the uniform one; sorts them."""
-    shares.sort(axis=0)
+def _test(residuals):
+    """Test rows that are independent; None where residuals have no variance to be over."""
+    if not np.isfinite(residuals).all():
+        return None
+    return UniformityTest(*map(float, kstest(residuals, norm.cdf)))
+
+
+def _distances(quantiles):
+    """Largest distance of each column's distribution from a normal one; overwrites them."""
+    quantiles -= quantiles.mean(axis=0)
+    quantiles /= np.maximum(quantiles.std(axis=0), NEAR)
+    quantiles.sort(axis=0)
+    shares = norm.cdf(quantiles)
     steps = np.arange(len(shares))[:, None] / len(shares)
     above = np.max(shares - steps, axis=0)
     return np.maximum(above, 1 / len(shares) - np.min(shares - steps, axis=0))

@@ -53,7 +53,12 @@ WITHOUT_FACTOR = ("fitted", "qq")
 KINDS = ("fitted", "groups", "qq", "random_effects")
 OPTIONS = {"kind": [StrOptions({*KINDS, "panels"})], "max_points": MAX_POINTS}
 # What is predicted, by the distribution of y.
-FITTED = {None: "fitted value", "normal": "fitted value", "binomial": "fitted probability", "poisson": "fitted mean"}
+FITTED = {
+    None: "fitted value",
+    "normal": "fitted value",
+    "binomial": "fitted probability",
+    "poisson": "fitted mean",
+}
 # Bins of fitted values whose mean residual is drawn.
 N_BINS, MIN_ROWS = 20, 20
 
@@ -81,8 +86,9 @@ class ResidualsDisplay:
     family : {None, "normal", "binomial", "poisson"}, default=None
         Distribution of y, if residuals are quantile residuals, which are standard normal.
     uniformity : (float, float), default=None
-        Statistic and p-value of Kolmogorov and Smirnov's test that quantile residuals are
-        standard normal: a named tuple with `statistic` and `p_value`.
+        Statistic and p-value of Kolmogorov and Smirnov's test that residuals are normal, over
+        the residual standard deviation of linear models: a named tuple with `statistic` and
+        `p_value`. None without residual degrees of freedom.
 
     Attributes
     ----------
@@ -126,10 +132,14 @@ class ResidualsDisplay:
     1 / (n_draws + 1) is turned to a normal quantile. They are standard normal if the model is
     true, and say as well whether groups differ as the model says. Rows of a group share its
     effect, so its residuals may all be above 0, and they are drawn against the means of new
-    groups; the band of the Q-Q plot takes them as independent, and is too narrow. The test in `uniformity` takes care of this: the statistic of y is ranked among
-    those of the draws, so that it rejects a true model in no more data sets than it should,
-    but for what estimating the parameters changes, which makes it cautious. A residual cannot
-    be further out than draws are many: with 250, about 3.
+    groups; the band of the Q-Q plot takes them as independent, and is too narrow. A residual
+    cannot be further out than draws are many: with 250, about 3.
+
+    Kolmogorov and Smirnov's test in `uniformity` is that of independent rows with a known
+    distribution, as residuals nearly are given the groups. The fit has made them smaller, so
+    that it is cautious. By draws the statistic of y is ranked among those of the draws, which
+    have the same groups, and all are taken less their mean and over their standard deviation:
+    it tests the shape.
 
     References
     ----------
@@ -390,7 +400,7 @@ class ResidualsDisplay:
             mean, std_dev = self.residuals.mean(), self.residuals.std()
         self.lines_["qq"] = draw_normal(ax, len(self.residuals), mean, std_dev)
         if self.uniformity is not None:
-            write_note(ax, f"uniformity: p {_p_value(self.uniformity.p_value)}")
+            write_note(ax, f"Kolmogorov-Smirnov: p {_p_value(self.uniformity.p_value)}")
         self.points_["qq"] = draw_quantiles(ax, self.residuals, BLUE, "residuals")
         ax.set(xlabel="normal quantile", ylabel=self._name)
 

@@ -1,6 +1,6 @@
 """How often true models are rejected by the tests of quantile residuals, and false ones.
 
-``python tests/calibration/uniformity.py`` draws 500 data sets for each row of the table and
+``python tests/calibration/uniformity.py`` draws 300 data sets for each row of the table and
 writes docs/uniformity_table.md; give another number of data sets as an argument for a look.
 """
 
@@ -29,8 +29,9 @@ from skmixed.inspection._models import predict_rows
 from skmixed.inspection._quantile_residuals import residuals_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "uniformity_table.md"
-DATA_SETS, N_DRAWS, LEVEL = 500, 99, 0.05
-N_GROUPS, GROUP_SIZE = [10, 30, 100], 10
+DATA_SETS, N_DRAWS, LEVEL = 300, 99, 0.05
+# Numbers of groups and of rows in each.
+SIZES = [(10, 10), (30, 10), (100, 10), (10, 60)]
 
 
 def normal(mean, rng):
@@ -65,11 +66,11 @@ CASES = {
 }
 
 
-def one(case, n_groups, seed):
-    """Whether each test rejects: by draws, of rows alone on the same, and given the groups."""
+def one(case, n_groups, size, seed):
+    """Whether each test rejects: given the groups, by draws, and the former on the latter."""
     draw, model = CASES[case]
-    rng = np.random.default_rng([n_groups, seed])
-    groups = np.repeat(np.arange(n_groups), GROUP_SIZE)
+    rng = np.random.default_rng([n_groups, size, seed])
+    groups = np.repeat(np.arange(n_groups), size)
     X = rng.normal(size=(len(groups), 1))
     y = draw(0.5 * X[:, 0] + rng.normal(size=n_groups)[groups], rng)
     with warnings.catch_warnings():
@@ -82,33 +83,29 @@ def one(case, n_groups, seed):
     return {
         "case": case,
         "groups": n_groups,
+        "rows in each": size,
+        "given the groups": given_groups["uniformity"].p_value <= LEVEL,
         "by draws": by_draws["uniformity"].p_value <= LEVEL,
-        "by draws, as if rows were independent": kstest(
-            by_draws["residuals"], norm.cdf
-        ).pvalue
-        <= LEVEL,
-        "given the groups": given_groups["uniformity"].p_value <= LEVEL
-        if "uniformity" in given_groups
-        else np.nan,
+        "by draws, as if rows were independent": (
+            kstest(by_draws["residuals"], norm.cdf).pvalue <= LEVEL
+        ),
     }
 
 
 def run(n_data_sets):
     """Per cent of data sets in which a test rejects."""
     jobs = (
-        delayed(one)(case, n_groups, seed)
+        delayed(one)(case, n_groups, size, seed)
         for case in CASES
-        for n_groups in N_GROUPS
+        for n_groups, size in SIZES
         for seed in range(n_data_sets)
     )
     found = pd.DataFrame(Parallel(n_jobs=-1)(jobs))
-    return 100 * found.astype({"given the groups": float}).groupby(
-        ["case", "groups"], sort=False
-    ).mean()
+    return 100 * found.groupby(["case", "groups", "rows in each"], sort=False).mean()
 
 
 def as_markdown(table):
-    text = table.map("{:.1f}%".format).replace("nan%", "-").reset_index()
+    text = table.map("{:.1f}%".format).reset_index()
     text = text.rename(columns={"case": "y"})
     rows = [text.columns, ["---"] * text.shape[1], *text.astype(str).to_numpy()]
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)

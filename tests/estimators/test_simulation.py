@@ -1,6 +1,7 @@
 """Rows of y drawn from fitted models."""
 
 import pickle
+import tracemalloc
 
 import numpy as np
 import pandas as pd
@@ -95,9 +96,7 @@ def test_several_factors():
     assert_moments(draws, model.predict_population(X.iloc[rows]), cov)
     plate, sample = factors.columns
     new = factors.iloc[rows].assign(**{plate: "new"})
-    draws = model.simulate(
-        X.iloc[rows], new, n_draws=4000, random_state=0, conditional=True
-    )
+    draws = model.simulate(X.iloc[rows], new, n_draws=4000, random_state=0, conditional=True)
     shared = model.random_effects_cov_[plate].to_numpy().item()
     cov = np.full((4, 4), shared) + model.residual_variance_ * np.eye(4)
     assert_moments(draws, model.predict(X.iloc[rows], new), cov)
@@ -173,7 +172,12 @@ def test_rates_are_counts_over_exposures():
     model = RandomSlopePoissonRegressor("period").fit(X, y, groups=groups)
     exposure = np.array([1.0, 8.0])
     draws = model.simulate(
-        X[:2], groups[:2], n_draws=6000, random_state=0, conditional=True, sample_weight=exposure
+        X[:2],
+        groups[:2],
+        n_draws=6000,
+        random_state=0,
+        conditional=True,
+        sample_weight=exposure,
     )
     counts = draws * exposure[:, None]
     np.testing.assert_allclose(counts, np.rint(counts), atol=1e-9)
@@ -192,7 +196,9 @@ def test_regressions_are_drawn_around_their_predictions(sleep):
     pooled = PooledRegressor().fit(X, y)
     draws = pooled.simulate(X[:3], n_draws=4000, random_state=0)
     assert_moments(draws, pooled.predict(X[:3]), pooled.residual_variance_ * np.eye(3))
-    with pytest.raises(ValueError, match="fixed effects have no distribution .* but 2 of 3 rows"):
+    with pytest.raises(
+        ValueError, match="fixed effects have no distribution .* but 2 of 3 rows"
+    ):
         fixed.simulate(X[:3], [1, 308, 2])
 
 
@@ -231,3 +237,15 @@ def test_what_is_refused(sleep):
         counts.simulate(X[:2], groups[:2], sample_weight=[0, 1])
     with pytest.raises(ValueError, match=r"A mean of .* is drawn from, but counts beyond 9"):
         counts.simulate(X[:2] + 1e4, groups[:2])
+
+
+def test_memory_is_that_of_the_draws():
+    X, y, groups = make_mixed_regression(
+        20_000, 3, 2_000, slope_variances=[0.3, 0, 0], random_state=0
+    )
+    model = RandomSlopeRegressor([0]).fit(X, y, groups=groups)
+    tracemalloc.start()
+    draws = model.simulate(X, groups, n_draws=20, random_state=0)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < draws.nbytes + 5 * 8 * len(y)

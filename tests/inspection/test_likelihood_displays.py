@@ -235,7 +235,7 @@ def test_rates_with_exposures_have_the_residuals_of_counts(visits):
     expected = quantile_residuals("poisson", y, exposure * model.predict(X, clinic), 0)
     np.testing.assert_allclose(display.residuals, expected)
     assert display.uniformity == kstest(expected, norm.cdf)[:2]
-    assert display.ax_.get_title(loc="right") == "uniformity: p < 0.001"
+    assert display.ax_.get_title(loc="right") == "Kolmogorov-Smirnov: p < 0.001"
     by_draws = ResidualsDisplay.from_estimator(
         model, X, y / exposure, clinic, sample_weight=exposure, n_draws=50
     )
@@ -251,4 +251,6 @@ def test_residuals_by_draws_of_a_true_model(data, request):
     assert display.uniformity.p_value > 0.05
     assert display.residuals.std() == pytest.approx(1, abs=0.08)
     assert display.family == model._family
-    assert set(np.round(display.fitted, 12)) <= set(np.round(model.predict_population(rows[0]), 12))
+    assert set(np.round(display.fitted, 12)) <= set(
+        np.round(model.predict_population(rows[0]), 12)
+    )

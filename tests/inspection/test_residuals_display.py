@@ -3,6 +3,8 @@ import pandas as pd
 import pytest
 from scipy.stats import kstest, norm
 
+from scipy.linalg import LinAlgWarning
+
 from skmixed import FixedEffectsRegressor, PooledRegressor, RandomInterceptRegressor
 from skmixed.datasets import make_mixed_regression
 from skmixed.inspection import ResidualsDisplay
@@ -155,7 +157,8 @@ def test_ranks_among_draws_are_those_of_a_loop():
     for share, value, row in zip(shares, y, draws, strict=True):
         below = np.sum(row < value)
         assert below - 1e-9 <= share <= below + np.sum(row == value) + 1 + 1e-9
-    assert test.statistic == pytest.approx(kstest(residuals, norm.cdf).statistic)
+    scaled = (residuals - residuals.mean()) / residuals.std()
+    assert test.statistic == pytest.approx(kstest(scaled, norm.cdf).statistic)
     assert round(test.p_value * 31, 9) % 1 == 0
 
 
@@ -185,15 +188,27 @@ def test_residuals_by_draws(sleep):
     assert np.abs(display.residuals - exact).mean() < 0.15
     assert display.uniformity.p_value > 0.05
     note = display.axes_[2].get_title(loc="right")
-    assert note == f"uniformity: p = {display.uniformity.p_value:.3f}"
+    assert note == f"Kolmogorov-Smirnov: p = {display.uniformity.p_value:.3f}"
     fixed = FixedEffectsRegressor().fit(X, y, groups)
     display = ResidualsDisplay.from_estimator(fixed, X, y, groups, n_draws=20)
     np.testing.assert_allclose(display.fitted, fixed.predict(X, groups))
 
 
-def test_draws_find_that_residuals_are_skewed(schools):
+def test_residuals_that_are_skewed(schools):
+    model, X, y, groups = schools
     display = ResidualsDisplay.from_estimator(*schools, kind="qq", n_draws=99)
     assert display.uniformity.p_value == 0.01
+    display = ResidualsDisplay.from_estimator(*schools)
+    scaled = (y - model.predict(X, groups)) / np.sqrt(model.residual_variance_)
+    assert display.uniformity == pytest.approx(kstest(scaled, norm.cdf)[:2])
+    assert display.uniformity.p_value < 1e-5
+
+
+def test_a_fit_without_residuals_is_not_tested(sleep):
+    _, X, y, groups = sleep
+    with pytest.warns(LinAlgWarning):
+        exact = PooledRegressor().fit(X[:2], y[:2])
+    assert ResidualsDisplay.from_estimator(exact, X[:2], y[:2]).uniformity is None
 
 
 def test_weights_that_residuals_do_not_depend_on(sleep):
