@@ -153,7 +153,7 @@ class SimulationMixin:
 
 
 def _effects_of_rows(X, labels, known, cov, effects, slopes):
-    """Number the groups of the rows; those at the positions `known` keep their effects."""
+    """Give each group of the rows a number; those that are `known` keep their effects."""
     codes = number_new_groups(labels, np.ones(X.shape[0], dtype=bool))
     place = np.full(codes.max(initial=-1) + 1, -1)
     if known is not None:

@@ -81,8 +81,8 @@ OVERDISPERSED = (
 # Rows of a group below which Laplace's approximation is warned of.
 SMALL = 10
 NO_WEIGHTS_TO_DRAW = (
-    "`sample_weight` must be None where labels are drawn, since a weight of 2 is the row twice. "
-    "Repeat the rows: X.loc[X.index.repeat(sample_weight)], and their groups likewise."
+    "`sample_weight` must be None where labels are drawn, since a weight of 2 is the row "
+    "twice. Repeat the rows: X.loc[X.index.repeat(sample_weight)], and their groups likewise."
 )
 NO_EXPOSURE = (
     "`sample_weight` must be positive, since rates are drawn as counts over exposures, but "

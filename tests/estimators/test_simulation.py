@@ -94,7 +94,7 @@ def test_several_factors():
         labels = factors[name].to_numpy()[rows]
         cov += (labels[:, None] == labels) * table.to_numpy().item()
     assert_moments(draws, model.predict_population(X.iloc[rows]), cov)
-    plate, sample = factors.columns
+    plate = factors.columns[0]
     new = factors.iloc[rows].assign(**{plate: "new"})
     draws = model.simulate(X.iloc[rows], new, n_draws=4000, random_state=0, conditional=True)
     shared = model.random_effects_cov_[plate].to_numpy().item()
@@ -197,7 +197,7 @@ def test_regressions_are_drawn_around_their_predictions(sleep):
     draws = pooled.simulate(X[:3], n_draws=4000, random_state=0)
     assert_moments(draws, pooled.predict(X[:3]), pooled.residual_variance_ * np.eye(3))
     with pytest.raises(
-        ValueError, match="fixed effects have no distribution .* but 2 of 3 rows"
+        ValueError, match=r"fixed effects have no distribution .* but 2 of 3 rows"
     ):
         fixed.simulate(X[:3], [1, 308, 2])
 
@@ -248,4 +248,4 @@ def test_memory_is_that_of_the_draws():
     draws = model.simulate(X, groups, n_draws=20, random_state=0)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < draws.nbytes + 5 * 8 * len(y)
+    assert peak < draws.nbytes + 8 * 8 * len(y)

@@ -1,9 +1,8 @@
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import kstest, norm
-
 from scipy.linalg import LinAlgWarning
+from scipy.stats import kstest, norm
 
 from skmixed import FixedEffectsRegressor, PooledRegressor, RandomInterceptRegressor
 from skmixed.datasets import make_mixed_regression
@@ -205,7 +204,7 @@ def test_residuals_that_are_skewed(schools):
 
 
 def test_a_fit_without_residuals_is_not_tested(sleep):
-    _, X, y, groups = sleep
+    _, X, y, _ = sleep
     with pytest.warns(LinAlgWarning):
         exact = PooledRegressor().fit(X[:2], y[:2])
     assert ResidualsDisplay.from_estimator(exact, X[:2], y[:2]).uniformity is None
