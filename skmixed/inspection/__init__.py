@@ -1,5 +1,7 @@
-"""Pictures of fitted mixed models, in the manner of scikit-learn's displays; importances."""
+"""Pictures of fitted models, in the manner of scikit-learn's displays; effects, importances."""
 
+from skmixed.inspection._average_effects import average_effects, average_predictions
+from skmixed.inspection._average_effects_display import AverageEffectsDisplay
 from skmixed.inspection._group_lines import GroupLinesDisplay
 from skmixed.inspection._importances import importances
 from skmixed.inspection._pooling import PoolingDisplay
@@ -11,6 +13,7 @@ from skmixed.inspection._slope_sources import SlopeSourcesDisplay
 from skmixed.inspection._variance import VarianceDisplay
 
 __all__ = [
+    "AverageEffectsDisplay",
     "GroupLinesDisplay",
     "PoolingDisplay",
     "PredictiveCheckDisplay",
@@ -19,5 +22,7 @@ __all__ = [
     "ShrinkageDisplay",
     "SlopeSourcesDisplay",
     "VarianceDisplay",
+    "average_effects",
+    "average_predictions",
     "importances",
 ]
