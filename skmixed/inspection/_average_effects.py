@@ -37,8 +37,8 @@ TOO_FEW = (
 )
 NO_COEFFICIENT = (
     "The effect depends on the column {term!r}, which has no coefficient, since it depends "
-    "linearly on others in the rows of the fit. Leave it out of the fit, as by "
-    "OneHotEncoder(drop='first')."
+    "linearly on others in the rows of the fit, or under fixed effects on the groups. Leave it "
+    "out of the fit, as by OneHotEncoder(drop='first')."
 )
 NOT_A_MODEL = (
     "`estimator` must be a fitted model of this package, or a pipeline or search that ends in "
@@ -195,7 +195,8 @@ def average_effects(
     >>> from skmixed.datasets import load_sleepstudy
     >>> from skmixed.inspection import average_effects
     >>> X, y, subject = load_sleepstudy(return_X_y=True)
-    >>> curve = make_pipeline(PolynomialFeatures(2, include_bias=False), RandomInterceptRegressor())
+    >>> parabola = PolynomialFeatures(2, include_bias=False)
+    >>> curve = make_pipeline(parabola, RandomInterceptRegressor())
     >>> _ = curve.fit(X, y, randominterceptregressor__groups=subject)
     >>> effects = average_effects(curve, X, {"Days": None})
     >>> effects[["estimate", "std_error", "df"]].round(2)

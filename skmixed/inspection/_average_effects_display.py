@@ -110,8 +110,8 @@ class AverageEffectsDisplay:
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         if (variables is None) == (at is None):
             raise ValueError(
-                "One of `variables`, for effects, and `at`, for predictions, must be given, but "
-                f"got variables={variables!r} and at={at!r}."
+                "One of `variables`, for effects, and `at`, for predictions, must be given, "
+                f"but got variables={variables!r} and at={at!r}."
             )
         options = {"level": level, "df_method": df_method}
         if at is None:
