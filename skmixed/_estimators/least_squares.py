@@ -35,6 +35,7 @@ from skmixed._reports.regression_summary import RegressionSummary
 from skmixed._reports.tests import with_tests
 from skmixed._rows.chosen_columns import SLOPES, find_feature_columns
 from skmixed._rows.factors import NOT_YET, PRODUCTS_INSTEAD, by_factor
+from skmixed._rows.messages import missing_in_predict
 from skmixed._rows.reader import INTERCEPT, RowsAgain
 from skmixed._rows.threads import one_blas_thread
 from skmixed._sklearn_private import StrOptions, validate_params
@@ -463,6 +464,8 @@ class FixedEffectsRegressor(BaseLeastSquaresRegressor):
         return y, codes
 
     def _parts_to_draw(self, X, groups, conditional):
+        if groups is None and self.n_groups_:
+            raise ValueError(missing_in_predict(self, "simulate"))
         line, codes = self._predict_rows(X, groups)
         n_new = np.count_nonzero(np.any(np.atleast_2d(codes) < 0, axis=0))
         if self.n_groups_ and n_new:

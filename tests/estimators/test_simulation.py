@@ -200,6 +200,8 @@ def test_regressions_are_drawn_around_their_predictions(sleep):
         ValueError, match=r"fixed effects have no distribution .* but 2 of 3 rows"
     ):
         fixed.simulate(X[:3], [1, 308, 2])
+    with pytest.raises(ValueError, match="`groups` must be given to `simulate`"):
+        fixed.simulate(X[:3])
 
 
 def test_effects_that_do_not_vary_are_not_drawn():
