@@ -329,7 +329,7 @@ def _kenward_roger_test(fitted, model):
     tests = ByKenwardRoger(uncertainty, coordinates.backmap, float(sigma))
 
     def test(contrasts):
-        joint = tests.joint(contrasts, contrasts @ known)
+        joint = tests.joint([contrasts], known)[0]
         variances, _ = tests.single(contrasts)
         return variances, FTest(joint.statistic, len(contrasts), joint.df_denom)
 

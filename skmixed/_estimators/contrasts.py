@@ -18,7 +18,7 @@ from skmixed._numerics.inference.degrees_of_freedom import (
     kenward_roger,
     kenward_roger_f,
 )
-from skmixed._numerics.inference.wald import wald_test
+from skmixed._numerics.inference.wald import combined_df, uncorrelated
 from skmixed._reports.messages import KENWARD_ROGER_ML
 
 
@@ -77,19 +77,29 @@ class ByCovariance:
         """
         return np.einsum("ki,ij,kj->k", L, np.nan_to_num(self.cov), L), self.df_of(L)
 
-    def joint(self, L, values):
-        """Test that all combinations are 0.
+    def joint(self, Ls, beta):
+        """Test that all combinations of a set are 0, for each of several sets.
 
         Parameters
         ----------
-        L : ndarray of shape (k, n_coef)
-            Their weights, linearly independent.
-        values : ndarray of shape (k,)
-            Their estimates.
+        Ls : list of ndarray of shape (k, n_coef)
+            Their weights, linearly independent within each set.
+        beta : ndarray of shape (n_coef,)
+            The coefficients, 0 for those without an estimate.
+
+        Returns
+        -------
+        list of JointTest
         """
-        cov = L @ np.nan_to_num(self.cov) @ L.T
-        statistic, df = wald_test(values, cov, lambda P: self.df_of(P @ L))
-        return JointTest(statistic, len(L), df)
+        cov = np.nan_to_num(self.cov)
+        found = [uncorrelated(L @ beta, L @ cov @ L.T) for L in Ls]
+        # all at once: degrees of freedom may need a pass over the groups
+        nu = self.df_of(np.vstack([P @ L for (_, P), L in zip(found, Ls, strict=True)]))
+        ends = np.cumsum([len(L) for L in Ls])[:-1]
+        return [
+            JointTest(statistic, len(own), combined_df(own))
+            for (statistic, _), own in zip(found, np.split(nu, ends), strict=True)
+        ]
 
 
 @dataclass(frozen=True)
@@ -115,8 +125,13 @@ class ByKenwardRoger:
         df, variances = kenward_roger(self.uncertainty, L @ self.backmap)
         return self.sigma**2 * variances, df
 
-    def joint(self, L, values):
-        """Test that all combinations are 0, as `ByCovariance` does."""
+    def joint(self, Ls, beta):
+        """Test that all combinations of a set are 0, as `ByCovariance` does."""
+        return [self._joint(L, L @ beta) for L in Ls]
+
+    def _joint(self, L, values):
+        if not self.sigma > 0:
+            return JointTest(np.nan, len(L), np.nan)
         scaled = L @ self.backmap
         statistic, df, scale = kenward_roger_f(self.uncertainty, values / self.sigma, scaled)
         return JointTest(statistic, len(L), df, scale)

@@ -105,19 +105,23 @@ def anova_frame(
     >>> from sklearn.compose import make_column_transformer
     >>> from sklearn.pipeline import make_pipeline
     >>> from sklearn.preprocessing import OneHotEncoder
-    >>> from skmixed import RandomInterceptRegressor
-    >>> from skmixed.datasets import load_hsb
+    >>> from skmixed import RandomSlopeRegressor
+    >>> from skmixed.datasets import load_sleepstudy
     >>> from skmixed.inference import anova_frame
-    >>> frame = load_hsb().frame
-    >>> X = frame[["ses", "school"]].assign(
-    ...     size=np.take(["large", "medium", "small"], frame["school"].astype(int) % 3)
-    ... )
+    >>> X, y, subject = load_sleepstudy(return_X_y=True)
+    >>> part = np.array(["early", "middle", "late"])[X["Days"] // 4]
+    >>> X = X.assign(part=part, subject=subject)
     >>> columns = make_column_transformer(
-    ...     (OneHotEncoder(drop="first"), ["size"]), remainder="passthrough"
-    ... )
-    >>> model = make_pipeline(columns, RandomInterceptRegressor(group_by=-1))
-    >>> anova_frame(model.fit(X, frame["math"])).round(3)
-    
+    ...     (OneHotEncoder(drop="first", sparse_output=False), ["part"]),
+    ...     remainder="passthrough",
+    ...     verbose_feature_names_out=False,
+    ... ).set_output(transform="pandas")
+    >>> model = make_pipeline(columns, RandomSlopeRegressor("Days", group_by="subject"))
+    >>> anova_frame(model.fit(X, y)).round(3)
+            sum_sq   mean_sq  df_num  df_denom  statistic  p_value
+    term
+    part  1118.303   559.152       2   142.000      0.852    0.429
+    Days  9712.009  9712.009       1    73.343     14.798    0.000
     """
     if type not in ("I", "III"):
         raise ValueError(NO_SUCH_TYPE.format(type=type))
@@ -127,19 +131,20 @@ def anova_frame(
     if type == "III":
         _check_coding(tested, found)
     tests = tested.tests(df_method)
-    lines = {name: _line(tested, tests, rows, at, name) for name, at in found.items()}
+    # a term's columns without a coefficient do not count
+    kept = {name: [i for i in at if tested.estimated[i]] for name, at in found.items()}
+    joint = tested.joint(tests, {name: rows[at] for name, at in kept.items() if at})
+    lines = {name: _line(tested, joint.get(name)) for name in found}
     frame = pd.DataFrame.from_dict(lines, orient="index", columns=COLUMNS).rename_axis("term")
     if isinstance(tested.model, BaseLikelihoodModel):
         return frame.drop(columns=["sum_sq", "mean_sq"])
     return frame
 
 
-def _line(tested, tests, rows, positions, name):
-    """Test the hypotheses of a term: those of its columns with a coefficient."""
-    kept = [i for i in positions if tested.estimated[i]]
-    if not kept:
+def _line(tested, test):
+    """Numbers of a term, NaN if it was not tested."""
+    if test is None:
         return [np.nan] * len(COLUMNS)
-    test = tested.joint(tests, rows[kept], f"The term {name!r}")
     mean_sq = test.statistic / test.scale * getattr(tested.model, "residual_variance_", np.nan)
     sum_sq = mean_sq * test.df_num
     return [sum_sq, mean_sq, test.df_num, test.df_denom, test.statistic, test.p_value]
@@ -206,7 +211,7 @@ def _sequential(tested, found):
         raise NotAvailableError(NOT_SEQUENTIAL.format(model=model.__class__.__name__))
     order = [i for positions in found.values() for i in positions if tested.estimated[i]]
     G, first = _cross_products(tested)
-    at = np.array(order) - first
+    at = np.array(order, dtype=int) - first
     rows = np.zeros((len(tested.names),) * 2)
     rows[np.ix_(order, order)] = sequential_contrasts(G[np.ix_(at, at)])
     return rows

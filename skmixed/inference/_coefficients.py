@@ -34,19 +34,19 @@ NOT_READ = (
 )
 DROPPED = (
     "`{parameter}` must be about coefficients that were estimated, but {names} {have} none: "
-    "{such} a column depends linearly on others, or is no fixed effect. Leave {them} out."
+    "such a column depends linearly on others, or is no fixed effect. Leave {them} out."
 )
 NO_VARIANCE = (
-    "A test needs residuals to judge by, but {names} {have} no standard error, since there are "
-    "no residual degrees of freedom. Fit to more rows, or to fewer columns."
+    "A test needs a standard error, but {names} {have} none: no residual degrees of freedom "
+    "are left, or the estimate has no limit. Fit to more rows, or to fewer columns."
 )
 SINGULAR = (
-    "{what} cannot be tested: the covariance of the {n} combinations is singular, because y is "
-    "explained exactly, or because there are fewer independent groups than combinations. Test "
-    "fewer of them at once."
+    "`{what}` cannot be tested: the covariance of the {n} combinations is singular, because y "
+    "is explained exactly, or because there are fewer independent groups than combinations. "
+    "Test fewer of them at once."
 )
 TOO_FEW = (
-    "{what} cannot be tested by Kenward and Roger's F: there are too few groups for the "
+    "`{what}` cannot be tested by Kenward and Roger's F: there are too few groups for the "
     "expansion of {n} combinations at once. Use df_method='satterthwaite', or test them one by "
     "one by contrast_frame(..., df_method='kenward-roger')."
 )
@@ -142,11 +142,11 @@ class NamedModel:
         if _are_names(names):
             rows = np.eye(len(self.names))[self.positions(list(names), parameter)]
             return pd.DataFrame(rows, list(names), self.names)
-        if isinstance(given, Mapping) and all(isinstance(v, Mapping) for v in given.values()):
-            given = self._from_weights(given, parameter)
         try:
-            return self._from_table(given, parameter)
-        except (TypeError, ValueError) as error:
+            if isinstance(given, Mapping):
+                return self._from_weights(given, parameter)
+            return self._from_table(_as_frame(given), parameter)
+        except (AttributeError, TypeError, ValueError) as error:
             if str(error).startswith(f"`{parameter}`"):
                 raise
             n = len(self.names)
@@ -166,6 +166,8 @@ class NamedModel:
             rows = np.zeros((len(given), len(self.names)))
             rows[:, positions] = given.to_numpy(dtype=float)
             return pd.DataFrame(rows, given.index, self.names)
+        if given is None or np.asarray(given).dtype == bool:  # not a mask of coefficients
+            raise TypeError("no weights")
         rows = np.atleast_2d(np.asarray(given, dtype=float))
         if rows.ndim > 2 or rows.shape[1] != len(self.names):
             raise ValueError(
@@ -184,8 +186,8 @@ class NamedModel:
         words = {"names": ", ".join(map(repr, names)), "have": "has" if one else "have"}
         if np.isfinite(self.model._coefficients[without]).any():
             raise ValueError(NO_VARIANCE.format(**words))
-        more = {"such": "such", "them": "it" if one else "them"}
-        raise ValueError(DROPPED.format(parameter=parameter, **words, **more))
+        them = "it" if one else "them"
+        raise ValueError(DROPPED.format(parameter=parameter, them=them, **words))
 
     def tests(self, df_method):
         """Make the tests of combinations that this model has."""
@@ -197,38 +199,44 @@ class NamedModel:
         with one_blas_thread():
             return self.model._coefficient_tests(df_method)
 
-    def joint(self, tests, L, what):
-        """Test that all combinations are 0.
+    def joint(self, tests, Ls):
+        """Test that all combinations of a set are 0, for each of several sets.
 
         Parameters
         ----------
         tests : ByCovariance or ByKenwardRoger
             Those of the model.
-        L : ndarray of shape (k, n_coef)
-            Weights, which may be linearly dependent.
-        what : str
-            What is tested, for messages.
+        Ls : dict of ndarray of shape (k, n_coef)
+            Weights, which may be linearly dependent, by what is tested.
 
         Returns
         -------
-        JointTest
+        dict of JointTest
             With as many numerator degrees of freedom as there are independent rows.
         """
-        rows = independent_rows(L)
-        try:
-            with one_blas_thread():
-                test = tests.joint(rows, rows @ self.beta)
-        except np.linalg.LinAlgError as error:
-            raise ValueError(SINGULAR.format(what=what, n=len(rows))) from error
-        if np.isnan(test.statistic):
-            raise ValueError(TOO_FEW.format(what=what, n=len(rows)))
-        return test
+        rows = [independent_rows(L) for L in Ls.values()]
+        with one_blas_thread():
+            found = dict(zip(Ls, tests.joint(rows, self.beta) if rows else [], strict=True))
+        for what, test in found.items():
+            if np.isnan(test.statistic):
+                reason = TOO_FEW if test.df_denom == 0 else SINGULAR
+                raise ValueError(reason.format(what=what, n=test.df_num))
+        return found
 
 
 def _are_names(given):
     """Whether these are names of coefficients, one at least."""
     listed = isinstance(given, list | tuple | np.ndarray | pd.Index) and len(given) > 0
     return listed and all(isinstance(name, str) for name in given)
+
+
+def _as_frame(given):
+    """Keep the names of weights in Series and tables, of polars, too."""
+    if isinstance(given, pd.Series):
+        return given.to_frame().T
+    if hasattr(given, "columns") and not isinstance(given, pd.DataFrame):
+        return pd.DataFrame({name: np.asarray(given[name]) for name in given.columns})
+    return given
 
 
 def _names_of(model, steps):

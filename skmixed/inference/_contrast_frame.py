@@ -77,7 +77,7 @@ def contrast_frame(
     >>> contrast_frame(model, between)[["estimate", "std_error", "df", "t"]].round(2)
                          estimate  std_error      df      t
     contrast
-    ses between schools      4.03       0.35  163.45  11.58
+    ses between schools      4.02       0.34  164.28  11.72
     """
     tested = NamedModel.of(estimator)
     L = tested.combinations(contrasts, "contrasts")

@@ -140,9 +140,10 @@ def wald_test(estimator: Any, terms: Any, *, df_method: DfMethod | None = None) 
     Rows of L that depend linearly on others count once: `df_num` is the rank. Satterthwaite's
     method is that of lmerTest: in the eigenvectors of L C L' the statistic is a mean of
     squared t statistics, each with degrees of freedom of its own, and F is given those with
-    which it has the mean of these. They depend on the units of columns, as those of lmerTest
-    do, the statistic does not. Kenward and Roger's method widens C for the estimation
-    of the variances, and matches the first two moments of F by a multiple of F.
+    which it has the mean of these. They depend on the rows by which a hypothesis is written,
+    and on the units of columns, as those of lmerTest do; the statistic does not. Kenward and
+    Roger's method widens C for the estimation of the variances, and matches the first two
+    moments of F by a multiple of F.
 
     References
     ----------
@@ -163,19 +164,19 @@ def wald_test(estimator: Any, terms: Any, *, df_method: DfMethod | None = None) 
     >>> wald_test(model, ["mean_ses", "catholic"])
     Wald test that 2 combinations of coefficients are 0
     <BLANKLINE>
-    F(2, 153.7) = 61.97, p = 3.53e-20
+    F(2, 169.0) = 56.63, p = 1.5e-19
     <BLANKLINE>
     Combinations:
              estimate std_error
-    mean_ses    2.106     0.362
-    catholic    1.722     0.277
+    mean_ses   2.1063    0.3559
+    catholic   1.7178    0.2777
     >>> wald_test(model, {"minority - female": {"minority": 1, "female": -1}}).p_value < 0.001
     True
     """
     tested = NamedModel.of(estimator)
     L = tested.combinations(terms, "terms")
     tests = tested.tests(df_method)
-    test = tested.joint(tests, L.to_numpy(), "This")
+    test = tested.joint(tests, {"terms": L.to_numpy()})["terms"]
     variances, _ = tests.single(L.to_numpy())
     estimates = {"estimate": L.to_numpy() @ tested.beta, "std_error": np.sqrt(variances)}
     return WaldTest(

@@ -18,7 +18,11 @@ from skmixed import RandomInterceptRegressor, RandomSlopeRegressor
 from skmixed.inference import wald_test
 
 DATA_SETS, GROUPS, SIZES = 1000, (10, 30, 100), (2, 3, 5, 8, 12)
-METHODS = {"satterthwaite": "Satterthwaite", "kenward-roger": "Kenward-Roger", "normal": "normal"}
+METHODS = {
+    "satterthwaite": "Satterthwaite",
+    "kenward-roger": "Kenward-Roger",
+    "normal": "normal",
+}
 TERMS = {
     "factor of groups": ["arm_b", "arm_c"],
     "factor of rows": ["dose_b", "dose_c"],

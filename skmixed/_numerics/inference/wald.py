@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import solve_triangular
+from scipy.linalg import lapack, solve_triangular
 
 from skmixed._numerics.linalg.arrays import Array
-from skmixed._numerics.linalg.digits import ROWS_TOLERANCE, SAME_SUMS
+from skmixed._numerics.linalg.digits import (
+    GRAM_ERROR,
+    ROUNDING_UP_TO,
+    ROWS_TOLERANCE,
+    SAME_SUMS,
+)
 
 
 def independent_rows(L: Array) -> Array:
@@ -34,16 +37,15 @@ def independent_rows(L: Array) -> Array:
     return np.asarray(U[:, :rank].T @ L)
 
 
-def wald_test(
-    values: Array, cov: Array, df_of: Callable[[Array], Array]
-) -> tuple[float, float]:
-    """Test that contrasts are 0, by F, as lmerTest's ``contestMD`` does.
+def uncorrelated(values: Array, cov: Array) -> tuple[float, Array]:
+    """Return the F statistic of contrasts, and uncorrelated combinations that it is made of.
 
-    With the eigenvectors P of cov, the contrasts P'v are uncorrelated, and
+    As lmerTest's ``contestMD``: with the eigenvectors P of the covariance the contrasts P'v are
+    uncorrelated, and
 
         F = v' cov^-1 v / k = mean of their squared t statistics.
 
-    Each of these has degrees of freedom nu_m of its own, and F those of `combined_df`.
+    Each of these has degrees of freedom of its own, and F those of `combined_df`.
 
     Parameters
     ----------
@@ -51,19 +53,13 @@ def wald_test(
         The contrasts v.
     cov : ndarray of shape (k, k)
         Their covariance.
-    df_of : callable
-        From m combinations of the contrasts, the rows of an (m, k) array, to their degrees of
-        freedom, shape (m,).
 
     Returns
     -------
-    statistic, df : float
-        F, and its denominator degrees of freedom.
-
-    Raises
-    ------
-    numpy.linalg.LinAlgError
-        If the covariance is singular.
+    statistic : float
+        NaN if the covariance is singular.
+    combinations : ndarray of shape (k, k)
+        P'.
 
     References
     ----------
@@ -71,14 +67,15 @@ def wald_test(
     in linear mixed effects models. Journal of Statistical Software, 82(13).
     doi:10.18637/jss.v082.i13
     """
-    sd = np.sqrt(np.diag(cov))
-    if not np.all(sd > 0):
-        raise np.linalg.LinAlgError("a contrast has no variance")
-    root = np.linalg.cholesky(cov / np.outer(sd, sd))  # of correlations: units play no part
+    sd = np.sqrt(np.maximum(np.diag(cov), 0.0))
+    correlations = cov / np.outer(*[np.where(sd > 0, sd, 1.0)] * 2)
+    root, failed = lapack.dpotrf(correlations, lower=1)
+    if failed or np.diag(root).min() ** 2 < ROUNDING_UP_TO * GRAM_ERROR:
+        return np.nan, np.eye(len(cov))
     z = solve_triangular(root, values / sd, lower=True)
     # of a root, not of cov: half of the digits would go where standard errors differ widely
-    P = np.linalg.svd(sd[:, None] * root)[0]
-    return float(np.mean(z**2)), combined_df(df_of(P.T))
+    P = np.linalg.svd(sd[:, None] * np.tril(root))[0]
+    return float(np.mean(z**2)), P.T
 
 
 def combined_df(nu: Array) -> float:
