@@ -36,7 +36,7 @@ DISPLAYS = {
     "variance": (VarianceDisplay, {}),
     "fitted": (ResidualsDisplay, {}),
     "residual-panels": (ResidualsDisplay, {"kind": "panels"}),
-    "predictive-check": (PredictiveCheckDisplay, {"n_draws": 20}),
+    "predictive-check": (PredictiveCheckDisplay, {"kind": "groups", "n_draws": 20}),
 }
 # Displays that take rows, and models without random effects.
 OF_ALL_MODELS = GroupLinesDisplay, ResidualsDisplay, PredictiveCheckDisplay
