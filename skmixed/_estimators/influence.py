@@ -165,11 +165,11 @@ class InfluenceMixin:
             beta_S = beta - (X' V^-1 X)^-1 (X' V^-1)_S (P_SS)^-1 (P y)_S
 
         with P = V^-1 - V^-1 X (X' V^-1 X)^-1 X' V^-1. Cook's distance
-        is ``(beta - beta_S)' cov^-1 (beta - beta_S) / p``, DFBETAS are ``(beta - beta_S) / se``,
-        with `coef_cov_` and its standard errors, those of the fit of all rows. For n rows, p
-        columns and J groups this costs O(n p^2) and O(J p^3), and one more table as large as X.
-        With several factors a level takes the cube of its rows, or beyond 2,000 rows a fit to
-        the sums of the others.
+        is ``(beta - beta_S)' cov^-1 (beta - beta_S) / p``, and DFBETAS are
+        ``(beta - beta_S) / se``, with `coef_cov_` and its standard errors, those of the fit of
+        all rows. For n rows, p columns and J groups this costs O(n p^2) and O(J p^3), and one
+        more table as large as X. With several factors a level takes the cube of its rows, or
+        beyond 2,000 rows a fit to the sums of the others.
 
         References
         ----------

@@ -221,8 +221,8 @@ ONE_GROUP_TO_LEAVE_OUT = (
     "{label!r}. Use {option}='row'."
 )
 GROUPS_OF_POOLED = (
-    "by='group' must know the groups to leave out, which a pooled regression has not read. Pass "
-    "them as `groups=`, or use by='row'."
+    "by='group' must know the groups to leave out, which a pooled regression has not read. "
+    "Pass them as `groups=`, or use by='row'."
 )
 NAMED_INTERCEPT = (
     "X must not have a column named '(Intercept)', since that is the name of the model's own. "

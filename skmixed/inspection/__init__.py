@@ -2,6 +2,7 @@
 
 from skmixed.inspection._group_lines import GroupLinesDisplay
 from skmixed.inspection._importances import importances
+from skmixed.inspection._influence import InfluenceDisplay
 from skmixed.inspection._pooling import PoolingDisplay
 from skmixed.inspection._random_effects import RandomEffectsDisplay
 from skmixed.inspection._residuals import ResidualsDisplay
@@ -11,6 +12,7 @@ from skmixed.inspection._variance import VarianceDisplay
 
 __all__ = [
     "GroupLinesDisplay",
+    "InfluenceDisplay",
     "PoolingDisplay",
     "RandomEffectsDisplay",
     "ResidualsDisplay",
