@@ -231,13 +231,12 @@ class InfluenceDisplay:
         largest = table.abs().max().nlargest(MAX_TERMS).index
         rows = np.arange(len(table))
         ax.axvline(0, color=INK, linewidth=0.8)
-        for term, color in zip(
-            table.columns[table.columns.isin(largest)], PALETTE, strict=False
-        ):
-            options = {"s": 22, "color": color, "alpha": 0.8, "linewidths": 0, "zorder": 3}
-            self.points_.append(
-                ax.scatter(table[term], rows, label=break_lines(term), **options)
-            )
+        options = {"s": 22, "alpha": 0.8, "linewidths": 0, "zorder": 3}
+        shown = table.loc[:, table.columns.isin(largest)]
+        for (term, values), color in zip(shown.items(), PALETTE, strict=False):
+            label = break_lines(term)
+            points = ax.scatter(values, rows, color=color, label=label, **options)
+            self.points_.append(points)
         ax.set_xlabel("DFBETAS: with the group less\nwithout, in standard errors")
         if len(largest) < table.shape[1]:
             write_note(ax, f"{len(largest)} of {table.shape[1]} terms: the largest")
@@ -257,12 +256,10 @@ class InfluenceDisplay:
         if len(rows) < len(there):
             write_note(panel, f"{len(rows):,} of {len(there):,} rows drawn")
         options = {"linewidths": 0, "rasterized": True}
-        alpha = alpha_for(max(len(rows), 1))
+        shade = {"color": BLUE, "alpha": alpha_for(max(len(rows), 1))}
         panel.axhline(0, color=INK, linewidth=0.8)
         self.points_ = [
-            panel.scatter(
-                leverage[rows], residual[rows], s=10, color=BLUE, alpha=alpha, **options
-            ),
+            panel.scatter(leverage[rows], residual[rows], s=10, **shade, **options),
             panel.scatter(leverage[top], residual[top], s=16, color=ORANGE, **options),
         ]
         for row in top:
@@ -296,9 +293,5 @@ class InfluenceDisplay:
             text = {"fontsize": "small", "color": QUIET, "va": "center"}
             ax.annotate(f"{distance:g}", at, (3, 0), textcoords="offset points", **text)
         if self.lines_:
-            ax.set_title(
-                "dashed: Cook's distance, with random effects",
-                loc="left",
-                fontsize="small",
-                color=QUIET,
-            )
+            title = {"loc": "left", "fontsize": "small", "color": QUIET}
+            ax.set_title("dashed: Cook's distance, with random effects", **title)
