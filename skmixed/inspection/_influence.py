@@ -109,7 +109,9 @@ class InfluenceDisplay:
         self.name = name
 
     @classmethod
-    @validate_params({"by": [StrOptions({"row", "group"})]}, prefer_skip_nested_validation=True)
+    @validate_params(
+        {"by": [StrOptions({"row", "group"})], **OPTIONS}, prefer_skip_nested_validation=True
+    )
     def from_estimator(
         cls,
         estimator: Any,

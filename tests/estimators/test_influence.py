@@ -8,6 +8,7 @@ import pandas as pd
 import polars as pl
 import pytest
 import scipy.sparse as sp
+from left_out import MODELS, fit, simulate
 
 from skmixed import (
     FixedEffectsRegressor,
@@ -18,7 +19,6 @@ from skmixed import (
 )
 from skmixed.datasets import load_sleepstudy
 from skmixed.exceptions import MissingGroupsWarning, NotAvailableError
-from tests.estimators.test_leave_out import MODELS, fit, simulate
 
 REFERENCE = Path(__file__).parents[1] / "reference"
 
@@ -107,7 +107,8 @@ def test_one_factor_as_explicit_refits(name, weighted):
     assert_close(by_group["leverage"], sums)
 
     absent = by_row[~there].dropna(axis=1)
-    assert np.all(absent == 0) and np.all(np.isnan(residuals[~there].filter(like="stand")))
+    assert np.all(absent == 0)
+    assert np.all(np.isnan(residuals[~there].filter(like="stand")))
     predicted = model.predict(X, groups)
     assert_close(residuals["fitted"], predicted)
     assert_close(residuals["population"], model.predict_population(X))
@@ -137,7 +138,8 @@ def test_several_factors_as_explicit_refits(weighted):
     residuals = model.residuals_frame(X, y, sample_weight=weight)
     by_row = model.influence_frame(X, y, sample_weight=weight)
     check_rows(by_row, residuals, whole, sigma2, w)
-    assert by_row.index.equals(X.index) and residuals.index.equals(X.index)
+    assert by_row.index.equals(X.index)
+    assert residuals.index.equals(X.index)
     alone = np.array([refitted(D, V, y_values, np.arange(n) != i) for i in range(n)])
     check_changes(by_row, whole, alone, sigma2)
     for name, code in codes.items():
@@ -227,7 +229,9 @@ def test_a_pooled_regression(fit_intercept):
         model.influence_frame(X, y, by="group", sample_weight=w)
     with pytest.raises(ValueError, match=r"factor='town' must be one of \['group'\]"):
         model.influence_frame(X, y, labels, by="group", factor="town", sample_weight=w)
-    with pytest.raises(ValueError, match=r"`residuals_frame` must be given the rows of the fit"):
+    with pytest.raises(
+        ValueError, match=r"`residuals_frame` must be given the rows of the fit"
+    ):
         model.residuals_frame(X, y + 1, sample_weight=w)
 
 
@@ -249,7 +253,8 @@ def test_ways_to_give_the_rows():
     assert list(found)[-2:] == ["dfbetas_v", "dfbetas_w"]
     assert_close(found, expected)
     by_group = by_name.influence_frame(frame, y, by="group")
-    assert by_group.index.name == "name" and list(by_group.index) == list("abcdefghi")
+    assert by_group.index.name == "name"
+    assert list(by_group.index) == list("abcdefghi")
     polars = by_name.residuals_frame(pl.from_pandas(frame), pl.Series(y))
     assert_close(polars, by_name.residuals_frame(frame, y))
     assert isinstance(polars.index, pd.RangeIndex)
@@ -323,8 +328,11 @@ def test_what_is_refused():
         pooled = RandomInterceptRegressor().fit(X, y)
     with pytest.raises(ValueError, match="`influence_frame` needs group effects"):
         pooled.influence_frame(X, y)
-    for other in (FixedEffectsRegressor, RandomInterceptClassifier):
-        assert not hasattr(other, "influence_frame")
+    assert not hasattr(FixedEffectsRegressor, "influence_frame")
+    with pytest.raises(AttributeError, match="no closed form"):
+        _ = RandomInterceptClassifier().influence_frame
+    with pytest.raises(AttributeError, match="far from normal; see ResidualsDisplay"):
+        _ = RandomInterceptClassifier().residuals_frame
 
 
 def test_several_factors_are_named():

@@ -113,7 +113,8 @@ class RowsInFit:
 def sum_by_level(values: Array, codes: NDArray[np.intp], n_levels: int) -> Array:
     """Add up the last axis of values by level, shape (k, n_levels); negative codes are none."""
     known = codes >= 0
-    codes, values = codes[known], values[:, known]
+    if not known.all():
+        codes, values = codes[known], values[:, known]
     return np.reshape([np.bincount(codes, v, n_levels) for v in values], (-1, n_levels))
 
 
