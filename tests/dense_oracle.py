@@ -131,3 +131,34 @@ def _by_level(Z, code):
     return np.hstack(
         [z[:, None] * np.equal.outer(code, np.arange(code.max() + 1)) for z in Z.T]
     )
+
+
+def dense_kenward_roger_f(dense, X, directions, L, values):
+    """F, its degrees of freedom and its multiple, by Theta and matrices of size n.
+
+    The values are those of L beta over sigma.
+    """
+    changes = [*dense_changes(dense, directions), dense["V"]]
+    P, V_inv, C = dense["P"], dense["V_inv"], dense["A_inv"]
+    information = np.array([[np.trace(P @ F @ P @ G) for G in changes] for F in changes])
+    A = 2 * np.linalg.inv(information)
+    Theta = L.T @ np.linalg.solve(L @ C @ L.T, L)
+    T = [Theta @ C @ X.T @ V_inv @ F @ V_inv @ X @ C for F in changes]
+    A1 = sum(A[r, s] * np.trace(T[r]) * np.trace(T[s]) for r, s in np.ndindex(A.shape))
+    A2 = sum(A[r, s] * np.trace(T[r] @ T[s]) for r, s in np.ndindex(A.shape))
+    q = len(L)
+    B = (A1 + 6 * A2) / (2 * q)
+    g = ((q + 1) * A1 - (q + 4) * A2) / ((q + 2) * A2)
+    c1, c2, c3 = (c / (3 * q + 2 * (1 - g)) for c in (g, q - g, q + 2 - g))
+    E = 1 / (1 - A2 / q)
+    V = 2 / q * (1 + c1 * B) / ((1 - c2 * B) ** 2 * (1 - c3 * B))
+    rho = V / (2 * E**2)
+    df = 4 + (q + 2) / (q * rho - 1)
+    scale = df / (E * (df - 2))
+    _, single = dense_kenward_roger(dense, X, directions, np.eye(len(C)))
+    cov = np.diag(single)
+    for i, j in zip(*np.triu_indices(len(C), 1), strict=True):
+        k = np.eye(len(C))[i] + np.eye(len(C))[j]
+        both = dense_kenward_roger(dense, X, directions, [k])[1][0]
+        cov[i, j] = cov[j, i] = (both - single[i] - single[j]) / 2
+    return scale * values @ np.linalg.solve(L @ cov @ L.T, values) / q, df, scale

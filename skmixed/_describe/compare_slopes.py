@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,10 @@ import pandas as pd
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from skmixed._estimators.contrasts import ByKenwardRoger
 from skmixed._estimators.mixed import BaseMixedRegressor
 from skmixed._numerics.fit.fit import Fit
-from skmixed._numerics.inference.degrees_of_freedom import kenward_roger, kenward_roger_f
+from skmixed._numerics.inference.degrees_of_freedom import VarianceUncertainty
 from skmixed._numerics.least_squares.fixed_effects import solve_fixed_effects
 from skmixed._numerics.least_squares.two_strata import NO_TEST, FTest, TwoStrata
 from skmixed._public import public
@@ -23,13 +25,16 @@ from skmixed._rows.routing import predicting_model
 from skmixed.preprocessing import BETWEEN, WITHIN, WithinBetween
 
 LEVEL = 0.95
-NO_MODEL = (
-    "compare_slopes needs a fitted mixed model of this package, or a pipeline that ends in "
-    "one, but got {model}. To ask whether slopes of random and of fixed effects differ, fit "
-    "one model with the slopes within and between groups, of which those within are those of "
-    "fixed effects:\n"
+RECIPE = (
+    "To ask whether slopes of random and of fixed effects differ, fit one model with the "
+    "slopes within and between groups, of which those within are those of fixed effects:\n"
     "  compare_slopes(make_pipeline(WithinBetween(group_by='column'), "
     "RandomInterceptRegressor(group_by='column')).fit(X, y))"
+)
+ONE_MODEL = "compare_slopes takes one argument, `estimator`, but got: {given}. "
+NO_MODEL = (
+    "compare_slopes needs a fitted mixed model of this package, or a pipeline that ends in "
+    "one, but got {model}. "
 )
 NO_PAIRS = (
     "The model must have two columns, such as 'ses_within' and 'ses_between', for at least one "
@@ -170,7 +175,21 @@ class SlopeComparison(Printed):
         yield "Slopes", text
 
 
+def _of_one_model(function):
+    """Refuse other numbers of arguments than one: the former test compared two models."""
+
+    @wraps(function)
+    def call(*args, **options):
+        if len(args) + len(options) != 1 or not options.keys() <= {"estimator"}:
+            given = ", ".join([*(type(each).__name__ for each in args), *options]) or "none"
+            raise TypeError(ONE_MODEL.format(given=given) + RECIPE)
+        return function(*args, **options)
+
+    return call
+
+
 @public("skmixed.inference")
+@_of_one_model
 def compare_slopes(estimator: Any) -> SlopeComparison:
     """Test whether slopes within groups differ from those between groups.
 
@@ -301,17 +320,18 @@ def _kenward_roger_test(fitted, model):
         fitted.lines or fitted.moments, specification, tol=model.tol, max_iter=model.max_iter
     )
     criterion = specification.criterion(fitted.lines or fitted.moments)
-    Lambda, solution = fit.optimum.Lambda, fit.solution
-    coordinates = criterion.problem.coordinates
+    solution, coordinates = fit.solution, criterion.problem.coordinates
     sigma = np.sqrt(solution.sigma2) / coordinates.y_scale
     beta = np.where(np.isnan(np.diag(solution.beta_cov)), np.nan, solution.beta)
     known = np.nan_to_num(beta)
 
+    uncertainty = VarianceUncertainty.from_criterion(criterion, fit.optimum.Lambda)
+    tests = ByKenwardRoger(uncertainty, coordinates.backmap, float(sigma))
+
     def test(contrasts):
-        scaled = contrasts @ coordinates.backmap
-        _, variances = kenward_roger(criterion, Lambda, scaled)
-        statistic, df = kenward_roger_f(criterion, Lambda, contrasts @ known / sigma, scaled)
-        return sigma**2 * variances, FTest(statistic, len(contrasts), df)
+        joint = tests.joint([contrasts], known)[0]
+        variances, _ = tests.single(contrasts)
+        return variances, FTest(joint.statistic, len(contrasts), joint.df_denom)
 
     return test, beta
 
@@ -320,7 +340,7 @@ def _model_and_terms(estimator):
     """Find the mixed model and the names of its features."""
     model = estimator[-1] if isinstance(estimator, Pipeline) else estimator
     if not isinstance(model, BaseMixedRegressor):
-        raise TypeError(NO_MODEL.format(model=model))
+        raise TypeError(NO_MODEL.format(model=model) + RECIPE)
     check_is_fitted(model)
     refuse_factors(model._columns, "compare_slopes", MEANS_INSTEAD)
     if model is estimator:

@@ -5,10 +5,12 @@
 `random_intercept`          `RandomInterceptRegressor`
 `random_slope`              `RandomSlopeRegressor`
 `mixed`                     what both share: the fitted attributes, and `summary`
+`predictions`               `predict`, `predict_population`, `predict_interval`, `score`
 `grouped`                   what all estimators share: names, group labels, `fit` by moments
 `streaming`                 `partial_fit`, `fit_moments`, `update_groups`
 `inference`                 `predict_interval`, `confint`, tables of fixed and random effects
 `confidence_intervals`      the three methods of `confint`
+`contrasts`                 tests of combinations of coefficients, whatever the model
 `leave_out`                 `loo_predict`
 `influence`                 `residuals_frame`, `influence_frame`
 `rows_of_groups`            rows of a fit read again, and fits without some of them
@@ -18,6 +20,8 @@
 `fitted`                    what a mixed model keeps of its fit, to answer questions from
 `least_squares`             `FixedEffectsRegressor` and `PooledRegressor`
 `fixed_effects_of_factors`  the former with several factors: what is solved and kept
+`several_factors`           mixed models with several factors: what is stored and kept
+`iterative`                 the iterative solver: parameters and errors
 `slopes`                    the parameters that say which slopes vary, and how
 `likelihoods`               a package of its own: binary and count outcomes
 `pickles`                   what pickles and skops are given

@@ -14,7 +14,10 @@ from skmixed._numerics.fit.problem import make_problem
 from skmixed._numerics.fit.solution import random_effects
 from skmixed._numerics.inference.bootstrap import bootstrap
 from skmixed._numerics.inference.conditional_aic import conditional_aic
-from skmixed._numerics.inference.degrees_of_freedom import kenward_roger, satterthwaite
+from skmixed._numerics.inference.degrees_of_freedom import (
+    VarianceUncertainty,
+    satterthwaite,
+)
 from skmixed._numerics.inference.explained_variance import explained_variance
 from skmixed._numerics.inference.pooling import own_effects
 from skmixed._numerics.inference.prediction import Uncertainty
@@ -111,9 +114,9 @@ class FittedModel:
         """Degrees of freedom of contrasts in the coordinates of the problem."""
         return satterthwaite(self.criterion, self.Lambda, contrasts)
 
-    def kenward_roger(self, contrasts):
-        """Degrees of freedom of contrasts, and variances over sigma2."""
-        return kenward_roger(self.criterion, self.Lambda, contrasts)
+    def variance_uncertainty(self):
+        """Covariance of the estimated variance components, by the expected information."""
+        return VarianceUncertainty.from_criterion(self.criterion, self.Lambda)
 
     def explained_variance(self):
         """Split the variance of y, for the marginal and the conditional R2."""

@@ -16,10 +16,9 @@ from skmixed._estimators.confidence_intervals import (
     profile_limits_of,
     wald_limits,
 )
+from skmixed._estimators.contrasts import tests_of_mixed
 from skmixed._estimators.iterative import is_iterative, refuse_iterative
 from skmixed._estimators.several_factors import tabulate_factors
-from skmixed._numerics.inference.degrees_of_freedom import VarianceUncertainty
-from skmixed._reports.messages import KENWARD_ROGER_ML
 from skmixed._reports.tests import DfMethod, with_tests
 from skmixed._rows.threads import one_blas_thread
 from skmixed._sklearn_private import Interval, StrOptions, validate_params
@@ -241,6 +240,11 @@ class InferenceMixin:
             return tabulate_factors(self, level, names)
         return _tabulate_random_effects(self, level)
 
+    def _coefficient_tests(self, df_method):
+        """Make tests of combinations of the fixed effects; Satterthwaite's if it is None."""
+        self._check_has_groups("A test of fixed effects", several=True, iterative=True)
+        return tests_of_mixed(self, df_method or "satterthwaite")
+
     @property
     @in_one_piece
     def conditional_cov_(self) -> pd.DataFrame | dict[str, pd.DataFrame]:
@@ -296,28 +300,19 @@ def covariance_by_group(cov, effects):
 
 def _tabulate_fixed_effects(model, level, df_method):
     """Tabulate the fixed effects of a fitted model with tests and intervals."""
-    fitted, cov = model._fitted, model.coef_cov_.to_numpy()
-    std_error, df = np.sqrt(np.diag(cov)), np.full(len(cov), np.nan)
-    kept = np.isfinite(std_error)
-    contrasts = fitted.coordinates.backmap[kept]
-    if df_method == "normal":
-        df[kept] = np.inf
-    elif df_method == "satterthwaite":
-        df[kept] = fitted.satterthwaite(contrasts)
-    else:
-        if not fitted.specification.reml:
-            raise ValueError(KENWARD_ROGER_ML)
-        df[kept], variances = fitted.kenward_roger(contrasts)
-        unit = fitted.coordinates.y_scale**2
-        std_error[kept] = np.sqrt(model.residual_variance_ / unit * variances)
-    return with_tests(model._coefficients, std_error, df, level, model.coef_cov_.index)
+    names = model.coef_cov_.index
+    kept = np.isfinite(np.diag(model.coef_cov_))
+    variances, df = np.full((2, len(names)), np.nan)
+    contrasts = np.eye(len(names))[kept]
+    variances[kept], df[kept] = model._coefficient_tests(df_method).single(contrasts)
+    return with_tests(model._coefficients, np.sqrt(variances), df, level, names)
 
 
 def _tabulate_random_effects(model, level):
     """Tabulate the random effects of all groups with standard errors and intervals."""
     fitted = model._fitted
     known = fitted.uncertainty.of_random_effects()
-    variances = VarianceUncertainty.from_criterion(fitted.criterion, fitted.Lambda)
+    variances = fitted.variance_uncertainty()
     more = variances.of_random_effects(fitted.criterion_now, fitted.Lambda)
     std_error, wider = (
         np.sqrt(model.residual_variance_ * _variances(fitted, cov))

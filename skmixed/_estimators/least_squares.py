@@ -9,6 +9,7 @@ import pandas as pd
 from scipy.stats import t
 from sklearn.utils.validation import check_is_fitted
 
+from skmixed._estimators.contrasts import ByCovariance
 from skmixed._estimators.digits import solve_with_digits
 from skmixed._estimators.fitted import FittedRegression
 from skmixed._estimators.fixed_effects_of_factors import fit_factor_effects
@@ -90,6 +91,15 @@ class BaseLeastSquaresRegressor(BaseGroupedRegressor):
         estimate, std_error = self._coefficients, np.sqrt(np.diag(cov))
         df = np.where(np.isnan(estimate), np.nan, self.residual_dof_)
         return with_tests(estimate, std_error, df, level, cov.index)
+
+    def _coefficient_tests(self, df_method):
+        """Make tests of combinations of the coefficients.
+
+        There is one variance, so that the methods of mixed models all come to `residual_dof_`.
+        """
+        check_is_fitted(self)
+        df = np.inf if df_method == "normal" else self.residual_dof_
+        return ByCovariance(self.coef_cov_.to_numpy(), lambda L: np.full(len(L), df))
 
     @in_one_piece
     @validate_params({"level": [LEVEL]}, prefer_skip_nested_validation=True)

@@ -32,8 +32,8 @@ from skmixed._numerics.fit.problem_of_factors import (
 from skmixed._numerics.inference.bootstrap_of_factors import bootstrap_factors
 from skmixed._numerics.inference.conditional_aic_of_factors import conditional_aic_of_factors
 from skmixed._numerics.inference.degrees_of_freedom_of_factors import (
-    kenward_roger_of_factors,
     satterthwaite_of_factors,
+    variance_uncertainty,
 )
 from skmixed._numerics.inference.explained_variance import split_variance
 from skmixed._numerics.inference.pooling import own_effects_of_factor
@@ -131,11 +131,11 @@ class FittedFactors:
         """Degrees of freedom of contrasts in the coordinates of the problem."""
         return satterthwaite_of_factors(self.criterion, self.Lambdas, contrasts)
 
-    def kenward_roger(self, contrasts):
-        """Degrees of freedom of contrasts, and variances over sigma2."""
+    def variance_uncertainty(self):
+        """Covariance of the estimated variance components, by the expected information."""
         if self.probes is not None:
             refuse_iterative("df_method='kenward-roger'", "df_method='satterthwaite'")
-        return kenward_roger_of_factors(self.criterion, self.Lambdas, contrasts)
+        return variance_uncertainty(self.criterion, self.Lambdas)
 
     def covariance_to_user(self, f, cov):
         """Turn covariances of a factor's random effects, over sigma2, to the user's units."""

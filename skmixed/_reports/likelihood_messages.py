@@ -59,6 +59,10 @@ SMALL_GROUPS = (
     "these are small: the groups have {size:.3g} rows on average. quadrature='auto' takes 9 "
     "nodes with one random effect for each group."
 )
+NORMAL_ONLY = (
+    "df_method={df_method!r} must be 'normal' for {model}: degrees of freedom like those of "
+    "linear models do not exist for binary and count outcomes. Leave df_method out."
+)
 LIMITS_NOT_FOUND = (
     "The search for some profile limits did not end; these are NaN. Use method='wald', or "
     "leave out columns that say little."

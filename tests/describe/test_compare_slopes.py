@@ -109,6 +109,18 @@ def test_the_size_holds_with_few_groups_and_many_features():
     assert 0 < np.mean(rejected) <= 0.11
 
 
+def test_one_model_is_asked_for():
+    one = RandomInterceptRegressor()
+    for arguments, options, given in [
+        ((one, one), {}, "RandomInterceptRegressor, RandomInterceptRegressor"),
+        ((), {}, "none"),
+        ((), {"fixed": one, "random": one}, "fixed, random"),
+        ((), {"model": one}, "model"),
+    ]:
+        with pytest.raises(TypeError, match=f"takes one argument, .*: {given}. To ask"):
+            compare_slopes(*arguments, **options)
+
+
 def test_ways_to_give_the_model():
     frame, y = make_frame()
     pipeline = split_model().fit(frame, y)

@@ -265,7 +265,7 @@ def test_likelihood_ratio_test_states_the_error(ratings):
 
 
 def test_likelihood_ratio_test_warns_where_the_error_matters(ratings, monkeypatch):
-    monkeypatch.setattr("skmixed.inference.UNCERTAIN", 1e-9)
+    monkeypatch.setattr("skmixed.inference._likelihood_ratio_test.UNCERTAIN", 1e-9)
     X, y = ratings
     options = {"group_by": GROUPS, "method": "ml", "solver": "iterative", "n_probes": 2}
     small = RandomInterceptRegressor(**options).fit(X.drop(columns="late"), y)

@@ -20,7 +20,15 @@ from skmixed import (
     RandomSlopeRegressor,
 )
 from skmixed.datasets import load_hsb
-from skmixed.inference import LikelihoodSummary, ModelSummary, RegressionSummary
+from skmixed.inference import (
+    LikelihoodSummary,
+    ModelSummary,
+    RegressionSummary,
+    WaldTest,
+    anova_frame,
+    contrast_frame,
+    wald_test,
+)
 
 X, y, school = load_hsb(return_X_y=True)
 assert_type(X, pd.DataFrame)
@@ -37,6 +45,10 @@ assert_type(model.predict(X, groups=school, return_std=True), tuple[np.ndarray, 
 assert_type(model.score(X, y, groups=school), float)
 assert_type(model.summary(), ModelSummary)
 assert_type(model.confint(method="wald"), pd.DataFrame)
+assert_type(wald_test(model, ["ses", "catholic"]), WaldTest)
+assert_type(wald_test(model, "ses").df_denom, float)
+assert_type(anova_frame(model, {"school": ["catholic", "mean_ses"]}), pd.DataFrame)
+assert_type(contrast_frame(model, {"a": {"ses": 1, "mean_ses": 1}}), pd.DataFrame)
 assert_type(model.partial_fit(X, y, groups=school), RandomInterceptRegressor)
 assert_type(model.loo_predict(X, y, groups=school, leave="group"), np.ndarray)
 

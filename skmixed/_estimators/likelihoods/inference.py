@@ -11,8 +11,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
 from skmixed._estimators.confidence_intervals import random_names, random_parameters
+from skmixed._estimators.contrasts import ByCovariance
 from skmixed._estimators.inference import LEVEL, covariance_by_group
-from skmixed._reports.likelihood_messages import LIMITS_NOT_FOUND
+from skmixed._reports.likelihood_messages import LIMITS_NOT_FOUND, NORMAL_ONLY
 from skmixed._reports.tests import with_z_tests
 from skmixed._sklearn_private import StrOptions, validate_params
 from skmixed._state import in_one_piece
@@ -55,6 +56,13 @@ class LikelihoodInferenceMixin:
             with np.errstate(over="ignore"):  # of a coefficient that runs away
                 frame = frame.join(np.exp(frame[list(names)]).rename(columns=names))
         return frame
+
+    def _coefficient_tests(self, df_method):
+        """Make tests of combinations of the fixed effects, for which the normal law stands."""
+        check_is_fitted(self)
+        if df_method not in (None, "normal"):
+            raise ValueError(NORMAL_ONLY.format(df_method=df_method, model=type(self).__name__))
+        return ByCovariance(self.coef_cov_.to_numpy(), lambda L: np.full(len(L), np.inf))
 
     @in_one_piece
     @validate_params(

@@ -5,6 +5,7 @@
 `prediction_of_factors`            the same with several factors, and predictions
 `degrees_of_freedom`               Satterthwaite's, and Kenward and Roger's
 `degrees_of_freedom_of_factors`    the same with several factors
+`wald`                             F tests of several combinations of coefficients
 `profile`                          profile-likelihood limits of all parameters
 `ratio_of_factor`                  profile of the variance of one of several factors
 `bootstrap`                        the moments of y drawn from the fitted model, refitted

@@ -80,9 +80,7 @@ def df_of_variance(
     return np.asarray(1 / (np.sum(v * _solve(H, v), axis=0) + 1 / dof))
 
 
-def kenward_roger(
-    criterion: CovarianceCriterion, Lambda: Array, contrasts: Array
-) -> tuple[Array, Array]:
+def kenward_roger(of: VarianceUncertainty, contrasts: Array) -> tuple[Array, Array]:
     """Degrees of freedom and variances of contrasts, by Kenward and Roger's method.
 
     With the directions E_r, U_j, D_r, Q_rs and A_rs of `VarianceUncertainty`,
@@ -94,10 +92,8 @@ def kenward_roger(
 
     Parameters
     ----------
-    criterion : CovarianceCriterion
-        The moments; the method must be REML.
-    Lambda : ndarray of shape (q, q)
-        Any factor of Psi at the optimum.
+    of : VarianceUncertainty
+        That of the fit; the method must be REML.
     contrasts : ndarray of shape (k, p)
         In the coordinates of the problem.
 
@@ -113,11 +109,6 @@ def kenward_roger(
     Kenward, M. G. and Roger, J. H. (1997). Small sample inference for fixed effects from
     restricted maximum likelihood. Biometrics, 53, 983-997. doi:10.2307/2533558
     """
-    return kenward_roger_of(VarianceUncertainty.from_criterion(criterion, Lambda), contrasts)
-
-
-def kenward_roger_of(of: VarianceUncertainty, contrasts: Array) -> tuple[Array, Array]:
-    """Degrees of freedom and variances of contrasts, as `kenward_roger` returns them."""
     k = contrasts @ of.root.T
     d = np.einsum("rkl,ik,il->ri", of.D, _unit(k), _unit(k))
     # the last direction is the covariance of y itself, with which all variances grow
@@ -127,8 +118,8 @@ def kenward_roger_of(of: VarianceUncertainty, contrasts: Array) -> tuple[Array, 
 
 
 def kenward_roger_f(
-    criterion: CovarianceCriterion, Lambda: Array, estimates: Array, contrasts: Array
-) -> tuple[float, float]:
+    of: VarianceUncertainty, estimates: Array, contrasts: Array
+) -> tuple[float, float, float]:
     """Test that contrasts are 0, by Kenward and Roger's scaled F statistic.
 
     With Theta the projection on the contrasts, in whitened coordinates, and d the number of
@@ -136,14 +127,13 @@ def kenward_roger_f(
 
         A1 = sum_rs A_rs tr(Theta D_r) tr(Theta D_s),  A2 = sum_rs A_rs tr(Theta D_r Theta D_s),
 
-    and matched by those of a multiple of F with d and df degrees of freedom.
+    and matched by those of a multiple of F with d and df degrees of freedom. A single contrast
+    has df = 2 / A2 and a multiple of 1.
 
     Parameters
     ----------
-    criterion : CovarianceCriterion
-        The moments; the method must be REML.
-    Lambda : ndarray of shape (q, q)
-        Any factor of Psi at the optimum.
+    of : VarianceUncertainty
+        That of the fit; the method must be REML.
     estimates : ndarray of shape (d,)
         The contrasts' values, over sigma.
     contrasts : ndarray of shape (d, p)
@@ -155,30 +145,38 @@ def kenward_roger_f(
         The scaled F statistic.
     df : float
         Its denominator degrees of freedom; 0 if there are too few for the expansion.
+    scale : float
+        The multiple of the Wald statistic over d that it is.
 
     References
     ----------
     Kenward, M. G. and Roger, J. H. (1997). Small sample inference for fixed effects from
     restricted maximum likelihood. Biometrics, 53, 983-997. doi:10.2307/2533558
     """
-    of = VarianceUncertainty.from_criterion(criterion, Lambda)
     k, d = contrasts @ of.root.T, len(contrasts)
     basis = np.linalg.qr(k.T)[0].T
     # the last direction is the covariance of y itself, with which all variances grow
     D = np.append(basis @ of.D @ basis.T, np.eye(d)[None], axis=0)
     traces = np.trace(D, axis1=1, axis2=2)
     A1, A2 = traces @ of.A @ traces, np.einsum("rs,rkl,slk->", of.A, D, D)
+    df, scale = (2 / A2, 1.0) if d == 1 else _matched_f(A1, A2, d)
+    if not df > 0:
+        return np.nan, 0.0, np.nan
+    cov = k @ (np.eye(k.shape[1]) + _adjustment(of)) @ k.T
+    wald = float(estimates @ np.linalg.solve(cov, estimates)) / d
+    return scale * wald, float(df), float(scale)
+
+
+def _matched_f(A1: float, A2: float, d: int) -> tuple[float, float]:
+    """Degrees of freedom and multiple of F; 0 if there are too few for the expansion."""
     B, g = (A1 + 6 * A2) / (2 * d), ((d + 1) * A1 - (d + 4) * A2) / ((d + 2) * A2)
     c1, c2, c3 = np.array([g, d - g, d + 2 - g]) / (3 * d + 2 * (1 - g))
     ratio = (1 - A2 / d) / (1 - c2 * B)
     excess = ratio**2 * (1 + c1 * B) / (1 - c3 * B) - 1  # of the variance over that of chi2
     df = 4 + (d + 2) / excess if excess != 0 else np.inf
     if d <= A2 or not df > 2:
-        return np.nan, 0.0
-    cov = k @ (np.eye(k.shape[1]) + _adjustment(of)) @ k.T
-    wald = float(estimates @ np.linalg.solve(cov, estimates)) / d
-    scale = 1 - A2 / d if np.isinf(df) else df * (1 - A2 / d) / (df - 2)
-    return scale * wald, float(df)
+        return 0.0, np.nan
+    return df, 1 - A2 / d if np.isinf(df) else df * (1 - A2 / d) / (df - 2)
 
 
 def _adjustment(of: VarianceUncertainty) -> Array:

@@ -12,7 +12,6 @@ from skmixed._numerics.fit.factor import Factor, changes_of_psi, free_entries
 from skmixed._numerics.inference.degrees_of_freedom import (
     VarianceUncertainty,
     df_of_variance,
-    kenward_roger_of,
 )
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.digits import GRAM_ERROR
@@ -69,18 +68,6 @@ def tangent_of_factors(
     if not any(map(len, directions)):
         return directions, np.zeros((0, 0))
     return directions, of.hessian(directions) + block_diag(*bends)
-
-
-def kenward_roger_of_factors(
-    criterion: FactorsCriterion, Lambdas: Sequence[Array], contrasts: Array
-) -> tuple[Array, Array]:
-    """Degrees of freedom and variances of contrasts, by Kenward and Roger's method.
-
-    Parameters and returns are those of `degrees_of_freedom.kenward_roger`, but for a Lambda
-    of each factor.
-    """
-    uncertainty = variance_uncertainty(criterion, Lambdas)
-    return kenward_roger_of(uncertainty, contrasts)
 
 
 def variance_uncertainty(

@@ -92,6 +92,10 @@ SLACK_ERROR = 1e-12
 # Degrees of freedom that the sum of fractional weights may miss, for each row.
 DOF_ERROR = 1e-9
 
+# Contrasts of length 1 are linearly dependent if less than this is left of one when others are
+# known: users write weights with three digits, and means of columns with all of them.
+ROWS_TOLERANCE = 1e-10
+
 # --- rows left out
 
 # What is left of a column's squares, and of the weight of a group, must be at least this

@@ -11,9 +11,10 @@ from reference_cases import load_factors_cases, moments_of_factors
 from skmixed._numerics.fit.factors import FactorFit, LostDigitsError
 from skmixed._numerics.fit.fit import Fit, Specification
 from skmixed._numerics.fit.problem_of_factors import OneRowPerLevelError, SameLevelsError
+from skmixed._numerics.inference.degrees_of_freedom import kenward_roger
 from skmixed._numerics.inference.degrees_of_freedom_of_factors import (
-    kenward_roger_of_factors,
     satterthwaite_of_factors,
+    variance_uncertainty,
 )
 from skmixed._numerics.inference.prediction_of_factors import predict_rows
 from skmixed._numerics.moments.cells import FactorMoments
@@ -101,9 +102,8 @@ def test_degrees_of_freedom_are_those_of_lmertest_and_pbkrtest(fitted):
         stored = {name: row["df"] for name, row in expected["satterthwaite"].items()}
         np.testing.assert_allclose(df, case.terms(stored), rtol=1e-5)
     if expected.get("kenward_roger"):
-        df, variances = kenward_roger_of_factors(
-            fit.criterion, fit.optimum.Lambdas, coordinates.backmap
-        )
+        uncertainty = variance_uncertainty(fit.criterion, fit.optimum.Lambdas)
+        df, variances = kenward_roger(uncertainty, coordinates.backmap)
         stored = expected["kenward_roger"]
         np.testing.assert_allclose(
             df, case.terms({name: row["df"] for name, row in stored.items()}), rtol=1e-5

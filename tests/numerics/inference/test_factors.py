@@ -11,10 +11,14 @@ from skmixed._numerics.fit.average_information import FactorsOptimum
 from skmixed._numerics.fit.factor import changes_of_psi
 from skmixed._numerics.fit.factors import FactorFit, solve_factors
 from skmixed._numerics.fit.fit import Fit
-from skmixed._numerics.inference.degrees_of_freedom import kenward_roger, satterthwaite
+from skmixed._numerics.inference.degrees_of_freedom import (
+    VarianceUncertainty,
+    kenward_roger,
+    satterthwaite,
+)
 from skmixed._numerics.inference.degrees_of_freedom_of_factors import (
-    kenward_roger_of_factors,
     satterthwaite_of_factors,
+    variance_uncertainty,
 )
 from skmixed._numerics.inference.prediction_of_factors import FactorsUncertainty, predict_rows
 
@@ -159,9 +163,8 @@ def test_kenward_roger_is_that_of_dense_algebra(structure, variant):
     Lambdas = some_lambdas(rows)
     criterion, dense = rows.criterion, rows.dense(Lambdas)
     backmap = criterion.problem.coordinates.backmap
-    df, variances = kenward_roger_of_factors(
-        criterion, rows.scaled(criterion, Lambdas), backmap
-    )
+    uncertainty = variance_uncertainty(criterion, rows.scaled(criterion, Lambdas))
+    df, variances = kenward_roger(uncertainty, backmap)
     expected = dense_kenward_roger(
         dense, rows.fixed, directions_of(criterion.problem), np.eye(3)
     )
@@ -233,6 +236,7 @@ def test_one_factor_is_a_case_of_several(variant):
         df, satterthwaite(criterion, alone.optimum.Lambda, own), rtol=1e-5
     )
     if one.reml:
-        several = kenward_roger_of_factors(fit.criterion, fit.optimum.Lambdas, backmap)
-        single = kenward_roger(criterion, alone.optimum.Lambda, own)
+        factors = variance_uncertainty(fit.criterion, fit.optimum.Lambdas)
+        single = VarianceUncertainty.from_criterion(criterion, alone.optimum.Lambda)
+        several, single = kenward_roger(factors, backmap), kenward_roger(single, own)
         np.testing.assert_allclose(several, single, rtol=1e-5)

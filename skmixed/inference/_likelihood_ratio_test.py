@@ -1,4 +1,4 @@
-"""Tests between models, and of slopes within groups against those between."""
+"""Whether a larger model explains y better than one nested in it, by their likelihoods."""
 
 from __future__ import annotations
 
@@ -10,16 +10,13 @@ import pandas as pd
 from scipy.stats import chi2
 from sklearn.utils.validation import check_is_fitted
 
-from skmixed._describe.compare_slopes import SlopeComparison, compare_slopes
 from skmixed._estimators.iterative import error_of_difference
 from skmixed._estimators.least_squares import PooledRegressor
 from skmixed._estimators.likelihoods.base import BaseLikelihoodModel
 from skmixed._estimators.likelihoods.fitted import SumsOfRows
 from skmixed._estimators.mixed import BaseMixedRegressor
 from skmixed._numerics.linalg.digits import LOG_LIKELIHOOD_ERROR, SAME_SUMS
-from skmixed._reports.likelihood_summary import LikelihoodSummary
-from skmixed._reports.regression_summary import RegressionSummary
-from skmixed._reports.summary import ModelSummary
+from skmixed._public import public
 from skmixed._rows.reader import INTERCEPT
 from skmixed._warn import warn
 
@@ -31,17 +28,8 @@ RANDOM_P_VALUE = "; with two of these more or less the p-value is {} or {}"
 # A difference of p-values that is worth a warning.
 UNCERTAIN = 0.01
 
-__all__ = [
-    "LikelihoodRatioTest",
-    "LikelihoodSummary",
-    "ModelSummary",
-    "RegressionSummary",
-    "SlopeComparison",
-    "compare_slopes",
-    "likelihood_ratio_test",
-]
 
-
+@public("skmixed.inference")
 @dataclass(frozen=True)
 class LikelihoodRatioTest:
     """Result of `likelihood_ratio_test`.
@@ -78,6 +66,7 @@ class LikelihoodRatioTest:
     __repr__ = __str__
 
 
+@public("skmixed.inference")
 def likelihood_ratio_test(small: Any, large: Any) -> LikelihoodRatioTest:
     """Test whether a larger model explains y better than a model nested in it.
 

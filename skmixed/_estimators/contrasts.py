@@ -1,0 +1,172 @@
+"""Tests of combinations of coefficients: what all models answer in the same way.
+
+A model has `_coefficient_tests(df_method)`, which returns one of these. Coefficients are in the
+order of `coef_cov_`, and a combination must leave out those without an estimate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from scipy.stats import chi2, f
+
+from skmixed._numerics.inference.degrees_of_freedom import (
+    VarianceUncertainty,
+    kenward_roger,
+    kenward_roger_f,
+)
+from skmixed._numerics.inference.wald import combined_df, uncorrelated
+from skmixed._reports.messages import KENWARD_ROGER_ML
+
+
+@dataclass(frozen=True)
+class JointTest:
+    """An F test that several combinations are 0.
+
+    Attributes
+    ----------
+    statistic : float
+        F; NaN if it cannot be tested.
+    df_num : int
+        Its numerator degrees of freedom, the number of combinations.
+    df_denom : float
+        Its denominator degrees of freedom; inf if k F is chi-square with k.
+    scale : float
+        What the mean of squares is multiplied by in the statistic.
+    """
+
+    statistic: float
+    df_num: int
+    df_denom: float
+    scale: float = 1.0
+
+    @property
+    def p_value(self):
+        """How often a larger statistic comes by chance."""
+        if np.isinf(self.df_denom):
+            return float(chi2.sf(self.df_num * self.statistic, self.df_num))
+        return float(f.sf(self.statistic, self.df_num, self.df_denom))
+
+
+@dataclass(frozen=True)
+class ByCovariance:
+    """Tests by the covariance of the coefficients.
+
+    Attributes
+    ----------
+    cov : ndarray of shape (n_coef, n_coef)
+        NaN for coefficients without an estimate.
+    df_of : callable
+        From combinations, the rows of an array of shape (k, n_coef), to the degrees of freedom
+        of each.
+    """
+
+    cov: np.ndarray
+    df_of: Callable[[np.ndarray], np.ndarray]
+
+    def single(self, L):
+        """Variances and degrees of freedom of combinations.
+
+        Parameters
+        ----------
+        L : ndarray of shape (k, n_coef)
+            Their weights.
+        """
+        return np.einsum("ki,ij,kj->k", L, np.nan_to_num(self.cov), L), self.df_of(L)
+
+    def joint(self, Ls, beta):
+        """Test that all combinations of a set are 0, for each of several sets.
+
+        Parameters
+        ----------
+        Ls : list of ndarray of shape (k, n_coef)
+            Their weights, linearly independent within each set.
+        beta : ndarray of shape (n_coef,)
+            The coefficients, 0 for those without an estimate.
+
+        Returns
+        -------
+        list of JointTest
+        """
+        cov = np.nan_to_num(self.cov)
+        found = [uncorrelated(L @ beta, L @ cov @ L.T) for L in Ls]
+        # all at once: degrees of freedom may need a pass over the groups
+        nu = self.df_of(np.vstack([P @ L for (_, P), L in zip(found, Ls, strict=True)]))
+        ends = np.cumsum([len(L) for L in Ls])[:-1]
+        return [
+            JointTest(statistic, len(own), combined_df(own))
+            for (statistic, _), own in zip(found, np.split(nu, ends), strict=True)
+        ]
+
+
+@dataclass(frozen=True)
+class ByKenwardRoger:
+    """Tests by Kenward and Roger's method, which widens the covariance.
+
+    Attributes
+    ----------
+    uncertainty : VarianceUncertainty
+        Of the fit's variance components.
+    backmap : ndarray of shape (n_coef, p)
+        From the coordinates of the problem to the coefficients.
+    sigma : float
+        Standard deviation of the residuals, in the coordinates of the problem.
+    """
+
+    uncertainty: VarianceUncertainty
+    backmap: np.ndarray
+    sigma: float
+
+    def single(self, L):
+        """Variances and degrees of freedom of combinations, as `ByCovariance` has them."""
+        df, variances = kenward_roger(self.uncertainty, L @ self.backmap)
+        return self.sigma**2 * variances, df
+
+    def joint(self, Ls, beta):
+        """Test that all combinations of a set are 0, as `ByCovariance` does."""
+        return [self._joint(L, L @ beta) for L in Ls]
+
+    def _joint(self, L, values):
+        if not self.sigma > 0:
+            return JointTest(np.nan, len(L), np.nan)
+        scaled = L @ self.backmap
+        statistic, df, scale = kenward_roger_f(self.uncertainty, values / self.sigma, scaled)
+        return JointTest(statistic, len(L), df, scale)
+
+
+def tests_of_mixed(model, df_method):
+    """Make the tests of a fitted linear mixed model.
+
+    Parameters
+    ----------
+    model : estimator
+        With groups.
+    df_method : {"satterthwaite", "kenward-roger", "normal"}
+        How to find degrees of freedom.
+
+    Returns
+    -------
+    ByCovariance or ByKenwardRoger
+    """
+    fitted = model._fitted
+    if df_method == "kenward-roger":
+        if not fitted.specification.reml:
+            raise ValueError(KENWARD_ROGER_ML)
+        sigma = np.sqrt(model.residual_variance_) / fitted.coordinates.y_scale
+        return ByKenwardRoger(
+            fitted.variance_uncertainty(), fitted.coordinates.backmap, float(sigma)
+        )
+    known = df_method == "normal"
+    df_of = _infinite if known else partial(_satterthwaite, fitted)
+    return ByCovariance(model.coef_cov_.to_numpy(), df_of)
+
+
+def _infinite(L):
+    return np.full(len(L), np.inf)
+
+
+def _satterthwaite(fitted, L):
+    return fitted.satterthwaite(L @ fitted.coordinates.backmap)
