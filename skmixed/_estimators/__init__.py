@@ -1,6 +1,5 @@
 """The classes: rows -> moments -> solution -> attributes.
 
-=======
 ==========================  ==============================================================
 `random_intercept`          `RandomInterceptRegressor`
 `random_slope`              `RandomSlopeRegressor`
