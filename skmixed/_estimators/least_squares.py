@@ -14,7 +14,9 @@ from skmixed._estimators.digits import solve_with_digits
 from skmixed._estimators.fitted import FittedRegression
 from skmixed._estimators.fixed_effects_of_factors import fit_factor_effects
 from skmixed._estimators.grouped import BaseGroupedRegressor
+from skmixed._estimators.influence import InfluenceMixin
 from skmixed._estimators.predictions import LEVEL
+from skmixed._estimators.rows_of_groups import rows_of_pooled_fit
 from skmixed._estimators.several_factors import store_groups_of_factors
 from skmixed._estimators.streaming import RowsSeen
 from skmixed._numerics.fit.problem import make_problem
@@ -484,7 +486,7 @@ class FixedEffectsRegressor(BaseLeastSquaresRegressor):
 
 
 @public("skmixed")
-class PooledRegressor(BaseLeastSquaresRegressor):
+class PooledRegressor(InfluenceMixin, BaseLeastSquaresRegressor):
     """Linear regression that ignores the groups: complete pooling.
 
     The model of row i is ``y_i = b0 + x_i' b + e_i``, by least squares. It is
@@ -595,3 +597,12 @@ class PooledRegressor(BaseLeastSquaresRegressor):
     def _predict_rows(self, X, groups):
         y = self._predict_fixed(X)
         return y, np.full(len(y), -1)
+
+    def _factors_named(self, factor):
+        name = self._columns.group_name
+        if factor not in (None, name):
+            raise ValueError(f"factor={factor!r} must be one of {[name]}.")
+        return [name]
+
+    def _rows_of_fit(self, name, X, y, groups, sample_weight, by):
+        return rows_of_pooled_fit(self, name, X, y, groups, sample_weight, by)

@@ -30,6 +30,8 @@ NOT_AVAILABLE = {
     "fit_moments": "no sums over rows say all that its likelihood needs to know",
     "update_groups": "no sums over rows say all that its likelihood needs to know",
     "loo_predict": "left-out predictions have no closed form; use cross_val_predict",
+    "residuals_frame": "differences from a mean are far from normal; see ResidualsDisplay",
+    "influence_frame": "how much a row counts changes with the fit, so there is no closed form",
     "predict_interval": (
         "an interval for an outcome that is binary or a count would hold nearly all of its "
         "values; see predict_proba, or the mean"

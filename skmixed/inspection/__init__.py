@@ -4,6 +4,7 @@ from skmixed.inspection._average_effects import average_effects, average_predict
 from skmixed.inspection._average_effects_display import AverageEffectsDisplay
 from skmixed.inspection._group_lines import GroupLinesDisplay
 from skmixed.inspection._importances import importances
+from skmixed.inspection._influence import InfluenceDisplay
 from skmixed.inspection._pooling import PoolingDisplay
 from skmixed.inspection._predictive_check import PredictiveCheckDisplay
 from skmixed.inspection._random_effects import RandomEffectsDisplay
@@ -15,6 +16,7 @@ from skmixed.inspection._variance import VarianceDisplay
 __all__ = [
     "AverageEffectsDisplay",
     "GroupLinesDisplay",
+    "InfluenceDisplay",
     "PoolingDisplay",
     "PredictiveCheckDisplay",
     "RandomEffectsDisplay",

@@ -28,6 +28,10 @@ ALL_MODELS = ((BaseGroupedRegressor, BaseLikelihoodModel), "a model")
 SCALES = {"binomial": "log-odds", "poisson": "logarithm of the mean"}
 # Why there is no picture of models of binary outcomes and counts.
 NOT_OF_LIKELIHOODS = {
+    "InfluenceDisplay": (
+        "how much a row counts changes there with the fit, so that no formula says what the "
+        "fit would be without it. ResidualsDisplay shows quantile residuals by group"
+    ),
     "ShrinkageDisplay": (
         "the rows of a group alone may say that its effect is infinite, as those of a group "
         "of one class do. RandomEffectsDisplay shows the effects, pooling_weights_ tells how "

@@ -20,6 +20,7 @@ from skmixed.datasets import load_sleepstudy
 from skmixed.exceptions import MissingGroupsWarning, SingularFitWarning
 from skmixed.inspection import (
     GroupLinesDisplay,
+    InfluenceDisplay,
     PredictiveCheckDisplay,
     RandomEffectsDisplay,
     ResidualsDisplay,
@@ -37,6 +38,8 @@ DISPLAYS = {
     "fitted": (ResidualsDisplay, {}),
     "residual-panels": (ResidualsDisplay, {"kind": "panels"}),
     "predictive-check": (PredictiveCheckDisplay, {"kind": "groups", "n_draws": 20}),
+    "influence-groups": (InfluenceDisplay, {}),
+    "influence-rows": (InfluenceDisplay, {"by": "row"}),
 }
 # Displays that take rows, and models without random effects.
 OF_ALL_MODELS = GroupLinesDisplay, ResidualsDisplay, PredictiveCheckDisplay
@@ -47,7 +50,7 @@ def draw(name, model, X, y, groups=None, column=None, **options):
     options = {**defaults, **options}
     if "column" in options:
         options["column"] = column
-    with_rows = display in OF_ALL_MODELS
+    with_rows = display in (*OF_ALL_MODELS, InfluenceDisplay)
     rows = (X, y, groups) if with_rows else ()
     return display.from_estimator(model, *rows, **options)
 
@@ -183,13 +186,13 @@ def test_models_that_cannot_be_drawn_are_refused(name):
     error, message = (
         (ValueError, f"`{display}` needs group effects, but FixedEffectsRegressor was fitted")
         if takes_all
-        else (TypeError, f"{display} needs a mixed model .* got FixedEffectsRegressor")
+        else (TypeError, f"{display} needs a .*mixed model .* got FixedEffectsRegressor")
     )
     with pytest.raises(error, match=message):
         draw(name, pooled, *rows)
     for other in (LinearRegression().fit(X, y), GridSearchCV(model, {})):
         kind = type(other).__name__
-        with pytest.raises(TypeError, match=f"{display} needs a .*model of .* got {kind}"):
+        with pytest.raises(TypeError, match=f"{display} needs a .*of skmixed.* got {kind}"):
             draw(name, other, *rows)
     with pytest.raises(
         TypeError, match="`estimator` must be an object, but got the class Rand"
