@@ -2,6 +2,7 @@
 
 =========================  ===============================================================
 `leave_one_out`            leave-one-out of rows and of groups, variance components held
+`influence`                leverage, standardised residuals, Cook's distances of rows and groups
 `levels_left_out`          levels of one of several factors, variance components held
 `folds`                    moments without a fold, and scores of the fold's rows
 `effects_of_folds`         random intercepts without a fold, variance components held
