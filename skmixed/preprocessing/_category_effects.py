@@ -15,7 +15,7 @@ from skmixed._estimators.likelihoods.random_intercept_classifier import (
 )
 from skmixed._estimators.several_factors import factors_named
 from skmixed._numerics.fit.criterion_iterative import Probes
-from skmixed._numerics.leave_out.effects_of_folds import Ratios, effects_at
+from skmixed._numerics.leave_out.effects_of_folds import AKAIKE, Ratios, effects_at
 from skmixed._numerics.leave_out.folds import subtract_fold
 from skmixed._numerics.moments.cells import FactorMoments
 from skmixed._numerics.moments.moments import GroupedMoments, pilot_mean
@@ -197,13 +197,20 @@ class LinearEffects:
 
 
 class LogisticEffects:
-    """Random intercepts on the scale of the logit, of each column by itself.
+    """Effects on the scale of the logit, of each column by itself.
 
     Without a fold the models are fitted again: there are no cross-products to take off.
     """
 
     def __init__(self, rows):
         self.rows = rows
+        self.kept = []
+        for codes in rows.codes:
+            every = np.ones(rows.given.shape[1], dtype=bool)
+            model = _fit_logistic(rows, codes, every)[0]
+            gamma = model.coef_.ravel()[len(every) :]
+            variance = np.diag(model.coef_cov_)[1 + len(every) :]
+            self.kept.append(gamma**2 > AKAIKE * variance)
 
     def in_all_rows(self):
         """Effects of each column."""
@@ -214,23 +221,31 @@ class LogisticEffects:
         return self._fit(self.rows.take(train))
 
     def _fit(self, rows):
-        columns = zip(rows.codes, rows.n_categories, strict=True)
-        return [self._fit_one(rows, *column) for column in columns]
+        columns = zip(rows.codes, rows.n_categories, self.kept, strict=True)
+        return [self._effects(rows, *column) for column in columns]
 
-    def _fit_one(self, rows, codes, n_categories):
-        present, positions = np.unique(codes, return_inverse=True)
-        sizes, means = group_means(rows.given, positions, len(present), rows.weight)
-        means -= sizes @ means / sizes.sum()
-        columns = np.column_stack([rows.given, means[positions]])
-        model = RandomInterceptClassifier()
-        with quietly():
-            model.fit(columns, rows.y, groups=codes, sample_weight=rows.weight)
+    def _effects(self, rows, codes, n_categories, kept):
+        model, present, means = _fit_logistic(rows, codes, kept)
         variance = model.random_effects_cov_.to_numpy()[0, 0]
         left = model.conditional_cov_.to_numpy().ravel()
         share = left / variance if variance > 0 else np.ones_like(left)
-        gamma = model.coef_.ravel()[rows.given.shape[1] :]
+        gamma = model.coef_.ravel()[len(kept) :]
         effects = means @ gamma + model.random_effects_.to_numpy()[:, 0]
         return Effects.of(n_categories, present, effects, share, np.sqrt(variance))
+
+
+def _fit_logistic(rows, codes, kept):
+    """Fit a logistic mixed model with some means of the categories; return these, too."""
+    counts = slice(None) if rows.weight is None else rows.weight > 0
+    rows, codes = rows.take(counts), codes[counts]
+    present, positions = np.unique(codes, return_inverse=True)
+    sizes, means = group_means(rows.given[:, kept], positions, len(present), rows.weight)
+    means -= sizes @ means / sizes.sum()
+    columns = np.column_stack([rows.given, means[positions]])
+    model = RandomInterceptClassifier()
+    with quietly():
+        model.fit(columns, rows.y, groups=codes, sample_weight=rows.weight)
+    return model, present, means
 
 
 @contextmanager

@@ -72,15 +72,15 @@ BOTH = "given={given!r} must not name columns that are encoded, but {names} are 
 class RandomEffectEncoder(OnePiece, PacksTables, TransformerMixin, BaseEstimator):
     """Replace categories by their random effects, given the other columns.
 
-    The effect of a category is the prediction of a mixed model::
+    With the means m_j of the columns x in category j the model is::
 
-        y_i = x_i' beta + b_j[i] + e_i,    b_j ~ N(0, tau2)
+        y_i = x_i' beta + (m_j - m)' gamma + b_j + e_i,    b_j ~ N(0, tau2)
 
-    that is, how far the category's rows are from where their other columns put them, shrunken
-    towards 0 by as much as few rows deserve. A category's mean of y, which
-    `sklearn.preprocessing.TargetEncoder` takes, holds the effect of the other columns, too.
-    Where the categories differ in these, the two are not the same, and the effect tells a
-    regressor behind it what the other columns do not.
+    and the effect of category j is (m_j - m)' gamma + b_j: how far its rows are from where
+    their other columns put them, shrunken by as much as few rows deserve towards what the means
+    say. A category's mean of y, which `sklearn.preprocessing.TargetEncoder` takes, holds the
+    effect of the other columns, too. Where the categories differ in these, the two are not the
+    same, and the effect tells a regressor behind it what the other columns do not.
 
     Parameters
     ----------
@@ -147,10 +147,15 @@ class RandomEffectEncoder(OnePiece, PacksTables, TransformerMixin, BaseEstimator
     0. In training a row without a category counts as a category of its own. Where all
     categories of a column have one row, the effects cannot be told from residuals, and are 0.
 
+    The slopes beta are those within categories, and gamma says how categories with other means
+    differ beyond that (Mundlak's device, as in `WithinBetween`). Means whose coefficient does
+    not lower Akaike's criterion are left out.
+
     Of a numeric target the variances are those of all rows, in each fold, and the effects
     without a fold follow from cross-products, exactly and without another fit. Variances are
-    two numbers, of which no row's y makes a difference that counts. Of a binary target the
-    model is fitted cv + 1 times for each column, and each column has a model of its own.
+    a number for each column, of which no row's y makes a difference that counts. Of a binary
+    target the model is fitted cv + 2 times for each column, and each column has a model of its
+    own.
 
     References
     ----------
@@ -174,13 +179,13 @@ class RandomEffectEncoder(OnePiece, PacksTables, TransformerMixin, BaseEstimator
     >>> encoder = RandomEffectEncoder("shop", random_state=0)
     >>> encoder.fit_transform(X, y).head(2).round(2)
        size  shop
-    0  0.95  1.45
-    1  4.98 -0.71
+    0  5.41 -3.42
+    1  3.53 -1.61
     >>> encoder.encodings_["shop"].head(3).round(2)
     shop
-    34   -3.03
-    25   -0.80
-    20   -2.71
+    34   -3.52
+    25   -1.52
+    20   -3.74
     Name: effect, dtype: float64
     """
 

@@ -21,6 +21,7 @@ from sklearn.preprocessing import TargetEncoder
 
 from skmixed import RandomInterceptClassifier, RandomInterceptRegressor
 from skmixed.preprocessing import RandomEffectEncoder
+from skmixed.preprocessing._category_effects import LinearEffects, Rows
 
 FOLDS = KFold(4, shuffle=True, random_state=0)
 
@@ -37,74 +38,82 @@ def make_rows(n=240, n_shops=25, seed=0, *, opposed=1.0):
     return X, y.rename("sales")
 
 
-def dense_effects(X, y, columns, given, ratios):
+def own_ratios(X, y, columns, given):
+    """Choose means by Akaike's criterion and estimate the ratios, by public means alone."""
+    means = {
+        (column, name): X.groupby(column)[name].transform("mean")
+        for column in columns
+        for name in given
+    }
+    groups = X[columns] if len(columns) > 1 else X["shop"]
+    wide = pd.concat([X[given], *means.values()], axis=1).to_numpy()
+    model = RandomInterceptRegressor().fit(wide, y, groups=groups)
+    gamma, variance = (
+        values[len(given) :] for values in (model.coef_, np.diag(model.coef_cov_)[1:])
+    )
+    kept = [key for key, pays in zip(means, gamma**2 > 2 * variance, strict=True) if pays]
+    wide = pd.concat([X[given], *(means[key] for key in kept)], axis=1).to_numpy()
+    model = RandomInterceptRegressor().fit(wide, y, groups=groups)
+    return kept, np.atleast_1d(model.theta_)
+
+
+def dense_effects(X, y, columns, given, kept, ratios):
     """Effects of each column's categories, with V written out and the ratios held."""
-    x = X[given].to_numpy()
-    wide, random = [np.ones((len(X), 1)), x], np.eye(len(X))
-    Z, means = [], []
+    V, Z, wide, of_means = np.eye(len(X)), {}, [np.ones(len(X)), *X[given].to_numpy().T], {}
     for column, ratio in zip(columns, ratios, strict=True):
-        dummies = pd.get_dummies(X[column]).astype(float)
-        Z.append(dummies.to_numpy())
-        means.append(X.groupby(column)[given].mean().loc[dummies.columns].to_numpy())
-        means[-1] = means[-1] - x.mean(axis=0)
-        wide.append(Z[-1] @ means[-1])
-        random = random + ratio**2 * Z[-1] @ Z[-1].T
-    design, inverse = np.hstack(wide), np.linalg.inv(random)
-    beta = np.linalg.lstsq(design.T @ inverse @ design, design.T @ inverse @ y, rcond=None)[0]
-    left = inverse @ (y - design @ beta)
-    p, found = len(given), {}
-    for k, (column, ratio) in enumerate(zip(columns, ratios, strict=True)):
-        gamma = beta[1 + p + k * p : 1 + 2 * p + k * p]
-        labels = pd.get_dummies(X[column]).columns
-        found[column] = pd.Series(means[k] @ gamma + ratio**2 * Z[k].T @ left, labels)
+        Z[column] = pd.get_dummies(X[column]).astype(float)
+        V += ratio**2 * Z[column].to_numpy() @ Z[column].to_numpy().T
+        means = X.groupby(column)[given].mean() - X[given].mean()
+        of_means[column] = means[[name for own, name in kept if own == column]]
+        wide += list((Z[column] @ of_means[column]).to_numpy().T)
+    design, inverse = np.column_stack(wide), np.linalg.inv(V)
+    beta = np.linalg.solve(design.T @ inverse @ design, design.T @ inverse @ y)
+    left, found, gamma = inverse @ (y - design @ beta), {}, beta[1 + len(given) :]
+    for column, ratio in zip(columns, ratios, strict=True):
+        own, gamma = np.split(gamma, [of_means[column].shape[1]])
+        found[column] = of_means[column] @ own + ratio**2 * Z[column].T @ left
     return found
 
 
 @pytest.mark.parametrize("columns", [["shop"], ["shop", "town"]])
 def test_each_fold_is_a_refit_with_the_variances_held(columns):
     X, y = make_rows()
-    encoder = RandomEffectEncoder(columns, given=["size", "age"], cv=FOLDS)
+    given = ["size", "age"]
+    encoder = RandomEffectEncoder(columns, given=given, cv=FOLDS)
     got = encoder.fit_transform(X, y)
-    # of ratios, since residual variances differ between the fits
-    model = RandomInterceptRegressor()
-    wide = X[["size", "age"]].copy()
-    for column in columns:
-        wide[[f"{column}1", f"{column}2"]] = X.groupby(column)[["size", "age"]].transform(
-            "mean"
-        )
-    groups = X[columns] if len(columns) > 1 else X["shop"]
-    ratios = np.atleast_1d(model.fit(wide, y, groups=groups).theta_)
-    for train, test in FOLDS.split(X):
-        want = dense_effects(X.iloc[train], y.iloc[train], columns, ["size", "age"], ratios)
-        for column in columns:
-            labels = X[column].iloc[test]
-            want_here = labels.map(want[column]).fillna(0.0)
-            np.testing.assert_allclose(got[column].iloc[test], want_here, rtol=0, atol=2e-6)
-    whole = dense_effects(X, y, columns, ["size", "age"], ratios)
-    for column in columns:
-        effects = encoder.encodings_[column]
-        np.testing.assert_allclose(effects, whole[column][effects.index], rtol=0, atol=2e-6)
-
-
-def test_each_fold_is_exact_given_the_same_ratios():
-    X, y = make_rows()
-    encoder = RandomEffectEncoder("shop", given=["size", "age"], cv=FOLDS)
-    got = encoder.fit_transform(X, y)["shop"]
-    ratio = ratio_used(encoder, X, y)
-    for train, test in FOLDS.split(X):
+    kept, ratios = own_ratios(X, y, columns, given)
+    assert ("shop", "size") in kept
+    assert len(kept) < 2 * len(columns)
+    parts = [*FOLDS.split(X), (np.arange(len(X)), None)]
+    for train, test in parts:
         rows = X.iloc[train]
-        want = dense_effects(rows, y.iloc[train], ["shop"], ["size", "age"], [ratio])["shop"]
-        want = X["shop"].iloc[test].map(want).fillna(0.0)
-        np.testing.assert_allclose(got.iloc[test], want, rtol=0, atol=1e-10)
+        want = dense_effects(rows, y.iloc[train], columns, given, kept, ratios)
+        for column in columns:
+            labels = encoder.encodings_[column] if test is None else got[column].iloc[test]
+            names = labels.index if test is None else X[column].iloc[test]
+            want_here = pd.Series(names).map(want[column]).fillna(0.0)
+            # the ratios agree to what two searches leave
+            np.testing.assert_allclose(labels, want_here, rtol=0, atol=1e-5)
 
 
-def ratio_used(encoder, X, y):
-    """The ratio of standard deviations, from the standard error of one category."""
-    encoder = clone(encoder).set_params(standard_errors=True).fit(X, y)
-    std, own = encoder.random_effects_std_["shop"], encoder.transform(X)
-    n = X["shop"].value_counts()[X["shop"].iloc[0]]
-    share = (own["shop_std_error"].iloc[0] / std) ** 2  # 1 / (1 + n ratio^2)
-    return np.sqrt((1 / share - 1) / n)
+@pytest.mark.parametrize("columns", [["shop"], ["shop", "town"]])
+def test_each_fold_is_exact_given_the_same_ratios(columns):
+    X, y = make_rows()
+    given = ["size", "age"]
+    codes = [pd.factorize(X[column])[0] for column in columns]
+    sizes = [code.max() + 1 for code in codes]
+    model = LinearEffects(Rows(X[given].to_numpy(), y.to_numpy(), codes, sizes, columns, None))
+    where = zip(*np.nonzero(model.ratios.kept), strict=True)
+    kept = [(columns[f], given[k]) for f, k in where]
+    for train, test in FOLDS.split(X):
+        want = dense_effects(
+            X.iloc[train], y.iloc[train], columns, given, kept, model.ratios.theta
+        )
+        for column, own, code in zip(columns, model.without(train, test), codes, strict=True):
+            names = pd.factorize(X[column])[1][: len(own.b)]
+            expected = pd.Series(names).map(want[column]).fillna(0.0)
+            np.testing.assert_allclose(own.b, expected, rtol=0, atol=1e-10)
+            assert code.max() < len(own.b)
 
 
 def test_the_effects_are_given_the_other_columns():

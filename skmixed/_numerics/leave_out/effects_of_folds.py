@@ -5,7 +5,8 @@ The model has the level means m_j of the features among its columns (Mundlak's d
     y_i = x_i' beta + (m_j - m)' gamma + b_j + e_i
 
 so that beta is the slope within levels. The effect of a level is (m_j - m)' gamma + b_j: what
-its rows say of it, shrunken towards what its means of x say.
+its rows say of it, shrunken towards what its means of x say. Only those means are taken whose
+coefficient stands out by Akaike's criterion: others would add their noise to each effect.
 """
 
 from __future__ import annotations
@@ -17,10 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skmixed._numerics.fit.criterion_iterative import Probes
-from skmixed._numerics.fit.factors import FactorFit, make_criterion, solve_factors
+from skmixed._numerics.fit.factors import (
+    FactorFit,
+    FactorsSolution,
+    make_criterion,
+    solve_factors,
+)
 from skmixed._numerics.fit.fit import Fit, Specification
 from skmixed._numerics.fit.problem_of_factors import make_factors_problem
-from skmixed._numerics.fit.solution import solve
+from skmixed._numerics.fit.solution import Solution, solve
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.moments.cells import FactorMoments
 from skmixed._numerics.moments.level_means import level_means, with_level_means
@@ -29,6 +35,8 @@ from skmixed._numerics.moments.moments import GroupedMoments
 Sums: TypeAlias = GroupedMoments | FactorMoments
 INTERCEPTS = Specification()
 SEARCH = {"tol": 1e-8, "max_iter": 100}
+# A column more must lower the deviance by this, which is about the square of its t.
+AKAIKE = 2.0
 
 
 class Ratios(NamedTuple):
@@ -36,6 +44,8 @@ class Ratios(NamedTuple):
 
     Attributes
     ----------
+    kept : ndarray of shape (n_factors, n_features), dtype bool
+        The means that are columns.
     theta : ndarray of shape (n_factors,)
         Standard deviation of each factor's b over that of the residuals.
     sigma : float
@@ -44,20 +54,41 @@ class Ratios(NamedTuple):
         If what crosses is solved iteratively.
     """
 
+    kept: NDArray[np.bool_]
     theta: Array
     sigma: float
     probes: Probes | None = None
 
     @classmethod
     def of(cls, moments: Sums, probes: Probes) -> Ratios:
-        """Estimate the variances by REML; with probes where many levels cross."""
-        sums = with_level_means(moments)
-        if isinstance(sums, GroupedMoments):
-            one = Fit.of(sums, INTERCEPTS, **SEARCH).solution
-            return cls(one.theta, np.sqrt(one.sigma2))
-        specifications = [INTERCEPTS] * len(sums.factors)
-        fit = FactorFit.of(sums, specifications, solver="auto", probes=probes, **SEARCH)
-        return cls(fit.solution.theta, np.sqrt(fit.solution.sigma2), fit.probes)
+        """Choose the means, and estimate the variances by REML."""
+        n_factors = len(moments.factors) if isinstance(moments, FactorMoments) else 1
+        kept = np.ones((n_factors, len(moments.shift) - 2), dtype=bool)
+        fit = _fit(with_level_means(moments, kept), probes)
+        if not np.all(stand_out := _stand_out(fit.solution, kept)):
+            kept = stand_out
+            fit = _fit(with_level_means(moments, kept), probes)
+        solution = fit.solution
+        used = fit.probes if isinstance(fit, FactorFit) else None
+        return cls(kept, solution.theta, float(np.sqrt(solution.sigma2)), used)
+
+
+def _fit(sums: Sums, probes: Probes) -> Fit | FactorFit:
+    if isinstance(sums, GroupedMoments):
+        return Fit.of(sums, INTERCEPTS, **SEARCH)
+    specifications = [INTERCEPTS] * len(sums.factors)
+    return FactorFit.of(sums, specifications, solver="auto", probes=probes, **SEARCH)
+
+
+def _stand_out(
+    solution: Solution | FactorsSolution, means: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Which of the means, the last columns, have a coefficient that pays."""
+    first = len(solution.beta) - means.size
+    gamma = solution.beta[first:]
+    variance = np.diag(solution.beta_cov)[first:]  # NaN of a column that is dropped
+    with np.errstate(invalid="ignore"):
+        return np.reshape(gamma**2 > AKAIKE * variance, means.shape)
 
 
 class LevelEffects(NamedTuple):
@@ -93,12 +124,13 @@ def effects_at(moments: Sums, ratios: Ratios) -> list[LevelEffects]:
     list of LevelEffects
         Of each factor.
     """
-    sums = with_level_means(moments)
+    sums = with_level_means(moments, ratios.kept)
     several = isinstance(sums, FactorMoments)
     beta, b, shares = (_of_several if several else _of_one)(sums, ratios)
     factors = moments.factors if isinstance(moments, FactorMoments) else (moments,)
     p = len(moments.shift) - 2
-    gammas = beta[1 + p :].reshape(len(factors), p)
+    gammas = np.zeros(ratios.kept.shape)
+    gammas[ratios.kept] = beta[1 + p :]
     mean = moments.T[0, 1:-1] / moments.T[0, 0]  # around the shift, as those of levels
     return [
         LevelEffects(factor.labels, gamma @ (level_means(factor) - mean[:, None]) + own, share)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.moments.cells import FactorMoments
@@ -20,7 +21,7 @@ def level_means(moments: GroupedMoments) -> Array:
     return np.asarray(sums[1:-1] / sums[0])
 
 
-def with_level_means(moments: S) -> S:
+def with_level_means(moments: S, kept: NDArray[np.bool_] | None = None) -> S:
     """Add the mean of each column of X in the row's level, of each factor, to D = [1, X, y].
 
     With the sums S_j of the n_j rows of level j the means are m_j = S_j / n_j, and the products
@@ -31,19 +32,27 @@ def with_level_means(moments: S) -> S:
     ----------
     moments : GroupedMoments or FactorMoments
         Of D; only intercepts are random.
+    kept : ndarray of shape (n_factors, n_features), dtype bool, optional
+        Which means are taken; all of them if None.
 
     Returns
     -------
     same type as moments
         Of [1, X, the means by the first factor, ..., y].
     """
+    if kept is not None and not kept.any():
+        return moments
     if isinstance(moments, GroupedMoments):
-        return with_level_means(FactorMoments((moments,), {})).factors[0]
+        return with_level_means(FactorMoments((moments,), {}), kept).factors[0]
     means = [level_means(factor) for factor in moments.factors]
     T = _products(moments, means)
     shift = np.insert(moments.shift, -1, np.tile(moments.shift[1:-1], len(means)))
+    columns = np.ones(len(T), dtype=bool)
+    if kept is not None:
+        columns[len(moments.shift) - 1 : -1] = kept.ravel()
+    T, shift = T[np.ix_(columns, columns)], shift[columns]
     factors = tuple(
-        replace(factor, T=T, shift=shift, C=_sums_by_level(moments, g, means))
+        replace(factor, T=T, shift=shift, C=_sums_by_level(moments, g, means)[:, columns])
         for g, factor in enumerate(moments.factors)
     )
     return replace(moments, factors=factors)
