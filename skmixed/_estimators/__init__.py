@@ -1,6 +1,5 @@
 """The classes: rows -> moments -> solution -> attributes.
 
-=======
 ==========================  ==============================================================
 `random_intercept`          `RandomInterceptRegressor`
 `random_slope`              `RandomSlopeRegressor`
@@ -10,8 +9,11 @@
 `streaming`                 `partial_fit`, `fit_moments`, `update_groups`
 `inference`                 `predict_interval`, `confint`, tables of fixed and random effects
 `confidence_intervals`      the three methods of `confint`
+`simulation`                `simulate`
 `contrasts`                 tests of combinations of coefficients, whatever the model
 `leave_out`                 `loo_predict`
+`influence`                 `residuals_frame`, `influence_frame`
+`rows_of_groups`            rows of a fit read again, and fits without some of them
 `leave_out_of_factors`      the same with several factors
 `fit_measures`              explained variance, conditional AIC, design effect
 `digits`                    fits that read the rows again where digits lack

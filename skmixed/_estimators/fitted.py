@@ -200,6 +200,18 @@ class FittedRegression:
             variance[rows] = self._prediction.of_rows(dense(X[rows]), codes[rows])
         return variance
 
+    def without_groups(self, moments=None):
+        """Give a pooled regression as a mixed model whose groups do not vary.
+
+        Parameters
+        ----------
+        moments : GroupedMoments, optional
+            Of the same rows, with groups.
+        """
+        specification = Specification(reml=True, fit_intercept=self.fit_intercept)
+        sums = (self.moments, self.lines) if moments is None else (moments, None)
+        return FittedModel(sums[0], specification, np.zeros((1, 1)), sums[1])
+
     @cached_property
     def _prediction(self):
         sums = self.lines or self.moments

@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from skmixed._estimators.iterative import is_iterative, refuse_iterative
 from skmixed._estimators.pickles import PacksTables
 from skmixed._estimators.predictions import PredictionsMixin
+from skmixed._estimators.simulation import SimulationMixin
 from skmixed._estimators.streaming import StreamingMixin
 from skmixed._reports.messages import NO_GROUP_EFFECTS
 from skmixed._rows.dask import sum_up_partitions
@@ -234,6 +235,7 @@ class BaseGroupedModel(OnePiece, PacksTables, BaseEstimator):
 
 class BaseGroupedRegressor(
     PredictionsMixin,  # predict, predict_population, predict_interval, score
+    SimulationMixin,  # simulate
     StreamingMixin,  # partial_fit, fit_moments
     RegressorMixin,
     BaseGroupedModel,

@@ -14,7 +14,9 @@ from skmixed._estimators.digits import solve_with_digits
 from skmixed._estimators.fitted import FittedRegression
 from skmixed._estimators.fixed_effects_of_factors import fit_factor_effects
 from skmixed._estimators.grouped import BaseGroupedRegressor
+from skmixed._estimators.influence import InfluenceMixin
 from skmixed._estimators.predictions import LEVEL
+from skmixed._estimators.rows_of_groups import rows_of_pooled_fit
 from skmixed._estimators.several_factors import store_groups_of_factors
 from skmixed._estimators.streaming import RowsSeen
 from skmixed._numerics.fit.problem import make_problem
@@ -26,6 +28,7 @@ from skmixed._numerics.moments.within_between import count_where_varying, shares
 from skmixed._public import public
 from skmixed._reports.messages import (
     NOT_TIED,
+    NOTHING_TO_DRAW,
     UNKNOWN_STD,
     refuse_without_digits,
     warn_about_regression,
@@ -34,6 +37,7 @@ from skmixed._reports.regression_summary import RegressionSummary
 from skmixed._reports.tests import with_tests
 from skmixed._rows.chosen_columns import SLOPES, find_feature_columns
 from skmixed._rows.factors import NOT_YET, PRODUCTS_INSTEAD, by_factor
+from skmixed._rows.messages import missing_in_predict
 from skmixed._rows.reader import INTERCEPT, RowsAgain
 from skmixed._rows.threads import one_blas_thread
 from skmixed._sklearn_private import StrOptions, validate_params
@@ -461,6 +465,15 @@ class FixedEffectsRegressor(BaseLeastSquaresRegressor):
             warn(NOT_TIED.format(n=n, n_rows=len(y), factors=names), NewGroupsWarning)
         return y, codes
 
+    def _parts_to_draw(self, X, groups, conditional):
+        if groups is None and self.n_groups_:
+            raise ValueError(missing_in_predict(self, "simulate"))
+        line, codes = self._predict_rows(X, groups)
+        n_new = np.count_nonzero(np.any(np.atleast_2d(codes) < 0, axis=0))
+        if self.n_groups_ and n_new:
+            raise ValueError(NOTHING_TO_DRAW.format(n_new=n_new, n_rows=len(line)))
+        return line, []
+
     def _warn_about(self, solution, digits=None):
         warn_about_regression(self, solution.absorbed, solution.dependent, digits=digits)
 
@@ -473,7 +486,7 @@ class FixedEffectsRegressor(BaseLeastSquaresRegressor):
 
 
 @public("skmixed")
-class PooledRegressor(BaseLeastSquaresRegressor):
+class PooledRegressor(InfluenceMixin, BaseLeastSquaresRegressor):
     """Linear regression that ignores the groups: complete pooling.
 
     The model of row i is ``y_i = b0 + x_i' b + e_i``, by least squares. It is
@@ -578,6 +591,18 @@ class PooledRegressor(BaseLeastSquaresRegressor):
         absorbed = np.zeros_like(regression.dependent)
         warn_about_regression(self, absorbed, regression.dependent, digits=digits)
 
+    def _parts_to_draw(self, X, groups, conditional):
+        return self._predict_fixed(X), []
+
     def _predict_rows(self, X, groups):
         y = self._predict_fixed(X)
         return y, np.full(len(y), -1)
+
+    def _factors_named(self, factor):
+        name = self._columns.group_name
+        if factor not in (None, name):
+            raise ValueError(f"factor={factor!r} must be one of {[name]}.")
+        return [name]
+
+    def _rows_of_fit(self, name, X, y, groups, sample_weight, by):
+        return rows_of_pooled_fit(self, name, X, y, groups, sample_weight, by)

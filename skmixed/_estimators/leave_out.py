@@ -2,36 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
-from sklearn.utils import gen_batches
-from sklearn.utils.extmath import safe_sparse_dot
+from sklearn.utils.validation import check_is_fitted
 
-from skmixed._estimators.fitted import FittedModel
-from skmixed._estimators.leave_out_of_factors import (
-    predict_without_each_level,
-    predict_without_each_row,
-)
-from skmixed._numerics.leave_out.leave_one_out import LeaveOut
-from skmixed._numerics.linalg.digits import SAME_SUMS
-from skmixed._numerics.moments.by_group import cross_products_by_group, shifted_columns
-from skmixed._numerics.moments.moments import GroupedMoments
+from skmixed._estimators.leave_out_of_factors import RowsOfFactors
+from skmixed._estimators.rows_of_groups import RowsOfGroups
 from skmixed._rows.messages import (
     FACTOR_OF_A_ROW,
     FACTOR_TO_LEAVE_OUT,
-    NOT_THE_ROWS_OF_THE_FIT,
-    ONE_GROUP_TO_LEAVE_OUT,
     missing_in_predict,
 )
-from skmixed._rows.reader import TrainingRows, read_further_rows
+from skmixed._rows.reader import read_further_rows
+from skmixed._rows.threads import one_blas_thread
 from skmixed._sklearn_private import StrOptions, validate_params
 from skmixed._state import in_one_piece
-
-# Numbers that are expanded at a time.
-BATCH_VALUES = 2**17
 
 
 class LeaveOutMixin:
@@ -109,135 +95,47 @@ class LeaveOutMixin:
         row 28.5
         group 49.6
         """
-        self._check_has_groups("loo_predict", several=True)
-        names = self._factors_named(factor)
-        if leave == "row" and factor is not None:
-            raise ValueError(FACTOR_OF_A_ROW.format(factor=factor))
-        if leave == "group" and len(names) > 1:
-            raise ValueError(FACTOR_TO_LEAVE_OUT.format(names=names, first=names[0]))
-        if groups is None and self._columns.group_by is None:
-            raise ValueError(missing_in_predict(self, "loo_predict"))
-        rows = read_further_rows(self, X, y, groups, sample_weight)
-        if self._columns.factors:
-            if leave == "row":
-                return predict_without_each_row(self, rows)
-            return predict_without_each_level(self, rows, names[0])
-        residuals = _RowsLeftOut._from_rows(self._fitted, rows)
-        return rows.y - (residuals._of_rows() if leave == "row" else residuals._of_groups())
+        check_is_fitted(self)
+        names = groups_to_leave_out(self, leave, factor, option="leave")
+        rows = rows_of_fit(self, "loo_predict", X, y, groups, sample_weight)
+        if leave == "row":
+            return rows.y - rows.without_rows()
+        with one_blas_thread():
+            return rows.y - rows.without_levels(names[0])
 
 
-@dataclass(frozen=True)
-class _RowsLeftOut:
-    """Residuals of the rows of a fit around fits without them, in units of y.
+def groups_to_leave_out(model, leave, factor, *, option):
+    """Names of the factors, of which the first is left out with leave="group".
 
-    Attributes
+    Parameters
     ----------
-    fitted : FittedModel
-        The fit.
-    fit : LeaveOut
-        What changes without some of its rows.
-    rows : TrainingRows
-        The rows of the fit, with weights; the code is -1 if a row's group is not in the fit.
+    model : estimator
+        The fitted model.
+    leave : {"row", "group"}
+        What is left out.
+    factor : str, tuple or None
+        Which of several factors.
+    option : str
+        Name of the argument that `leave` was given as, for errors.
+
+    Returns
+    -------
+    list of str
     """
-
-    fitted: FittedModel
-    fit: LeaveOut
-    rows: TrainingRows
-
-    @classmethod
-    def _from_rows(cls, fitted, rows):
-        """Check that the rows are those of the fit."""
-        if rows.sample_weight is None:
-            rows = rows._replace(sample_weight=np.ones(len(rows.y)))
-        if hasattr(rows.X, "tocsr"):
-            rows = rows._replace(X=rows.X.tocsr())
-        _check_rows_of_fit(rows, fitted.moments)
-        fit = LeaveOut.from_criterion(fitted.criterion, fitted.Lambda)
-        # residuals are those of y less what the coordinates take off it
-        taken = safe_sparse_dot(rows.X, fit.problem.coordinates.taken)
-        rows = rows._replace(y=rows.y - taken)
-        return cls(fitted, fit, _number_as_in_fit(rows, fitted.moments))
-
-    def _of_rows(self):
-        """Leave out each row in turn."""
-        rows, fit = self.rows, self.fit
-        residual = np.empty(len(rows.y))
-        determined = np.empty(len(rows.y), dtype=bool)
-        size = max(BATCH_VALUES // (fit.b.shape[0] * len(self.fitted.moments.shift)), 1)
-        for batch in gen_batches(len(rows.y), size):
-            residual[batch], determined[batch] = fit.without_each_row(
-                self._shifted(batch), rows.codes[batch], rows.sample_weight[batch]
-            )
-        for row in np.flatnonzero(~determined):  # one for each coefficient at most
-            residual[row] = self._refitted_without(np.array([row]))[0]
-        return fit.problem.coordinates.y_scale * residual
-
-    def _of_groups(self):
-        """Leave out each group in turn."""
-        rows, fit, moments = self.rows, self.fit, self.fitted.moments
-        n_groups = len(moments.labels)
-        if n_groups == 1:
-            raise ValueError(ONE_GROUP_TO_LEAVE_OUT.format(label=moments.labels.tolist()[0]))
-        residual, determined = np.empty(len(rows.y)), np.empty(n_groups, dtype=bool)
-        outside = rows.codes < 0
-        residual[outside] = fit.residuals(self._shifted(outside), rows.codes[outside])
-        for groups, some, D, products in cross_products_by_group(
-            rows.X,
-            rows.y,
-            rows.codes,
-            n_groups,
-            shift=fit.problem.coordinates.shift,
-            sample_weight=rows.sample_weight,
-        ):
-            residual[some], determined[groups] = fit.without_each_group(
-                D, rows.codes[some] - groups[0], products, groups
-            )
-        for group in np.flatnonzero(~determined):  # likewise
-            some = np.flatnonzero(rows.codes == group)
-            residual[some] = self._refitted_without(some)
-        return fit.problem.coordinates.y_scale * residual
-
-    def _refitted_without(self, left_out):
-        """Residuals of rows around a fit to the others, summed up from these."""
-        X, y, codes, labels, weight = self.rows
-        kept = np.delete(np.arange(len(y)), left_out)
-        moments = GroupedMoments.from_rows(
-            X[kept],
-            y[kept],
-            codes[kept],
-            np.arange(len(labels)),
-            weight[kept],
-            random=self.fitted.moments.random,
-            shift=self.fit.problem.coordinates.shift,
-        )
-        position = np.full(len(labels), -1)
-        position[moments.labels] = np.arange(len(moments.labels))
-        others = self.fit.refit(self.fitted.criterion, moments)
-        return others.residuals(self._shifted(left_out), position[codes[left_out]])
-
-    def _shifted(self, some):
-        rows, shift = self.rows, self.fit.problem.coordinates.shift
-        return shifted_columns(rows.X[some], rows.y[some], shift)
+    names = model._factors_named(factor)
+    if leave == "row" and factor is not None:
+        raise ValueError(FACTOR_OF_A_ROW.format(factor=factor, option=option))
+    if leave == "group" and len(names) > 1:
+        raise ValueError(FACTOR_TO_LEAVE_OUT.format(names=names, first=names[0], option=option))
+    return names
 
 
-def _check_rows_of_fit(rows, fitted):
-    """Refuse rows whose sums are not the moments of the fit."""
-    moments = GroupedMoments.from_rows(*rows, random=fitted.random, shift=fitted.shift)
-    same_groups = pd.Index(moments.labels).equals(pd.Index(fitted.labels))
-    if not same_groups or not np.array_equal(moments.n_rows, fitted.n_rows):
-        what = (
-            f"got {moments.n_rows.sum()} rows in {len(moments.labels)} groups, where the "
-            f"fit had {fitted.n_rows.sum()} in {len(fitted.labels)}, or other groups"
-        )
-        raise ValueError(NOT_THE_ROWS_OF_THE_FIT.format(what=what))
-    size = np.sqrt(np.diag(fitted.T) + moments.n * np.spacing(np.abs(fitted.shift)) ** 2)
-    if np.any(np.abs(moments.T - fitted.T) > SAME_SUMS * np.outer(size, size)):
-        what = "their sums of squares are others"
-        raise ValueError(NOT_THE_ROWS_OF_THE_FIT.format(what=what))
-
-
-def _number_as_in_fit(rows, fitted):
-    """Give groups the numbers they have in the fit, and -1 if they have no weight there."""
-    has_weight = np.bincount(rows.codes, rows.sample_weight > 0, len(rows.labels)) > 0
-    position = np.where(has_weight, np.cumsum(has_weight) - 1, -1)
-    return rows._replace(codes=position[rows.codes], labels=fitted.labels)
+def rows_of_fit(model, name, X, y, groups, sample_weight):
+    """Read rows again that a mixed model was fitted to, for a method of this name."""
+    model._check_has_groups(name, several=True)
+    if groups is None and model._columns.group_by is None:
+        raise ValueError(missing_in_predict(model, name))
+    rows = read_further_rows(model, X, y, groups, sample_weight)
+    if model._columns.factors:
+        return RowsOfFactors.of(model, rows, name)
+    return RowsOfGroups.of(model._fitted, rows, name)

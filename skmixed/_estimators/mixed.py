@@ -16,6 +16,7 @@ from skmixed._estimators.fit_measures import FitMeasuresMixin
 from skmixed._estimators.fitted import FittedModel
 from skmixed._estimators.grouped import BaseGroupedRegressor
 from skmixed._estimators.inference import InferenceMixin
+from skmixed._estimators.influence import InfluenceMixin
 from skmixed._estimators.iterative import (
     SOLVER_CONSTRAINTS,
     check_may_be_exact,
@@ -51,6 +52,7 @@ from skmixed._state import in_one_piece
 class BaseMixedRegressor(
     UpdatingMixin,  # update_groups
     LeaveOutMixin,  # loo_predict
+    InfluenceMixin,  # residuals, leverage, influence of rows and groups
     InferenceMixin,  # intervals, tables of effects
     FitMeasuresMixin,  # explained variance, conditional AIC, design effect
     BaseGroupedRegressor,  # fit, in batches and from sums; predictions

@@ -182,7 +182,7 @@ class PredictionsMixin:
         mean, codes = self._predict_rows(X, groups)
         variance = self._variance_of_means(X, codes)
         if kind == "observation":
-            variance += _residual_variance(sample_weight, X)
+            variance += residual_variance(sample_weight, X, ", or ask for kind='mean'")
         variance *= self.residual_variance_
         half = self._quantile((1 + level) / 2) * np.sqrt(variance)
         return np.column_stack([mean - half, mean + half])
@@ -283,11 +283,26 @@ def predict_random(X, codes, effects, slopes):
     return total
 
 
-def _residual_variance(sample_weight, X):
-    """Variance of each new observation around its mean, over sigma2."""
+def residual_variance(sample_weight, X, instead=""):
+    """Compute the variance of each new observation around its mean, over sigma2.
+
+    Parameters
+    ----------
+    sample_weight : array-like of shape (n_rows,) or None
+        Precisions.
+    X : {ndarray, sparse matrix} of shape (n_rows, n_features)
+        The rows.
+    instead : str, default=""
+        What errors say can be done but leaving rows out.
+
+    Returns
+    -------
+    ndarray of shape (n_rows,) or float
+    """
     weight = check_weights(sample_weight, X)
     if weight is None:
         return 1.0
     if not np.all(weight > 0):
-        raise ValueError(NO_PRECISION.format(n_zero=np.count_nonzero(weight == 0)))
+        n_zero = np.count_nonzero(weight == 0)
+        raise ValueError(NO_PRECISION.format(n_zero=n_zero, instead=instead))
     return 1 / weight

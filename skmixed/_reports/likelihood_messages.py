@@ -30,6 +30,8 @@ NOT_AVAILABLE = {
     "fit_moments": "no sums over rows say all that its likelihood needs to know",
     "update_groups": "no sums over rows say all that its likelihood needs to know",
     "loo_predict": "left-out predictions have no closed form; use cross_val_predict",
+    "residuals_frame": "differences from a mean are far from normal; see ResidualsDisplay",
+    "influence_frame": "how much a row counts changes with the fit, so there is no closed form",
     "predict_interval": (
         "an interval for an outcome that is binary or a count would hold nearly all of its "
         "values; see predict_proba, or the mean"
@@ -84,6 +86,18 @@ OVERDISPERSED = (
 )
 # Rows of a group below which Laplace's approximation is warned of.
 SMALL = 10
+NO_WEIGHTS_TO_DRAW = (
+    "`sample_weight` must be None where labels are drawn, since a weight of 2 is the row "
+    "twice. Repeat the rows: X.loc[X.index.repeat(sample_weight)], and their groups likewise."
+)
+NO_EXPOSURE = (
+    "`sample_weight` must be positive, since rates are drawn as counts over exposures, but "
+    "{n_zero} are 0. Leave those rows out."
+)
+TOO_MANY_TO_DRAW = (
+    "A mean of {largest:.3g} is drawn from, but counts beyond {limit:.3g} are not told apart. "
+    "Are the columns of X those of the fit, in the same units?"
+)
 
 
 def explain_singular(model):

@@ -158,8 +158,12 @@ NO_GROUP_EFFECTS = (
 )
 NO_PRECISION = (
     "`sample_weight` must be positive, since the variance of a new observation is that of the "
-    "residuals over its weight, but {n_zero} are 0. Leave those rows out, or ask for "
-    "kind='mean'."
+    "residuals over its weight, but {n_zero} are 0. Leave those rows out{instead}."
+)
+NOTHING_TO_DRAW = (
+    "`groups` must hold labels seen in fit where y is drawn, since fixed effects have no "
+    "distribution that those of new groups are drawn from, but {n_new} of {n_rows} rows have "
+    "new or missing labels. Draw from a RandomInterceptRegressor, or leave those rows out."
 )
 KENWARD_ROGER_ML = (
     "df_method='kenward-roger' is defined for REML, but the model was fitted with "

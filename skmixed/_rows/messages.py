@@ -204,21 +204,25 @@ OTHER_GROUPS_AGAIN = (
     "X.persist(), and so the groups, or write them to a file first."
 )
 NOT_THE_ROWS_OF_THE_FIT = (
-    "`loo_predict` must be given the rows of the fit, which the model does not keep, but "
+    "`{name}` must be given the rows of the fit, which the model does not keep, but "
     "{what}. Pass the same X, y, groups and sample_weight as to `fit`, in any order of the "
     "rows."
 )
 FACTOR_OF_A_ROW = (
-    "factor={factor!r} names the groups to leave out with leave='group', but leave='row' "
-    "leaves out rows. Set leave='group', or leave factor out."
+    "factor={factor!r} names the groups to leave out with {option}='group', but "
+    "{option}='row' leaves out rows. Set {option}='group', or leave factor out."
 )
 FACTOR_TO_LEAVE_OUT = (
-    "leave='group' must know which groups to leave out, but the model has the factors {names}. "
-    "Name one of them: factor={first!r}."
+    "{option}='group' must know which groups to leave out, but the model has the factors "
+    "{names}. Name one of them: factor={first!r}."
 )
 ONE_GROUP_TO_LEAVE_OUT = (
-    "leave='group' must leave rows to fit, but the model was fitted to one group, {label!r}. "
-    "Use leave='row'."
+    "{option}='group' must leave rows to fit, but the model was fitted to one group, "
+    "{label!r}. Use {option}='row'."
+)
+GROUPS_OF_POOLED = (
+    "by='group' must know the groups to leave out, which a pooled regression has not read. "
+    "Pass them as `groups=`, or use by='row'."
 )
 NAMED_INTERCEPT = (
     "X must not have a column named '(Intercept)', since that is the name of the model's own. "

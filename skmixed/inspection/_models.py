@@ -28,6 +28,10 @@ ALL_MODELS = ((BaseGroupedRegressor, BaseLikelihoodModel), "a model")
 SCALES = {"binomial": "log-odds", "poisson": "logarithm of the mean"}
 # Why there is no picture of models of binary outcomes and counts.
 NOT_OF_LIKELIHOODS = {
+    "InfluenceDisplay": (
+        "how much a row counts changes there with the fit, so that no formula says what the "
+        "fit would be without it. ResidualsDisplay shows quantile residuals by group"
+    ),
     "ShrinkageDisplay": (
         "the rows of a group alone may say that its effect is infinite, as those of a group "
         "of one class do. RandomEffectsDisplay shows the effects, pooling_weights_ tells how "
@@ -89,6 +93,20 @@ def predict_rows(model, X, y, groups):
         fitted = model.predict(X, groups)
     X, y, groups = read_rows_and_target(model, X, y, groups)
     return PredictedRows(X, y, groups, fitted)
+
+
+def draws_as_numbers(model, draws):
+    """Turn labels that were drawn to 0 and 1; other draws stay."""
+    if isinstance(model, BaseMixedClassifier):
+        return (draws == model.classes_[1]).astype(np.float64)
+    return draws
+
+
+def population_means(model, X, rows):
+    """Means of rows whose groups are drawn; where effects are fixed, they are known."""
+    if isinstance(model, MIXED_MODELS[0]):
+        return model.predict_population(X)
+    return rows.fitted
 
 
 def family_of(model):

@@ -17,7 +17,6 @@ from skmixed.inspection._models import (
     ALL_MODELS,
     MIXED_MODELS,
     choose_groups_of_factor,
-    family_of,
     model_to_draw,
     of_factor,
     predict_rows,
@@ -54,7 +53,12 @@ WITHOUT_FACTOR = ("fitted", "qq")
 KINDS = ("fitted", "groups", "qq", "random_effects")
 OPTIONS = {"kind": [StrOptions({*KINDS, "panels"})], "max_points": MAX_POINTS}
 # What is predicted, by the distribution of y.
-FITTED = {None: "fitted value", "binomial": "fitted probability", "poisson": "fitted mean"}
+FITTED = {
+    None: "fitted value",
+    "normal": "fitted value",
+    "binomial": "fitted probability",
+    "poisson": "fitted mean",
+}
 # Bins of fitted values whose mean residual is drawn.
 N_BINS, MIN_ROWS = 20, 20
 
@@ -70,17 +74,21 @@ class ResidualsDisplay:
     ----------
     residuals : ndarray of shape (n_rows,)
         Difference of y and its prediction, which holds the group's own effects; of binary
-        outcomes and counts randomised quantile residuals.
+        outcomes and counts, and by draws, randomised quantile residuals.
     fitted : ndarray of shape (n_rows,)
-        The predictions.
+        The predictions; by draws those of new groups, which are drawn.
     groups : ndarray of shape (n_rows,), default=None
         Group label of each row.
     effects : DataFrame of shape (n_groups, n_terms), default=None
         Random effects over their standard deviation; of mixed models only.
     group_name : str, default="group"
         What the groups are called.
-    family : {None, "binomial", "poisson"}, default=None
+    family : {None, "normal", "binomial", "poisson"}, default=None
         Distribution of y, if residuals are quantile residuals, which are standard normal.
+    uniformity : (float, float), default=None
+        Statistic and p-value of Kolmogorov and Smirnov's test that residuals are normal, over
+        the residual standard deviation of linear models: a named tuple with `statistic` and
+        `p_value`. None without residual degrees of freedom.
 
     Attributes
     ----------
@@ -118,8 +126,25 @@ class ResidualsDisplay:
     means and at groups. `sklearn.calibration.CalibrationDisplay` draws shares of the class
     against probabilities.
 
+    These residuals take the effects of groups as known. By `n_draws` they are found by
+    simulation instead, as those of Hartig's DHARMa are: y of each row is ranked among draws of
+    `simulate`, each with new random effects, and a number drawn evenly within its step of
+    1 / (n_draws + 1) is turned to a normal quantile. They are standard normal if the model is
+    true, and say as well whether groups differ as the model says. Rows of a group share its
+    effect, so its residuals may all be above 0, and they are drawn against the means of new
+    groups; the band of the Q-Q plot takes them as independent, and is too narrow. A residual
+    cannot be further out than draws are many: with 250, about 3.
+
+    Kolmogorov and Smirnov's test in `uniformity` is that of independent rows with a known
+    distribution, as residuals nearly are given the groups. The fit has made them smaller, so
+    that it is cautious. By draws the statistic of y is ranked among those of the draws, which
+    have the same groups, and all are taken less their mean and over their standard deviation:
+    it tests the shape.
+
     References
     ----------
+    Hartig, F. DHARMa: residual diagnostics for hierarchical regression models, an R package.
+
     Dunn, P. K. and Smyth, G. K. (1996). Randomized quantile residuals. Journal of Computational
     and Graphical Statistics, 5(3), 236-244. doi:10.1080/10618600.1996.10474708
 
@@ -144,6 +169,7 @@ class ResidualsDisplay:
         effects=None,
         group_name="group",
         family=None,
+        uniformity=None,
     ):
         self.residuals = residuals
         self.fitted = fitted
@@ -151,6 +177,7 @@ class ResidualsDisplay:
         self.effects = effects
         self.group_name = group_name
         self.family = family
+        self.uniformity = uniformity
 
     @classmethod
     def from_estimator(
@@ -162,6 +189,8 @@ class ResidualsDisplay:
         *,
         factor: Any = None,
         kind: str = "fitted",
+        n_draws: int | None = None,
+        sample_weight: Any = None,
         max_points: int | None = 5_000,
         random_state: Any = 0,
         ax: Any = None,
@@ -185,10 +214,17 @@ class ResidualsDisplay:
             "fitted" and "qq".
         kind : {"fitted", "groups", "qq", "random_effects", "panels"}, default="fitted"
             As in `plot`.
+        n_draws : int or None, default=None
+            How often y is drawn from the model, for quantile residuals by simulation, such as
+            250. If None, they are those of binary outcomes and counts given their groups, and
+            of linear models differences. Memory is about 20 `n_draws` bytes for each row.
+        sample_weight : array-like of shape (n_rows,), optional
+            Exposures of counts, of which y is the rate; with `n_draws` precisions of linear
+            models, too.
         max_points : int or None, default=5000
             As in `plot`.
         random_state : int, RandomState instance or None, default=0
-            Draws the quantile residuals of binary outcomes and counts.
+            Draws y, and the quantile residuals within the steps of its distribution.
         ax : matplotlib Axes or array of Axes, default=None
             As in `plot`.
 
@@ -200,12 +236,14 @@ class ResidualsDisplay:
         Raises
         ------
         ValueError
-            If the model was fitted without groups, or does not have what `kind` shows; or if
-            y of a model of counts is no whole number.
+            If the model was fitted without groups, or does not have what `kind` shows; if y
+            of a model of counts is no whole number; or if there are weights that residuals
+            do not depend on.
         """
         model, X = model_to_draw(cls, estimator, X, models=ALL_MODELS)
         rows = predict_rows(model, X, y, groups)
-        given = residuals_of(family_of(model), rows, random_state)
+        options = {"n_draws": n_draws, "sample_weight": sample_weight}
+        given = residuals_of(model, rows, X, groups, random_state=random_state, **options)
         if factor is not None or not is_several(rows.groups) or kind not in WITHOUT_FACTOR:
             name, labels = choose_groups_of_factor(model, rows.groups, factor)
             given |= _groups(name, labels) | {"effects": _standardized_effects(model, name)}
@@ -361,6 +399,8 @@ class ResidualsDisplay:
         if self.family is None:
             mean, std_dev = self.residuals.mean(), self.residuals.std()
         self.lines_["qq"] = draw_normal(ax, len(self.residuals), mean, std_dev)
+        if self.uniformity is not None:
+            write_note(ax, f"Kolmogorov-Smirnov: p {_p_value(self.uniformity.p_value)}")
         self.points_["qq"] = draw_quantiles(ax, self.residuals, BLUE, "residuals")
         ax.set(xlabel="normal quantile", ylabel=self._name)
 
@@ -374,6 +414,10 @@ class ResidualsDisplay:
         ]
         ax.set(xlabel="normal quantile", ylabel="random effect / its std. dev.")
         ax.legend(handles=self.points_[name], frameon=False, handletextpad=0.1)
+
+
+def _p_value(p):
+    return "< 0.001" if p < 0.001 else f"= {p:.3f}"
 
 
 def _groups(name, labels):

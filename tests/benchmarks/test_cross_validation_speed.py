@@ -98,3 +98,20 @@ def test_closed_form_relative_to_a_fit(model, leave, median_seconds, record_rati
     ratio = seconds["ours"] / seconds["fit"]
     record_ratio(f"loo_predict of a {leave}, 1e6 x 10, 10,000 groups, {model} / fit", ratio)
     assert ratio <= 40.0
+
+
+@pytest.mark.parametrize("by", ["row", "group"])
+@pytest.mark.parametrize("model", MODELS)
+def test_influence_relative_to_a_fit(model, by, median_seconds, record_ratio):
+    X, y, groups = simulate(1_000_000, 10_000)
+    fitted = MODELS[model].fit(X, y, groups=groups)
+    seconds = median_seconds(
+        {
+            "fit": lambda: MODELS[model].fit(X, y, groups=groups),
+            "ours": lambda: fitted.influence_frame(X, y, groups=groups, by=by),
+        },
+        rounds=3,
+    )
+    ratio = seconds["ours"] / seconds["fit"]
+    record_ratio(f"influence of a {by}, 1e6 x 10, 10,000 groups, {model} / fit", ratio)
+    assert ratio <= 40.0

@@ -20,6 +20,8 @@ from skmixed.datasets import load_sleepstudy
 from skmixed.exceptions import MissingGroupsWarning, SingularFitWarning
 from skmixed.inspection import (
     GroupLinesDisplay,
+    InfluenceDisplay,
+    PredictiveCheckDisplay,
     RandomEffectsDisplay,
     ResidualsDisplay,
     ShrinkageDisplay,
@@ -35,7 +37,12 @@ DISPLAYS = {
     "variance": (VarianceDisplay, {}),
     "fitted": (ResidualsDisplay, {}),
     "residual-panels": (ResidualsDisplay, {"kind": "panels"}),
+    "predictive-check": (PredictiveCheckDisplay, {"kind": "groups", "n_draws": 20}),
+    "influence-groups": (InfluenceDisplay, {}),
+    "influence-rows": (InfluenceDisplay, {"by": "row"}),
 }
+# Displays that take rows, and models without random effects.
+OF_ALL_MODELS = GroupLinesDisplay, ResidualsDisplay, PredictiveCheckDisplay
 
 
 def draw(name, model, X, y, groups=None, column=None, **options):
@@ -43,7 +50,7 @@ def draw(name, model, X, y, groups=None, column=None, **options):
     options = {**defaults, **options}
     if "column" in options:
         options["column"] = column
-    with_rows = display in (GroupLinesDisplay, ResidualsDisplay)
+    with_rows = display in (*OF_ALL_MODELS, InfluenceDisplay)
     rows = (X, y, groups) if with_rows else ()
     return display.from_estimator(model, *rows, **options)
 
@@ -175,17 +182,17 @@ def test_models_that_cannot_be_drawn_are_refused(name):
         draw(name, pooled, *rows)
     with pytest.warns(MissingGroupsWarning):
         pooled = FixedEffectsRegressor().fit(X, y)
-    takes_all = DISPLAYS[name][0] in (GroupLinesDisplay, ResidualsDisplay)
+    takes_all = DISPLAYS[name][0] in OF_ALL_MODELS
     error, message = (
         (ValueError, f"`{display}` needs group effects, but FixedEffectsRegressor was fitted")
         if takes_all
-        else (TypeError, f"{display} needs a mixed model .* got FixedEffectsRegressor")
+        else (TypeError, f"{display} needs a .*mixed model .* got FixedEffectsRegressor")
     )
     with pytest.raises(error, match=message):
         draw(name, pooled, *rows)
     for other in (LinearRegression().fit(X, y), GridSearchCV(model, {})):
         kind = type(other).__name__
-        with pytest.raises(TypeError, match=f"{display} needs a .*model of .* got {kind}"):
+        with pytest.raises(TypeError, match=f"{display} needs a .*of skmixed.* got {kind}"):
             draw(name, other, *rows)
     with pytest.raises(
         TypeError, match="`estimator` must be an object, but got the class Rand"

@@ -224,3 +224,33 @@ def test_calibration_is_drawn_by_scikit_learn(cured):
     display = CalibrationDisplay.from_predictions(y, probability, pos_label="yes", n_bins=5)
     assert np.abs(display.prob_true - display.prob_pred).max() < 0.2
     plt.close("all")
+
+
+def test_rates_with_exposures_have_the_residuals_of_counts(visits):
+    model, X, y, clinic = visits
+    exposure = np.where(X["income"] > 0, 1.0, 1e-3)
+    display = ResidualsDisplay.from_estimator(
+        model, X, y / exposure, clinic, sample_weight=exposure, kind="qq"
+    )
+    expected = quantile_residuals("poisson", y, exposure * model.predict(X, clinic), 0)
+    np.testing.assert_allclose(display.residuals, expected)
+    assert display.uniformity == kstest(expected, norm.cdf)[:2]
+    assert display.ax_.get_title(loc="right") == "Kolmogorov-Smirnov: p < 0.001"
+    by_draws = ResidualsDisplay.from_estimator(
+        model, X, y / exposure, clinic, sample_weight=exposure, n_draws=50
+    )
+    assert np.all(by_draws.residuals[(exposure < 1) & (y > 2)] > 1.5)
+    with pytest.raises(ValueError, match="Of rates give the exposures: sample_weight=exposure"):
+        ResidualsDisplay.from_estimator(model, X, y / 3, clinic)
+
+
+@pytest.mark.parametrize("data", ["cured", "visits"])
+def test_residuals_by_draws_of_a_true_model(data, request):
+    model, *rows = request.getfixturevalue(data)
+    display = ResidualsDisplay.from_estimator(model, *rows, kind="qq", n_draws=50)
+    assert display.uniformity.p_value > 0.05
+    assert display.residuals.std() == pytest.approx(1, abs=0.08)
+    assert display.family == model._family
+    assert set(np.round(display.fitted, 12)) <= set(
+        np.round(model.predict_population(rows[0]), 12)
+    )

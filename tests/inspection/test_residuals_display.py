@@ -1,11 +1,13 @@
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import norm
+from scipy.linalg import LinAlgWarning
+from scipy.stats import kstest, norm
 
 from skmixed import FixedEffectsRegressor, PooledRegressor, RandomInterceptRegressor
 from skmixed.datasets import make_mixed_regression
 from skmixed.inspection import ResidualsDisplay
+from skmixed.inspection._quantile_residuals import residuals_by_draws
 
 
 def test_against_fitted_values(sleep):
@@ -143,3 +145,77 @@ def test_the_groups_of_pooling_keep_their_name(sleep):
         model, X, y, groups=subject.to_numpy(), kind="groups"
     )
     assert display.ax_.get_ylabel() == "group"
+
+
+def test_ranks_among_draws_are_those_of_a_loop():
+    rng = np.random.RandomState(0)
+    draws = np.rint(rng.normal(size=(300, 30)))  # with ties
+    y = np.rint(rng.normal(size=300))
+    residuals, test = residuals_by_draws(y, draws, np.random.RandomState(1))
+    shares = norm.cdf(residuals) * 31
+    for share, value, row in zip(shares, y, draws, strict=True):
+        below = np.sum(row < value)
+        assert below - 1e-9 <= share <= below + np.sum(row == value) + 1 + 1e-9
+    scaled = (residuals - residuals.mean()) / residuals.std()
+    assert test.statistic == pytest.approx(kstest(scaled, norm.cdf).statistic)
+    assert round(test.p_value * 31, 9) % 1 == 0
+
+
+def test_draws_know_that_rows_of_a_group_depend_on_one_another():
+    """Eight groups of 40 rows: a true model is rejected by a test for independent rows."""
+    by_draws, by_rows = [], []
+    for seed in range(60):
+        rng = np.random.RandomState(seed)
+        draws = np.repeat(rng.normal(size=(8, 40)), 40, axis=0) + rng.normal(size=(320, 40))
+        residuals, test = residuals_by_draws(draws[:, 0], draws[:, 1:], rng)
+        by_draws.append(test.p_value <= 0.05)
+        by_rows.append(kstest(residuals, norm.cdf).pvalue <= 0.05)
+    assert np.mean(by_draws) <= 0.1  # 3 in 100 exceed that
+    assert np.mean(by_rows) > 0.5
+
+
+def test_residuals_by_draws(sleep):
+    model, X, y, groups = sleep
+    display = ResidualsDisplay.from_estimator(
+        model, X, y, groups, kind="panels", n_draws=200, random_state=3
+    )
+    assert display.family == "normal"
+    np.testing.assert_allclose(display.fitted, model.predict_population(X))
+    Z = np.column_stack([np.ones(180), X])
+    variance = np.einsum("na,ab,nb->n", Z, model.random_effects_cov_, Z)
+    exact = (y - display.fitted) / np.sqrt(variance + model.residual_variance_)
+    assert np.abs(display.residuals - exact).mean() < 0.15
+    assert display.uniformity.p_value > 0.05
+    note = display.axes_[2].get_title(loc="right")
+    assert note == f"Kolmogorov-Smirnov: p = {display.uniformity.p_value:.3f}"
+    fixed = FixedEffectsRegressor().fit(X, y, groups)
+    display = ResidualsDisplay.from_estimator(fixed, X, y, groups, n_draws=20)
+    np.testing.assert_allclose(display.fitted, fixed.predict(X, groups))
+
+
+def test_residuals_that_are_skewed(schools):
+    model, X, y, groups = schools
+    display = ResidualsDisplay.from_estimator(*schools, kind="qq", n_draws=99)
+    assert display.uniformity.p_value == 0.01
+    display = ResidualsDisplay.from_estimator(*schools)
+    scaled = (y - model.predict(X, groups)) / np.sqrt(model.residual_variance_)
+    assert display.uniformity == pytest.approx(kstest(scaled, norm.cdf)[:2])
+    assert display.uniformity.p_value < 1e-5
+
+
+def test_a_fit_without_residuals_is_not_tested(sleep):
+    _, X, y, _ = sleep
+    with pytest.warns(LinAlgWarning):
+        exact = PooledRegressor().fit(X[:2], y[:2])
+    assert ResidualsDisplay.from_estimator(exact, X[:2], y[:2]).uniformity is None
+
+
+def test_weights_that_residuals_do_not_depend_on(sleep):
+    model, X, y, groups = sleep
+    weight = np.full(180, 2.0)
+    with pytest.raises(ValueError, match="residuals of RandomSlopeRegressor without draws"):
+        ResidualsDisplay.from_estimator(model, X, y, groups, sample_weight=weight)
+    display = ResidualsDisplay.from_estimator(
+        model, X, y, groups, sample_weight=1e6 * weight, n_draws=50
+    )
+    assert display.residuals.std() > 1  # draws hardly vary within groups

@@ -16,6 +16,7 @@ from skmixed._estimators.likelihoods.fitted import RandomColumns
 from skmixed._estimators.likelihoods.inference import LikelihoodInferenceMixin
 from skmixed._estimators.likelihoods.measures import LikelihoodMeasuresMixin
 from skmixed._estimators.likelihoods.predictions import AveragedMeansMixin
+from skmixed._estimators.simulation import SimulationMixin
 from skmixed._reports.likelihood_messages import (
     NODES_OF_SEVERAL,
     NOT_AVAILABLE,
@@ -45,6 +46,7 @@ MOST_NODES = 100
 
 class BaseLikelihoodModel(
     AveragedMeansMixin,  # means of rows of known and of new groups
+    SimulationMixin,  # simulate
     LikelihoodInferenceMixin,  # tables of effects, intervals
     LikelihoodMeasuresMixin,  # intraclass correlation, explained variance
     BaseGroupedModel,

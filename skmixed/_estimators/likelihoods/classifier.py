@@ -10,6 +10,8 @@ from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 
 from skmixed._estimators.likelihoods.base import BaseLikelihoodModel
+from skmixed._numerics.likelihoods.families import binomial
+from skmixed._reports.likelihood_messages import NO_WEIGHTS_TO_DRAW
 from skmixed._rows.classes import check_two_classes, encode_classes, read_classes
 from skmixed._rows.containers import take_rows
 from skmixed._rows.labels import check_weights, warn_about_small_weights
@@ -183,6 +185,14 @@ class BaseMixedClassifier(ClassifierMixin, BaseLikelihoodModel):
     def _check_target(self, rows):
         check_two_classes(rows.y, self.classes_)
         warn_about_small_weights(rows.sample_weight)
+
+    def _sampler(self, X, sample_weight):
+        if sample_weight is not None:
+            raise ValueError(NO_WEIGHTS_TO_DRAW)
+        return lambda line, rng: binomial.draw(binomial.mean(line), rng)
+
+    def _as_target(self, draws):
+        return self.classes_[draws.astype(np.intp)]
 
     def _said_of_y(self):
         other, label = self.classes_.tolist()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skmixed._estimators.likelihoods.base import BaseLikelihoodModel
 from skmixed._numerics.likelihoods.families import poisson
+from skmixed._reports.likelihood_messages import NO_EXPOSURE, TOO_MANY_TO_DRAW
 from skmixed._rows.classes import (
     check_counts,
     check_size_of_counts,
@@ -23,6 +25,9 @@ from skmixed._rows.labels import check_weights
 from skmixed._rows.messages import COUNTS
 from skmixed._sklearn_private import validate_params
 from skmixed._state import in_one_piece
+
+# Counts beyond this are not told apart by float64.
+LARGEST_COUNT = 2.0**53
 
 
 class DispersionTest(NamedTuple):
@@ -168,6 +173,22 @@ class BaseMixedPoissonRegressor(RegressorMixin, BaseLikelihoodModel):
         check_size_of_counts(counts)
         warn_about_fractions(rows.y, counts, weight)
 
+    def _sampler(self, X, sample_weight):
+        exposure = check_weights(sample_weight, X)
+        if exposure is not None and not np.all(exposure > 0):
+            n_zero = np.count_nonzero(exposure == 0)
+            raise ValueError(NO_EXPOSURE.format(n_zero=n_zero))
+        return partial(_draw_rates, exposure=1.0 if exposure is None else exposure)
+
     def _said_of_y(self):
         test = self._dispersion_test()
         return {"Dispersion": test.ratio, "p, of more than Poisson's": test.p_value}
+
+
+def _draw_rates(line, rng, exposure):
+    """Draw counts over their exposures."""
+    mean = exposure * poisson.mean(line)
+    largest = mean.max(initial=0.0)
+    if largest > LARGEST_COUNT:
+        raise ValueError(TOO_MANY_TO_DRAW.format(largest=largest, limit=LARGEST_COUNT))
+    return poisson.draw(mean, rng) / exposure

@@ -11,6 +11,7 @@
 `bootstrap`                        the moments of y drawn from the fitted model, refitted
 `bootstrap_of_factors`             the same with several factors
 `sampler_of_factors`               the distribution of their moments of y
+`draws`                            random effects of rows, for rows of y drawn anew
 `conditional_aic`                  the conditional AIC and its effective degrees of freedom
 `conditional_aic_of_factors`       the same with several factors
 `explained_variance`               the variance of y, split for the marginal and the

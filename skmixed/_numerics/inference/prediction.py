@@ -90,8 +90,9 @@ class Uncertainty:
     def shrinkage(self, groups: NDArray[np.intp]) -> tuple[Array, Array]:
         """Return H_j and H_j C_jX of some groups; -1 stands for a group without rows."""
         known = groups >= 0
-        G = self.problem.G[..., groups] * known
-        C = self.problem.C[:, :-1, groups] * known
+        problem, k, some = self.problem, len(groups), groups[known]
+        G, C = np.zeros((problem.q, problem.q, k)), np.zeros((problem.q, problem.p, k))
+        G[..., known], C[..., known] = problem.G[..., some], problem.C[:, :-1, some]
         LG = multiply(self.Lambda.T, G)
         # I + Lambda' G_j Lambda = R R', and H_j = F'F with F = R^-1 Lambda'
         A = multiply(self.Lambda.T, np.swapaxes(LG, 0, 1))

@@ -64,16 +64,22 @@ class FactorsUncertainty:
         -------
         ndarray of shape (n_rows,)
         """
-        a, new, rows = X.T.copy(), np.zeros(len(X)), []
-        parts = zip(Z, levels, self.at.B, self.Lambdas, strict=True)
-        for z, level, B, Lambda in parts:
+        new = np.zeros(len(X))
+        for z, level, Lambda in zip(Z, levels, self.Lambdas, strict=True):
+            new += (level < 0) * np.sum((z @ Lambda) ** 2, axis=1)
+        of_b, half = self.parts(X, Z, levels)
+        return np.asarray(of_b + new + np.sum(half**2, axis=0))
+
+    def parts(
+        self, X: Array, Z: Sequence[Array], levels: Sequence[NDArray[np.intp]]
+    ) -> tuple[Array, Array]:
+        """Return z'Hz, shape (n_rows,), and M_XX^-1/2 a, shape (p, n_rows), of known levels."""
+        a, rows = X.T.copy(), []
+        for z, level, B in zip(Z, levels, self.at.B, strict=True):
             known = level >= 0
-            effect = np.einsum("ka,apk->pk", z[known], B[:, :-1, level[known]])
-            a[:, known] -= effect
-            new += ~known * np.sum((z @ Lambda) ** 2, axis=1)
+            a[:, known] -= np.einsum("ka,apk->pk", z[known], B[:, :-1, level[known]])
             rows.append(sparse_rows(z, level, B.shape[-1]))
-        of_b = self.at.elimination.variances(rows)
-        return np.asarray(of_b + new + np.sum((self.root @ a) ** 2, axis=0))
+        return np.asarray(self.at.elimination.variances(rows)), self.root @ a
 
     @cached_property
     def given_parameters(self) -> list[Array]:

@@ -2,6 +2,7 @@
 
 =========================  ===============================================================
 `leave_one_out`            leave-one-out of rows and of groups, variance components held
+`influence`                leverage, standardised residuals, Cook's distances of rows and groups
 `levels_left_out`          levels of one of several factors, variance components held
 `folds`                    moments without a fold, and scores of the fold's rows
 `criteria_without_groups`  the criteria of one random column without each group in turn

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from skmixed._numerics.fit.criterion import Criterion
 from skmixed._numerics.fit.problem import Problem
 from skmixed._numerics.inference.prediction import Uncertainty
+from skmixed._numerics.leave_out.influence import RowsInFit
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.digits import DETERMINED
 from skmixed._numerics.linalg.independent import independent
@@ -137,10 +138,7 @@ class LeaveOut:
     ) -> tuple[Array, NDArray[np.bool_]]:
         """Return the residual of each row around a fit without it.
 
-        It is (P y)_i / P_ii, where P = V^-1 - V^-1 X M_XX^-1 X' V^-1. With e the residual
-        around the fit of all rows and v the variance of the row's prediction, over sigma2,
-
-            (P y)_i = w e,  P_ii = w (1 - w v).
+        It is (P y)_i / P_ii, where P = V^-1 - V^-1 X M_XX^-1 X' V^-1; see `RowsInFit`.
 
         Parameters
         ----------
@@ -156,18 +154,23 @@ class LeaveOut:
             Whether the other rows determine the same coefficients. If not, the residual is
             wrong.
         """
-        X, y, Z = self._columns(D)
-        left = 1 - weight * self._variance_of_predictions(X, Z, codes)
-        determined = left > DETERMINED
-        residuals = self._residuals(X, y, Z, codes)
-        return residuals / np.where(determined, left, 1.0), determined
+        rows = self.rows_in_fit(D, codes, weight)
+        return rows.without_each
 
-    def _variance_of_predictions(self, X: Array, Z: Array, codes: NDArray[np.intp]) -> Array:
-        """Return z' H_j z + a' M_XX^-1 a, a = x - C_jX' H_j z, over sigma2, shape (n_rows,)."""
+    def rows_in_fit(self, D: Array, codes: NDArray[np.intp], weight: Array) -> RowsInFit:
+        """Return what the fit says of its rows, given as for `without_each_row`."""
+        X, y, Z = self._columns(D)
         # random columns a b, fixed ones p, and the row k last, with what belongs to its group
         a = X - np.einsum("ak,apk->pk", Z, self.HC[..., codes])
-        of_b = np.einsum("ak,abk,bk->k", Z, self.H[..., codes], Z)
-        return np.asarray(of_b + np.sum((self.root @ a) ** 2, axis=0))
+        return RowsInFit(
+            weight=weight,
+            residual=self._residuals(X, y, Z, codes),
+            marginal=y - self.beta @ X,
+            of_effects=np.einsum("ak,abk,bk->k", Z, self.H[..., codes], Z),
+            half=self.root @ a,
+            spread=np.sum((self.Lambda.T @ Z) ** 2, axis=0),
+            of_line=np.sum((self.root @ X) ** 2, axis=0),
+        )
 
     def without_each_group(
         self,

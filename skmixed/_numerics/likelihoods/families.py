@@ -88,6 +88,10 @@ class Family(ABC):
     def log_likelihood(self, eta: Array, y: Array) -> Array:
         """Log-likelihood of each row, constants included."""
 
+    @abstractmethod
+    def draw(self, mean: Array, rng: np.random.RandomState) -> Array:
+        """Draw y of each row."""
+
 
 class Binomial(Family):
     """Yes or no, y = 1 or 0, with log odds eta."""
@@ -168,6 +172,10 @@ class Binomial(Family):
         """Logarithm of the probability of what was seen."""
         return np.asarray(log_expit((2.0 * y - 1.0) * eta))
 
+    def draw(self, mean: Array, rng: np.random.RandomState) -> Array:
+        """Draw 1 with the probability of a yes, else 0."""
+        return np.asarray(rng.uniform(size=len(mean)) < mean, dtype=np.float64)
+
 
 class Poisson(Family):
     """Counts y, with logarithm of the mean eta; y may be a rate, its exposure the weight."""
@@ -227,6 +235,10 @@ class Poisson(Family):
     def log_likelihood(self, eta: Array, y: Array) -> Array:
         """Logarithm of the probability of a count."""
         return np.asarray(y * eta - self.mean(eta) - gammaln(y + 1.0))
+
+    def draw(self, mean: Array, rng: np.random.RandomState) -> Array:
+        """Draw counts."""
+        return np.asarray(rng.poisson(mean), dtype=np.float64)
 
 
 binomial = Binomial()
