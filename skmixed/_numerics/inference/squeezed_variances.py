@@ -8,6 +8,8 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import digamma, gammaln
 
+from skmixed._numerics.linalg.arrays import Array
+
 # Of log d0: beyond the upper end the prior holds variances equal, and the limit is taken.
 BOUNDS_OF_LOG_DF = (np.log(0.05), np.log(1e5))
 # The gain in log-likelihood below which rounding could be all there is.
@@ -25,10 +27,10 @@ class SqueezedVariances:
 
     prior_df: float
     prior_variance: float
-    variances: np.ndarray
+    variances: Array
 
     @classmethod
-    def from_squares(cls, squares, df):
+    def from_squares(cls, squares: Array, df: Array) -> SqueezedVariances:
         """Squeeze squares / df; a group without degrees of freedom gets s0^2."""
         total = df.sum()
         if not total > 0:
@@ -41,7 +43,7 @@ class SqueezedVariances:
         return cls(d0, prior, (d0 * prior + squares) / (d0 + df))
 
 
-def _prior(squares, df):
+def _prior(squares: Array, df: Array) -> tuple[float, float]:
     """d0 and s0^2, of squares whose pooled variance is 1."""
     told = df > 0
     squares, df = squares[told], df[told]
@@ -57,10 +59,10 @@ def _prior(squares, df):
     if found.x[1] >= BOUNDS_OF_LOG_DF[1] or not found.fun < equal - LEAST_GAIN:
         return np.inf, 1.0
     s0, d0 = np.exp(found.x)
-    return d0, s0
+    return float(d0), float(s0)
 
 
-def _minus_log_likelihood(at, squares, df):
+def _minus_log_likelihood(at: Array, squares: Array, df: Array) -> tuple[float, Array]:
     """Without what depends on neither log s0^2 nor log d0; and its gradient."""
     s0, d0 = np.exp(at)
     both, prior = df + d0, d0 * s0
@@ -68,4 +70,4 @@ def _minus_log_likelihood(at, squares, df):
     terms = gammaln(both / 2) - gammaln(d0 / 2) + d0 / 2 * np.log(prior) - both / 2 * np.log(v)
     by_log_s0 = d0 / 2 - both / 2 * prior / v
     by_d0 = digamma(both / 2) - digamma(d0 / 2) + np.log(prior / v) + 1 - both * s0 / v
-    return -terms.sum(), -np.array([by_log_s0.sum(), d0 / 2 * by_d0.sum()])
+    return -float(terms.sum()), -np.array([by_log_s0.sum(), d0 / 2 * by_d0.sum()])
