@@ -170,3 +170,19 @@ def _infinite(L):
 
 def _satterthwaite(fitted, L):
     return fitted.satterthwaite(L @ fitted.coordinates.backmap)
+
+
+def around_their_means(model):
+    """Cross-products of the features of a linear model.
+
+    Returns
+    -------
+    means : ndarray of shape (n_features,)
+        What they are taken around; 0 without an intercept.
+    G : ndarray of shape (n_features, n_features)
+    """
+    moments = model._moments
+    means = moments.shift + moments.T[0] / moments.n
+    has_intercept = len(model.coef_cov_) > len(model._terms)
+    around = np.where(np.arange(len(means)), means * has_intercept, 0.0)
+    return around[1:-1], moments.around(around).T[1:-1, 1:-1]

@@ -57,3 +57,29 @@ def requested(estimator, method, metadata):
         used = router.consumes("fit", metadata.keys())
         routed = process_routing(router, "fit", **{name: metadata[name] for name in used})
     return routed.estimator[method]
+
+
+def names_of_coefficients(model, steps):
+    """Names of the coefficients; the steps before know them if the model was given an array."""
+    own = list(model.coef_cov_.index)
+    if steps is None or hasattr(model, "feature_names_in_"):
+        return own
+    given = names_out(steps)
+    if given is None:
+        return own
+    features = columns_of_features(model, given)
+    return own[: len(own) - len(features)] + features
+
+
+def names_out(steps):
+    """Names of the columns that come out of a pipeline; None if a step does not name them."""
+    try:
+        return list(steps.get_feature_names_out())
+    except (AttributeError, ValueError):
+        return None
+
+
+def columns_of_features(model, columns):
+    """Leave out the columns that held the groups."""
+    groups = model._columns.group
+    return [column for i, column in enumerate(columns) if i not in groups]

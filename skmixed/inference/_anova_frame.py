@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
+from skmixed._estimators.contrasts import around_their_means
 from skmixed._estimators.least_squares import FixedEffectsRegressor
 from skmixed._estimators.likelihoods.base import BaseLikelihoodModel
 from skmixed._numerics.inference.wald import products_with_dummies, sequential_contrasts
 from skmixed._public import public
 from skmixed._reports.tests import DfMethod
 from skmixed._rows.reader import INTERCEPT
+from skmixed._rows.routing import columns_of_features
 from skmixed._warn import warn
 from skmixed.exceptions import NotAvailableError
-from skmixed.inference._coefficients import NamedModel, without_groups
+from skmixed.inference._coefficients import NamedModel
 from skmixed.inference._sources import sources_of
 
 COLUMNS = ["sum_sq", "mean_sq", "df_num", "df_denom", "statistic", "p_value"]
@@ -30,6 +32,10 @@ AT_THE_REFERENCE = (
 NOT_SEQUENTIAL = (
     "type='I' does not exist for {model}, which keeps no cross-products of its columns by "
     "which terms come one after another. Use type='III'."
+)
+NO_TERMS = (
+    "`terms` must be a dictionary from names of terms to names of columns, such as "
+    "{{'machine': ['machine_B', 'machine_C']}}, but got {given!r}."
 )
 NO_SUCH_TYPE = (
     "`type` must be 'I' or 'III', but got {type!r}. Type II does not exist here; without "
@@ -153,10 +159,9 @@ def _line(tested, test):
 def _given_terms(tested, terms):
     """Positions of the columns of each term that the user names, and of the others."""
     if not isinstance(terms, Mapping):
-        raise TypeError(
-            "`terms` must be a dictionary from names of terms to names of columns, such as "
-            f"{{'machine': ['machine_B', 'machine_C']}}, but got {terms!r}."
-        )
+        raise TypeError(NO_TERMS.format(given=terms))
+    if any(not isinstance(columns, str | Iterable) for columns in terms.values()):
+        raise TypeError(NO_TERMS.format(given=terms))
     listed = {
         name: [columns] if isinstance(columns, str) else [*columns]
         for name, columns in terms.items()
@@ -199,7 +204,7 @@ def _found_terms(tested):
 def _sources(tested):
     """Features that each column is made of; None if a step does not name its columns."""
     try:
-        return without_groups(tested.model, sources_of(tested.steps))
+        return columns_of_features(tested.model, sources_of(tested.steps))
     except (AttributeError, ValueError):
         return None
 
@@ -210,19 +215,11 @@ def _sequential(tested, found):
     if isinstance(model, FixedEffectsRegressor | BaseLikelihoodModel):
         raise NotAvailableError(NOT_SEQUENTIAL.format(model=model.__class__.__name__))
     order = [i for positions in found.values() for i in positions if tested.estimated[i]]
-    G, first = _cross_products(tested)
-    at = np.array(order, dtype=int) - first
+    _, G = around_their_means(model)
+    at = np.array(order, dtype=int) - int(tested.names[0] == INTERCEPT)
     rows = np.zeros((len(tested.names),) * 2)
     rows[np.ix_(order, order)] = sequential_contrasts(G[np.ix_(at, at)])
     return rows
-
-
-def _cross_products(tested):
-    """Cross-products of the features, around their means if there is an intercept."""
-    moments, first = tested.model._moments, int(tested.names[0] == INTERCEPT)
-    means = moments.shift + moments.T[0] / moments.n
-    around = moments.around(np.where(np.arange(len(means)), means * first, 0.0))
-    return around.T[1:-1, 1:-1], first
 
 
 def _check_coding(tested, found):

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skmixed._estimators.grouped import BaseGroupedModel
 from skmixed._numerics.inference.wald import independent_rows
-from skmixed._rows.routing import predicting_model
+from skmixed._rows.routing import names_of_coefficients, predicting_model
 from skmixed._rows.threads import one_blas_thread
 
 DF_METHODS = (None, "satterthwaite", "kenward-roger", "normal")
@@ -78,10 +78,10 @@ class NamedModel:
         if isinstance(estimator, Pipeline):
             steps, model = estimator[:-1], estimator[-1]
         if not isinstance(model, BaseGroupedModel):
-            raise TypeError(NO_MODEL.format(given=repr(model)))
+            raise TypeError(NO_MODEL.format(given=_short(model)))
         check_is_fitted(model)
         model = model._as_it_is()
-        return cls(model, steps, _names_of(model, steps))
+        return cls(model, steps, names_of_coefficients(model, steps))
 
     @cached_property
     def estimated(self):
@@ -122,10 +122,10 @@ class NamedModel:
         DataFrame of shape (n_combinations, n_coef)
             Their weights.
         """
+        if hasattr(given, "__len__") and not len(given):
+            raise ValueError(f"`{parameter}` must hold one combination at least, but is empty.")
         L = self._read(given, parameter)
         values = L.to_numpy()
-        if not len(L):
-            raise ValueError(f"`{parameter}` must hold one combination at least, but is empty.")
         for fault, rows in {
             "weights that are finite": ~np.isfinite(values).all(axis=1),
             "a weight that is not 0 in each row": ~values.any(axis=1),
@@ -224,6 +224,11 @@ class NamedModel:
         return found
 
 
+def _short(value):
+    """Show a value, of a table or an array its type alone."""
+    return type(value).__name__ if hasattr(value, "shape") else repr(value)
+
+
 def _are_names(given):
     """Whether these are names of coefficients, one at least."""
     listed = isinstance(given, list | tuple | np.ndarray | pd.Index) and len(given) > 0
@@ -237,22 +242,3 @@ def _as_frame(given):
     if hasattr(given, "columns") and not isinstance(given, pd.DataFrame):
         return pd.DataFrame({name: np.asarray(given[name]) for name in given.columns})
     return given
-
-
-def _names_of(model, steps):
-    """Names of the coefficients; the steps before know them if the model was given an array."""
-    own = list(model.coef_cov_.index)
-    if steps is None or hasattr(model, "feature_names_in_"):
-        return own
-    try:
-        given = list(steps.get_feature_names_out())
-    except (AttributeError, ValueError):  # a step that does not name its columns
-        return own
-    features = without_groups(model, given)
-    return own[: len(own) - len(features)] + features
-
-
-def without_groups(model, columns):
-    """Leave out the columns that held the groups."""
-    groups = model._columns.group
-    return [column for i, column in enumerate(columns) if i not in groups]

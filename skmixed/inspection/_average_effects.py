@@ -9,36 +9,56 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from sklearn.pipeline import Pipeline
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted
 
+from skmixed._estimators.contrasts import around_their_means
 from skmixed._estimators.inference import LEVEL
+from skmixed._estimators.least_squares import FixedEffectsRegressor
 from skmixed._estimators.likelihoods.base import BaseLikelihoodModel
 from skmixed._estimators.likelihoods.fitted import quadratic_forms
 from skmixed._numerics.likelihoods.averages import averaged_mean
 from skmixed._numerics.likelihoods.families import FAMILIES
 from skmixed._public import public
 from skmixed._reports.tests import DfMethod, with_tests, with_z_tests
-from skmixed._rows.columns import as_table
+from skmixed._rows.columns import as_table, dense_column
 from skmixed._rows.reader import by_features_alone, read_rows
-from skmixed._rows.routing import predicting_model
+from skmixed._rows.routing import names_of_coefficients, names_out, predicting_model
 from skmixed._rows.threads import one_blas_thread
-from skmixed._sklearn_private import validate_params
+from skmixed._sklearn_private import StrOptions, validate_params
 from skmixed.inspection._models import ALL_MODELS
 
 # Step of differences, in ranges of a column: of polynomials of degree two they are exact.
 STEP = 1e-4
+# Up to which share of its terms a difference that should be 0 is taken for rounding.
+ESTIMABLE = 1e-7
 # Step of the linear predictor in the slope of an averaged mean.
 LINK_STEP = 1e-4
 TOO_FEW = (
     "`variables` must name two values of {name!r} or more, to compare them, but there are "
     "{given}."
 )
+NO_VALUES = (
+    "`{parameter}` must give {name!r} a list of values, such as {{{name!r}: [0, 1]}}, but got "
+    "{given!r}."
+)
+NOTHING_ASKED = "`variables` must name a column or more, but got {given!r}."
+NO_ROWS = "X must have rows to average over, but has 0 of them."
+HOLDS_GROUPS = (
+    "{name!r} holds the groups, on which the averaged predictions do not depend: they are "
+    "those of an average group. Ask model.group_coef_, or predict(X, groups), for known groups."
+)
+CHANGES_NOTHING = (
+    "{name!r} must be a column that changes the averaged predictions, but none of them changes "
+    "with it: it holds the groups, or the steps before the model leave it out."
+)
 NO_COEFFICIENT = (
-    "The effect depends on the column {term!r}, which has no coefficient, since it depends "
-    "linearly on others in the rows of the fit, or under fixed effects on the groups. Leave it "
-    "out of the fit, as by OneHotEncoder(drop='first')."
+    "The rows of the fit do not determine this average: in them the column {term!r} depends "
+    "linearly on others, or under fixed effects on the groups, and has no coefficient. Average "
+    "over rows in which it depends on them alike, or leave it out of the fit, as by "
+    "OneHotEncoder(drop='first')."
 )
 NOT_A_MODEL = (
     "`estimator` must be a fitted model of this package, or a pipeline or search that ends in "
@@ -47,8 +67,14 @@ NOT_A_MODEL = (
 NO_COLUMN = "{name!r} must be a column of X, but these are {columns}."
 
 
+OPTIONS = {
+    "level": [LEVEL],
+    "df_method": [StrOptions({"satterthwaite", "kenward-roger", "normal"}), None],
+}
+
+
 @public("skmixed.inspection")
-@validate_params({"level": [LEVEL], "at": [Mapping, None]}, prefer_skip_nested_validation=True)
+@validate_params({"at": [Mapping, None], **OPTIONS}, prefer_skip_nested_validation=True)
 def average_predictions(
     estimator: Any,
     X: Any,
@@ -83,7 +109,8 @@ def average_predictions(
     Raises
     ------
     ValueError
-        If a column is not in X, or has no coefficient.
+        If a column is not in X or holds the groups, if there are no rows or no values, or if
+        the rows of the fit do not determine an average.
 
     See Also
     --------
@@ -96,6 +123,11 @@ def average_predictions(
     of the fixed effects, by the delta method where predictions are not linear in them; the
     variances of random effects count as known there. This is what the R packages emmeans and
     marginaleffects (``avg_predictions``) do.
+
+    Columns may depend linearly on others, as all dummies of a factor do, or all columns of a
+    spline. An average L beta is given if it is estimable: the same for all beta that fit alike.
+    Under fixed effects, and of binary and count outcomes, an average is given if it leaves out
+    the columns without a coefficient.
 
     References
     ----------
@@ -116,9 +148,9 @@ def average_predictions(
     1            13.40       0.22  157.61  12.97  13.83
     """
     averages, at = _Averages.of(estimator, X), {} if at is None else dict(at)
-    values = [np.atleast_1d(np.asarray(some, dtype=object)) for some in at.values()]
+    values = [_values_at(name, some) for name, some in at.items()]
     for name in at:
-        _column(averages.X, name)
+        averages.column(name)
     settings = list(product(*values))
     found = [averages.at(dict(zip(at, setting, strict=True))) for setting in settings]
     frame = averages.tabulate(found, level, df_method)
@@ -134,7 +166,7 @@ def average_predictions(
 
 @public("skmixed.inspection")
 @validate_params(
-    {"level": [LEVEL], "variables": [str, Integral, list, Mapping]},
+    {"variables": [str, Integral, list, Mapping], **OPTIONS},
     prefer_skip_nested_validation=True,
 )
 def average_effects(
@@ -157,8 +189,9 @@ def average_effects(
         Rows as the estimator takes them, over which effects are averaged.
     variables : str, int, list of these, or dict
         Columns, by name or of an array by position. Of a numeric column the slope is taken, of
-        others the difference of each value in X from the first. A dictionary gives values by
-        column: of each the difference from the first of them. None in their place is as before.
+        others the difference of each value in X from the first, in the order of categories, or
+        sorted. A dictionary gives values by column: of each the difference from the first of
+        them. None in their place is as before.
     level : float, default=0.95
         Level of the intervals, between 0 and 1.
     df_method : {"satterthwaite", "kenward-roger", "normal"}, default=None
@@ -174,7 +207,8 @@ def average_effects(
     Raises
     ------
     ValueError
-        If a column is not in X, has a single value, or has no coefficient.
+        If a column is not in X, holds the groups or has a single value, if there are no rows,
+        or if the rows of the fit do not determine an effect.
 
     See Also
     --------
@@ -208,9 +242,14 @@ def average_effects(
     if not isinstance(variables, Mapping):
         names = variables if isinstance(variables, list) else [variables]
         variables = dict.fromkeys(names)
+    if not variables:
+        raise ValueError(NOTHING_ASKED.format(given=variables))
     found, labels = [], []
     for name, values in variables.items():
-        for label, effect in averages.effects(name, values):
+        effects = averages.effects(name, values)
+        if not any(effect.gradient.any() for _, effect in effects):
+            raise ValueError(CHANGES_NOTHING.format(name=name))
+        for label, effect in effects:
             labels.append((name, label))
             found.append(effect)
     frame = averages.tabulate(found, level, df_method)
@@ -247,6 +286,9 @@ class _Averages(NamedTuple):
             raise TypeError(NOT_A_MODEL.format(given=type(estimator).__name__))
         check_is_fitted(estimator)
         X = X.to_pandas() if hasattr(X, "to_pandas") else as_table(X)
+        X = X.tocsc() if hasattr(X, "tocsc") else X
+        if not X.shape[0]:
+            raise ValueError(NO_ROWS)
         return cls(estimator._as_it_is(), steps, X)
 
     def at(self, values):
@@ -275,22 +317,40 @@ class _Averages(NamedTuple):
 
     def effects(self, name, values):
         """Label and compute the slope of a column, or differences from its first value."""
-        column = _column(self.X, name)
-        is_number = column.dtype.kind in "iuf"
-        if values is None and is_number:
-            reach = float(np.ptp(column)) or 1.0
-            step = STEP * reach
+        column = self.column(name)
+        if values is None and is_numeric_dtype(column) and not is_bool_dtype(column):
+            column = column.to_numpy(dtype=np.float64, na_value=np.nan)
+            step = STEP * _reach(column)
             high, low = (self.at({name: column + h}) for h in (step, -step))
             return [("slope", high.less(low, 2 * step))]
-        values = pd.unique(pd.Series(column).dropna()) if values is None else values
-        values = sorted(values) if not isinstance(values, list | tuple) else list(values)
+        values = _levels(column) if values is None else values
+        if isinstance(values, str) or np.ndim(values) != 1:
+            raise TypeError(NO_VALUES.format(parameter="variables", name=name, given=values))
         if len(values) < 2:
-            raise ValueError(TOO_FEW.format(name=name, given=values))
+            raise ValueError(TOO_FEW.format(name=name, given=list(values)))
         first, *others = (self.at({name: value}) for value in values)
+        base, *values = values
         return [
-            (f"{value} - {values[0]}", other.less(first))
-            for value, other in zip(values[1:], others, strict=True)
+            (f"{value} - {base}", other.less(first))
+            for value, other in zip(values, others, strict=True)
         ]
+
+    def column(self, name):
+        """Take a column of X that does not hold the groups."""
+        column = _column(self.X, name)
+        if self._holds_groups(name):
+            raise ValueError(HOLDS_GROUPS.format(name=name))
+        return column
+
+    def _holds_groups(self, name):
+        model, width = self.model, self.X.shape[1]
+        if self.steps is not None:
+            names = [str(label).rpartition("__")[2] for label in names_out(self.steps) or ()]
+        elif hasattr(self.X, "columns"):
+            names = list(getattr(model, "feature_names_in_", ()))
+        else:
+            name, names = name % width, range(width if width == model.n_features_in_ else 0)
+        return any(names[i] == name for i in model._columns.group if i < len(names))
 
     def tabulate(self, found, level, df_method):
         """Tabulate averages with standard errors and intervals."""
@@ -305,32 +365,92 @@ class _Averages(NamedTuple):
         return with_tests(estimate, std_error, df, level, terms)
 
     def _check_coefficients(self, L):
-        """Refuse averages that hang on a column that was dropped."""
+        """Refuse averages that differ between coefficients that fit alike."""
         model = self.model
         dropped = np.isnan(np.diag(model.coef_cov_))
         first = len(dropped) - len(model._terms)
-        dropped[[first + position for position in model._columns.random_only]] = False
-        at_fault = np.flatnonzero(dropped & np.any(np.abs(L) > 0, axis=0))
-        if len(at_fault):
-            raise ValueError(NO_COEFFICIENT.format(term=model.coef_cov_.index[at_fault[0]]))
+        random_only = [first + position for position in model._columns.random_only]
+        dropped[random_only] = False
+        if isinstance(model, BaseLikelihoodModel | FixedEffectsRegressor):
+            at_fault = dropped & np.any(L != 0, axis=0)
+        else:
+            kept = ~dropped
+            kept[random_only] = False
+            at_fault = ~self._determined(L, kept[first:], dropped[first:])
+        if at_fault.any():
+            term = names_of_coefficients(model, self.steps)[np.flatnonzero(at_fault)[0]]
+            raise ValueError(NO_COEFFICIENT.format(term=term))
+
+    def _determined(self, L, kept, dropped):
+        """Which columns without a coefficient L depends on as they do on the others."""
+        first = L.shape[1] - len(kept)
+        with one_blas_thread():
+            means, G = around_their_means(self.model)
+        unit = np.sqrt(np.diag(G))
+        unit[~(unit > 0)] = 1.0
+        level = np.outer(L[:, 0], means) if first else np.zeros((len(L), len(kept)))
+        own, size = (L[:, first:] - level) / unit, (np.abs(L[:, first:]) + np.abs(level)) / unit
+        G = G / np.outer(unit, unit)
+        on_others = np.linalg.lstsq(G[np.ix_(kept, kept)], G[np.ix_(kept, dropped)])[0]
+        gap = np.abs(own[:, dropped] - own[:, kept] @ on_others)
+        size = size[:, dropped] + np.sum(size[:, kept], axis=1)[:, None]
+        determined = np.ones(L.shape[1], dtype=bool)
+        determined[first:][dropped] = np.all(gap <= ESTIMABLE * size, axis=0)
+        return determined
+
+
+def _values_at(name, values):
+    values = np.atleast_1d(np.asarray(values, dtype=object))
+    if values.ndim != 1 or not len(values):
+        raise ValueError(NO_VALUES.format(parameter="at", name=name, given=values.tolist()))
+    return values
+
+
+def _levels(column):
+    """Values of a column, in the order of its categories, or sorted if they can be."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return list(column.cat.remove_unused_categories().cat.categories)
+    values = list(pd.unique(column.dropna()))
+    try:
+        return sorted(values)
+    except TypeError:  # numbers and text
+        return values
+
+
+def _reach(column):
+    """Range of a column, of one that is constant its size."""
+    known = column[~np.isnan(column)]
+    reach = np.ptp(known) if len(known) else 0.0
+    return float(reach or np.max(np.abs(known), initial=0.0) or 1.0)
 
 
 def _column(X, name):
-    """Values of a column of X."""
+    """Values of a column of X, as a Series."""
     if hasattr(X, "columns"):
         if name not in X.columns:
             raise ValueError(NO_COLUMN.format(name=name, columns=list(X.columns)))
-        return X[name].to_numpy()
-    if not isinstance(name, Integral) or not -X.shape[1] <= name < X.shape[1]:
+        return X[name]
+    is_position = isinstance(name, Integral) and not isinstance(name, bool)
+    if not is_position or not -X.shape[1] <= name < X.shape[1]:
         raise ValueError(NO_COLUMN.format(name=name, columns=list(range(X.shape[1]))))
-    return X[:, name]
+    return pd.Series(dense_column(X, name)).infer_objects()
 
 
 def _with_values(X, values):
     """Set columns of a copy of X."""
+    if not values:
+        return X
     if hasattr(X, "columns"):
-        return X.assign(**values)
-    X = X.astype(np.float64) if values and X.dtype.kind in "iub" else X.copy()
+        X = X.copy(deep=False)
+        for name, value in values.items():
+            X[name] = value
+        return X
+    if hasattr(X, "tolil"):
+        X = X.astype(np.float64).tolil()
+        for name, value in values.items():
+            X[:, name] = np.reshape(value, (-1, 1))
+        return X.tocsr()
+    X = X.astype(np.float64) if X.dtype.kind in "iubf" else X.copy()
     for name, value in values.items():
         X[:, name] = value
     return X

@@ -189,7 +189,7 @@ BAD_TERMS = {
     "one of several": (["a", "e"], ValueError, r"got \['e'\]"),
     "a name of a pipeline": ("step__a", ValueError, "if the pipeline is given"),
     "twice": (["a", "a"], ValueError, r"each coefficient once, but got \['a'\] twice"),
-    "nothing": ([], ValueError, "one for each|column for each of the 5"),
+    "nothing": ([], ValueError, "one combination at least, but is empty"),
     "no rows": (np.zeros((0, 5)), ValueError, "one combination at least, but is empty"),
     "an empty dictionary": ({}, ValueError, "is empty"),
     "zeros": (np.zeros((2, 5)), ValueError, r"not 0 in each row, .*\['row 0', 'row 1'\]"),

@@ -8,12 +8,18 @@ import pandas as pd
 import polars as pl
 import pytest
 from scipy.linalg import LinAlgWarning
+from scipy.sparse import coo_array, csr_matrix
 from scipy.special import expit
 from scipy.stats import norm
 from sklearn.compose import make_column_transformer
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, PolynomialFeatures
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    OneHotEncoder,
+    PolynomialFeatures,
+    SplineTransformer,
+)
 
 from skmixed import (
     FixedEffectsRegressor,
@@ -201,8 +207,103 @@ def test_what_is_refused(machines, growth):
     twice = pd.DataFrame({"x": x, "double": 2 * x})
     with pytest.warns(LinAlgWarning):
         dependent = PooledRegressor().fit(twice, rng.normal(size=40))
-    with pytest.raises(ValueError, match="depends on the column 'double', which has no coeff"):
-        average_effects(dependent, twice, "double")
+    for name in twice:  # neither alone was ever seen to change
+        with pytest.raises(ValueError, match="do not determine this average: in them the col"):
+            average_effects(dependent, twice, name)
+
+
+NOT_AVERAGED = {
+    "no values": ({"Machine": []}, ValueError, "name two values of 'Machine' or more"),
+    "one value": ({"x": 1.0}, TypeError, "must give 'x' a list of values, .* but got 1.0"),
+    "text": ({"Machine": "AB"}, TypeError, "must give 'Machine' a list of values"),
+    "nothing": ([], ValueError, "`variables` must name a column or more"),
+    "the groups": ("Worker", ValueError, "'Worker' must be a column that changes the av"),
+}
+
+
+@pytest.mark.parametrize("given", NOT_AVERAGED)
+def test_what_cannot_be_asked(machines, given):
+    variables, error, message = NOT_AVERAGED[given]
+    with pytest.raises(error, match=message):
+        average_effects(*machines, variables)
+
+
+def test_what_cannot_be_predicted(machines):
+    model, X = machines
+    with pytest.raises(ValueError, match=r"`at` must give 'x' a list of values, .* but got"):
+        average_predictions(model, X, at={"x": []})
+    with pytest.raises(ValueError, match="X must have rows to average over, but has 0"):
+        average_predictions(model, X[:0])
+    with pytest.raises(ValueError, match=r"'df_method' parameter .* must be a str among"):
+        average_predictions(model, X, df_method="satterthwait")
+
+
+@pytest.fixture(scope="module")
+def crops():
+    """Rows of two factors, one of ordered categories, and a column that is curved."""
+    rng = np.random.default_rng(3)
+    soil, rain = rng.choice(["clay", "loam", "sand"], 90), 1e4 + rng.gamma(3, 10, 90)
+    farm = rng.integers(0, 8, 90)
+    kind = pd.Categorical(rng.choice(["low", "high"], 90), ["low", "high"])
+    X = pd.DataFrame({"soil": soil, "kind": kind, "rain": rain, "farm": farm})
+    return X, (soil == "loam") + rain / 10 + rng.normal(size=8)[farm] + rng.normal(size=90)
+
+
+def of_crops(drop, include_bias):
+    columns = make_column_transformer(
+        (OneHotEncoder(drop=drop), ["soil", "kind"]),
+        (SplineTransformer(4, include_bias=include_bias), ["rain"]),
+        ("passthrough", ["farm"]),
+    )
+    return make_pipeline(columns, RandomInterceptRegressor(group_by=-1))
+
+
+def test_all_dummies_and_all_splines_give_the_averages_of_some(crops):
+    X, y = crops
+    with pytest.warns(LinAlgWarning):
+        every = of_crops(None, True).fit(X, y)
+    some = of_crops("first", False).fit(X, y)
+    at = {"soil": ["clay", "sand"], "kind": ["high"]}
+    for average in (
+        lambda model: average_effects(model, X, ["soil", "kind", "rain"]),
+        lambda model: average_predictions(model, X, at=at),
+    ):
+        columns = ["estimate", "std_error", "df"]
+        pd.testing.assert_frame_equal(
+            average(every)[columns], average(some)[columns], rtol=1e-4
+        )
+    for average in (
+        lambda: average_effects(some, X, "farm"),
+        lambda: average_predictions(some, X, at={"farm": [1]}),
+    ):
+        with pytest.raises(ValueError, match="'farm' holds the groups, on which the averaged"):
+            average()
+    table = average_effects(every, X, "kind")
+    assert table.index[0] == ("kind", "high - low")  # in the order of the categories
+
+
+@pytest.mark.parametrize("of", [csr_matrix, coo_array, np.ndarray.tolist, np.float32])
+def test_containers_of_numbers(of):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(40, 2)).round(2)
+    y = X @ [1, 2] + rng.normal(size=40)
+    model = RandomInterceptRegressor().fit(X, y, groups=np.arange(40) % 5)
+    for give in (average_effects, lambda *given: average_predictions(*given[:2], at={0: [1]})):
+        found, expected = give(model, of(X), [0, 1]), give(model, X, [0, 1])
+        assert np.allclose(found["estimate"], expected["estimate"], rtol=1e-6)
+
+
+def test_the_slope_at_rows_that_are_all_alike_takes_small_steps():
+    rng = np.random.default_rng(0)
+    x = 1e-6 * rng.normal(5, 1, size=60)
+    X = pd.DataFrame({2020: x})  # a name that is no string
+    model = make_pipeline(PolynomialFeatures(3, include_bias=False), RandomInterceptRegressor())
+    y = (1e6 * x) ** 3 + rng.normal(size=60)
+    model.fit(X, y, randominterceptregressor__groups=np.arange(60) % 6)
+    coef = model[-1].coef_
+    at = 6e-6
+    slope = average_effects(model, pd.DataFrame({2020: [at]}), 2020)["estimate"].item()
+    assert np.isclose(slope, coef @ [1, 2 * at, 3 * at**2], rtol=1e-6)
 
 
 def test_a_picture(machines):
