@@ -12,10 +12,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from skmixed._describe.compare_slopes import SlopeComparison, compare_slopes
 from skmixed._estimators.iterative import error_of_difference
-from skmixed._estimators.least_squares import PooledRegressor
 from skmixed._estimators.likelihoods.base import BaseLikelihoodModel
 from skmixed._estimators.likelihoods.fitted import SumsOfRows
 from skmixed._estimators.mixed import BaseMixedRegressor
+from skmixed._estimators.pooled import PooledRegressor
 from skmixed._numerics.linalg.digits import LOG_LIKELIHOOD_ERROR, SAME_SUMS
 from skmixed._reports.likelihood_summary import LikelihoodSummary
 from skmixed._reports.regression_summary import RegressionSummary

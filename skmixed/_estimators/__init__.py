@@ -30,7 +30,9 @@
 `fit_measures`              explained variance, conditional AIC, design effect
 `digits`                    fits that read the rows again where digits lack
 `fitted`                    what a mixed model keeps of its fit, to answer questions from
-`least_squares`             `FixedEffectsRegressor` and `PooledRegressor`
+`least_squares`             what regressions by least squares have in common
+`fixed_effects`             `FixedEffectsRegressor`
+`pooled`                    `PooledRegressor`
 `fixed_effects_of_factors`  the former with several factors: what is solved and kept
 `slopes`                    the parameters that say which slopes vary, and how
 `likelihoods`               a package of its own: binary and count outcomes
