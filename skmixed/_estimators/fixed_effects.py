@@ -10,10 +10,15 @@ import pandas as pd
 from skmixed._estimators.fitted import FittedRegression
 from skmixed._estimators.fixed_effects_of_factors import fit_factor_effects
 from skmixed._estimators.grouped import BaseGroupedRegressor
-from skmixed._estimators.least_squares import BaseLeastSquaresRegressor
+from skmixed._estimators.least_squares import (
+    STANDARD_ERRORS,
+    BaseLeastSquaresRegressor,
+    StandardErrors,
+)
 from skmixed._estimators.several_factors import store_groups_of_factors
 from skmixed._estimators.streaming import RowsSeen
 from skmixed._numerics.least_squares.alone import rows_alone
+from skmixed._numerics.least_squares.cluster_robust import Residuals
 from skmixed._numerics.least_squares.fixed_effects import solve_fixed_effects
 from skmixed._numerics.moments.coordinates import near_means
 from skmixed._numerics.moments.own_lines import OwnLines
@@ -218,6 +223,7 @@ class FixedEffectsRegressor(BaseLeastSquaresRegressor):
         **BaseGroupedRegressor._parameter_constraints,
         "slopes": [*SLOPES, None],
         "new_groups": [StrOptions({"mean", "error"}), dict],
+        "standard_errors": STANDARD_ERRORS,
     }
 
     def __init__(
@@ -226,10 +232,12 @@ class FixedEffectsRegressor(BaseLeastSquaresRegressor):
         *,
         group_by: Any = None,
         new_groups: Literal["mean", "error"] | dict = "mean",
+        standard_errors: StandardErrors = "classical",
     ) -> None:
         self.slopes = slopes
         self.group_by = group_by
         self.new_groups = new_groups
+        self.standard_errors = standard_errors
 
     _population_name = "average group"
     _for_new_groups = "Use new_groups='mean' to predict them by the line of the average group."
@@ -312,6 +320,9 @@ class FixedEffectsRegressor(BaseLeastSquaresRegressor):
 
     def _record(self, moments, lines):
         return FittedRegression(moments, has_own_lines=True, lines=lines)
+
+    def _residuals(self, solution, lines):
+        return Residuals.of(solution.equations, solution.lines)
 
     def _regression(self, solution):
         return solution.regression

@@ -170,6 +170,7 @@ class BaseGroupedModel(OnePiece, PacksTables, BaseEstimator):
     # ------------------------------------------------------------- what subclasses override
 
     _uses_groups = True
+    _needs_groups = False  # for standard errors
     _words = LINEAR
     _takes_several = False
     _for_new_groups = POPULATION_LINE  # what to do where new groups are an error

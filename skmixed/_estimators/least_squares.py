@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Literal
+
 import numpy as np
 import pandas as pd
 from scipy.stats import t
@@ -11,6 +14,7 @@ from skmixed._estimators.digits import solve_with_digits
 from skmixed._estimators.grouped import BaseGroupedRegressor
 from skmixed._estimators.predictions import LEVEL
 from skmixed._estimators.streaming import RowsSeen
+from skmixed._numerics.least_squares.cluster_robust import ClusterRobust
 from skmixed._numerics.moments.coordinates import around_means
 from skmixed._reports.messages import (
     refuse_without_digits,
@@ -18,8 +22,26 @@ from skmixed._reports.messages import (
 from skmixed._reports.regression_summary import RegressionSummary
 from skmixed._reports.tests import with_tests
 from skmixed._rows.threads import one_blas_thread
-from skmixed._sklearn_private import validate_params
+from skmixed._sklearn_private import StrOptions, validate_params
 from skmixed._state import in_one_piece
+from skmixed.exceptions import NotAvailableError
+
+StandardErrors = Literal["classical", "CR0", "CR1", "CR1S", "CR2"]
+STANDARD_ERRORS = [StrOptions({"classical", "CR0", "CR1", "CR1S", "CR2"})]
+ROWS_NEEDED = (
+    "standard_errors={kind!r} of {name} needs the rows a second time, once coefficients are "
+    "known, so {method} cannot make them. Pass all rows to fit, which takes dask collections "
+    "where memory is short, or take standard_errors='classical'."
+)
+ONE_CLUSTER = (
+    "standard_errors={kind!r} needs at least 2 clusters, but all rows are of {n}. Pass groups= "
+    "with more labels, or take standard_errors='classical'."
+)
+NOTHING_SHARED = (
+    "standard_errors={kind!r} needs a coefficient that the clusters share, but each has a line "
+    "of its own that contains all: its rows say nothing of how such lines differ by chance. "
+    "Leave columns out of slopes=, or take standard_errors='classical'."
+)
 
 
 class BaseLeastSquaresRegressor(BaseGroupedRegressor):
@@ -61,13 +83,18 @@ class BaseLeastSquaresRegressor(BaseGroupedRegressor):
         Returns
         -------
         DataFrame
-            A row for each term: estimate, std_error, df (`residual_dof_`), t, p_value (of a
-            two-sided test against 0), lower and upper; NaN for terms without a coefficient.
+            A row for each term: estimate, std_error, df, t, p_value (of a two-sided test
+            against 0), lower and upper; NaN for terms without a coefficient. df is
+            `residual_dof_`; of cluster-robust errors the number of clusters less one, and with
+            CR2 Satterthwaite's.
         """
         check_is_fitted(self)
         cov = self.coef_cov_
         estimate, std_error = self._coefficients, np.sqrt(np.diag(cov))
-        df = np.where(np.isnan(estimate), np.nan, self.residual_dof_)
+        df = np.where(np.isnan(std_error), np.nan, self.residual_dof_)
+        if (clusters := self._clusters) is not None:
+            known = ~np.isnan(std_error)
+            df[known] = clusters.degrees_of_freedom(np.eye(len(cov))[known])
         return with_tests(estimate, std_error, df, level, cov.index)
 
     @in_one_piece
@@ -93,12 +120,28 @@ class BaseLeastSquaresRegressor(BaseGroupedRegressor):
     r2_: float
     adjusted_r2_: float
 
+    @property
+    def _needs_groups(self):
+        return self.standard_errors != "classical"
+
+    @property
+    def _clusters(self):
+        """What makes tests robust to clusters, if the fit has it."""
+        return getattr(self._fitted, "clusters", None)
+
+    def _check_takes_sums(self, method):
+        if self._needs_groups:
+            kind, name = self.standard_errors, type(self).__name__
+            raise NotAvailableError(ROWS_NEEDED.format(kind=kind, name=name, method=method))
+
     def _fit_moments(self, moments, columns, again=None):
         with one_blas_thread():
             solution, lines = solve_with_digits(self._estimate, moments, again)
         if again is None and self._regression(solution).dof > 0:
             refuse_without_digits(solution.digits_left)
         self._store(solution, moments, columns, lines)
+        if self._needs_groups:
+            self._store_clusters(self._residuals(solution, lines), again)
         self._warn_about(solution, digits=None if again else solution.digits_left)
         return self
 
@@ -118,6 +161,20 @@ class BaseLeastSquaresRegressor(BaseGroupedRegressor):
         n_parameters = n - regression.dof + 1
         self.aic_ = 2 * n_parameters - 2 * regression.log_likelihood
         self.bic_ = np.log(n) * n_parameters - 2 * regression.log_likelihood
+
+    def _store_clusters(self, residuals, again):
+        """Make the covariance of the coefficients robust to clusters: a second pass."""
+        kind = self.standard_errors
+        with one_blas_thread():
+            sums = again.sum_up_clusters(residuals, with_squares=kind == "CR2")
+            if len(sums.labels) < 2:
+                raise ValueError(ONE_CLUSTER.format(kind=kind, n=len(sums.labels)))
+            clusters = ClusterRobust.of(kind, residuals, sums)
+        if np.isnan(clusters.cov).all():
+            raise ValueError(NOTHING_SHARED.format(kind=kind))
+        self._fitted = replace(self._fitted, clusters=clusters)
+        terms = self.coef_cov_.index
+        self.coef_cov_ = pd.DataFrame(clusters.cov, index=terms, columns=terms)
 
     def _quantile(self, probability):
         return t.ppf(probability, self.residual_dof_)

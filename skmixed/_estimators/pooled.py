@@ -6,9 +6,16 @@ import numpy as np
 
 from skmixed._estimators.fitted import FittedRegression
 from skmixed._estimators.grouped import BaseGroupedRegressor
-from skmixed._estimators.least_squares import BaseLeastSquaresRegressor
+from skmixed._estimators.least_squares import (
+    STANDARD_ERRORS,
+    BaseLeastSquaresRegressor,
+    StandardErrors,
+)
 from skmixed._numerics.fit.problem import make_problem
-from skmixed._numerics.least_squares.fixed_effects import solve_pooled
+from skmixed._numerics.least_squares.cluster_robust import Residuals
+from skmixed._numerics.least_squares.fixed_effects import pooled_equations, solve_pooled
+from skmixed._numerics.moments.coordinates import near_means
+from skmixed._numerics.moments.own_lines import OwnLines
 from skmixed._public import public
 from skmixed._reports.messages import (
     warn_about_regression,
@@ -94,19 +101,33 @@ class PooledRegressor(BaseLeastSquaresRegressor):
     _parameter_constraints = {
         **BaseGroupedRegressor._parameter_constraints,
         "fit_intercept": ["boolean"],
+        "standard_errors": STANDARD_ERRORS,
     }
 
     def __init__(
-        self, *, group_by: str | int | None = None, fit_intercept: bool = True
+        self,
+        *,
+        group_by: str | int | None = None,
+        fit_intercept: bool = True,
+        standard_errors: StandardErrors = "classical",
     ) -> None:
         self.group_by = group_by
         self.fit_intercept = fit_intercept
+        self.standard_errors = standard_errors
 
     _uses_groups = False
     _population_name = "all groups"
 
+    def _fit_moments(self, moments, columns, again=None):
+        return super()._fit_moments(moments.without_groups(), columns, again)
+
     def _estimate(self, moments):
         return solve_pooled(make_problem(moments, fit_intercept=self.fit_intercept))
+
+    def _residuals(self, solution, lines):
+        lines = lines or OwnLines.of(near_means(self._moments))
+        problem = make_problem(lines, fit_intercept=self.fit_intercept)
+        return Residuals.of(pooled_equations(problem), lines)
 
     def _record(self, moments, lines):
         return FittedRegression(moments, False, self.fit_intercept, lines)

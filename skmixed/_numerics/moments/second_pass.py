@@ -95,9 +95,9 @@ class LeftOver:
         for start in range(0, X.shape[0], size):
             rows = slice(start, start + size)
             weight = 1.0 if sample_weight is None else sample_weight[rows, None]
-            E = _without_fixed_part(lines, dense(X[rows]), y[rows])
+            E = without_fixed_part(lines, dense(X[rows]), y[rows])
             if codes is not None:
-                Z = _take_own_lines_off(lines, own, E, codes[rows])
+                Z = take_own_lines_off(lines, own, E, codes[rows])
                 add_by_group(sums, np.hstack([Z, E]), weight * Z, codes[rows])
             T += E.T @ (weight * E)
         return cls(groups, T, np.ascontiguousarray(np.swapaxes(sums, 1, 2)))
@@ -208,7 +208,7 @@ def hardly_vary(lines: OwnLines) -> list[int]:
     return [int(column) for column in np.flatnonzero(few)]
 
 
-def _without_fixed_part(lines: OwnLines, X: Array, y: Array) -> Array:
+def without_fixed_part(lines: OwnLines, X: Array, y: Array) -> Array:
     """Return rows D around the shift, whose last column is v = y - x'b."""
     D = np.ones((len(y), len(lines.shift)))
     np.subtract(X, lines.shift[1:-1], out=D[:, 1:-1])
@@ -217,7 +217,7 @@ def _without_fixed_part(lines: OwnLines, X: Array, y: Array) -> Array:
     return D
 
 
-def _take_own_lines_off(
+def take_own_lines_off(
     lines: OwnLines, own: Array, D: Array, codes: NDArray[np.integer[Any]]
 ) -> Array:
     """Take each row's own line off D, in place; return Z, (1, z - mean of the group)."""
