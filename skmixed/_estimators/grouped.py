@@ -32,6 +32,7 @@ from skmixed._rows.reader import (
     INTERCEPT,
     RowsAgain,
     read_training_rows,
+    rows_of_model,
     sum_up,
     warn_about_column_of_groups,
 )
@@ -281,10 +282,11 @@ class BaseGroupedRegressor(
         if is_dask(X):
             return self._fit_moments(*sum_up_partitions(self, X, y, groups, sample_weight))
         rows, columns = read_training_rows(self, X, y, groups, sample_weight)
-        check_enough_rows(rows.X, rows.sample_weight, has_groups=rows.codes is not None)
-        warn_about_small_weights(rows.sample_weight)
-        warn_about_column_of_groups(self, rows, columns)
-        return self._fit_moments(sum_up(rows, columns), columns, RowsAgain(rows))
+        own = rows_of_model(self, rows)
+        check_enough_rows(own.X, own.sample_weight, has_groups=own.codes is not None)
+        warn_about_small_weights(own.sample_weight)
+        warn_about_column_of_groups(self, own, columns)
+        return self._fit_moments(sum_up(own, columns), columns, RowsAgain(rows))
 
     @in_one_piece
     def marginal_effects(

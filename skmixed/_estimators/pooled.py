@@ -118,9 +118,6 @@ class PooledRegressor(BaseLeastSquaresRegressor):
     _uses_groups = False
     _population_name = "all groups"
 
-    def _fit_moments(self, moments, columns, again=None):
-        return super()._fit_moments(moments.without_groups(), columns, again)
-
     def _estimate(self, moments):
         return solve_pooled(make_problem(moments, fit_intercept=self.fit_intercept))
 

@@ -62,6 +62,7 @@ from skmixed._rows.reader import (
     find_group_by,
     number_groups,
     read_rows_and_target,
+    rows_of_model,
     sum_up,
 )
 from skmixed._rows.threads import one_blas_thread
@@ -286,6 +287,7 @@ def _sum_up(X, y, groups, sample_weight, model, columns):
     rows, part = _read_partition(X, y, groups, sample_weight, model)
     if rows is None:
         return part
+    rows = rows_of_model(model, rows)
     moments, constant = sum_up(rows, columns), None
     if rows.codes is not None and not columns.factors:
         every_column = range(1, len(moments.shift))

@@ -313,7 +313,7 @@ def warn_about_column_of_groups(model, rows, columns, *, one_of_several=False):
         for factor, part in zip(columns.factors, _by_factor(rows), strict=True):
             warn_about_column_of_groups(model, part, factor, one_of_several=True)
         return
-    if rows.codes is None or len(rows.labels) < 2 or not model._uses_groups:
+    if rows.codes is None or len(rows.labels) < 2:
         return
     equal = _columns_of_labels(rows)
     for position, term in enumerate(columns.terms):
@@ -371,6 +371,11 @@ def sum_up(rows, columns):
     check_finite_moments(moments)
     check_squares(rows, moments, columns.terms)
     return moments
+
+
+def rows_of_model(model, rows):
+    """Leave out labels that are those of clusters alone, where groups have no effects."""
+    return rows if model._uses_groups else rows._replace(codes=None, labels=np.array([]))
 
 
 def rows_that_count(rows):

@@ -39,7 +39,11 @@ from skmixed._numerics.moments.moments import (
     merge,
 )
 from skmixed._numerics.moments.own_lines import OwnLines
-from skmixed._numerics.moments.second_pass import take_own_lines_off, without_fixed_part
+from skmixed._numerics.moments.second_pass import (
+    lines_by_group,
+    take_own_lines_off,
+    without_fixed_part,
+)
 
 # Clusters whose p x p matrices are decomposed at a time, in numbers.
 CHUNK_NUMBERS = 2**20
@@ -129,16 +133,17 @@ class ClusterSums:
         lines, weights = residuals.lines, residuals.weights
         if len(lines.labels):
             lines = lines.of_groups(np.searchsorted(lines.labels, labels))
-        own = lines.in_centred_basis()
+        own = lines_by_group(lines)
         used = residuals.equations.coordinates.used[:-1]
         n_columns = len(lines.shift)
         scores = np.zeros((1, len(labels), n_columns))
         squares = np.zeros((len(used) if with_squares else 0, len(labels), n_columns))
         size = max(CHUNK_VALUES // n_columns, MIN_CHUNK_ROWS)
+        buffer = np.empty((min(size, X.shape[0]), n_columns))
         for start in range(0, X.shape[0], size):
             rows = slice(start, start + size)
             weight = 1.0 if sample_weight is None else sample_weight[rows, None]
-            D = without_fixed_part(lines, dense(X[rows]), y[rows])
+            D = without_fixed_part(lines, dense(X[rows]), y[rows], buffer)
             if len(lines.labels):
                 take_own_lines_off(lines, own, D, codes[rows])
             add_by_group(scores, D, weight * (D @ weights)[:, None], codes[rows])
