@@ -76,6 +76,12 @@ class FixedEffectsRegressor(BaseLeastSquaresRegressor):
     new_groups : {"mean", "error"} or dict of these by factor, default="mean"
         What `predict` does with labels not seen in `fit`: use the line of the average group,
         or raise an error that lists them.
+    standard_errors : {"classical", "CR0", "CR1", "CR1S", "CR2"}, default="classical"
+        What `coef_cov_`, and all tests and intervals of coefficients, rest on. "classical"
+        takes errors for independent, with one variance. The others are robust to whatever ties
+        the rows of a group, and to variances that differ: groups are the clusters, and those of
+        one factor. The intercept, and `slopes`, have none: each cluster has its own.
+        See the notes.
 
     Attributes
     ----------
@@ -92,7 +98,8 @@ class FixedEffectsRegressor(BaseLeastSquaresRegressor):
     group_coef_ : DataFrame of shape (n_groups, 1 + n_features)
         Each group's own line; of one factor.
     coef_cov_ : DataFrame of shape (1 + n_features, 1 + n_features)
-        Covariance of (intercept, coefficients); NaN for columns without a coefficient.
+        Covariance of (intercept, coefficients); NaN for columns without a coefficient. By
+        `standard_errors`.
     residual_variance_ : float
         Residual sum of squares over `residual_dof_`, in squared units of y.
     residual_dof_ : float
@@ -179,10 +186,37 @@ class FixedEffectsRegressor(BaseLeastSquaresRegressor):
     out that other groups would have other lines. Of about 15 digits two are lost for each power
     of ten by which groups lie further apart in a column than its rows spread within them.
 
+    Standard errors robust to clusters are ``V = c sum_j M^-1 s_j s_j' M^-1`` with ``M = X'WX``,
+    ``s_j = X_j'W_j A_j e_j`` and residuals e. Of J clusters, rows (sum of weights) n and
+    coefficients p, those of all groups included,
+
+    ========  ==========================  =====================  ===========================
+    type      A_j                         c                      degrees of freedom of t
+    ========  ==========================  =====================  ===========================
+    CR0       I                           1                      J - 1
+    CR1       I                           J / (J - 1)            J - 1
+    CR1S      I                           CR1's (n-1) / (n-p)    J - 1
+    CR2       (I - H_jj)^-1/2             1                      Satterthwaite's
+    ========  ==========================  =====================  ===========================
+
+    These are those of R's clubSandwich for ``lm``. A weight of 2 is the row twice, in CR2 as
+    well. CR0 and CR1 are then those of ``lm(weights=)``, too; CR2 of ``lm(weights=)`` rests on
+    another model of the variances. The fit passes over the rows once more: `fit` takes them,
+    dask collections included, `partial_fit` and `fit_moments` do not. CR2 keeps p^2 + p
+    numbers for each cluster. `predict_interval` and standard deviations of predictions are
+    those of classical errors in any case.
+
     References
     ----------
     Wooldridge, J. M. (2010). Econometric Analysis of Cross Section and Panel Data, 2nd ed.,
     chapter 10.5. MIT Press.
+
+    Bell, R. M. and McCaffrey, D. F. (2002). Bias reduction in standard errors for linear
+    regression with multi-stage samples. Survey Methodology 28, 169-181.
+
+    Pustejovsky, J. E. and Tipton, E. (2018). Small-sample methods for cluster-robust variance
+    estimation and hypothesis testing in fixed effects models. Journal of Business & Economic
+    Statistics 36, 672-683. doi:10.1080/07350015.2016.1247004
 
     Examples
     --------

@@ -28,8 +28,9 @@ class PooledRegressor(BaseLeastSquaresRegressor):
 
     The model of row i is ``y_i = b0 + x_i' b + e_i``, by least squares. It is
     `sklearn.linear_model.LinearRegression` with the signature of the other models of this
-    package, to be compared with them on the same terms, and with standard errors. They take
-    rows for independent, which rows of the same group seldom are.
+    package, to be compared with them on the same terms, and with standard errors. By default
+    they take rows for independent, which rows of the same group seldom are; see
+    `standard_errors`.
 
     Parameters
     ----------
@@ -38,6 +39,12 @@ class PooledRegressor(BaseLeastSquaresRegressor):
         of X that holds the groups; it is left out.
     fit_intercept : bool, default=True
         Whether to estimate b0.
+    standard_errors : {"classical", "CR0", "CR1", "CR1S", "CR2"}, default="classical"
+        What `coef_cov_`, and all tests and intervals of coefficients, rest on. "classical"
+        takes errors for independent, with one variance. The others are robust to whatever ties
+        the rows of a group, and to variances that differ: groups are the clusters, and must be
+        given.
+        See the notes.
 
     Attributes
     ----------
@@ -48,7 +55,8 @@ class PooledRegressor(BaseLeastSquaresRegressor):
     intercept_ : float
         Intercept b0; 0.0 if ``fit_intercept=False``.
     coef_cov_ : DataFrame
-        Covariance of (intercept, coefficients); NaN for columns without a coefficient.
+        Covariance of (intercept, coefficients); NaN for columns without a coefficient. By
+        `standard_errors`.
     residual_variance_ : float
         Residual sum of squares over `residual_dof_`, in squared units of y.
     residual_dof_ : float
@@ -83,7 +91,36 @@ class PooledRegressor(BaseLeastSquaresRegressor):
     -----
     This is what a mixed model comes to when the variance between groups is zero. `groups` are
     accepted and ignored by `fit`, `predict` and `score`, so they need not have a label for
-    each row.
+    each row, but for `standard_errors` that are robust to clusters.
+
+    Standard errors robust to clusters are ``V = c sum_j M^-1 s_j s_j' M^-1`` with ``M = X'WX``,
+    ``s_j = X_j'W_j A_j e_j`` and residuals e. Of J clusters, rows (sum of weights) n and
+    coefficients p, in all,
+
+    ========  ==========================  =====================  ===========================
+    type      A_j                         c                      degrees of freedom of t
+    ========  ==========================  =====================  ===========================
+    CR0       I                           1                      J - 1
+    CR1       I                           J / (J - 1)            J - 1
+    CR1S      I                           CR1's (n-1) / (n-p)    J - 1
+    CR2       (I - H_jj)^-1/2             1                      Satterthwaite's
+    ========  ==========================  =====================  ===========================
+
+    These are those of R's clubSandwich for ``lm``. A weight of 2 is the row twice, in CR2 as
+    well. CR0 and CR1 are then those of ``lm(weights=)``, too; CR2 of ``lm(weights=)`` rests on
+    another model of the variances. The fit passes over the rows once more: `fit` takes them,
+    dask collections included, `partial_fit` and `fit_moments` do not. CR2 keeps p^2 + p
+    numbers for each cluster. `predict_interval` and standard deviations of predictions are
+    those of classical errors in any case.
+
+    References
+    ----------
+    Bell, R. M. and McCaffrey, D. F. (2002). Bias reduction in standard errors for linear
+    regression with multi-stage samples. Survey Methodology 28, 169-181.
+
+    Pustejovsky, J. E. and Tipton, E. (2018). Small-sample methods for cluster-robust variance
+    estimation and hypothesis testing in fixed effects models. Journal of Business & Economic
+    Statistics 36, 672-683. doi:10.1080/07350015.2016.1247004
 
     Examples
     --------
@@ -96,6 +133,12 @@ class PooledRegressor(BaseLeastSquaresRegressor):
     term
     (Intercept)    251.41       6.61  178.0  38.03
     Days            10.47       1.24  178.0   8.45
+    >>> model = PooledRegressor(standard_errors="CR2").fit(X, y, groups=subject)
+    >>> model.summary().fixed_effects[["estimate", "std_error", "df", "t"]].round(2)
+                 estimate  std_error    df      t
+    term
+    (Intercept)    251.41       6.63  17.0  37.91
+    Days            10.47       1.55  17.0   6.77
     """
 
     _parameter_constraints = {
