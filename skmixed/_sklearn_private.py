@@ -4,6 +4,7 @@ The names are scikit-learn's, without the underscore.
 """
 
 from collections.abc import Callable
+from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sklearn.base import _fit_context
@@ -27,7 +28,7 @@ from sklearn.utils import _safe_indexing as safe_indexing
 from sklearn.utils._indexing import _get_column_indices as get_column_indices
 from sklearn.utils._metadata_requests import SIMPLE_METHODS
 from sklearn.utils._optional_dependencies import check_matplotlib_support
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval, InvalidParameterError, StrOptions
 from sklearn.utils._param_validation import validate_params as _validate_params
 from sklearn.utils.parallel import _get_threadpool_controller as get_threadpool_controller
 from sklearn.utils.validation import _check_feature_names_in as check_feature_names_in
@@ -72,4 +73,30 @@ if TYPE_CHECKING:
         constraints: dict[str, Any], *, prefer_skip_nested_validation: bool
     ) -> Callable[[F], F]: ...
 else:
-    fit_context, validate_params = _fit_context, _validate_params
+    fit_context = _fit_context
+
+    def validate_params(constraints, *, prefer_skip_nested_validation):
+        """Check arguments as scikit-learn does; errors name the class that was called."""
+        check = _validate_params(
+            constraints, prefer_skip_nested_validation=prefer_skip_nested_validation
+        )
+
+        def decorate(function):
+            checked = check(function)
+            if "." not in function.__qualname__:
+                return checked
+
+            @wraps(function)
+            def call(*args, **kwargs):
+                try:
+                    return checked(*args, **kwargs)
+                except InvalidParameterError as error:
+                    owner = args[0] if isinstance(args[0], type) else type(args[0])
+                    name = f"{owner.__name__}.{function.__name__}"
+                    text = str(error).replace(f"of {function.__qualname__} ", f"of {name} ")
+                    raise InvalidParameterError(text) from None
+
+            call._skl_parameter_constraints = checked._skl_parameter_constraints
+            return call
+
+        return decorate

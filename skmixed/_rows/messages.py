@@ -42,8 +42,8 @@ COUNTS = Words(
 )
 REMEDIES = (
     "Do one of these:\n"
-    "  model.predict(X, groups=groups)        # groups: one label for each row of X; of a "
-    "search, search.best_estimator_.predict\n"
+    "  model.{method}(X, groups=groups)        # groups: one label for each row of X; of a "
+    "search, search.best_estimator_.{method}\n"
     "  {name}(group_by='column').fit(X, y)    # the group is a column of X; X alone will do\n"
     "  scoring=skmixed.metrics.group_scorer({scorer!r})  # for a named scorer, with metadata "
     "routing\n"

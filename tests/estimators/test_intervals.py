@@ -197,5 +197,6 @@ def test_questions_to_a_pooled_or_unfitted_model(question):
     "bad", [{"level": 1.0}, {"level": 95}, {"method": "boot"}, {"n_bootstrap": 0}]
 )
 def test_bad_arguments(sleep, bad):
-    with pytest.raises(ValueError, match=f"'{next(iter(bad))}' parameter of"):
+    named = f"'{next(iter(bad))}' parameter of {type(sleep).__name__}.confint must"
+    with pytest.raises(ValueError, match=named):
         sleep.confint(**bad)
