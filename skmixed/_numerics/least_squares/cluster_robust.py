@@ -70,6 +70,12 @@ class Residuals:
         coordinates = equations.coordinates
         return cls(equations, lines.with_taken(coordinates.taken).around(coordinates.shift))
 
+    def of_clusters(self, labels: NDArray[Any]) -> OwnLines:
+        """Return the lines of some of the clusters; there may be none at all."""
+        if not len(self.lines.labels):
+            return self.lines
+        return self.lines.of_groups(np.searchsorted(self.lines.labels, labels))
+
     @property
     def weights(self) -> Array:
         """With which the columns of D, with own lines taken off, are added to residuals."""
@@ -130,12 +136,13 @@ class ClusterSums:
         """
         if hasattr(X, "tocsr"):
             X = X.tocsr()
-        lines, weights = residuals.lines, residuals.weights
-        if len(lines.labels):
-            lines = lines.of_groups(np.searchsorted(lines.labels, labels))
-        own = lines_by_group(lines)
-        used = residuals.equations.coordinates.used[:-1]
-        n_columns = len(lines.shift)
+        lines, weights = residuals.of_clusters(labels), residuals.weights
+        own, n_columns = lines_by_group(lines), len(lines.shift)
+        # levels alone are taken off the residuals, and off the columns once they are summed up
+        later = len(lines.labels) > 0 and len(own) == 1 and not with_squares
+        level = own[0] @ weights
+        coordinates = residuals.equations.coordinates
+        used, scale = coordinates.used[:-1], coordinates.scale[:-1]
         scores = np.zeros((1, len(labels), n_columns))
         squares = np.zeros((len(used) if with_squares else 0, len(labels), n_columns))
         size = max(CHUNK_VALUES // n_columns, MIN_CHUNK_ROWS)
@@ -144,12 +151,16 @@ class ClusterSums:
             rows = slice(start, start + size)
             weight = 1.0 if sample_weight is None else sample_weight[rows, None]
             D = without_fixed_part(lines, dense(X[rows]), y[rows], buffer)
-            if len(lines.labels):
+            if not later and len(lines.labels):
                 take_own_lines_off(lines, own, D, codes[rows])
-            add_by_group(scores, D, weight * (D @ weights)[:, None], codes[rows])
+            e = D @ weights
+            if later:
+                e -= level.take(codes[rows])
+            add_by_group(scores, D, weight * e[:, None], codes[rows])
             if with_squares:
                 add_by_group(squares, D, weight * D[:, used], codes[rows])
-        scale = residuals.equations.coordinates.scale[:-1]
+        if later:
+            scores -= scores[..., :1] * own
         n = float(len(y) if sample_weight is None else sample_weight.sum())
         products = None
         if with_squares:
