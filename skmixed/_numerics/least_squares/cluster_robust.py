@@ -277,7 +277,9 @@ class ClusterRobust:
         """
         equations, n_clusters = residuals.equations, len(sums.labels)
         coordinates = equations.coordinates
-        inverse = inverse_of_lower(np.linalg.cholesky(equations.A[:-1, :-1]))
+        inverse = inverse_of_lower(
+            np.asarray(np.linalg.cholesky(equations.A[:-1, :-1]), np.float64)
+        )
         scores, adjusted = sums.scores @ inverse.T, None
         if sums.squares is not None:
             adjusted = _decompose(sums.squares, inverse)
