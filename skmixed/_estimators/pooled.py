@@ -137,7 +137,7 @@ class PooledRegressor(BaseLeastSquaresRegressor):
     >>> model.summary().fixed_effects[["estimate", "std_error", "df", "t"]].round(2)
                  estimate  std_error    df      t
     term
-    (Intercept)    251.41       6.63  17.0  37.91
+    (Intercept)    251.41       6.82  17.0  36.84
     Days            10.47       1.55  17.0   6.77
     """
 
