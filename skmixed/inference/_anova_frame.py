@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from skmixed._estimators.least_squares import FixedEffectsRegressor
+from skmixed._estimators.fixed_effects import FixedEffectsRegressor
 from skmixed._estimators.likelihoods.base import BaseLikelihoodModel
 from skmixed._numerics.inference.wald import products_with_dummies, sequential_contrasts
 from skmixed._public import public
