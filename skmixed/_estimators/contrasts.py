@@ -162,7 +162,7 @@ class ByClusters(ByCovariance):
 
     def _joint(self, L, values):
         statistic, _ = uncorrelated(values, L @ np.nan_to_num(self.cov) @ L.T)
-        if np.isnan(statistic):
+        if np.isnan(statistic) or len(L) >= self.clusters.n_clusters:
             return JointTest(np.nan, len(L), np.nan)
         df = self.clusters.joint_df(L)
         if not df > 0:

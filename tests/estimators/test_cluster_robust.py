@@ -17,6 +17,7 @@ from sklearn.model_selection import GroupKFold
 
 from skmixed import FixedEffectsRegressor, GroupedMoments, PooledRegressor
 from skmixed.exceptions import NotAvailableError
+from skmixed.inference import anova_frame, contrast_frame, wald_test
 from skmixed.model_selection import cross_validate
 
 FOLDER = Path(__file__).parents[1] / "reference" / "cluster_robust"
@@ -77,7 +78,7 @@ def test_joint_test_is_the_htz_test(case):
     joint = REFERENCE[case.split(" ")[0]]["CR2"]["joint"]
     model = fit(case, "CR2")
     L = contrasts(model, joint["terms"])
-    test = model._clusters.joint(L, L @ np.nan_to_num(model._coefficients))
+    test = wald_test(model, L)
     assert test.statistic == pytest.approx(joint["F"], rel=1e-8)
     assert test.df_denom == pytest.approx(joint["df_denom"], rel=1e-8)
 
@@ -86,8 +87,7 @@ def test_joint_test_of_one_is_its_t_test_squared():
     for kind in KINDS:
         model = fit("unbalanced_pooled", kind)
         row = model.fixed_effects_frame().loc["z"]
-        L = contrasts(model, ["z"])
-        test = model._clusters.joint(L, L @ model._coefficients)
+        test = wald_test(model, "z")
         assert test.statistic == pytest.approx(row["t"] ** 2)
         assert test.df_denom == pytest.approx(row["df"])
 
@@ -96,9 +96,23 @@ def test_as_many_contrasts_as_clusters_are_not_tested():
     two = UNBALANCED["g"].isin([10, 11])
     model = PooledRegressor(standard_errors="CR2")
     model.fit(UNBALANCED.loc[two, TWO], UNBALANCED.loc[two, "y"], UNBALANCED.loc[two, "g"])
-    L = contrasts(model, TWO)
-    assert np.isnan(model._clusters.joint(L, L @ model._coefficients).statistic)
+    with pytest.raises(ValueError, match="fewer independent groups than combinations"):
+        wald_test(model, TWO)
     assert model.set_params(standard_errors="CR1")._clusters.kind == "CR2"  # of the fit
+
+
+def test_frames_agree_and_have_no_sums_of_squares():
+    model = fit("unbalanced_fixed", "CR2")
+    table = anova_frame(model)
+    assert table[["sum_sq", "mean_sq"]].isna().all(axis=None)
+    single = contrast_frame(model, ["x1"]).loc["x1"]
+    row = model.fixed_effects_frame().loc["x1"]
+    np.testing.assert_allclose(single[["std_error", "df"]], row[["std_error", "df"]])
+    assert table.loc["x1", "p_value"] == pytest.approx(row["p_value"])
+    by_chi2 = wald_test(model, "x1", df_method="normal")
+    assert by_chi2.df_denom == np.inf
+    with pytest.raises(ValueError, match="Leave df_method out"):
+        wald_test(model, "x1", df_method="kenward-roger")
 
 
 def test_of_grunfeld_by_all_types_and_by_pyfixest():
