@@ -21,6 +21,7 @@ from skmixed._numerics.fit.criterion_iterative import Probes
 from skmixed._numerics.fit.factors import (
     FactorFit,
     FactorsSolution,
+    Solver,
     make_criterion,
     solve_factors,
 )
@@ -34,7 +35,7 @@ from skmixed._numerics.moments.moments import GroupedMoments
 
 Sums: TypeAlias = GroupedMoments | FactorMoments
 INTERCEPTS = Specification()
-SEARCH = {"tol": 1e-8, "max_iter": 100}
+TOL, MAX_ITER = 1e-8, 100
 # A column more must lower the deviance by this, which is about the square of its t.
 AKAIKE = 2.0
 
@@ -75,9 +76,11 @@ class Ratios(NamedTuple):
 
 def _fit(sums: Sums, probes: Probes) -> Fit | FactorFit:
     if isinstance(sums, GroupedMoments):
-        return Fit.of(sums, INTERCEPTS, **SEARCH)
+        return Fit.of(sums, INTERCEPTS, tol=TOL, max_iter=MAX_ITER)
     specifications = [INTERCEPTS] * len(sums.factors)
-    return FactorFit.of(sums, specifications, solver="auto", probes=probes, **SEARCH)
+    return FactorFit.of(
+        sums, specifications, tol=TOL, max_iter=MAX_ITER, solver="auto", probes=probes
+    )
 
 
 def _stand_out(
@@ -125,8 +128,10 @@ def effects_at(moments: Sums, ratios: Ratios) -> list[LevelEffects]:
         Of each factor.
     """
     sums = with_level_means(moments, ratios.kept)
-    several = isinstance(sums, FactorMoments)
-    beta, b, shares = (_of_several if several else _of_one)(sums, ratios)
+    if isinstance(sums, GroupedMoments):
+        beta, b, shares = _of_one(sums, ratios)
+    else:
+        beta, b, shares = _of_several(sums, ratios)
     factors = moments.factors if isinstance(moments, FactorMoments) else (moments,)
     p = len(moments.shift) - 2
     gammas = np.zeros(ratios.kept.shape)
@@ -141,17 +146,18 @@ def effects_at(moments: Sums, ratios: Ratios) -> list[LevelEffects]:
 def _of_one(sums: GroupedMoments, ratios: Ratios) -> tuple[Array, list[Array], list[Array]]:
     criterion = INTERCEPTS.criterion(sums)
     back = criterion.problem.coordinates.random_backmap
-    solution = solve(criterion, np.linalg.solve(back, ratios.theta[:, None]))
+    Lambda: Array = np.linalg.solve(back, ratios.theta[:, None]).astype(np.float64)
+    solution = solve(criterion, Lambda)
     return solution.beta, [solution.b[0]], [1 - solution.pooling_weights[0]]
 
 
 def _of_several(sums: FactorMoments, ratios: Ratios) -> tuple[Array, list[Array], list[Array]]:
     problem = make_factors_problem(sums, [INTERCEPTS] * len(sums.factors))
     probes = ratios.probes
-    solver = "exact" if probes is None else "iterative"
+    solver: Solver = "exact" if probes is None else "iterative"
     criterion = make_criterion(problem, INTERCEPTS.reml, solver, probes)
     Lambdas: Sequence[Array] = [
-        np.linalg.solve(own.random_backmap, np.reshape(ratio, (1, 1)))
+        np.linalg.solve(own.random_backmap, np.reshape(ratio, (1, 1))).astype(np.float64)
         for own, ratio in zip(problem.by_factor, ratios.theta, strict=True)
     ]
     solution = solve_factors(criterion.eliminate(Lambdas), Lambdas)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TypeVar
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,8 @@ from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.moments.cells import FactorMoments
 from skmixed._numerics.moments.moments import GroupedMoments
 
-S = TypeVar("S", GroupedMoments, FactorMoments)
+Sums = GroupedMoments | FactorMoments
+Kept = NDArray[np.bool_] | None
 
 
 def level_means(moments: GroupedMoments) -> Array:
@@ -21,7 +22,11 @@ def level_means(moments: GroupedMoments) -> Array:
     return np.asarray(sums[1:-1] / sums[0])
 
 
-def with_level_means(moments: S, kept: NDArray[np.bool_] | None = None) -> S:
+@overload
+def with_level_means(moments: GroupedMoments, kept: Kept = None) -> GroupedMoments: ...
+@overload
+def with_level_means(moments: FactorMoments, kept: Kept = None) -> FactorMoments: ...
+def with_level_means(moments: Sums, kept: Kept = None) -> Sums:
     """Add the mean of each column of X in the row's level, of each factor, to D = [1, X, y].
 
     With the sums S_j of the n_j rows of level j the means are m_j = S_j / n_j, and the products
@@ -68,7 +73,7 @@ def _products(moments: FactorMoments, means: list[Array]) -> Array:
     old, T = np.arange(len(moments.shift)), moments.T
     T = np.block([[T, with_D.T], [with_D, with_means]])
     order = np.r_[old[:-1], len(old) : len(T), old[-1]]  # y stands last
-    return T[np.ix_(order, order)]
+    return np.asarray(T[np.ix_(order, order)])
 
 
 def _means_by_means(moments: FactorMoments, f: int, g: int, means: list[Array]) -> Array:
