@@ -2,7 +2,8 @@
 
 ``python tests/calibration/around.py`` draws five sets of each kind and writes
 docs/around_table.md. gpboost and merf take part where they are installed; the table of the docs
-has both. Give another number of sets as an argument for a look.
+has the former, since merf takes a minute a fit. Give another number of sets as an argument for a
+look.
 """
 
 from __future__ import annotations
