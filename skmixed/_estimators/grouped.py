@@ -15,6 +15,7 @@ from skmixed._estimators.pickles import PacksTables
 from skmixed._estimators.predictions import PredictionsMixin
 from skmixed._estimators.simulation import SimulationMixin
 from skmixed._estimators.streaming import StreamingMixin
+from skmixed._estimators.tables import TablesMixin
 from skmixed._reports.messages import NO_GROUP_EFFECTS
 from skmixed._rows.dask import sum_up_partitions
 from skmixed._rows.dask_partitions import is_dask
@@ -239,6 +240,7 @@ class BaseGroupedRegressor(
     PredictionsMixin,  # predict, predict_population, predict_interval, score
     SimulationMixin,  # simulate
     StreamingMixin,  # partial_fit, fit_moments
+    TablesMixin,  # augment, fit_statistics_frame
     RegressorMixin,
     BaseGroupedModel,
 ):

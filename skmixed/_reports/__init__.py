@@ -2,6 +2,8 @@
 
 ======================  ==================================================================
 `layout`                how a summary is laid out, as text and as HTML
+`markup`                the same as Markdown and as LaTeX
+`fit_statistics`        what is said of a fit in one row, under plain names
 `correlations`          those of fixed effects, for all summaries
 `summary`               the tables and remarks of a mixed model
 `regression_summary`    those of a regression by least squares

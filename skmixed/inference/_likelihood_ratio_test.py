@@ -230,7 +230,7 @@ def _check_same_distribution(small, large):
 
 def _check_same_rows(small, large):
     """Compare what is known of y, and the groups: the rows themselves are not kept."""
-    same_y = np.allclose(_sums_of_y(small), _sums_of_y(large), rtol=SAME_SUMS, atol=0)
+    same_y = np.allclose(sums_of_y(small), sums_of_y(large), rtol=SAME_SUMS, atol=0)
     one, other = _paired_factors(small, large)
     shared = one.keys() & other.keys()
     same = all(_same_groups(one[name].moments, other[name].moments) for name in shared)
@@ -247,7 +247,7 @@ def _n_groups(factors):
     return " x ".join(str(len(factor.moments.labels)) for factor in factors.values()) or "0"
 
 
-def _sums_of_y(model):
+def sums_of_y(model):
     """Sum of the weights, mean and sum of squares around it."""
     moments = model._moments
     if isinstance(moments, SumsOfRows):
