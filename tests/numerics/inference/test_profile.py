@@ -421,7 +421,7 @@ def test_uncorrelated_effects_have_no_correlation():
     ("q", "options"), [(2, {"fixed_slopes": False}), (3, {"random_intercept": False})], ids=str
 )
 def test_other_columns(q, options):
-    X, y, groups = simulate(2, q=q)
+    X, y, groups = simulate(3, q=q)
     random = tuple(range(q))
     limits = profile_limits(problem_of(X, y, groups, random, **options), level=0.95)
     D = np.column_stack([np.ones(len(y)), X])
