@@ -22,7 +22,7 @@ from skmixed._reports.layout import Printed, column_as_text, table_as_text
 from skmixed._reports.tests import with_tests
 from skmixed._rows.factors import MEANS_INSTEAD, refuse_factors
 from skmixed._rows.routing import predicting_model
-from skmixed.preprocessing import BETWEEN, WITHIN, WithinBetween
+from skmixed.preprocessing._within_between import BETWEEN, WITHIN, WithinBetween
 
 LEVEL = 0.95
 RECIPE = (

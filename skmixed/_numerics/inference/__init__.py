@@ -18,6 +18,8 @@
                                    conditional R2
 `variance_parts`                   the variance of y, split by level: between and within
                                    groups
+`squeezed_variances`               variances of groups, drawn towards what is usual among
+                                   them
 `pooling`                          group effects without the other groups
 =================================  =======================================================
 """
