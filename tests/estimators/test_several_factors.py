@@ -141,7 +141,8 @@ def test_variances_and_effects(case, fitted):
         found = fitted.random_effects_cov_[name].to_numpy()
         np.testing.assert_allclose(found, cov, rtol=1e-3, atol=1e-6 * expected["sigma"] ** 2)
         weights = fitted.pooling_weights_[name].to_numpy()
-        left = fitted.conditional_cov_[name].to_numpy().reshape(len(weights), -1, len(cov))
+        of_labels = fitted.conditional_cov_[name]
+        left = of_labels.to_numpy().reshape(len(weights), -1, len(cov))
         share = np.divide(
             np.einsum("jaa->ja", left),
             np.diag(found),
@@ -157,7 +158,7 @@ def test_variances_and_effects(case, fitted):
         for label, block in expected["ranef_postvar"][name].items():
             block = np.array(block, dtype=float)
             kind = type(effects.index[0])
-            own = fitted.conditional_cov_[name].loc[kind(label)].to_numpy()
+            own = of_labels.loc[kind(label)].to_numpy()
             known = np.isfinite(block)
             np.testing.assert_allclose(
                 own[known], block[known], rtol=2e-3, atol=1e-7 * scale**2
