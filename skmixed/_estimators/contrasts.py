@@ -20,6 +20,7 @@ from skmixed._numerics.inference.degrees_of_freedom import (
 )
 from skmixed._numerics.inference.wald import combined_df, uncorrelated
 from skmixed._reports.messages import KENWARD_ROGER_ML
+from skmixed._rows.strata import refuse_strata
 
 
 @dataclass(frozen=True)
@@ -153,6 +154,8 @@ def tests_of_mixed(model, df_method):
     """
     fitted = model._fitted
     if df_method == "kenward-roger":
+        remedy = "Use df_method='satterthwaite'."
+        refuse_strata(model._columns, "df_method='kenward-roger'", remedy)
         if not fitted.specification.reml:
             raise ValueError(KENWARD_ROGER_ML)
         sigma = np.sqrt(model.residual_variance_) / fitted.coordinates.y_scale

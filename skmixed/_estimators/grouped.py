@@ -37,6 +37,7 @@ from skmixed._rows.reader import (
     warn_about_column_of_groups,
 )
 from skmixed._rows.routing import without_groups
+from skmixed._rows.strata import refuse_strata
 from skmixed._sklearn_private import SIMPLE_METHODS, fit_context
 from skmixed._state import OnePiece, in_one_piece, in_one_step
 from skmixed.exceptions import NotAvailableError
@@ -105,6 +106,11 @@ class BaseGroupedModel(OnePiece, PacksTables, BaseEstimator):
         check_is_fitted(self)
         return self._for_each_factor(self._lines_of, self._group_effects)
 
+    @property
+    def _sigma2(self):
+        """What variances over sigma2 are multiplied by."""
+        return self.residual_variance_
+
     def _lines_of(self, effects):
         """Lines of groups with these effects."""
         lines = np.tile([self.intercept_, *self._slopes], (len(effects), 1))
@@ -151,13 +157,15 @@ class BaseGroupedModel(OnePiece, PacksTables, BaseEstimator):
             return 0.0
         return self._coefficients[-len(self._terms) :][position]
 
-    def _check_has_groups(self, name, *, several=False, iterative=False):
+    def _check_has_groups(self, name, *, several=False, iterative=False, strata=False):
         """Refuse what needs group effects, if the model should have them and has none.
 
-        And what does not exist yet for several factors, or for the iterative solver, unless it
-        is told that it does.
+        And what does not exist yet for several factors, for the iterative solver, or for
+        residual variances that differ, unless it is told that it does.
         """
         check_is_fitted(self)
+        if not strata:
+            refuse_strata(self._columns, name)
         if not several:
             refuse_factors(self._columns, name)
         if not iterative and is_iterative(self):
@@ -280,11 +288,16 @@ class BaseGroupedRegressor(
             The fitted estimator. After an error it is as it was before.
         """
         if is_dask(X):
+            self._check_needs_no_rows("A fit to dask collections")
             return self._fit_moments(*sum_up_partitions(self, X, y, groups, sample_weight))
         rows, columns = read_training_rows(self, X, y, groups, sample_weight)
         check_enough_rows(rows.X, rows.sample_weight, has_groups=rows.codes is not None)
         warn_about_small_weights(rows.sample_weight)
         warn_about_column_of_groups(self, rows, columns)
+        return self._fit_rows(rows, columns, X)
+
+    def _fit_rows(self, rows, columns, X):
+        """Rows -> moments -> attributes; X is as it was handed in."""
         return self._fit_moments(sum_up(rows, columns), columns, RowsAgain(rows))
 
     @in_one_piece

@@ -107,6 +107,11 @@ class RandomSlopeRegressor(SlopesMixin, BaseMixedRegressor):
         error falls with the root of their number.
     random_state : int, RandomState instance or None, default=0
         What the probes are drawn by. The same number gives the same fit.
+    variance_by : str, int or None, default=None
+        Name (of a DataFrame's column) or position of the column of X that names the stratum of
+        each row: residuals have a variance of their own in each stratum, as by nlme's
+        ``varIdent``. It is no feature; to have both, give X a second column. With one grouping
+        factor, from rows in memory; see :doc:`/variances_that_differ`.
 
     Attributes
     ----------
@@ -122,8 +127,8 @@ class RandomSlopeRegressor(SlopesMixin, BaseMixedRegressor):
         Each group's own line: fixed plus random effects.
     random_effects_cov_ : DataFrame of shape (n_random, n_random)
         Covariance of u_j, sigma2 Psi.
-    residual_variance_ : float
-        sigma2, in squared units of y.
+    residual_variance_ : float, or Series of shape (n_strata,)
+        sigma2, in squared units of y; with `variance_by` that of each stratum.
     theta_ : ndarray
         Free entries of the relative covariance factor Lambda, Psi = Lambda Lambda', as in
         lme4: the lower triangle column by column, or its diagonal; of several factors one
@@ -289,6 +294,7 @@ class RandomSlopeRegressor(SlopesMixin, BaseMixedRegressor):
         solver: Literal["auto", "exact", "iterative"] = "auto",
         n_probes: int | Literal["auto"] = "auto",
         random_state: Any = 0,
+        variance_by: str | int | None = None,
     ) -> None:
         super().__init__(
             group_by=group_by,
@@ -300,6 +306,7 @@ class RandomSlopeRegressor(SlopesMixin, BaseMixedRegressor):
             solver=solver,
             n_probes=n_probes,
             random_state=random_state,
+            variance_by=variance_by,
         )
         self.slopes = slopes
         self.covariance = covariance

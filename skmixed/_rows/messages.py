@@ -344,6 +344,27 @@ COUNTS_ARE_ZERO = (
     "y must have a count above 0, but all {n_rows} are 0, so that no rate but 0 fits them best."
 )
 
+ALSO_THE_GROUPS = (
+    "variance_by={variance_by!r} must be another column than those of group_by, but names one "
+    "of them. Groups that differ in spread: give X a column of strata, such as the kind of the "
+    "group, that holds many groups each."
+)
+NO_STRATUM = "The column variance_by={variance_by!r} names the stratum of each row. {said}"
+NOT_A_STRATUM = (
+    "The residual variance of a row is that of its stratum, but these were not seen in fit: "
+    "{new}. Known are {known}. Use predict(X) for the mean alone, which does not need it."
+)
+NOT_FOR_STRATA = "{name} does not exist for variances that differ, by variance_by={by!r}. {remedy}"
+STRATUM_WITHOUT_VARIANCE = (
+    "The residual variance of stratum {label!r} goes to 0, {n_rows} rows of {n:g} being of it: "
+    "coefficients and random effects fit its rows exactly, and the likelihood rises without "
+    "bound. Join it to another, as in X[{by!r}].replace({label!r}, ...), or leave its rows out."
+)
+NO_VARIANCE_LEFT = (
+    "The columns and the groups explain y exactly, so that no variance is left that could "
+    "differ between the strata of variance_by={by!r}. Leave variance_by=None."
+)
+
 
 def missing_in_predict(model, method):
     """Say what to do where a method of a model is not given the groups."""

@@ -1,0 +1,282 @@
+"""Residual variances that differ between strata of rows.
+
+A row of stratum s has the residual variance sigma2 / w_s, so that given the weights w the
+moments of the strata, each times its weight, are those of an ordinary model. The weights are
+scaled to sum_s n_s w_s = n, and minimise
+
+    criterion(w) - sum_s n_s log w_s,
+
+where the criterion is profiled to the coefficients, sigma2 and Psi. With D~_i = D_i - C_j'H_j z_i,
+so that D~'W D = M, and N_s = sum of D~_i D~_i' over the rows of stratum s,
+
+    d / d log w_s = lev_s - n_s + (dof / r2) w_s v'N_s v,          v = (-beta, 1)
+    lev_s = w_s [sum_j tr(H_j G_sj) + tr(M_XX^-1 N_s,XX)]          (ML: the first term alone)
+
+by the envelope theorem: v'N_s v is the sum of squared residuals, and lev_s the effective number
+of parameters that the stratum's rows determine. Where it is 0, the variance of the stratum is
+the sum of squares over n_s - lev_s (Pinheiro and Bates 2000, section 5.2, for the model).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import minimize
+
+from skmixed._numerics.fit.fit import Fit, Specification
+from skmixed._numerics.linalg.arrays import Array
+from skmixed._numerics.moments.coordinates import Coordinates
+from skmixed._numerics.moments.strata import StratifiedMoments
+
+# Ratios of variances beyond this are those of a variance that goes to 0.
+LARGEST_RATIO = 1e8
+# Fixed-point steps before the search, which bring ratios of any size near.
+FIRST_STEPS = 3
+# The search within is ended later by this factor than that for the weights.
+TIGHTER = 1e-4
+# Largest gradient at the end, in units of standard errors of the log variances.
+SMALL_GRADIENT = 1e-7
+CONVERGED_GRADIENT = 1e-3
+
+
+class VanishingVarianceError(ValueError):
+    """The likelihood has no bound: the variance of a stratum goes to 0.
+
+    Attributes
+    ----------
+    stratum : int
+        Its number.
+    """
+
+    def __init__(self, stratum: int) -> None:
+        super().__init__(f"the variance of stratum {stratum} goes to 0")
+        self.stratum = stratum
+
+
+@dataclass(frozen=True)
+class StrataSums:
+    """Moments of the strata in the coordinates of a problem.
+
+    Attributes
+    ----------
+    T : ndarray of shape (n_strata, p + 1, p + 1)
+        [X, y]' W [X, y] of each.
+    C : ndarray of shape (n_strata, q, p + 1, n_groups)
+        Z_j' W [X_j, y_j].
+    G : ndarray of shape (n_strata, q, q, n_groups)
+        Z_j' W Z_j.
+    n : ndarray of shape (n_strata,)
+        Sum of the weights of the rows.
+    """
+
+    T: Array
+    C: Array
+    G: Array
+    n: Array
+
+    @classmethod
+    def of(cls, moments: StratifiedMoments, coordinates: Coordinates) -> StrataSums:
+        """Choose and scale the columns as a problem does."""
+        T, C = moments.around(coordinates.shift)
+        used, scale, Z_map = coordinates.used, coordinates.scale, coordinates.Z_map
+        T = T[:, used][:, :, used] / np.outer(scale, scale)
+        ZC = np.einsum("ab,sbmj->samj", Z_map, C)
+        G = np.einsum("sabj,cb->sacj", ZC[:, :, list(coordinates.random)], Z_map)
+        return cls(T, ZC[:, :, used] / scale[:, None], G, moments.n)
+
+    def at(self, Psi: Array, w: Array) -> StrataParts:
+        """Take the random effects off the rows of each stratum."""
+        C, G = (np.tensordot(w, part, axes=1) for part in (self.C, self.G))
+        H = _shrinkage(Psi, G)
+        B = np.einsum("abj,bmj->amj", H, C)  # C_j'H_j, transposed
+        CB = np.einsum("samj,anj->smn", self.C, B)
+        BGB = np.einsum("amj,sabj,bnj->smn", B, self.G, B, optimize=True)
+        N = self.T - CB - CB.swapaxes(1, 2) + BGB
+        M = np.tensordot(w, self.T, axes=1) - np.einsum("amj,anj->mn", C, B)
+        return StrataParts(M, N, np.einsum("abj,sabj->s", H, self.G))
+
+
+def _shrinkage(Psi: Array, G: Array) -> Array:
+    """Return H_j = (I + Psi G_j)^-1 Psi, shape (q, q, n_groups)."""
+    if len(Psi) == 1:
+        return np.asarray(Psi[..., None] / (1 + Psi[..., None] * G))
+    A = np.eye(len(Psi)) + np.moveaxis(np.tensordot(Psi, G, axes=1), -1, 0)
+    return np.moveaxis(np.linalg.solve(A, np.broadcast_to(Psi, A.shape)), 0, -1)
+
+
+@dataclass(frozen=True)
+class StrataParts:
+    """What the strata add to M, to the effective parameters and to the squared residuals.
+
+    Attributes
+    ----------
+    M : ndarray of shape (p + 1, p + 1)
+        [X, y]' V^-1 [X, y], up to sigma2.
+    N : ndarray of shape (n_strata, p + 1, p + 1)
+        D~'D~ over the rows of each stratum.
+    of_random : ndarray of shape (n_strata,)
+        sum_j tr(H_j G_sj).
+    """
+
+    M: Array
+    N: Array
+    of_random: Array
+
+    @property
+    def v(self) -> Array:
+        """(-beta, 1)."""
+        return np.append(-np.linalg.solve(self.M[:-1, :-1], self.M[:-1, -1]), 1.0)
+
+    @property
+    def r2(self) -> float:
+        """Sum of squares that sigma2 is estimated by."""
+        return float(self.v @ self.M @ self.v)
+
+    @property
+    def squares(self) -> Array:
+        """Squared residuals of each stratum, in units of y."""
+        return np.einsum("m,smn,n->s", self.v, self.N, self.v)
+
+    def leverage(self, w: Array, *, reml: bool) -> Array:
+        """Effective parameters that the rows of each stratum determine."""
+        of_fixed = np.zeros(len(w))
+        if reml:
+            fixed = np.linalg.solve(self.M[:-1, :-1], self.N[:, :-1, :-1])
+            of_fixed = np.trace(fixed, axis1=1, axis2=2)
+        return np.asarray(w * (self.of_random + of_fixed))
+
+    def gradient(self, w: Array, n: Array, *, reml: bool) -> Array:
+        """Derivative of the criterion less sum_s n_s log w_s for log w."""
+        dof = n.sum() - (len(self.M) - 1 if reml else 0)
+        fitted = dof / self.r2 * w * self.squares
+        return np.asarray(self.leverage(w, reml=reml) - n + fitted)
+
+
+@dataclass(frozen=True)
+class StrataFit:
+    """A model with a residual variance for each stratum.
+
+    Attributes
+    ----------
+    fit : Fit
+        Of the weighted moments.
+    w : ndarray of shape (n_strata,)
+        Weights: the residual variances are sigma2 / w.
+    criterion : float
+        REML criterion or ML deviance, that of the weights included.
+    converged : bool
+        Whether both searches ended where they should.
+    """
+
+    fit: Fit
+    w: Array
+    criterion: float
+    converged: bool
+
+
+class _Search:
+    """The criterion as a function of scaled log ratios of the weights to the first."""
+
+    def __init__(
+        self, moments: StratifiedMoments, specification: Specification, tol: float, max_iter: int
+    ) -> None:
+        self.moments, self.specification = moments, specification
+        self.options = {"tol": tol * TIGHTER, "max_iter": max_iter}
+        # of log w_s the information is about n_s / 2
+        self.scale = np.sqrt(moments.n / 2)
+        self.start: Array | None = None
+
+    def weights(self, log_w: Array) -> Array:
+        """Scale weights so that they sum to the number of rows."""
+        w = np.exp(log_w - log_w.max())
+        return np.asarray(w * self.moments.n.sum() / (self.moments.n @ w))
+
+    def fit(self, w: Array) -> tuple[StrataFit, StrataParts]:
+        """Fit given the weights."""
+        total = self.moments.weighted(w)
+        fit = Fit.of(total, self.specification, start=self.start, **self.options)  # type: ignore[arg-type]
+        if fit.criterion.is_perfect or fit.problem.is_exact_within or fit.optimum.diverged:
+            raise VanishingVarianceError(-1)
+        self.start = fit.solution.Lambda if fit.problem.q > 1 else None
+        criterion = fit.solution.criterion - float(self.moments.n @ np.log(w))
+        Lambda = fit.optimum.Lambda
+        parts = StrataSums.of(self.moments, fit.problem.coordinates).at(Lambda @ Lambda.T, w)
+        return StrataFit(fit, w, criterion, fit.optimum.converged), parts
+
+    def gradient(self, parts: StrataParts, w: Array) -> Array:
+        """Return that for scaled log weights, in units of standard errors."""
+        reml = self.specification.reml
+        return parts.gradient(w, self.moments.n, reml=reml) / self.scale
+
+    def begin(self) -> Array:
+        """Log weights near the minimum, no worse than equal ones."""
+        w = np.ones(len(self.moments.n))
+        at, parts = self.fit(w)
+        best = at
+        for _ in range(FIRST_STEPS):
+            left = self.moments.n - parts.leverage(w, reml=self.specification.reml)
+            variances = parts.squares / np.maximum(left, 1e-3 * self.moments.n)
+            smallest = variances.max() / LARGEST_RATIO
+            self.check(variances <= smallest)
+            w = self.weights(-np.log(variances))
+            at, parts = self.fit(w)
+            best = min(at, best, key=lambda fit: fit.criterion)
+        return np.log(best.w)
+
+    def check(self, vanishing: Array) -> None:
+        """Refuse variances that go to 0."""
+        if vanishing.any():
+            raise VanishingVarianceError(int(np.argmax(vanishing)))
+
+    def value(self, u: Array) -> tuple[float, Array]:
+        """Return criterion and gradient at scaled log ratios."""
+        w = self.weights(np.append(0.0, u / self.scale[1:]))
+        at, parts = self.fit(w)
+        return at.criterion, self.gradient(parts, w)[1:]
+
+
+def fit_strata(
+    moments: StratifiedMoments, specification: Specification, *, tol: float, max_iter: int
+) -> StrataFit:
+    """Fit a model whose residual variance differs between strata of rows.
+
+    Parameters
+    ----------
+    moments : StratifiedMoments
+        Cross-products of the rows.
+    specification : Specification
+        The model.
+    tol : float
+        As for `Fit.of`.
+    max_iter : int
+        Newton steps allowed of each search within, and steps of that for the weights.
+
+    Returns
+    -------
+    StrataFit
+
+    Raises
+    ------
+    VanishingVarianceError
+        If the variance of a stratum goes to 0; its number is -1 if y is explained exactly.
+    """
+    search = _Search(moments, specification, tol, max_iter)
+    search.check(moments.n_rows < 2)
+    start = search.begin()
+    bound = np.log(LARGEST_RATIO) * search.scale[1:]
+    if len(start) > 1:
+        found = minimize(
+            search.value,
+            (start[1:] - start[0]) * search.scale[1:],
+            jac=True,
+            method="L-BFGS-B",
+            bounds=np.column_stack([-bound, bound]),
+            options={"maxiter": max_iter, "ftol": 0.0, "gtol": SMALL_GRADIENT},
+        )
+        start = np.append(0.0, found.x / search.scale[1:])
+    w = search.weights(start)
+    search.check(w >= w.min() * LARGEST_RATIO * (1 - 1e-6))
+    at, parts = search.fit(w)
+    converged = at.converged and np.abs(search.gradient(parts, w)).max() < CONVERGED_GRADIENT
+    return StrataFit(at.fit, w, at.criterion, bool(converged))
