@@ -10,7 +10,7 @@ import pandas as pd
 from skmixed._estimators.fitted import FittedModel
 from skmixed._estimators.iterative import check_may_be_exact
 from skmixed._estimators.streaming import RowsSeen
-from skmixed._numerics.fit.strata import VanishingVarianceError, fit_strata
+from skmixed._numerics.fit.strata import NoDigitsError, VanishingVarianceError, fit_strata
 from skmixed._numerics.inference.degrees_of_freedom_of_strata import satterthwaite_of_strata
 from skmixed._numerics.inference.explained_variance_of_strata import (
     explained_variance_of_strata,
@@ -19,10 +19,10 @@ from skmixed._numerics.inference.explained_variance_of_strata import (
 from skmixed._numerics.moments.coordinates import near_means
 from skmixed._numerics.moments.own_lines import OwnLines
 from skmixed._numerics.moments.strata import StratifiedMoments
-from skmixed._reports.messages import refuse_without_digits, warn_about_fit
+from skmixed._reports.messages import NO_DIGITS, warn_about_fit
 from skmixed._rows.factors import refuse_factors
 from skmixed._rows.labels import as_index
-from skmixed._rows.messages import NO_VARIANCE_LEFT, STRATUM_WITHOUT_VARIANCE
+from skmixed._rows.messages import STRATA_READ_ONCE, STRATUM_WITHOUT_VARIANCE
 from skmixed._rows.reader import rows_that_count, sum_up
 from skmixed._rows.strata import match_strata, present_strata, read_strata
 from skmixed._rows.threads import one_blas_thread
@@ -122,9 +122,8 @@ def fit_rows_of_strata(model, rows, columns, X):
     with one_blas_thread():
         moments = StratifiedMoments.from_rows(*rows, codes, total=total)
         found = _fit(model, moments, columns, labels)
-    refuse_without_digits(found.fit.digits_left, diverged=False)
     _store(model, found, moments, columns, labels)
-    warn_about_fit(model, found.fit, may_lack_digits=True)
+    warn_about_fit(model, found.fit)
     return model
 
 
@@ -134,12 +133,12 @@ def _fit(model, moments, columns, labels):
     try:
         return fit_strata(moments, model._specification(columns), **options)
     except VanishingVarianceError as error:
-        by, s = columns.variance_by, error.stratum
-        if s < 0:
-            raise ValueError(NO_VARIANCE_LEFT.format(by=by)) from error
-        size = {"n_rows": moments.n_rows[s], "n": moments.total.n}
-        label = labels.tolist()[s]
-        message = STRATUM_WITHOUT_VARIANCE.format(label=label, by=by, **size)
+        s, size = error.stratum, {"n_rows": moments.n_rows.sum()}
+        size["n"] = moments.n_rows[s]
+        given = {"label": labels.tolist()[s], "by": columns.variance_by, **size}
+        raise ValueError(STRATUM_WITHOUT_VARIANCE.format(**given)) from error
+    except NoDigitsError as error:
+        message = NO_DIGITS.format(digits=error.digits) + STRATA_READ_ONCE
         raise ValueError(message) from error
 
 

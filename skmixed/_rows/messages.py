@@ -356,13 +356,13 @@ NOT_A_STRATUM = (
 )
 NOT_FOR_STRATA = "{name} does not exist for variances that differ, by variance_by={by!r}. {remedy}"
 STRATUM_WITHOUT_VARIANCE = (
-    "The residual variance of stratum {label!r} goes to 0, {n_rows} rows of {n:g} being of it: "
+    "The residual variance of stratum {label!r}, which has {n} of the {n_rows} rows, goes to 0: "
     "coefficients and random effects fit its rows exactly, and the likelihood rises without "
     "bound. Join it to another, as in X[{by!r}].replace({label!r}, ...), or leave its rows out."
 )
-NO_VARIANCE_LEFT = (
-    "The columns and the groups explain y exactly, so that no variance is left that could "
-    "differ between the strata of variance_by={by!r}. Leave variance_by=None."
+STRATA_READ_ONCE = (
+    "With variance_by rows are read once: take an offset off y, or group means off the columns "
+    "that lie far apart, before the fit; or fit without variance_by, which reads them again."
 )
 
 

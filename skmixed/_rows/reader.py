@@ -140,6 +140,7 @@ class Columns:
 
     @classmethod
     def _of_several(cls, model, X, terms, names, group):
+        variance_by = find_variance_by(model, reset=True)
         slopes = [tuple(part) for part in model._find_slopes(X, names)]
         random_only = [tuple(o) for o in model._find_random_only(X, terms, names, slopes)]
         known = {"group": group, "siblings": tuple(names)}
@@ -149,7 +150,8 @@ class Columns:
         )
         every, only = (tuple(sorted(set().union(*part))) for part in (slopes, random_only))
         name = ", ".join(names)
-        return cls(terms, every, name, model.group_by, only, factors=factors, **known)
+        known |= {"factors": factors, "variance_by": variance_by}
+        return cls(terms, every, name, model.group_by, only, **known)
 
     @property
     def names(self):
@@ -253,7 +255,11 @@ def by_features_alone(model, X):
     """Give a fitted model as it were without its group column, if X is without it."""
     check_is_fitted(model)
     columns, names = model._columns, getattr(X, "columns", None)
-    if not _takes_columns_out(model, reset=False) or np.shape(X)[1:] != (len(columns.terms),):
+    if not _takes_columns_out(model, reset=False):
+        return model
+    if names is not None and columns.variance_by in list(names):
+        return _by_features_and_strata(model, X)
+    if np.shape(X)[1:] != (len(columns.terms),):
         return model
     if names is not None:
         index = getattr(X, "index", None)
@@ -268,6 +274,20 @@ def by_features_alone(model, X):
     alone = copy(model)
     bare = replace(columns, group_by=None, group=(), variance_by=None)
     vars(alone).update(known, _columns=bare)
+    return alone
+
+
+def _by_features_and_strata(model, X):
+    """Give a model as it were without its group column, if X has the strata alone."""
+    columns, names = model._columns, list(X.columns)
+    features = [name for name in names if name != columns.variance_by]
+    if columns.group_by is None or features != list(columns.terms):
+        return model
+    strata = replace(columns, group_by=None, group=(names.index(columns.variance_by),))
+    known = {"n_features_in_": len(names), "feature_names_in_": np.array(names, dtype=object)}
+    alone = copy(model)
+    coef = strata.with_group(columns.without_group(model.coef_))
+    vars(alone).update(known, coef_=coef, _columns=strata)
     return alone
 
 

@@ -20,12 +20,14 @@ the sum of squares over n_s - lev_s (Pinheiro and Bates 2000, section 5.2, for t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NoReturn
 
 import numpy as np
 from scipy.optimize import minimize
 
 from skmixed._numerics.fit.fit import Fit, Specification
 from skmixed._numerics.linalg.arrays import Array
+from skmixed._numerics.linalg.digits import DIGITS_TRUSTED
 from skmixed._numerics.moments.coordinates import Coordinates
 from skmixed._numerics.moments.strata import StratifiedMoments
 
@@ -52,6 +54,26 @@ class VanishingVarianceError(ValueError):
     def __init__(self, stratum: int) -> None:
         super().__init__(f"the variance of stratum {stratum} goes to 0")
         self.stratum = stratum
+
+
+class NoDigitsError(ValueError):
+    """The sums do not have the digits of residuals that are small beside y.
+
+    Attributes
+    ----------
+    digits : float
+        How many they have.
+    """
+
+    def __init__(self, digits: float) -> None:
+        super().__init__(f"the sums have {digits:.1f} digits")
+        self.digits = digits
+
+
+def check_digits(fit: Fit) -> None:
+    """Refuse sums that do not have the digits of the residuals."""
+    if fit.digits_left < DIGITS_TRUSTED:
+        raise NoDigitsError(fit.digits_left)
 
 
 @dataclass(frozen=True)
@@ -197,12 +219,18 @@ class _Search:
         total = self.moments.weighted(w)
         fit = Fit.of(total, self.specification, start=self.start, **self.options)  # type: ignore[arg-type]
         if fit.criterion.is_perfect or fit.problem.is_exact_within or fit.optimum.diverged:
-            raise VanishingVarianceError(-1)
+            self._refuse(fit, w)
         self.start = fit.solution.Lambda if fit.problem.q > 1 else None
         criterion = fit.solution.criterion - float(self.moments.n @ np.log(w))
         Lambda = fit.optimum.Lambda
         parts = StrataSums.of(self.moments, fit.problem.coordinates).at(Lambda @ Lambda.T, w)
         return StrataFit(fit, w, criterion, fit.optimum.converged), parts
+
+    def _refuse(self, fit: Fit, w: Array) -> NoReturn:
+        """Say what leaves no residuals: y as it is, or rows that weigh too much."""
+        if np.ptp(w) > 0:
+            raise VanishingVarianceError(int(np.argmax(w)))
+        raise NoDigitsError(fit.digits_left)
 
     def gradient(self, parts: StrataParts, w: Array) -> Array:
         """Return that for scaled log weights, in units of standard errors."""
@@ -213,6 +241,7 @@ class _Search:
         """Log weights near the minimum, no worse than equal ones."""
         w = np.ones(len(self.moments.n))
         at, parts = self.fit(w)
+        check_digits(at.fit)
         best = at
         for _ in range(FIRST_STEPS):
             left = self.moments.n - parts.leverage(w, reml=self.specification.reml)
@@ -259,7 +288,9 @@ def fit_strata(
     Raises
     ------
     VanishingVarianceError
-        If the variance of a stratum goes to 0; its number is -1 if y is explained exactly.
+        If the variance of a stratum goes to 0.
+    NoDigitsError
+        If residuals are too small beside y, or groups too far apart, to be seen in the sums.
     """
     search = _Search(moments, specification, tol, max_iter)
     search.check(moments.n_rows < 2)
@@ -278,5 +309,6 @@ def fit_strata(
     w = search.weights(start)
     search.check(w >= w.min() * LARGEST_RATIO * (1 - 1e-6))
     at, parts = search.fit(w)
+    check_digits(at.fit)
     converged = at.converged and np.abs(search.gradient(parts, w)).max() < CONVERGED_GRADIENT
     return StrataFit(at.fit, w, at.criterion, bool(converged))
