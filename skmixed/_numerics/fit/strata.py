@@ -35,6 +35,9 @@ from skmixed._numerics.moments.strata import StratifiedMoments
 LARGEST_RATIO = 1e8
 # Fixed-point steps before the search, which bring ratios of any size near.
 FIRST_STEPS = 3
+# Log weight with which each stratum is tried once: its deviations are then a seventh of the
+# others'. The likelihood may have a maximum with equal ones, and be higher beyond it.
+SMALLER = 4.0
 # The search within is ended later by this factor than that for the weights.
 TIGHTER = 1e-4
 # Largest gradient at the end, in units of standard errors of the log variances.
@@ -239,15 +242,17 @@ class _Search:
 
     def begin(self) -> Array:
         """Log weights near the minimum, no worse than equal ones."""
-        w = np.ones(len(self.moments.n))
-        at, parts = self.fit(w)
+        at, parts = self.fit(np.ones(len(self.moments.n)))
         check_digits(at.fit)
-        best = at
+        for smaller in SMALLER * np.eye(len(at.w))[: len(at.w) if len(at.w) > 1 else 0]:
+            self.start = None
+            other = self.fit(self.weights(smaller))
+            at, parts = min((at, parts), other, key=lambda found: found[0].criterion)
+        self.start, best, w = None, at, at.w
         for _ in range(FIRST_STEPS):
             left = self.moments.n - parts.leverage(w, reml=self.specification.reml)
             variances = parts.squares / np.maximum(left, 1e-3 * self.moments.n)
-            smallest = variances.max() / LARGEST_RATIO
-            self.check(variances <= smallest)
+            self.check(variances <= variances.max() / LARGEST_RATIO)
             w = self.weights(-np.log(variances))
             at, parts = self.fit(w)
             best = min(at, best, key=lambda fit: fit.criterion)
