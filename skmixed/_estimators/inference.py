@@ -248,7 +248,9 @@ class InferenceMixin:
 
     def _coefficient_tests(self, df_method):
         """Make tests of combinations of the fixed effects; Satterthwaite's if it is None."""
-        self._check_has_groups("A test of fixed effects", several=True, iterative=True, strata=True)
+        self._check_has_groups(
+            "A test of fixed effects", several=True, iterative=True, strata=True
+        )
         return tests_of_mixed(self, df_method or "satterthwaite")
 
     @property

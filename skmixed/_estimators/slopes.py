@@ -26,10 +26,7 @@ class SlopesMixin:
         slopes = self._by_factor("slopes", factors, [])
         levels = self._by_factor("random_intercept", factors, True)
         self._by_factor("covariance", factors, "full")  # is checked
-        found = [
-            self._find_features(X, chosen, parameter="slopes")
-            for chosen in slopes
-        ]
+        found = [self._find_features(X, chosen, parameter="slopes") for chosen in slopes]
         for name, chosen, positions, has_level in zip(
             factors, slopes, found, levels, strict=True
         ):

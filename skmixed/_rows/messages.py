@@ -354,7 +354,9 @@ NOT_A_STRATUM = (
     "The residual variance of a row is that of its stratum, but these were not seen in fit: "
     "{new}. Known are {known}. Use predict(X) for the mean alone, which does not need it."
 )
-NOT_FOR_STRATA = "{name} does not exist for variances that differ, by variance_by={by!r}. {remedy}"
+NOT_FOR_STRATA = (
+    "{name} does not exist for variances that differ, by variance_by={by!r}. {remedy}"
+)
 STRATUM_WITHOUT_VARIANCE = (
     "The residual variance of stratum {label!r}, which has {n} of the {n_rows} rows, goes to 0: "
     "coefficients and random effects fit its rows exactly, and the likelihood rises without "

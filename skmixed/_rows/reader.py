@@ -265,7 +265,9 @@ def by_features_alone(model, X):
         index = getattr(X, "index", None)
         there = {*names, *getattr(index, "names", [getattr(index, "name", None)])}
         groups = [] if columns.group_by is None else parts_of(columns.group_by)
-        if there.intersection([*(name for part in groups for name in part), columns.variance_by]):
+        if there.intersection(
+            [*(name for part in groups for name in part), columns.variance_by]
+        ):
             return model
     coef = columns.without_group(model.coef_)
     known = {"n_features_in_": len(columns.terms), "coef_": coef}

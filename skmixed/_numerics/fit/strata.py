@@ -204,7 +204,11 @@ class _Search:
     """The criterion as a function of scaled log ratios of the weights to the first."""
 
     def __init__(
-        self, moments: StratifiedMoments, specification: Specification, tol: float, max_iter: int
+        self,
+        moments: StratifiedMoments,
+        specification: Specification,
+        tol: float,
+        max_iter: int,
     ) -> None:
         self.moments, self.specification = moments, specification
         self.options = {"tol": tol * TIGHTER, "max_iter": max_iter}
