@@ -28,6 +28,7 @@ from scipy.optimize import minimize
 from skmixed._numerics.fit.fit import Fit, Specification
 from skmixed._numerics.linalg.arrays import Array
 from skmixed._numerics.linalg.digits import DIGITS_TRUSTED
+from skmixed._numerics.linalg.small_matrices import multiply, multiply_transposed
 from skmixed._numerics.moments.coordinates import Coordinates
 from skmixed._numerics.moments.strata import StratifiedMoments
 
@@ -41,7 +42,7 @@ SMALLER = 4.0
 # The search within is ended later by this factor than that for the weights.
 TIGHTER = 1e-4
 # Largest gradient at the end, in units of standard errors of the log variances.
-SMALL_GRADIENT = 1e-7
+SMALL_GRADIENT = 1e-5
 CONVERGED_GRADIENT = 1e-3
 
 
@@ -106,26 +107,46 @@ class StrataSums:
         T, C = moments.around(coordinates.shift)
         used, scale, Z_map = coordinates.used, coordinates.scale, coordinates.Z_map
         T = T[:, used][:, :, used] / np.outer(scale, scale)
-        ZC = np.einsum("ab,sbmj->samj", Z_map, C)
-        G = np.einsum("sabj,cb->sacj", ZC[:, :, list(coordinates.random)], Z_map)
-        return cls(T, ZC[:, :, used] / scale[:, None], G, moments.n)
+        C = np.stack([multiply(Z_map, of_stratum) for of_stratum in C])
+        G = multiply_transposed(C[:, :, list(coordinates.random)], Z_map)
+        return cls(T, C[:, :, used] / scale[:, None], G, moments.n)
 
     def at(self, Psi: Array, w: Array) -> StrataParts:
         """Take the random effects off the rows of each stratum."""
         C, G = (np.tensordot(w, part, axes=1) for part in (self.C, self.G))
         H = _shrinkage(Psi, G)
-        B = np.einsum("abj,bmj->amj", H, C)  # C_j'H_j, transposed
-        CB = np.einsum("samj,anj->smn", self.C, B)
-        BGB = np.einsum("amj,sabj,bnj->smn", B, self.G, B, optimize=True)
-        N = self.T - CB - CB.swapaxes(1, 2) + BGB
-        M = np.tensordot(w, self.T, axes=1) - np.einsum("amj,anj->mn", C, B)
-        return StrataParts(M, N, np.einsum("abj,sabj->s", H, self.G))
+        B = _product(H, C)
+        # D~'D~ = T - C'B + B'(G B - C), with sums over groups in each
+        parts = zip(self.T, self.C, self.G, strict=True)
+        N = [T - _cross(C_s, B) + _cross(B, _product(G_s, B) - C_s) for T, C_s, G_s in parts]
+        M = np.tensordot(w, self.T, axes=1) - _cross(C, B)
+        of_random = self.G.reshape(len(w), H.size) @ H.ravel()
+        return StrataParts(M, np.stack(N), of_random)
+
+
+def _product(A: Array, B: Array) -> Array:
+    """Return A_j B_j of all groups, for shapes (q, q, n_groups) and (q, m, n_groups)."""
+    product = A[:, :1] * B[:1]
+    for b in range(1, len(B)):
+        product += A[:, b, None] * B[b]
+    return np.asarray(product)
+
+
+def _cross(A: Array, B: Array) -> Array:
+    """Return sum_j A_j'B_j, shape (m, n)."""
+    return np.asarray(sum(a @ b.T for a, b in zip(A, B, strict=True)))
 
 
 def _shrinkage(Psi: Array, G: Array) -> Array:
     """Return H_j = (I + Psi G_j)^-1 Psi, shape (q, q, n_groups)."""
     if len(Psi) == 1:
         return np.asarray(Psi[..., None] / (1 + Psi[..., None] * G))
+    if len(Psi) == 2:  # the inverse written out: (Psi + |Psi| adj G) / |I + Psi G|
+        det = Psi[0, 0] * Psi[1, 1] - Psi[0, 1] * Psi[1, 0]
+        det_G = G[0, 0] * G[1, 1] - G[0, 1] * G[1, 0]
+        adjugate = np.stack([[G[1, 1], -G[0, 1]], [-G[1, 0], G[0, 0]]])
+        trace = np.tensordot(Psi.T, G, axes=2)
+        return np.asarray((Psi[..., None] + det * adjugate) / (1 + trace + det * det_G))
     A = np.eye(len(Psi)) + np.moveaxis(np.tensordot(Psi, G, axes=1), -1, 0)
     return np.moveaxis(np.linalg.solve(A, np.broadcast_to(Psi, A.shape)), 0, -1)
 
