@@ -359,8 +359,9 @@ NOT_FOR_STRATA = (
 )
 STRATUM_WITHOUT_VARIANCE = (
     "The residual variance of stratum {label!r}, which has {n} of the {n_rows} rows, goes to 0: "
-    "coefficients and random effects fit its rows exactly, and the likelihood rises without "
-    "bound. Join it to another, as in X[{by!r}].replace({label!r}, ...), or leave its rows out."
+    "coefficients and random effects fit its rows exactly, so that the likelihood has no "
+    "largest value. Join it to another, as in X[{by!r}].replace({label!r}, ...), leave its rows "
+    "out, or use fewer random effects; method='reml' needs fewer rows of a stratum than 'ml'."
 )
 STRATA_READ_ONCE = (
     "With variance_by rows are read once: take an offset off y, or group means off the columns "

@@ -27,18 +27,20 @@ from scipy.optimize import minimize
 
 from skmixed._numerics.fit.fit import Fit, Specification
 from skmixed._numerics.linalg.arrays import Array
-from skmixed._numerics.linalg.digits import DIGITS_TRUSTED
+from skmixed._numerics.linalg.digits import DIGITS_TRUSTED, RANK_TOLERANCE, ROUNDING_UP_TO
 from skmixed._numerics.linalg.small_matrices import multiply, multiply_transposed
-from skmixed._numerics.moments.coordinates import Coordinates
+from skmixed._numerics.moments.coordinates import Coordinates, near_means
+from skmixed._numerics.moments.moments import GroupedMoments
+from skmixed._numerics.moments.own_lines import OwnLines
 from skmixed._numerics.moments.strata import StratifiedMoments
 
 # Ratios of variances beyond this are those of a variance that goes to 0.
 LARGEST_RATIO = 1e8
 # Fixed-point steps before the search, which bring ratios of any size near.
 FIRST_STEPS = 3
-# Log weight with which each stratum is tried once: its deviations are then a seventh of the
-# others'. The likelihood may have a maximum with equal ones, and be higher beyond it.
-SMALLER = 4.0
+# With few groups there may be another minimum where a stratum varies little: each is tried once
+# with this log weight, which makes its deviations a seventh of the others'.
+FEW_GROUPS, SMALLER = 100, 4.0
 # The search within is ended later by this factor than that for the weights.
 TIGHTER = 1e-4
 # Largest gradient at the end, in units of standard errors of the log variances.
@@ -221,6 +223,28 @@ class StrataFit:
     converged: bool
 
 
+def fits_exactly(rows: GroupedMoments, specification: Specification) -> bool:
+    """Whether the likelihood has no bound as the variance of some rows falls to 0.
+
+    It rises with n log w for n rows that coefficients and random effects fit exactly, and falls
+    with log w for each random effect that this takes, and each coefficient in REML.
+    """
+    lines = OwnLines.of(near_means(rows))
+    fixed = [i for i in range(len(rows.shift) - 1) if i or specification.fit_intercept]
+    noise = np.append(ROUNDING_UP_TO * lines.noise[fixed], 0.0)
+    W = lines.within[np.ix_([*fixed, -1], [*fixed, -1])]
+    varies = np.diag(W)[:-1] > noise[:-1]
+    XX, Xy = W[:-1, :-1][np.ix_(varies, varies)], W[:-1, -1][varies]
+    size = np.sqrt(np.diag(XX))
+    beta, _, rank, _ = np.linalg.lstsq(XX / np.outer(size, size), Xy / size, rcond=RANK_TOLERANCE)
+    left = W[-1, -1] - beta @ (Xy / size)
+    if left > ROUNDING_UP_TO * lines.noise[-1]:
+        return False
+    first = 0 if specification.random_intercept else 1
+    of_random = np.count_nonzero(np.diagonal(lines.R)[:, first:] > 0)
+    return bool(rows.n > of_random + (rank if specification.reml else 0) + 0.5)
+
+
 class _Search:
     """The criterion as a function of scaled log ratios of the weights to the first."""
 
@@ -269,11 +293,13 @@ class _Search:
         """Log weights near the minimum, no worse than equal ones."""
         at, parts = self.fit(np.ones(len(self.moments.n)))
         check_digits(at.fit)
-        for smaller in SMALLER * np.eye(len(at.w))[: len(at.w) if len(at.w) > 1 else 0]:
+        if 1 < len(at.w) and len(self.moments.total.labels) < FEW_GROUPS:
+            for smaller in SMALLER * np.eye(len(at.w)):
+                self.start = None
+                other = self.fit(self.weights(smaller))
+                at, parts = min((at, parts), other, key=lambda found: found[0].criterion)
             self.start = None
-            other = self.fit(self.weights(smaller))
-            at, parts = min((at, parts), other, key=lambda found: found[0].criterion)
-        self.start, best, w = None, at, at.w
+        best, w = at, at.w
         for _ in range(FIRST_STEPS):
             left = self.moments.n - parts.leverage(w, reml=self.specification.reml)
             variances = parts.squares / np.maximum(left, 1e-3 * self.moments.n)
@@ -325,6 +351,7 @@ def fit_strata(
     search = _Search(moments, specification, tol, max_iter)
     search.check(moments.n_rows < 2)
     start = search.begin()
+    search.check(np.array([fits_exactly(part, specification) for part in moments.parts()]))
     bound = np.log(LARGEST_RATIO) * search.scale[1:]
     if len(start) > 1:
         found = minimize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -82,6 +83,14 @@ class StratifiedMoments:
         """Sum up the strata, each with a weight."""
         T, C = (np.tensordot(w, part, axes=1) for part in (self.T, self.C))
         return replace(self.total, T=T, C=C)
+
+    def parts(self) -> Iterator[GroupedMoments]:
+        """Moments of each stratum alone, with the groups that have rows in it."""
+        total = self.total
+        for T, C in zip(self.T, self.C, strict=True):
+            there = C[0, 0] > 0
+            known = {"labels": total.labels[there], "n_rows": total.n_rows[there]}
+            yield replace(total, T=T, C=C[..., there], **known)
 
     def around(self, shift: Array) -> tuple[Array, Array]:
         """Express T and C around another shift, by exact algebra."""
