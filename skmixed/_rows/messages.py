@@ -358,10 +358,10 @@ NOT_FOR_STRATA = (
     "{name} does not exist for variances that differ, by variance_by={by!r}. {remedy}"
 )
 STRATUM_WITHOUT_VARIANCE = (
-    "The residual variance of stratum {label!r}, which has {n} of the {n_rows} rows, goes to 0: "
-    "coefficients and random effects fit its rows exactly, so that the likelihood has no "
-    "largest value. Join it to another, as in X[{by!r}].replace({label!r}, ...), leave its rows "
-    "out, or use fewer random effects; method='reml' needs fewer rows of a stratum than 'ml'."
+    "The residual variance of stratum {label!r}, {n} of {n_rows} rows, goes to 0: "
+    "coefficients and random effects fit its rows exactly. Join it to another, as in "
+    "X[{by!r}].replace({label!r}, ...), leave its rows out, or use fewer random effects; "
+    "method='reml' needs fewer rows of a stratum than 'ml'."
 )
 STRATA_READ_ONCE = (
     "With variance_by rows are read once: take an offset off y, or group means off the columns "

@@ -42,7 +42,7 @@ def columns_taken_out(X, group_by, variance_by):
 
 
 def read_strata(X, variance_by):
-    """Number the strata of the rows of a fit; return codes and sorted labels."""
+    """Give numbers to the strata of the rows of a fit; return codes and sorted labels."""
     labels = split_group_column(X, variance_by, "variance_by")[1]
     with _named(variance_by):
         return encode_groups(labels, len(labels))

@@ -284,7 +284,7 @@ def test_two_boolean_strata(simulated):
 
 
 def test_clones_and_pickles(simulated, fitted):
-    X, y = simulated
+    X, _ = simulated
     model = fitted["slopes"]
     assert clone(model).variance_by == "s"
     again = pickle.loads(pickle.dumps(model))
@@ -394,12 +394,10 @@ def test_errors_of_fit(simulated):
     model = model_of("intercepts")
     single = X.copy()
     single.loc[7, "s"] = "alone"
-    with pytest.raises(
-        ValueError, match="stratum 'alone', which has 1 of the 200 rows, goes to 0"
-    ):
+    with pytest.raises(ValueError, match="stratum 'alone', 1 of 200 rows, goes to 0"):
         model.fit(single, y)
     exact = y.where(X["s"] != "b", 2 * X["x"] - X["g"])
-    with pytest.raises(ValueError, match="stratum 'b', which has .* rows, goes to 0: coeff"):
+    with pytest.raises(ValueError, match=r"stratum 'b', \d+ of 200 rows, goes to 0: coeff"):
         model.fit(X, exact)
     with pytest.raises(ValueError, match="With variance_by rows are read once"):
         model.fit(X, y + 1e9 * X["g"])

@@ -6,8 +6,8 @@ scaled to sum_s n_s w_s = n, and minimise
 
     criterion(w) - sum_s n_s log w_s,
 
-where the criterion is profiled to the coefficients, sigma2 and Psi. With D~_i = D_i - C_j'H_j z_i,
-so that D~'W D = M, and N_s = sum of D~_i D~_i' over the rows of stratum s,
+where the criterion is profiled to the coefficients, sigma2 and Psi. With the rows
+D~_i = D_i - C_j'H_j z_i, so that D~'W D = M, and N_s = sum of D~_i D~_i' over those of stratum s,
 
     d / d log w_s = lev_s - n_s + (dof / r2) w_s v'N_s v,          v = (-beta, 1)
     lev_s = w_s [sum_j tr(H_j G_sj) + tr(M_XX^-1 N_s,XX)]          (ML: the first term alone)
@@ -195,7 +195,7 @@ class StrataParts:
         return np.asarray(w * (self.of_random + of_fixed))
 
     def gradient(self, w: Array, n: Array, *, reml: bool) -> Array:
-        """Derivative of the criterion less sum_s n_s log w_s for log w."""
+        """Return the derivative of the criterion less sum_s n_s log w_s for log w."""
         dof = n.sum() - (len(self.M) - 1 if reml else 0)
         fitted = dof / self.r2 * w * self.squares
         return np.asarray(self.leverage(w, reml=reml) - n + fitted)
@@ -236,7 +236,8 @@ def fits_exactly(rows: GroupedMoments, specification: Specification) -> bool:
     varies = np.diag(W)[:-1] > noise[:-1]
     XX, Xy = W[:-1, :-1][np.ix_(varies, varies)], W[:-1, -1][varies]
     size = np.sqrt(np.diag(XX))
-    beta, _, rank, _ = np.linalg.lstsq(XX / np.outer(size, size), Xy / size, rcond=RANK_TOLERANCE)
+    scaled = XX / np.outer(size, size)
+    beta, _, rank, _ = np.linalg.lstsq(scaled, Xy / size, rcond=RANK_TOLERANCE)
     left = W[-1, -1] - beta @ (Xy / size)
     if left > ROUNDING_UP_TO * lines.noise[-1]:
         return False
@@ -293,7 +294,7 @@ class _Search:
         """Log weights near the minimum, no worse than equal ones."""
         at, parts = self.fit(np.ones(len(self.moments.n)))
         check_digits(at.fit)
-        if 1 < len(at.w) and len(self.moments.total.labels) < FEW_GROUPS:
+        if len(at.w) > 1 and len(self.moments.total.labels) < FEW_GROUPS:
             for smaller in SMALLER * np.eye(len(at.w)):
                 self.start = None
                 other = self.fit(self.weights(smaller))
