@@ -69,10 +69,10 @@ class BaseMixedRegressor(
 
     random_effects_: pd.DataFrame
     random_effects_cov_: pd.DataFrame
-    residual_variance_: float | pd.Series
+    residual_variance_: float
     theta_: np.ndarray
     pooling_weights_: pd.DataFrame
-    icc_: float | pd.Series
+    icc_: float
     criterion_: float
     groups_: pd.Index
     group_sizes_: pd.Series

@@ -6,8 +6,8 @@ scaled to sum_s n_s w_s = n, and minimise
 
     criterion(w) - sum_s n_s log w_s,
 
-where the criterion is profiled to the coefficients, sigma2 and Psi. With the rows
-D~_i = D_i - C_j'H_j z_i, so that D~'W D = M, and N_s = sum of D~_i D~_i' over those of stratum s,
+where the criterion is profiled to the coefficients, sigma2 and Psi. Of row i of group j let
+D~_i = D_i - C_j'H_j z_i, so that D~'W D = M, and N_s the sum of D~_i D~_i' over stratum s:
 
     d / d log w_s = lev_s - n_s + (dof / r2) w_s v'N_s v,          v = (-beta, 1)
     lev_s = w_s [sum_j tr(H_j G_sj) + tr(M_XX^-1 N_s,XX)]          (ML: the first term alone)
@@ -23,7 +23,8 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 import numpy as np
-from scipy.optimize import minimize
+from numpy.typing import NDArray
+from scipy.optimize import Bounds, minimize
 
 from skmixed._numerics.fit.fit import Fit, Specification
 from skmixed._numerics.linalg.arrays import Array
@@ -150,7 +151,8 @@ def _shrinkage(Psi: Array, G: Array) -> Array:
         trace = np.tensordot(Psi.T, G, axes=2)
         return np.asarray((Psi[..., None] + det * adjugate) / (1 + trace + det * det_G))
     A = np.eye(len(Psi)) + np.moveaxis(np.tensordot(Psi, G, axes=1), -1, 0)
-    return np.moveaxis(np.linalg.solve(A, np.broadcast_to(Psi, A.shape)), 0, -1)
+    H: Array = np.linalg.solve(A, np.broadcast_to(Psi, A.shape)).astype(np.float64, copy=False)
+    return np.moveaxis(H, 0, -1)
 
 
 @dataclass(frozen=True)
@@ -184,7 +186,7 @@ class StrataParts:
     @property
     def squares(self) -> Array:
         """Squared residuals of each stratum, in units of y."""
-        return np.einsum("m,smn,n->s", self.v, self.N, self.v)
+        return np.asarray(np.einsum("m,smn,n->s", self.v, self.N, self.v))
 
     def leverage(self, w: Array, *, reml: bool) -> Array:
         """Effective parameters that the rows of each stratum determine."""
@@ -310,10 +312,26 @@ class _Search:
             best = min(at, best, key=lambda fit: fit.criterion)
         return np.log(best.w)
 
-    def check(self, vanishing: Array) -> None:
+    def check(self, vanishing: NDArray[np.bool_]) -> None:
         """Refuse variances that go to 0."""
         if vanishing.any():
             raise VanishingVarianceError(int(np.argmax(vanishing)))
+
+    def minimize(self, log_w: Array, max_iter: int) -> Array:
+        """Return the weights where the criterion is least, by a quasi-Newton method."""
+        if len(log_w) < 2:
+            return self.weights(log_w)
+        scale = self.scale[1:]
+        bound = np.log(LARGEST_RATIO) * scale
+        found = minimize(
+            self.value,
+            (log_w[1:] - log_w[0]) * scale,
+            jac=True,
+            method="L-BFGS-B",
+            bounds=Bounds(-bound, bound),
+            options={"maxiter": max_iter, "ftol": 0.0, "gtol": SMALL_GRADIENT},
+        )
+        return self.weights(np.append(0.0, found.x / scale))
 
     def value(self, u: Array) -> tuple[float, Array]:
         """Return criterion and gradient at scaled log ratios."""
@@ -353,18 +371,7 @@ def fit_strata(
     search.check(moments.n_rows < 2)
     start = search.begin()
     search.check(np.array([fits_exactly(part, specification) for part in moments.parts()]))
-    bound = np.log(LARGEST_RATIO) * search.scale[1:]
-    if len(start) > 1:
-        found = minimize(
-            search.value,
-            (start[1:] - start[0]) * search.scale[1:],
-            jac=True,
-            method="L-BFGS-B",
-            bounds=np.column_stack([-bound, bound]),
-            options={"maxiter": max_iter, "ftol": 0.0, "gtol": SMALL_GRADIENT},
-        )
-        start = np.append(0.0, found.x / search.scale[1:])
-    w = search.weights(start)
+    w = search.minimize(start, max_iter)
     search.check(w >= w.min() * LARGEST_RATIO * (1 - 1e-6))
     at, parts = search.fit(w)
     check_digits(at.fit)
