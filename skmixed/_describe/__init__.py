@@ -2,6 +2,7 @@
 
 ======================  ==================================================================
 `describe_groups`       how y and the features vary within and between groups
+`group_spreads`         mean and spread of y in each group
 `random_intercepts`     the models behind it, by REML
 `advice`                which model such groups call for, in sentences
 `conditions`            the conditions of that choice, and how they are here

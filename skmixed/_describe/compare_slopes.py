@@ -23,7 +23,7 @@ from skmixed._reports.tests import with_tests
 from skmixed._rows.factors import MEANS_INSTEAD, refuse_factors
 from skmixed._rows.routing import predicting_model
 from skmixed._rows.strata import refuse_strata
-from skmixed.preprocessing import BETWEEN, WITHIN, WithinBetween
+from skmixed.preprocessing._within_between import BETWEEN, WITHIN, WithinBetween
 
 LEVEL = 0.95
 RECIPE = (

@@ -20,6 +20,11 @@ from skmixed._describe.advice import (
 from skmixed._describe.compare_slopes import SlopeComparison, test_in_strata
 from skmixed._describe.conditions import conditions
 from skmixed._describe.describe_factors import FactorsDescription, describe_factors
+from skmixed._describe.group_spreads import (
+    deviations_in_groups,
+    group_spreads,
+    spreads_as_text,
+)
 from skmixed._describe.random_intercepts import RandomIntercepts
 from skmixed._describe.variation import number_as_text, variation_as_text, variation_of
 from skmixed._estimators.digits import solve_with_digits
@@ -56,6 +61,10 @@ class GroupDescription(Printed):
     ----------
     group_sizes : Series of shape (n_groups,)
         Number of rows (sum of weights) of each group.
+    group_spreads : DataFrame of shape (n_groups, 4)
+        Of y in each group: ``size``, ``mean``, standard deviation ``std`` (with the divisor
+        size - 1; NaN in a group of one row), and ``shrunken_std``, drawn towards what is usual
+        among the groups, the more the fewer rows there are.
     variation : DataFrame of shape (1 + n_features, 5)
         For y, the first row, and each feature: the shares of its sum of squares that lie
         between groups and within them, and where it varies: "both", "within groups",
@@ -105,6 +114,7 @@ class GroupDescription(Printed):
     """
 
     group_sizes: pd.Series
+    group_spreads: pd.DataFrame
     variation: pd.DataFrame
     variance_components: pd.DataFrame
     effective_rows: pd.Series
@@ -205,6 +215,7 @@ class GroupDescription(Printed):
 
     def _tables(self):
         yield "Group sizes", self.sizes.map(number_as_text).to_frame("")
+        yield spreads_as_text(self.group_spreads)
         n_rows = self.group_sizes.sum()
         by_chance = (len(self.group_sizes) - 1) / max(n_rows - 1, 1)
         yield (
@@ -298,6 +309,12 @@ def describe_groups(
     correlation, which holds the ratios of variances that such a test does not reject (Seely and
     El-Bassiouni 1983). The test of slopes is that of `compare_slopes`.
 
+    Standard deviations of groups shrink by empirical Bayes (Smyth 2004): variances are drawn
+    from a scaled inverse chi-squared distribution with d0 degrees of freedom around s0^2, and
+    ``shrunken_std ** 2`` is (d0 s0^2 + d_j s_j^2) / (d0 + d_j), where d_j = size - 1. d0 and
+    s0^2 are estimated by maximum likelihood; if the s_j^2 differ no more than by chance, d0 is
+    infinite and all groups get the pooled value.
+
     A slope that is the same within and between groups weighs what both say of it by their
     information, W of the rows within groups and B of the groups' means, slope = (W + B)^-1
     (W slope_within + B slope_between). Of its variance (W + B)^-1 (W + B) (W + B)^-1, up to
@@ -319,6 +336,10 @@ def describe_groups(
 
     Bell, A., Fairbrother, M. and Jones, K. (2019). Fixed and random effects models: making an
     informed choice. Quality & Quantity, 53, 1051-1074. doi:10.1007/s11135-018-0802-x
+
+    Smyth, G. K. (2004). Linear models and empirical Bayes methods for assessing differential
+    expression in microarray experiments. Statistical Applications in Genetics and Molecular
+    Biology, 3, 3. doi:10.2202/1544-6115.1027
 
     Examples
     --------
@@ -367,6 +388,7 @@ def describe_groups(
     sizes = moments.n_rows if whole else moments.sizes
     return GroupDescription(
         group_sizes=pd.Series(sizes, index=labels, name="size"),
+        group_spreads=group_spreads(again.rows, labels),
         variation=variation,
         variance_components=pd.DataFrame.from_dict(components, orient="index"),
         effective_rows=_effective_rows(fits.y_alone, components[WITHOUT_FEATURES]),
@@ -482,9 +504,7 @@ def _residual_spread(rows, beta):
     X, codes = rows.X, rows.codes
     residual = rows.y - safe_sparse_dot(X, beta[len(beta) - X.shape[1] :])
     weight = np.ones(len(codes)) if rows.sample_weight is None else rows.sample_weight
-    sizes = np.bincount(codes, weight)
-    residual -= (np.bincount(codes, weight * residual) / sizes)[codes]
-    squares = np.bincount(codes, weight * residual**2)
+    residual, _, squares, sizes = deviations_in_groups(residual, codes, weight)
     df = np.maximum(sizes - 1, 0.0)
     found = [*_by_group(residual, weight, squares, codes, sizes), *_by_size(squares, df)]
     least = min(found, key=lambda each: each[-1], default=(np.nan,) * 3)

@@ -239,25 +239,25 @@ def fit_factors(model, moments, columns):
             )
     specifications = tuple(model._specification(factor) for factor in columns.factors)
     options = {"tol": model.tol, "max_iter": model.max_iter, **solver_options(model)}
-    with _factors_named(names, moments), one_blas_thread():
+    with factors_named(names, moments), one_blas_thread():
         return FactorFit.of(moments, specifications, **options)
 
 
 @contextmanager
-def _factors_named(names, moments):
-    """Say which factors an error is about."""
+def factors_named(names, moments, parameter="group_by"):
+    """Say which factors an error is about, and by which parameter they were named."""
     try:
         yield
     except SameLevelsError as error:
         f, g = (names[i] for i in error.factors)
         raise ValueError(
             f"Factors {f!r} and {g!r} divide the rows into the same groups, so their effects "
-            "cannot be told apart. Leave one of them out of group_by."
+            f"cannot be told apart. Leave one of them out of {parameter}."
         ) from error
     except OneRowPerLevelError as error:
         raise ValueError(
             f"Each level of factor {names[error.factor]!r} has one row, so its effects cannot "
-            "be told from residuals. Leave it out of group_by."
+            f"be told from residuals. Leave it out of {parameter}."
         ) from error
     except TooManyColumnsError as error:
         sizes = zip(names, (len(factor.labels) for factor in moments.factors), strict=True)
@@ -298,7 +298,7 @@ def store_factors(model, fit, moments, columns):
 
 def store_known(model, known):
     """Store the levels that a model knows by these rows, with their effects."""
-    with _factors_named(model._columns.factor_names, known), one_blas_thread():
+    with factors_named(model._columns.factor_names, known), one_blas_thread():
         model._fitted = model._fitted.knowing(known)
         _store_levels(model, known, model._fitted.random_effects())
 

@@ -82,6 +82,31 @@ def encode_groups(groups, n_rows):
     return rank[codes], labels[order]
 
 
+def number_categories(values, n_rows):
+    """Replace the categories of a column by numbers.
+
+    Parameters
+    ----------
+    values : array-like of shape (n_rows,)
+        Any hashable values, of which some may be missing.
+    n_rows : int
+        Rows of X.
+
+    Returns
+    -------
+    codes : ndarray of shape (n_rows,)
+        Position of each row's category in `labels`; where it is missing, a number of the
+        row's own, from ``len(labels)`` on.
+    labels : Index
+        The categories, in order of appearance.
+    """
+    codes, labels = _factorize(_check_labels(values, n_rows))
+    missing = np.flatnonzero(codes < 0)
+    codes = codes.astype(np.intp)
+    codes[missing] = len(labels) + np.arange(len(missing))
+    return codes, labels
+
+
 def match_groups(groups, labels, n_rows):
     """Find labels among those of the fit.
 

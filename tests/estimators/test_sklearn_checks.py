@@ -13,7 +13,7 @@ from skmixed import (
     RandomSlopePoissonRegressor,
     RandomSlopeRegressor,
 )
-from skmixed.preprocessing import WithinBetween
+from skmixed.preprocessing import RandomEffectEncoder, WithinBetween
 
 # The checks fit without groups, on rank-deficient data, on constant targets, on classes that a
 # column separates, and on fractions as counts.
@@ -21,6 +21,9 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::skmixed.exceptions.MissingGroupsWarning"),
     pytest.mark.filterwarnings("ignore::scipy.linalg.LinAlgWarning"),
     pytest.mark.filterwarnings("ignore:.* is separated:sklearn.exceptions.ConvergenceWarning"),
+    pytest.mark.filterwarnings(
+        "ignore:Random effects vary:sklearn.exceptions.ConvergenceWarning"
+    ),
     pytest.mark.filterwarnings("ignore:y.* holds numbers that are not whole:UserWarning"),
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning"),
 ]
@@ -30,6 +33,8 @@ pytestmark = [
     [
         FixedEffectsRegressor(),
         PooledRegressor(),
+        RandomEffectEncoder([0]),
+        RandomEffectEncoder([0], target_type="continuous"),
         RandomInterceptClassifier(),
         RandomInterceptPoissonRegressor(),
         RandomInterceptRegressor(),

@@ -20,6 +20,8 @@
 `explained_variance_of_strata`     the same where residual variances differ
 `variance_parts`                   the variance of y, split by level: between and within
                                    groups
+`squeezed_variances`               variances of groups, drawn towards what is usual among
+                                   them
 `pooling`                          group effects without the other groups
 =================================  =======================================================
 """

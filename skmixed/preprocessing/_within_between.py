@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from skmixed._estimators.pickles import PacksTables
 from skmixed._numerics.moments.within_between import group_means, which_vary
+from skmixed._public import public
 from skmixed._rows.chosen_columns import find_feature_columns
 from skmixed._rows.columns import as_table, find_group_column
 from skmixed._rows.containers import take_rows
@@ -41,12 +42,11 @@ from skmixed._state import OnePiece, in_one_piece, in_one_step
 from skmixed._warn import warn
 from skmixed.exceptions import MissingGroupsWarning
 
-__all__ = ["WithinBetween"]
-
 WITHIN, BETWEEN = "_within", "_between"
 FLOATS = [np.float64, np.float32]
 
 
+@public("skmixed.preprocessing")
 class WithinBetween(OnePiece, PacksTables, TransformerMixin, BaseEstimator):
     """Split features into their group mean and the deviation from it.
 
@@ -215,7 +215,7 @@ class WithinBetween(OnePiece, PacksTables, TransformerMixin, BaseEstimator):
         self._layout = self._lay_out(*which_vary(values, codes, sizes, means, weight))
         names = check_feature_names_in(self)[self._chosen]
         self.group_means_ = pd.DataFrame(means, index=labels, columns=names)
-        _check_distinct(self.get_feature_names_out())
+        check_distinct(self.get_feature_names_out())
         return self
 
     def fit_transform(
@@ -271,13 +271,10 @@ class WithinBetween(OnePiece, PacksTables, TransformerMixin, BaseEstimator):
         columns = [
             parts[part][:, self._chosen.index(i)].astype(values.dtype, copy=False)
             if part
-            else _get_column(X, i)
+            else get_column(X, i)
             for i, part in self._layout
         ]
-        if not hasattr(X, "columns"):
-            return np.stack(columns).T  # writes whole columns, three times as fast as rows
-        table = dict(zip(self.get_feature_names_out(), columns, strict=True))
-        return pd.DataFrame(table, X.index) if hasattr(X, "iloc") else type(X)(table)
+        return as_container(X, columns, self.get_feature_names_out())
 
     @in_one_piece
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
@@ -311,7 +308,7 @@ class WithinBetween(OnePiece, PacksTables, TransformerMixin, BaseEstimator):
             position = find_group_column(X, self._group_by)
             if position is None:
                 return X, X.index.get_level_values(self._group_by)
-            return X, _get_column(X, position)
+            return X, get_column(X, position)
         if not hasattr(X, "columns"):
             X = numeric_columns(X, groups=groups)
             with cells_explained(X, groups=groups):
@@ -381,12 +378,20 @@ WithinBetween.fit_transform = in_one_step(WithinBetween.fit_transform)
 WithinBetween.transform = in_one_piece(WithinBetween.transform)
 
 
-def _get_column(X, position):
+def get_column(X, position):
     """One column of a frame of pandas or polars, or of an array."""
     return X.iloc[:, position] if hasattr(X, "iloc") else X[:, position]
 
 
-def _check_distinct(names):
+def as_container(X, columns, names):
+    """Make a table like X of columns: a frame of one, an array of an array."""
+    if not hasattr(X, "columns"):
+        return np.stack(columns).T  # writes whole columns, three times as fast as rows
+    table = dict(zip(names, columns, strict=True))
+    return pd.DataFrame(table, X.index) if hasattr(X, "iloc") else type(X)(table)
+
+
+def check_distinct(names):
     """Refuse columns of equal names."""
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
