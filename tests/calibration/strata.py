@@ -65,7 +65,7 @@ def run(n_data_sets):
     """Per cent of data sets or rows."""
     jobs = (delayed(quietly)(J, seed) for J in GROUPS for seed in range(n_data_sets))
     rows = pd.DataFrame(Parallel(n_jobs=-1)(jobs))
-    return rows.groupby("groups").mean()
+    return rows.groupby("groups").mean().rename(index=str)
 
 
 if __name__ == "__main__":
