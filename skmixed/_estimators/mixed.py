@@ -164,11 +164,11 @@ class BaseMixedRegressor(
     def _check_knows_std(self, name):
         self._check_has_groups(name, several=True, iterative=True, strata=True)
 
-    def _check_needs_no_rows(self, name):
+    def _check_takes_sums(self, method):
         by = self.variance_by
         if by is not None:
             remedy = "Use fit(X, y), with all rows in memory."
-            raise NotAvailableError(NOT_FOR_STRATA.format(name=name, by=by, remedy=remedy))
+            raise NotAvailableError(NOT_FOR_STRATA.format(name=method, by=by, remedy=remedy))
 
     def _noise(self, X):
         return 1.0 if self._columns.variance_by is None else noise_of_rows(self, X)
@@ -210,9 +210,7 @@ class BaseMixedRegressor(
 
     # ------------------------------------------------------- moments -> solution -> attributes
 
-    def _fit_rows(self, rows, columns, X):
-        if columns.variance_by is None:
-            return super()._fit_rows(rows, columns, X)
+    def _fit_strata(self, rows, columns, X):
         return fit_rows_of_strata(self, rows, columns, X)
 
     def _fit_moments(self, moments, columns, again=None):
