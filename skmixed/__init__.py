@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from skmixed import _saved_by_0_1
 from skmixed._describe.describe_factors import FactorsDescription
 from skmixed._describe.describe_groups import GroupDescription, describe_groups
+from skmixed._estimators.around.mixed_effects_regressor import MixedEffectsRegressor
 from skmixed._estimators.fixed_effects import FixedEffectsRegressor
 from skmixed._estimators.likelihoods.random_intercept_classifier import (
     RandomInterceptClassifier,
@@ -36,6 +37,7 @@ __all__ = [
     "FixedEffectsRegressor",
     "GroupDescription",
     "GroupedMoments",
+    "MixedEffectsRegressor",
     "PooledRegressor",
     "RandomInterceptClassifier",
     "RandomInterceptPoissonRegressor",

@@ -6,6 +6,7 @@
 `strata`              the column that names the stratum of each row
 `containers`          what must be collected first; rows in another order
 `features`            columns that hold no numbers, or miss some; the target
+`folds`               folds in which each row is left out once
 `classes`             targets that are labels of two classes, or counts
 `labels`              group labels coded as numbers; checks of weights and numbers of rows
 `moments`             the public `GroupedMoments`
