@@ -268,9 +268,8 @@ def by_features_alone(model, X):
         index = getattr(X, "index", None)
         there = {*names, *getattr(index, "names", [getattr(index, "name", None)])}
         groups = [] if columns.group_by is None else parts_of(columns.group_by)
-        if there.intersection(
-            [*(name for part in groups for name in part), columns.variance_by]
-        ):
+        strata = [] if columns.variance_by is None else [columns.variance_by]
+        if there.intersection([*(name for part in groups for name in part), *strata]):
             return model
     known = {"n_features_in_": len(columns.terms)}
     if hasattr(model, "coef_"):

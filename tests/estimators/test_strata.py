@@ -547,3 +547,11 @@ def test_cross_validation_refits_from_rows(simulated):
     np.testing.assert_allclose(
         cross_validate(model, X, y, cv=3)["test_score"], cross_val_score(model, X, y, cv=3)
     )
+
+
+def test_models_without_strata_read_rows_without_groups_as_before(simulated):
+    X, y = simulated
+    features = X[["x", "z", "g"]]
+    model = RandomInterceptRegressor(group_by="g").fit(features, y)
+    alone = model.predict_population(features[["x", "z"]])
+    np.testing.assert_array_equal(alone, model.predict_population(features))
