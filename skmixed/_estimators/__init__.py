@@ -24,6 +24,7 @@
 `pooled`                    `PooledRegressor`
 `fixed_effects_of_factors`  the former with several factors: what is solved and kept
 `several_factors`           mixed models with several factors: what is stored and kept
+`strata`                    mixed models whose residual variance differs by stratum
 `iterative`                 the iterative solver: parameters and errors
 `slopes`                    the parameters that say which slopes vary, and how
 `likelihoods`               a package of its own: binary and count outcomes

@@ -22,6 +22,7 @@ from skmixed._numerics.inference.wald import combined_df, uncorrelated
 from skmixed._numerics.least_squares.cluster_robust import ClusterRobust
 from skmixed._reports.cluster_robust import NO_KENWARD_ROGER
 from skmixed._reports.messages import KENWARD_ROGER_ML
+from skmixed._rows.strata import refuse_strata
 
 
 @dataclass(frozen=True)
@@ -215,6 +216,8 @@ def tests_of_mixed(model, df_method):
     """
     fitted = model._fitted
     if df_method == "kenward-roger":
+        remedy = "Use df_method='satterthwaite'."
+        refuse_strata(model._columns, "df_method='kenward-roger'", remedy)
         if not fitted.specification.reml:
             raise ValueError(KENWARD_ROGER_ML)
         sigma = np.sqrt(model.residual_variance_) / fitted.coordinates.y_scale

@@ -17,6 +17,7 @@ from skmixed._estimators.likelihoods.fitted import (
     SumsOfRows,
 )
 from skmixed._estimators.several_factors import FittedFactors
+from skmixed._estimators.strata import FittedStrata, Strata
 from skmixed._estimators.streaming import RowsSeen
 from skmixed._numerics.fit.criterion_iterative import Probes
 from skmixed._numerics.fit.fit import Specification
@@ -27,6 +28,7 @@ from skmixed._numerics.likelihoods.conditional import ConditionalEffects
 from skmixed._numerics.moments.cells import Cells, FactorMoments
 from skmixed._numerics.moments.moments import GroupedMoments
 from skmixed._numerics.moments.own_lines import OwnLines
+from skmixed._numerics.moments.strata import StratifiedMoments
 from skmixed._rows.reader import Columns
 from skmixed._saved_by_0_1 import REFUSAL
 
@@ -49,6 +51,7 @@ RECORDS = {
         FittedLikelihood,
         FittedModel,
         FittedRegression,
+        FittedStrata,
         GroupedMoments,
         GroupMeans,
         Nested,
@@ -58,6 +61,8 @@ RECORDS = {
         Redundancy,
         RowsSeen,
         Specification,
+        Strata,
+        StratifiedMoments,
         SumsOfRows,
     )
 }

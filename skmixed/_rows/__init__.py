@@ -3,6 +3,7 @@
 ====================  ====================================================================
 `reader`              rows checked, their columns learned, their groups numbered, summed up
 `columns`             which columns of X hold the groups, and which a parameter names
+`strata`              the column that names the stratum of each row
 `containers`          what must be collected first; rows in another order
 `features`            columns that hold no numbers, or miss some; the target
 `folds`               folds in which each row is left out once

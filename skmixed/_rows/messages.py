@@ -354,6 +354,30 @@ COUNTS_ARE_ZERO = (
     "y must have a count above 0, but all {n_rows} are 0, so that no rate but 0 fits them best."
 )
 
+ALSO_THE_GROUPS = (
+    "variance_by={variance_by!r} must be another column than those of group_by, but names one "
+    "of them. Groups that differ in spread: give X a column of strata, such as the kind of the "
+    "group, that holds many groups each."
+)
+NO_STRATUM = "The column variance_by={variance_by!r} names the stratum of each row. {said}"
+NOT_A_STRATUM = (
+    "The residual variance of a row is that of its stratum, but these were not seen in fit: "
+    "{new}. Known are {known}. Use predict(X) for the mean alone, which does not need it."
+)
+NOT_FOR_STRATA = (
+    "{name} does not exist for variances that differ, by variance_by={by!r}. {remedy}"
+)
+STRATUM_WITHOUT_VARIANCE = (
+    "The residual variance of stratum {label!r}, {n} of {n_rows} rows, goes to 0: "
+    "coefficients and random effects fit its rows exactly. Join it to another, as in "
+    "X[{by!r}].replace({label!r}, ...), leave its rows out, or use fewer random effects; "
+    "method='reml' needs fewer rows of a stratum than 'ml'."
+)
+STRATA_READ_ONCE = (
+    "With variance_by rows are read once: take an offset off y, or group means off the columns "
+    "that lie far apart, before the fit; or fit without variance_by, which reads them again."
+)
+
 
 def missing_in_predict(model, method):
     """Say what to do where a method of a model is not given the groups."""

@@ -21,17 +21,17 @@ from skmixed._numerics.least_squares.cluster_sums import ClusterSums
 from skmixed._numerics.moments.cells import FactorMoments
 from skmixed._numerics.moments.moments import GroupedMoments, dense
 from skmixed._numerics.moments.second_pass import ConstantColumns, LeftOver, hardly_vary
-from skmixed._rows.columns import dense_column
+from skmixed._rows.columns import as_table, dense_column
 from skmixed._rows.containers import take_rows
 from skmixed._rows.dask_partitions import refuse_dask
 from skmixed._rows.factors import (
     factors_as_fitted,
-    group_columns,
     is_several,
     of_factor,
     parts_of,
     refuse_several,
     split_groups,
+    take_columns,
     take_factors,
 )
 from skmixed._rows.features import cells_explained, numeric_columns
@@ -52,6 +52,7 @@ from skmixed._rows.messages import (
     NO_CLUSTERS,
     SEVERAL_CLUSTERS,
 )
+from skmixed._rows.strata import columns_taken_out
 from skmixed._rows.threads import one_blas_thread
 from skmixed._warn import is_called_from, warn
 from skmixed.exceptions import MissingGroupsWarning, NotAvailableError
@@ -88,13 +89,16 @@ class Columns:
     random_only : tuple of int
         Those of the slopes that are not fixed effects, too.
     group : tuple of int
-        Positions of the groups among the columns of X; empty if they are none of them.
+        Positions of the groups, and of the strata, among the columns of X; empty if they are
+        none of them.
     target : str or None
         Name of y, if it has one.
     factors : tuple of Columns
         What there is to know of each factor, where there are several: slopes and name.
     siblings : tuple of str
         Names of all factors, where there are several.
+    variance_by : str, int or None
+        Which column of X holds the strata of rows whose residual variances differ.
     """
 
     terms: tuple[str, ...]
@@ -106,6 +110,7 @@ class Columns:
     target: str | None = None
     factors: tuple[Columns, ...] = ()
     siblings: tuple[str, ...] = ()
+    variance_by: Any = None
 
     @classmethod
     def of(cls, model, X, groups):
@@ -131,10 +136,14 @@ class Columns:
         name = "group" if name is None else str(name) or "group"
         slopes = tuple(model._find_slopes(X, (name,))[0])
         random_only = tuple(model._find_random_only(X, terms, (name,), [slopes])[0])
-        return cls(terms, slopes, name, model.group_by, random_only, group)
+        variance_by = find_variance_by(model, reset=True)
+        return cls(
+            terms, slopes, name, model.group_by, random_only, group, variance_by=variance_by
+        )
 
     @classmethod
     def _of_several(cls, model, X, terms, names, group):
+        variance_by = find_variance_by(model, reset=True)
         slopes = [tuple(part) for part in model._find_slopes(X, names)]
         random_only = [tuple(o) for o in model._find_random_only(X, terms, names, slopes)]
         known = {"group": group, "siblings": tuple(names)}
@@ -144,7 +153,8 @@ class Columns:
         )
         every, only = (tuple(sorted(set().union(*part))) for part in (slopes, random_only))
         name = ", ".join(names)
-        return cls(terms, every, name, model.group_by, only, factors=factors, **known)
+        known |= {"factors": factors, "variance_by": variance_by}
+        return cls(terms, every, name, model.group_by, only, **known)
 
     @property
     def names(self):
@@ -215,11 +225,10 @@ def read_rows(model, X, groups=None):
     X, groups = take_rows(X=X, groups=groups)
     X, groups = split_off_groups(model, X, groups, reset=False)
     checks = _checks(model, null_model=True)
-    group_by = find_group_by(model, reset=False)
-    known = _what_is_known(model, groups, group_by)
+    known = _what_is_known(model, groups, reset=False)
     X = numeric_columns(X, **known)
     with cells_explained(X, **known):
-        if group_by is None:
+        if not _takes_columns_out(model, reset=False):
             X = validate_data(model, X, reset=False, **checks)
         else:
             X = check_array(X, **checks)
@@ -232,11 +241,10 @@ def read_rows_and_target(model, X, y, groups=None, *, reset=False):
     X, y, groups = take_rows(X=X, y=y, groups=groups)
     X, groups = split_off_groups(model, X, groups, reset=reset, y=y)
     checks = _checks(model, null_model=groups is not None or not reset)
-    group_by = find_group_by(model, reset=reset)
-    known = _what_is_known(model, groups, group_by)
+    known = _what_is_known(model, groups, reset=reset)
     X = numeric_columns(X, **known)
     with cells_explained(X, y, **known):
-        if group_by is None:
+        if not _takes_columns_out(model, reset=reset):
             X, y = validate_data(model, X, y, reset=reset, y_numeric=True, **checks)
         else:
             X, y = check_X_y(X, y, y_numeric=True, **checks)
@@ -250,12 +258,18 @@ def by_features_alone(model, X):
     """Give a fitted model as it were without its group column, if X is without it."""
     check_is_fitted(model)
     columns, names = model._columns, getattr(X, "columns", None)
-    if columns.group_by is None or np.shape(X)[1:] != (len(columns.terms),):
+    if not _takes_columns_out(model, reset=False):
+        return model
+    if names is not None and columns.variance_by in list(names):
+        return _by_features_and_strata(model, X)
+    if np.shape(X)[1:] != (len(columns.terms),):
         return model
     if names is not None:
         index = getattr(X, "index", None)
         there = {*names, *getattr(index, "names", [getattr(index, "name", None)])}
-        if there.intersection(column for part in parts_of(columns.group_by) for column in part):
+        groups = [] if columns.group_by is None else parts_of(columns.group_by)
+        strata = [] if columns.variance_by is None else [columns.variance_by]
+        if there.intersection([*(name for part in groups for name in part), *strata]):
             return model
     known = {"n_features_in_": len(columns.terms)}
     if hasattr(model, "coef_"):
@@ -263,13 +277,33 @@ def by_features_alone(model, X):
     if hasattr(model, "feature_names_in_"):
         known["feature_names_in_"] = np.array(columns.terms, dtype=object)
     alone = copy(model)
-    vars(alone).update(known, _columns=replace(columns, group_by=None, group=()))
+    bare = replace(columns, group_by=None, group=(), variance_by=None)
+    vars(alone).update(known, _columns=bare)
+    return alone
+
+
+def _by_features_and_strata(model, X):
+    """Give a model as it were without its group column, if X has the strata alone."""
+    columns, names = model._columns, list(X.columns)
+    features = [name for name in names if name != columns.variance_by]
+    if columns.group_by is None or features != list(columns.terms):
+        return model
+    strata = replace(columns, group_by=None, group=(names.index(columns.variance_by),))
+    known = {"n_features_in_": len(names), "feature_names_in_": np.array(names, dtype=object)}
+    alone = copy(model)
+    coef = strata.with_group(columns.without_group(model.coef_))
+    vars(alone).update(known, coef_=coef, _columns=strata)
     return alone
 
 
 def find_group_by(model, *, reset):
     """Which column holds the groups: what the parameter says in a fit, and after it the fit."""
     return model.group_by if reset else model._columns.group_by
+
+
+def find_variance_by(model, *, reset):
+    """Which column holds the strata, likewise; None for models without that parameter."""
+    return getattr(model if reset else model._columns, "variance_by", None)
 
 
 def number_groups(model, groups, n_rows):
@@ -445,11 +479,18 @@ def split_off_groups(model, X, groups, *, reset, y="no_validation"):
     """Take the group column out of X, if one is named."""
     refuse_dask(X)
     group_by, groups = find_group_by(model, reset=reset), take_factors(groups)
-    if group_by is not None:
-        if groups is not None:
-            raise ValueError(GIVEN_TWICE.format(group_by=group_by))
+    variance_by = find_variance_by(model, reset=reset)
+    if group_by is not None and groups is not None:
+        raise ValueError(GIVEN_TWICE.format(group_by=group_by))
+    if _takes_columns_out(model, reset=reset):
         validate_data(model, X, y, reset=reset, skip_check_array=True)
+    taken = [] if variance_by is None else columns_taken_out(X, group_by, variance_by)
+    given = X
+    if group_by is not None:
         X, groups = split_groups(X, group_by)
+    if variance_by is not None:
+        given = as_table(given)
+        X = take_columns(given, np.delete(np.arange(given.shape[1]), taken))
     null_model = groups is not None or not reset
     if null_model and hasattr(X, "columns") and len(X.columns) == 0:
         X = np.empty((len(X), 0))  # check_array does not take a frame without columns
@@ -462,11 +503,17 @@ def _checks(model, *, null_model):
     return {**checks, "ensure_min_features": 0} if null_model else checks
 
 
-def _what_is_known(model, groups, group_by):
-    """Tell what errors about the features, without the group column, must know."""
-    positions = None
-    if isinstance(group_by, Integral):
-        positions = np.delete(np.arange(model.n_features_in_), group_by)
+def _takes_columns_out(model, *, reset):
+    """Whether some columns of X are no features."""
+    names = find_group_by(model, reset=reset), find_variance_by(model, reset=reset)
+    return any(name is not None for name in names)
+
+
+def _what_is_known(model, groups, *, reset):
+    """Tell what errors about the features, without columns taken out, must know."""
+    named = find_group_by(model, reset=reset), find_variance_by(model, reset=reset)
+    taken = [position for position in named if isinstance(position, Integral)]
+    positions = np.delete(np.arange(model.n_features_in_), taken) if taken else None
     return {"groups": groups, "positions": positions}
 
 
@@ -482,4 +529,4 @@ def _name_columns(model):
 
 def _find_group(model, X):
     """Positions of the groups among the columns of X."""
-    return tuple(group_columns(X, model.group_by))
+    return tuple(columns_taken_out(X, model.group_by, find_variance_by(model, reset=True)))

@@ -14,6 +14,7 @@ from skmixed._numerics.inference.wald import products_with_dummies, sequential_c
 from skmixed._public import public
 from skmixed._reports.tests import DfMethod
 from skmixed._rows.reader import INTERCEPT
+from skmixed._rows.strata import refuse_strata
 from skmixed._warn import warn
 from skmixed.exceptions import NotAvailableError
 from skmixed.inference._coefficients import NamedModel, without_groups
@@ -127,6 +128,8 @@ def anova_frame(
     if type not in ("I", "III"):
         raise ValueError(NO_SUCH_TYPE.format(type=type))
     tested = NamedModel.of(estimator)
+    remedy = "It scales squares by one residual variance; use wald_test(model, terms)."
+    refuse_strata(tested.model._columns, "anova_frame", remedy)
     found = _given_terms(tested, terms) if terms is not None else _found_terms(tested)
     rows = _sequential(tested, found) if type == "I" else np.eye(len(tested.names))
     if type == "III":

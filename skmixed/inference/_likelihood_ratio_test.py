@@ -278,6 +278,7 @@ def _check_nested(small, large):
             f"but {only} is in one model alone. Fit both models with method='ml'."
         )
     one, other = _paired_factors(small, large)
+    _check_nested_strata(small, large)
     lost = fixed[0] - fixed[1]
     for name, factor in one.items():
         terms = other[name].terms if name in other else frozenset()
@@ -291,6 +292,25 @@ def _check_nested(small, large):
             f"`small` must be nested in `large`, but {what} is in `small` alone. If the models "
             "were given in the wrong order, swap them."
         )
+
+
+def _check_nested_strata(small, large):
+    """Refuse strata of the smaller model that are not those of the larger one."""
+    one, other = _strata_of(small), _strata_of(large)
+    if one is None:
+        return
+    same = other is not None and one.labels.equals(other.labels)
+    if not same or not np.allclose(one.moments.n, other.moments.n, rtol=SAME_SUMS):
+        raise ValueError(
+            "`small` must be nested in `large`, but its residual variances differ between the "
+            f"strata of variance_by={small._columns.variance_by!r}, and those of `large` do "
+            f"not, by variance_by={getattr(large._columns, 'variance_by', None)!r}. Give both "
+            "the same strata, or `small` none."
+        )
+
+
+def _strata_of(model):
+    return getattr(model._fitted, "strata", None)
 
 
 def _fixed_terms(model):
