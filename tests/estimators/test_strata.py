@@ -427,6 +427,7 @@ RIGHT = {
     "conditional_cov_": "test_conditional_covariances",
     "confint": "test_limits_of_coefficients",
     "fit": "",
+    "fit_statistics_frame": "test_statistics_by_stratum",
     "fixed_effects_frame": "test_degrees_of_freedom_are_satterthwaites_with_all_variances",
     "group_coef_": "test_lines_of_groups",
     "marginal_effects": "test_lines_of_groups",
@@ -439,6 +440,7 @@ RIGHT = {
     "summary": "test_summary",
 }
 REFUSED = {
+    "augment": lambda model, X, y: model.augment(X, y),
     "conditional_aic": lambda model, X, y: model.conditional_aic(),
     "design_effect_": lambda model, X, y: model.design_effect_,
     "fit_moments": lambda model, X, y: model.fit_moments(
@@ -461,6 +463,13 @@ OTHER_REFUSED = {
     "RandomEffectsDisplay": lambda model, X, y: RandomEffectsDisplay.from_estimator(model),
 }
 OF_SCIKIT_LEARN = {"get_metadata_routing", "get_params", "set_params"}
+
+
+def test_statistics_by_stratum(fitted):
+    for model in fitted.values():
+        row = model.fit_statistics_frame().iloc[0]
+        for stratum, variance in model.residual_variance_.items():
+            assert row[f"sigma_{stratum}"] == variance**0.5
 
 
 @pytest.mark.parametrize("kind", [RandomInterceptRegressor, RandomSlopeRegressor])
