@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from skmixed import _saved_by_0_1
 from skmixed._describe.describe_factors import FactorsDescription
 from skmixed._describe.describe_groups import GroupDescription, describe_groups
+from skmixed._estimators.around.mixed_effects_regressor import MixedEffectsRegressor
 from skmixed._estimators.least_squares import FixedEffectsRegressor, PooledRegressor
 from skmixed._estimators.likelihoods.random_intercept_classifier import (
     RandomInterceptClassifier,
@@ -35,6 +36,7 @@ __all__ = [
     "FixedEffectsRegressor",
     "GroupDescription",
     "GroupedMoments",
+    "MixedEffectsRegressor",
     "PooledRegressor",
     "RandomInterceptClassifier",
     "RandomInterceptPoissonRegressor",

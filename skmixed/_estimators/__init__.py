@@ -24,6 +24,7 @@
 `iterative`                 the iterative solver: parameters and errors
 `slopes`                    the parameters that say which slopes vary, and how
 `likelihoods`               a package of its own: binary and count outcomes
+`around`                    a package of its own: group effects around any regressor
 `pickles`                   what pickles and skops are given
 ==========================  ==============================================================
 """

@@ -8,6 +8,7 @@ from dataclasses import fields
 import numpy as np
 import pandas as pd
 
+from skmixed._estimators.around.group_means import GroupMeans
 from skmixed._estimators.fitted import FittedModel, FittedRegression
 from skmixed._estimators.fixed_effects_of_factors import FittedFactorEffects
 from skmixed._estimators.likelihoods.fitted import (
@@ -49,6 +50,7 @@ RECORDS = {
         FittedModel,
         FittedRegression,
         GroupedMoments,
+        GroupMeans,
         Nested,
         OwnLines,
         Probes,

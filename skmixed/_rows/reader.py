@@ -210,7 +210,7 @@ def read_further_rows(model, X, y, groups=None, sample_weight=None):
 def read_rows(model, X, groups=None):
     """Check rows to predict; return X without the group column, and the groups."""
     X, groups = take_rows(X=X, groups=groups)
-    X, groups = _split_off_groups(model, X, groups, reset=False)
+    X, groups = split_off_groups(model, X, groups, reset=False)
     checks = _checks(model, null_model=True)
     group_by = find_group_by(model, reset=False)
     known = _what_is_known(model, groups, group_by)
@@ -227,7 +227,7 @@ def read_rows(model, X, groups=None):
 def read_rows_and_target(model, X, y, groups=None, *, reset=False):
     """Check rows and their target; return X without the group column, y and the groups."""
     X, y, groups = take_rows(X=X, y=y, groups=groups)
-    X, groups = _split_off_groups(model, X, groups, reset=reset, y=y)
+    X, groups = split_off_groups(model, X, groups, reset=reset, y=y)
     checks = _checks(model, null_model=groups is not None or not reset)
     group_by = find_group_by(model, reset=reset)
     known = _what_is_known(model, groups, group_by)
@@ -254,8 +254,9 @@ def by_features_alone(model, X):
         there = {*names, *getattr(index, "names", [getattr(index, "name", None)])}
         if there.intersection(column for part in parts_of(columns.group_by) for column in part):
             return model
-    coef = columns.without_group(model.coef_)
-    known = {"n_features_in_": len(columns.terms), "coef_": coef}
+    known = {"n_features_in_": len(columns.terms)}
+    if hasattr(model, "coef_"):
+        known["coef_"] = columns.without_group(model.coef_)
     if hasattr(model, "feature_names_in_"):
         known["feature_names_in_"] = np.array(columns.terms, dtype=object)
     alone = copy(model)
@@ -415,7 +416,7 @@ def _read_with_target(model, X, y, groups, sample_weight, *, reset):
     return TrainingRows(X, y, codes, labels, sample_weight), groups
 
 
-def _split_off_groups(model, X, groups, *, reset, y="no_validation"):
+def split_off_groups(model, X, groups, *, reset, y="no_validation"):
     """Take the group column out of X, if one is named."""
     refuse_dask(X)
     group_by, groups = find_group_by(model, reset=reset), take_factors(groups)

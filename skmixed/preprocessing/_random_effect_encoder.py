@@ -30,7 +30,8 @@ from skmixed._rows.chosen_columns import find_feature_columns
 from skmixed._rows.classes import check_two_classes, encode_classes
 from skmixed._rows.columns import as_table
 from skmixed._rows.containers import take_rows
-from skmixed._rows.features import read_target
+from skmixed._rows.features import complete, read_target
+from skmixed._rows.folds import check_partition
 from skmixed._rows.labels import check_weights, match_groups, number_categories
 from skmixed._rows.threads import one_blas_thread
 from skmixed._sklearn_private import StrOptions, check_feature_names_in, fit_context
@@ -43,7 +44,7 @@ from skmixed.preprocessing._category_effects import (
     LogisticEffects,
     Rows,
 )
-from skmixed.preprocessing._given_columns import complete, read_given
+from skmixed.preprocessing._given_columns import read_given
 from skmixed.preprocessing._within_between import as_container, check_distinct, get_column
 
 STD_ERROR = "_std_error"
@@ -60,10 +61,6 @@ NOTHING_GIVEN = (
     "(given='rest'): inside a ColumnTransformer the other columns are not seen. Put it in "
     "front, as in make_pipeline({name}(columns), ...), where other columns pass through; or "
     "say given=None to silence this warning."
-)
-NO_PARTITION = (
-    "`cv` must have each row in one test fold, but {n} of {n_rows} rows are in none or in "
-    "several. Use KFold or another splitter whose test folds are a partition."
 )
 BOTH = "given={given!r} must not name columns that are encoded, but {names} are in `columns`."
 
@@ -401,11 +398,7 @@ class RandomEffectEncoder(OnePiece, PacksTables, TransformerMixin, BaseEstimator
             cv = kind(cv, shuffle=self.shuffle, random_state=state)
         splitter = check_cv(cv, y, classifier=binary)
         folds = list(splitter.split(np.empty((len(y), 0)), y, groups))
-        tests = np.concatenate([np.arange(len(y))[test] for _, test in folds])
-        times = np.bincount(tests, minlength=len(y))
-        if np.any(times != 1):
-            n_wrong = np.count_nonzero(times != 1)
-            raise ValueError(NO_PARTITION.format(n=n_wrong, n_rows=len(y)))
+        check_partition(folds, len(y))
         return folds
 
     # ----------------------------------------------------------------- rows -> effects -> rows
