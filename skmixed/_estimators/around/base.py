@@ -70,7 +70,7 @@ def predict_base(fitted, X):
     return predicted.ravel()
 
 
-def predict_out_of_fold(base, X, y, folds, sample_weight=None, n_jobs=None):
+def predict_out_of_fold(base, X, y, folds, less=None, sample_weight=None, n_jobs=None):
     """Predict each row by a fit to the other folds.
 
     Parameters
@@ -83,6 +83,8 @@ def predict_out_of_fold(base, X, y, folds, sample_weight=None, n_jobs=None):
         What is predicted.
     folds : list of (train, test)
         Whose test rows are a partition.
+    less : callable, optional
+        Given the rows of a fit, says what is taken off their y.
     sample_weight : ndarray of shape (n_rows,), optional
         Weights.
     n_jobs : int, optional
@@ -93,14 +95,20 @@ def predict_out_of_fold(base, X, y, folds, sample_weight=None, n_jobs=None):
     ndarray of shape (n_rows,)
     """
     one = delayed(_predict_fold)
-    parts = Parallel(n_jobs=n_jobs)(one(base, X, y, sample_weight, *fold) for fold in folds)
+    parts = Parallel(n_jobs=n_jobs)(
+        one(base, X, y, less, sample_weight, np.arange(len(y))[train], test)
+        for train, test in folds
+    )
     predicted = np.empty(len(y))
     for (_, test), part in zip(folds, parts, strict=True):
         predicted[test] = part
     return predicted
 
 
-def _predict_fold(base, X, y, sample_weight, train, test):
+def _predict_fold(base, X, y, less, sample_weight, train, test):
+    if less is not None:
+        y = y.copy()
+        y[train] -= less(train)
     fitted = fit_base(base, X, y, sample_weight, train)
     return predict_base(fitted, safe_indexing(X, test))
 

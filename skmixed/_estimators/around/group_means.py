@@ -10,6 +10,10 @@ import pandas as pd
 from skmixed._numerics.linalg.digits import CONSTANT_WITHIN
 from skmixed._rows.labels import match_groups, number_new_groups
 
+# Groups differ in a column if the variance between them is more than so many standard errors.
+# If it is less, k may be anything, and so may the mean of a group with many rows.
+ERRORS = 3.0
+
 
 @dataclass(frozen=True)
 class GroupMeans:
@@ -58,8 +62,8 @@ class GroupMeans:
         present, codes = np.unique(codes, return_inverse=True)
         labels = pd.Index(labels)[present]
         sizes, means = _means(values, codes, len(labels), weight)
-        center, within, between = _variances(values, codes, sizes, means, weight)
-        varies = (within > CONSTANT_WITHIN * between) & (between > 0)
+        center, within, between, error = _variances(values, codes, sizes, means, weight)
+        varies = (within > CONSTANT_WITHIN * between) & (between > ERRORS * error)
         columns = np.flatnonzero(varies)
         k = within[columns] / between[columns]
         own = cls(labels, columns, center[columns], k, np.empty((0, len(columns))))
@@ -123,7 +127,10 @@ def _means(values, codes, n_groups, weight=None):
 
 
 def _variances(values, codes, sizes, means, weight):
-    """Mean of each column, and its variances within and between groups: one-way ANOVA."""
+    """Mean of each column, and its variances within and between groups: one-way ANOVA.
+
+    The last has a standard error, as if it were zero.
+    """
     weight = np.ones(len(values)) if weight is None else weight
     n, n_groups = sizes.sum(axis=0), np.count_nonzero(sizes, axis=0)
     center = np.sum(sizes * means, axis=0) / np.maximum(n, 1.0)
@@ -135,5 +142,6 @@ def _variances(values, codes, sizes, means, weight):
     free = np.maximum(n_groups - 1, 1)
     size = (n - np.sum(sizes**2, axis=0) / np.maximum(n, 1.0)) / free
     mean_square = np.sum(sizes * (means - center) ** 2, axis=0) / free
-    between = (mean_square - within) / np.where(size > 0, size, 1.0)
-    return center, within, np.where(n > n_groups, between, 0.0)
+    size = np.where(size > 0, size, 1.0)
+    between = np.where(n > n_groups, (mean_square - within) / size, 0.0)
+    return center, within, between, within * np.sqrt(2 / free) / size

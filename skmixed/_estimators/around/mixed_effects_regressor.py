@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from copy import copy
+from dataclasses import replace
+from functools import partial
 from numbers import Integral
 from typing import Any, Literal, Self
 
@@ -21,18 +23,19 @@ from skmixed._estimators.around.base import (
     predict_base,
     predict_out_of_fold,
 )
-from skmixed._estimators.around.group_means import GroupMeans
 from skmixed._estimators.around.levels import (
     ALLOWED,
     BETWEEN,
     Rows,
-    constant_table,
+    beside,
+    constant_column,
+    fit_with_means,
     group_model,
+    levels_of_start,
     means_of_rows,
     means_of_rows_alone,
-    residual_table,
     slope_values,
-    start_linearly,
+    with_names,
 )
 from skmixed._estimators.around.number_columns import (
     number_columns,
@@ -192,16 +195,15 @@ class MixedEffectsRegressor(
 
     Notes
     -----
-    `fit` takes four steps, with cv + 1 fits of `estimator`:
+    `fit` takes three steps, with cv + 1 fits of `estimator`:
 
-    1. A linear mixed model of the numeric columns and the means gives first effects of the
-       groups. (Missing values count as the mean, with an indicator. Where X has more than 1,000
-       columns, or more than rows, they take no part, and neither do the means.)
-    2. `estimator` is fitted to y less these effects, without one fold of the rows after the
-       other, and predicts the fold.
-    3. The residuals y - f are those of the model of the groups: means, random effects, and
-       variances.
-    4. `estimator` is fitted to y less the effects from step 3, on all rows.
+    1. Without one fold of the rows after the other, a linear mixed model of the numeric columns
+       and the means says what the groups add to y. (Missing values count as the mean, with an
+       indicator. Where there are more columns than 1,000, or than rows, they take no part, and
+       neither do the means.) `estimator` is fitted to y less that, and predicts the fold.
+    2. The model of the groups is fitted to the residuals y - f of all folds: means, random
+       effects and variances.
+    3. `estimator` is fitted to y less the effects from step 2, on all rows.
 
     Residuals of rows that f was fitted to would be too small, and so would the variances.
 
@@ -331,14 +333,12 @@ class MixedEffectsRegressor(
             The fitted estimator. After an error it is as it was before.
         """
         base = default_base(self.estimator)
-        rows, y, weight, codes, labels = self._read_training_rows(X, y, groups, sample_weight)
-        check_base(base, weight)
-        start, self._means = self._start(rows, y, weight, codes, labels)
-        folds = self._folds(y, codes)
-        f = predict_out_of_fold(base, rows.X, y - start, folds, weight, self.n_jobs)
-        self.residual_model_ = self._fit_residuals(rows, y - f, weight)
+        rows = self._read_training_rows(X, y, groups, sample_weight)
+        check_base(base, rows.weight)
+        f = self._predict_out_of_fold(base, rows)
+        self._fit_residuals(replace(rows, y=rows.y - f))
         levels = self.residual_model_.predict(self._table(rows), rows.groups)
-        self.estimator_ = fit_base(base, rows.X, y - levels, weight)
+        self.estimator_ = fit_base(base, rows.X, rows.y - levels, rows.weight)
         return self
 
     @in_one_piece
@@ -504,8 +504,9 @@ class MixedEffectsRegressor(
     @property
     def between_coef_(self) -> pd.Series:
         """Coefficients of the group means that are used."""
-        names = self._names_of_means()
-        coef = self.residual_model_.coef_[: len(names)]
+        n_slopes = len(self._columns.slopes)
+        names = self._names_of(self._means)[n_slopes:]
+        coef = self.residual_model_.coef_[n_slopes:] if names else []
         return pd.Series(coef, names, name="between_coef", dtype=np.float64)
 
     # ------------------------------------------------- what readers of rows ask of a model
@@ -548,7 +549,10 @@ class MixedEffectsRegressor(
         check_consistent_length(features, y)
         weight = check_weights(sample_weight, y)
         codes, labels = number_groups(self, groups, len(y))
-        return rows, y, weight, codes, labels
+        self._has_groups = codes is not None
+        if not isinstance(codes, tuple):
+            codes, labels = ((codes,), (labels,)) if self._has_groups else ((), ())
+        return replace(rows, y=y, weight=weight, codes=codes, labels=labels)
 
     def _read_rows(self, X, groups=None, method=None):
         """Check rows to predict; the method is named that needs groups."""
@@ -575,43 +579,43 @@ class MixedEffectsRegressor(
         refuse_text_slopes(X, self._columns, self._numbers)
         return Rows(X, read_numbers(X, self._numbers, self), groups)
 
-    def _folds(self, y, codes):
+    # ------------------------------------------------------------------- the steps of a fit
+
+    def _predict_out_of_fold(self, base, rows):
+        """Predict by the regressor in the middle, fitted to other rows less their levels."""
+        less = None
+        if self._has_groups:
+            slopes = [self._among_numbers(own) for own in self._slopes_by_factor]
+            less = partial(levels_of_start, self, self._columns, slopes, rows)
+        folds = self._folds(rows)
+        return predict_out_of_fold(base, rows.X, rows.y, folds, less, rows.weight, self.n_jobs)
+
+    def _folds(self, rows):
         cv = self.cv
         if isinstance(cv, Integral):
             cv = KFold(cv, shuffle=True, random_state=self.random_state)
         cv = check_cv(cv)
-        groups = codes if takes_groups(cv, "split") and not isinstance(codes, tuple) else None
-        folds = list(cv.split(np.empty((len(y), 0)), y, groups))
-        check_partition(folds, len(y))
+        groups = rows.codes[0] if len(rows.codes) == 1 and takes_groups(cv, "split") else None
+        folds = list(cv.split(np.empty((rows.n_rows, 0)), rows.y, groups))
+        check_partition(folds, rows.n_rows)
         return folds
 
-    # ------------------------------------------------------------------- the steps of a fit
-
-    def _start(self, rows, y, weight, codes, labels):
-        """Levels of the rows by a linear model, and the means of groups that are used."""
-        self._has_groups = codes is not None
+    def _fit_residuals(self, rows):
+        """Fit the model of the groups to residuals, and learn which means it has."""
+        self._means = []
         if not self._has_groups:
-            return np.zeros(len(y)), []
-        means = self._all_means(rows, weight, codes, labels) if self.between else []
-        slopes = [self._among_numbers(own) for own in self._slopes_by_factor]
-        return start_linearly(self, rows, y, weight, self._columns, means, slopes)
-
-    def _all_means(self, rows, weight, codes, labels):
-        counts = slice(None) if weight is None else weight > 0
-        weight = None if weight is None else weight[counts]
-        several = isinstance(codes, tuple)
-        parts = zip(codes, labels, strict=True) if several else [(codes, labels)]
-        return [
-            GroupMeans.of(rows.numbers[counts], own[counts], names, weight)
-            for own, names in parts
-        ]
-
-    def _fit_residuals(self, rows, residuals, weight):
+            model = group_model(self, self._columns, [[]], fit_intercept=False)
+            self.residual_model_ = model.fit(self._table(rows), rows.y, None, rows.weight)
+            return
         names = [[self._columns.terms[i] for i in own] for own in self._slopes_by_factor]
-        pooled = rows.groups is None
-        options = {"fixed_slopes": False, "fit_intercept": not pooled}
-        model = group_model(self, self._columns, [[]] if pooled else names, **options)
-        return model.fit(self._table(rows), residuals, rows.groups, weight)
+        self.residual_model_, self._means = fit_with_means(
+            group_model(self, self._columns, names, fixed_slopes=False),
+            rows,
+            self._columns,
+            slope_values(rows, self._among_numbers(self._columns.slopes)),
+            rows.group_means() if self.between else [],
+            lambda table, means: with_names(rows, table, self._names_of(means)),
+        )
 
     @property
     def _slopes_by_factor(self):
@@ -624,22 +628,21 @@ class MixedEffectsRegressor(
         return [self._numbers.index(i) for i in positions]
 
     def _table(self, rows, *, alone=False):
-        """Columns of the residuals' model: the means, and those that have slopes."""
+        """Columns of the residuals' model: those that have slopes, and the means."""
         if not self._has_groups:
-            return constant_table(rows)
+            return constant_column(rows)
         if alone:
-            means = means_of_rows_alone(self._means, rows.numbers)
+            means = means_of_rows_alone(self._means, rows)
         else:
-            means = means_of_rows(self._means, rows.numbers, rows.by_factor(self._columns))
-        slopes = slope_values(rows.numbers, self._among_numbers(self._columns.slopes))
-        names = [*self._names_of_means(), *self._columns.slope_terms]
-        return residual_table(rows, names, means, slopes)
+            means = means_of_rows(self._means, rows, self._columns)
+        slopes = slope_values(rows, self._among_numbers(self._columns.slopes))
+        return with_names(rows, beside(slopes, means), self._names_of(self._means))
 
-    def _names_of_means(self):
+    def _names_of(self, means):
         columns, several = self._columns, bool(self._columns.factors)
-        return [
+        return columns.slope_terms + [
             f"{columns.terms[self._numbers[i]]}{BETWEEN}" + (f"_{factor}" if several else "")
-            for factor, of in zip(columns.names, self._means, strict=False)
+            for factor, of in zip(columns.names, means, strict=False)
             for i in of.columns
         ]
 
