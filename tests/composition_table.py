@@ -1022,13 +1022,13 @@ def _describe_column(name, position):
     return f"by name: {name}; by position: {_describe(position)}"
 
 
-def write(cells=CELLS, begin=BEGIN, end=END):
-    """Put the table between the marks of the document."""
+def write(table, begin=BEGIN, end=END):
+    """Put a table between the marks of the document."""
     text = DOCUMENT.read_text(encoding="utf-8")
     before, rest = text.split(begin)
-    after, table = rest.split(end)[1], render(cells)
+    after = rest.split(end)[1]
     DOCUMENT.write_text(f"{before}{begin}\n\n{table}\n\n{end}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    write()
+    write(render())
