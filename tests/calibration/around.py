@@ -1,4 +1,4 @@
-"""How well random effects around boosting predict, beside other packages, and a table of the docs.
+"""How well random effects around boosting predict, beside other packages: a table.
 
 ``python tests/calibration/around.py`` draws five sets of each kind and writes
 docs/around_table.md. gpboost and merf take part where they are installed; the table of the docs
@@ -103,9 +103,9 @@ def with_gpboost(x, y, g):
         num_boost_round=ITERATIONS,
     )
     named = {"predict_var": False, "pred_latent": False}
-    return lambda x, g: model.predict(
-        data=x, group_data_pred=g.astype(str)[:, None], **named
-    )["response_mean"]
+    return lambda x, g: model.predict(data=x, group_data_pred=g.astype(str)[:, None], **named)[
+        "response_mean"
+    ]
 
 
 def with_merf(x, y, g):
@@ -185,9 +185,7 @@ def main(sets):
         "new groups, one row each": table["alone"].map("{:.3f}".format),
         "coverage in known / new, %": [
             "" if np.isnan(known) else f"{100 * known:.1f} / {100 * new:.1f}"
-            for known, new in zip(
-                table["coverage, known"], table["coverage, new"], strict=True
-            )
+            for known, new in zip(table["coverage, known"], table["coverage, new"], strict=True)
         ],
         "seconds to fit": table["seconds"].map("{:.1f}".format),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from copy import copy
 from dataclasses import replace
 from functools import partial
@@ -63,6 +64,7 @@ from skmixed._sklearn_private import (
     validate_params,
 )
 from skmixed._state import OnePiece, in_one_piece, in_one_step
+from skmixed.exceptions import MissingGroupsWarning
 
 NEEDS_Y = "{name} requires y to be passed, but the target y is None."
 SEVERAL_TARGETS = (
@@ -605,7 +607,10 @@ class MixedEffectsRegressor(
         self._means = []
         if not self._has_groups:
             model = group_model(self, self._columns, [[]], fit_intercept=False)
-            self.residual_model_ = model.fit(self._table(rows), rows.y, None, rows.weight)
+            with warnings.catch_warnings():  # it has been said
+                warnings.simplefilter("ignore", MissingGroupsWarning)
+                model.fit(self._table(rows), rows.y, sample_weight=rows.weight)
+            self.residual_model_ = model
             return
         names = [[self._columns.terms[i] for i in own] for own in self._slopes_by_factor]
         self.residual_model_, self._means = fit_with_means(

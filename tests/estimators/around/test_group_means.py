@@ -29,8 +29,9 @@ def of_pandas(x, groups, weight):
     n, center = sizes.sum(), np.average(x, weights=weight)
     within = np.sum(weight * (x - groups.map(means)) ** 2) / (n - len(sizes))
     between = np.sum(sizes * (means - center) ** 2) / (len(sizes) - 1) - within
-    between /= (n - np.sum(sizes**2) / n) / (len(sizes) - 1)
-    return center, within, between, sizes, means
+    size = (n - np.sum(sizes**2) / n) / (len(sizes) - 1)
+    error = within * np.sqrt(2 / (len(sizes) - 1)) / size
+    return center, within, between / size, error, sizes, means
 
 
 @given(st.integers(0, 10_000), st.booleans())
@@ -39,12 +40,12 @@ def test_means_are_shrunken_by_the_ratio_of_variances(seed, weighted):
     values = make_values(seed)
     values[rng.random(13) < 0.2, 0] = np.nan
     weight = pd.Series(rng.integers(1, 4, 13) if weighted else np.ones(13))
-    center, within, between, sizes, means = of_pandas(
+    center, within, between, error, sizes, means = of_pandas(
         pd.Series(values[:, 0]), pd.Series(GROUPS), weight.astype(float)
     )
     own = GroupMeans.of(values, GROUPS, LABELS, weight.to_numpy(float) if weighted else None)
-    assert (0 in own.columns) == (between > 0)
-    if between > 0:
+    assert (0 in own.columns) == (between > 3 * error)
+    if between > 3 * error:
         k = within / between
         expected = center + (sizes / (sizes + k) * (means - center)).reindex(range(4)).fillna(0)
         assert own.means[:, 0] == pytest.approx(expected.to_numpy())
@@ -52,6 +53,14 @@ def test_means_are_shrunken_by_the_ratio_of_variances(seed, weighted):
 
 def test_columns_that_do_not_vary_within_and_between_groups_are_left_out():
     assert not np.isin([1, 2], GroupMeans.of(make_values(), GROUPS, LABELS).columns).any()
+
+
+def test_columns_whose_groups_hardly_differ_are_left_out():
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(100), 10)
+    x = rng.normal(size=(1_000, 20)) + 0.05 * rng.normal(size=(100, 20))[groups]
+    own = GroupMeans.of(x, groups, pd.RangeIndex(100))
+    assert len(own.columns) <= 1  # the ratio of variances, 400, would be anything
 
 
 def test_means_of_new_groups_are_those_of_the_rows_given():

@@ -13,13 +13,12 @@ from scipy.stats import norm
 from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingRegressor
-from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import (
     GridSearchCV,
     GroupKFold,
     KFold,
     ShuffleSplit,
-    cross_val_predict,
     cross_validate,
 )
 from sklearn.neighbors import KNeighborsRegressor
@@ -66,10 +65,13 @@ def fits(monkeypatch):
 
 
 def by_hand(X, y, shop, base):
-    """The four steps, without group means."""
-    start = RandomInterceptRegressor().fit(X, y, groups=shop)
-    effects = start.random_effects_.iloc[:, 0]
-    f = cross_val_predict(base, X, y - effects.loc[shop].to_numpy(), cv=FOLDS)
+    """The three steps, without group means."""
+    f = np.empty(len(y))
+    for train, test in FOLDS.split(X):
+        rows, labels = X.iloc[train], shop[train]
+        start = RandomInterceptRegressor().fit(rows, y.iloc[train], groups=labels)
+        effects = start.random_effects_.iloc[:, 0].loc[labels].to_numpy()
+        f[test] = clone(base).fit(rows, y.iloc[train] - effects).predict(X.iloc[test])
     of_groups = RandomInterceptRegressor().fit(np.empty((len(y), 0)), y - f, groups=shop)
     levels = of_groups.intercept_ + of_groups.random_effects_.loc[shop].to_numpy()[:, 0]
     return of_groups, clone(base).fit(X, y - levels)
@@ -207,7 +209,7 @@ def test_a_new_group_is_learned_from_a_few_rows_without_a_fit(fits):
 def test_slopes_of_several_factors():
     X, y, shop = make_rows(400)
     town = np.arange(400) % 7
-    X, y = X.assign(shop=shop, town=town), y + town / 3 + (town - 3) * X["rent"] / 3
+    X, y = X.assign(shop=shop, town=town), y + town**2 % 7 / 3 + (town - 3) * X["rent"] / 3
     model = MixedEffectsRegressor(
         Ridge(), group_by=["shop", "town"], slopes={"town": ["rent"]}, random_state=0
     ).fit(X, y)
@@ -241,7 +243,10 @@ def test_predict_needs_groups():
     ("base", "message"),
     [
         (LogisticRegression(), "must be a regressor, but got the classifier LogisticRegressi"),
-        (MixedEffectsRegressor(), "must predict from X alone, but MixedEffectsRegressor() asks"),
+        (
+            MixedEffectsRegressor(),
+            "must predict from X alone, but MixedEffectsRegressor() asks",
+        ),
         (RandomSlopeRegressor(), "must predict from X alone, but RandomSlopeRegressor() asks"),
         (OneHotEncoder(), "must be an object implementing 'fit' and 'predict'"),
     ],
@@ -256,17 +261,17 @@ def test_what_else_is_refused():
     X, y, shop = make_rows()
     with pytest.raises(TypeError, match=re.escape("an estimator instance (Ridge())")):
         MixedEffectsRegressor(Ridge).fit(X, y, groups=shop)
-    with pytest.raises(ValueError, match="since KNeighborsRegressor\\(\\) takes none"):
-        model = MixedEffectsRegressor(KNeighborsRegressor())
+    model = MixedEffectsRegressor(KNeighborsRegressor())
+    with pytest.raises(ValueError, match=r"since KNeighborsRegressor\(\) takes none"):
         model.fit(X, y, groups=shop, sample_weight=np.ones(len(y)))
     with pytest.raises(ValueError, match=r"one column, but got shape \(240, 2\)"):
         MixedEffectsRegressor(Ridge()).fit(X, np.column_stack([y, y]), groups=shop)
-    with pytest.raises(ValueError, match="must name columns that hold numbers.*: kind"):
-        texts = X.assign(kind="a")
+    texts = X.assign(kind="a")
+    with pytest.raises(ValueError, match=r"must name columns that hold numbers.*: kind"):
         MixedEffectsRegressor(Ridge(), slopes=["kind"]).fit(texts, y, groups=shop)
-    with pytest.raises(ValueError, match="each row in one test fold, but 222 of 240|rows are"):
+    with pytest.raises(ValueError, match=r"each row in one test fold, but \d+ of 240 rows"):
         MixedEffectsRegressor(Ridge(), cv=ShuffleSplit(2)).fit(X, y, groups=shop)
-    with pytest.raises(ValueError, match=r"returned shape \(240, 2\) for|returned shape \(48, 2"):
+    with pytest.raises(ValueError, match=r"returned shape \(48, 2\) for 48"):
         MixedEffectsRegressor(TwoColumns()).fit(X, y, groups=shop)
 
 
@@ -333,7 +338,9 @@ def test_search_and_routing():
         routed = cross_validate(
             clone(model).set_params(group_by=None), X, y, cv=3, params={"groups": shop}
         )
-    assert routed["test_score"] == pytest.approx(cross_validate(model, X_all, y, cv=3)["test_score"])
+    assert routed["test_score"] == pytest.approx(
+        cross_validate(model, X_all, y, cv=3)["test_score"]
+    )
 
 
 @pytest.mark.slow
