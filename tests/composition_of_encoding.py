@@ -128,7 +128,7 @@ def _():
 
 @tool(
     "`ColumnTransformer` before it",
-    'with `set_output(transform="pandas")` and `verbose_feature_names_out=False`; else by position',
+    'with `set_output(transform="pandas")` and short names; or columns by position',
 )
 def _():
     scaled = partial(

@@ -338,15 +338,14 @@ class RandomEffectEncoder(OnePiece, PacksTables, TransformerMixin, BaseEstimator
         weight = check_weights(sample_weight, y)
         self._chosen = sorted(find_feature_columns(X, self.columns, None, parameter="columns"))
         names = [self._name(i) for i in self._chosen]
-        codes, self._labels = [], []
+        codes, labels = [], []
         for i, name in zip(self._chosen, names, strict=True):
             with _of_column(name):
-                numbers, labels = number_categories(get_column(X, i), len(y))
+                numbers, categories = number_categories(get_column(X, i), len(y))
             codes.append(numbers)
-            self._labels.append(labels)
+            labels.append(categories)
         values = complete(read_given(X, self._find_given(X), self))
-        sizes = [len(labels) for labels in self._labels]
-        return X, Rows(values, y, codes, sizes, names, weight), groups
+        return X, Rows(values, y, codes, labels, names, weight), groups
 
     def _check_table(self, X, *, reset):
         if issparse(X):
@@ -409,7 +408,7 @@ class RandomEffectEncoder(OnePiece, PacksTables, TransformerMixin, BaseEstimator
         model = LogisticEffects if self.target_type_ == "binary" else LinearEffects
         estimates = CategoryEffects(rows, model)
         effects = estimates.in_all_rows()
-        own = list(zip(rows.names, effects, self._labels, strict=True))
+        own = list(zip(rows.names, effects, rows.labels, strict=True))
         self.encodings_ = {
             name: pd.Series(each.b, index=labels.rename(name), name="effect")
             for name, each, labels in own

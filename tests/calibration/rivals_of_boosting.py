@@ -1,7 +1,7 @@
 """What MERF and GPBoost come to on the data of examples/plot_boosting_with_groups.py.
 
-``python tests/calibration/rivals_of_boosting.py`` needs merf and gpboost, runs the example for its
-data and measures, and prints the numbers that the example states for the two.
+``python tests/calibration/rivals_of_boosting.py`` needs merf and gpboost, runs the example for
+its data and measures, and prints the numbers that the example states for the two.
 """
 
 from __future__ import annotations
