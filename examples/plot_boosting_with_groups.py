@@ -135,31 +135,56 @@ table = table.sort_index(level=0, sort_remaining=False, kind="stable")
 print(table.to_string(float_format="{:.2f}".format))
 
 # %%
-# The error of new patients, by how many the doctor had in training. No model can get below 1,
-# the noise.
+# The error of new patients, by how many the doctor had in training; those of new doctors stand
+# at "none". No model can get below 1, the noise.
 STYLE = {
-    "without doctors": ("0.6", "-", "s"),
-    "TargetEncoder": ("#D55E00", "-", "^"),
-    "RandomEffectEncoder": ("#56B4E9", "-", "o"),
-    "MixedEffectsRegressor": ("#0072B2", "-", "o"),
-    "MERF": ("0.25", ":", "x"),
-    "GPBoost": ("0.25", "--", "+"),
+    "without doctors": {"color": "0.6", "marker": "s"},
+    "TargetEncoder": {"color": "#D55E00", "marker": "^"},
+    "RandomEffectEncoder": {"color": "#56B4E9", "marker": "o"},
+    "MixedEffectsRegressor": {"color": "#0072B2", "marker": "o"},
+    "MERF": {"color": "0.2", "marker": "x", "linestyle": "none", "markersize": 9},
+    "GPBoost": {"color": "0.2", "marker": "+", "linestyle": "none", "markersize": 11},
 }
-figure, axes = plt.subplots(1, 2, figsize=(9.5, 4.2), sharey=True, layout="constrained")
-for ax, world in zip(axes, WORLDS, strict=True):
-    for name, (color, line, marker) in STYLE.items():
-        by_size = table.loc[(world, name), SIZES]
-        ax.plot(SIZES, by_size, line, color=color, marker=marker, label=name)
+figure, axes = plt.subplots(1, 2, figsize=(9.5, 4.6), sharey=True, layout="constrained")
+for ax, (world, errors_there) in zip(axes, table.groupby(level=0), strict=True):
+    for name, style in STYLE.items():
+        of_model = errors_there.loc[(world, name)]
+        ax.plot(SIZES, of_model[SIZES], label=name, **style)
+        ax.plot([1], of_model["new"], **style)
     ax.axhline(1, color="0.8", linewidth=1, zorder=0)
+    ax.axvline(np.sqrt(2), color="0.8", linewidth=1, linestyle=":")
     ax.set_xscale("log", base=2)
-    ax.set_xticks(SIZES, [str(size) for size in SIZES])
-    ax.set_title(f"Patients come {world}" if world == "at random" else world.capitalize())
+    ax.set_xticks([1, *SIZES], ["none", *map(str, SIZES)])
+    ax.minorticks_off()
+    ax.set_title(f"Patients: {world}", loc="left")
     ax.set_xlabel("patients of the doctor in training")
     ax.spines[["top", "right"]].set_visible(False)
-axes[0].set_ylabel("RMSE of new patients of known doctors")
-axes[1].legend(
-    frameon=False, ncols=2, fontsize="small", loc="center", bbox_to_anchor=(0.55, 0.62)
+axes[0].set_ylabel("RMSE of new patients")
+axes[0].text(2, 1, "the truth", color="0.55", ha="left", va="bottom")
+figure.legend(
+    *axes[0].get_legend_handles_labels(), frameon=False, ncols=3, loc="outside lower center"
 )
+
+# %%
+# What to choose:
+#
+# - **Doctors that come again, and a numeric y: random effects around the boosting.** With 2
+#   patients of a doctor the error is 1.18 or 1.19, of `TargetEncoder` 1.5 or 1.6; with 64
+#   patients 1.04 or 1.05 beside 1.09, or 1.36 where hard cases go to the skilled.
+#   `MixedEffectsRegressor`, MERF and GPBoost are within 1% of each other: they are after the same
+#   model. GPBoost is the fastest, and MERF takes long. Ours takes any regressor, and has
+#   intervals and `update_groups`.
+# - **New doctors whose patients say something of them:** `MixedEffectsRegressor` looks at the
+#   mean severity of the doctor's patients, ten of whom are predicted at once here: 1.25, where
+#   the others have 1.45 to 1.59. It draws a line through the means, as skill is in this
+#   simulation; along a curve it would help less, or not. Where patients come at random no model
+#   knows anything of a new doctor, and all are within 2%.
+# - **A classifier, a longer pipeline, one fit instead of six:** `RandomEffectEncoder`. Its error
+#   is 19% below that of `TargetEncoder` where hard cases go to the skilled, and 12% where they do
+#   not; 5% and 6% above that of random effects around the boosting, whose trees need not learn
+#   what an effect is for. Not for new doctors where hard cases go to the skilled: 1.55, worse
+#   than without doctors. It takes them for average doctors, which they are not.
+# - **Always many patients of each doctor, who are sent at random:** any of them will do.
 
 # %%
 path = Path("boosting_with_groups.png")
