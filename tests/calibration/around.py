@@ -1,8 +1,8 @@
 """How well random effects around boosting predict, beside other packages: a table.
 
 ``python tests/calibration/around.py`` draws five sets of each kind and writes
-docs/around_table.md. gpboost and merf take part where they are installed; the table of the docs
-has both. Give another number of sets as an argument for a look.
+docs/around_table.md. gpboost and merf take part where they are installed; the table has the
+former, since merf takes a minute a fit. Give another number of sets as an argument for a look.
 """
 
 from __future__ import annotations

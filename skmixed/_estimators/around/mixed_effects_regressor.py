@@ -49,11 +49,12 @@ from skmixed._public import public
 from skmixed._rows.chosen_columns import SLOPES, find_feature_columns
 from skmixed._rows.columns import as_table
 from skmixed._rows.containers import take_rows
+from skmixed._rows.dask_partitions import refuse_dask
 from skmixed._rows.factors import SEVERAL, by_factor
 from skmixed._rows.features import read_target
 from skmixed._rows.folds import check_partition
 from skmixed._rows.labels import check_weights
-from skmixed._rows.messages import Words, missing_in_predict
+from skmixed._rows.messages import NEEDS_ROWS, Words, missing_in_predict
 from skmixed._rows.reader import Columns, by_features_alone, number_groups, split_off_groups
 from skmixed._rows.routing import takes_groups, without_groups
 from skmixed._sklearn_private import (
@@ -483,9 +484,9 @@ class MixedEffectsRegressor(
         known = copy(self.residual_model_)
         known.update_groups(self._table(rows), residuals, rows.groups, sample_weight)
         labels = rows.by_factor(self._columns)
-        self._means = [
+        self._means = tuple(
             of.knowing(rows.numbers, own) for of, own in zip(self._means, labels, strict=False)
-        ]
+        )
         self.residual_model_ = known
         return self
 
@@ -567,6 +568,7 @@ class MixedEffectsRegressor(
 
     def _split(self, X, groups, *, reset):
         """Take the groups out of X, and leave the other columns as they are."""
+        refuse_dask(X, NEEDS_ROWS, name=type(self).__name__)
         X = as_table(X)
         features, groups = split_off_groups(self, X, groups, reset=reset)
         if (self.group_by if reset else self._columns.group_by) is None:
@@ -604,7 +606,7 @@ class MixedEffectsRegressor(
 
     def _fit_residuals(self, rows):
         """Fit the model of the groups to residuals, and learn which means it has."""
-        self._means = []
+        self._means = ()
         if not self._has_groups:
             model = group_model(self, self._columns, [[]], fit_intercept=False)
             with warnings.catch_warnings():  # it has been said
@@ -613,7 +615,7 @@ class MixedEffectsRegressor(
             self.residual_model_ = model
             return
         names = [[self._columns.terms[i] for i in own] for own in self._slopes_by_factor]
-        self.residual_model_, self._means = fit_with_means(
+        self.residual_model_, means = fit_with_means(
             group_model(self, self._columns, names, fixed_slopes=False),
             rows,
             self._columns,
@@ -621,6 +623,7 @@ class MixedEffectsRegressor(
             rows.group_means() if self.between else [],
             lambda table, means: with_names(rows, table, self._names_of(means)),
         )
+        self._means = tuple(means)
 
     @property
     def _slopes_by_factor(self):

@@ -343,6 +343,18 @@ def test_search_and_routing():
     )
 
 
+def test_skops_and_dask():
+    X, y, shop = make_rows(confounded=1.0)
+    model = MixedEffectsRegressor(Ridge(), random_state=0).fit(X, y, groups=shop)
+    skops = pytest.importorskip("skops.io")
+    stored = skops.dumps(model)
+    loaded = skops.loads(stored, trusted=skops.get_untrusted_types(data=stored))
+    assert loaded.predict(X, groups=shop) == pytest.approx(model.predict(X, groups=shop))
+    dask = pytest.importorskip("dask.array")
+    with pytest.raises(TypeError, match="MixedEffectsRegressor reads all rows"):
+        model.fit(dask.from_array(X.to_numpy()), y, groups=shop)
+
+
 @pytest.mark.slow
 def test_shap_sums_to_the_prediction():
     shap = pytest.importorskip("shap")
