@@ -18,7 +18,9 @@
 `fit_measures`              explained variance, conditional AIC, design effect
 `digits`                    fits that read the rows again where digits lack
 `fitted`                    what a mixed model keeps of its fit, to answer questions from
-`least_squares`             `FixedEffectsRegressor` and `PooledRegressor`
+`least_squares`             what regressions by least squares have in common
+`fixed_effects`             `FixedEffectsRegressor`
+`pooled`                    `PooledRegressor`
 `fixed_effects_of_factors`  the former with several factors: what is solved and kept
 `several_factors`           mixed models with several factors: what is stored and kept
 `iterative`                 the iterative solver: parameters and errors

@@ -33,6 +33,7 @@ from skmixed._rows.reader import (
     INTERCEPT,
     RowsAgain,
     read_training_rows,
+    rows_of_model,
     sum_up,
     warn_about_column_of_groups,
 )
@@ -171,6 +172,7 @@ class BaseGroupedModel(OnePiece, PacksTables, BaseEstimator):
     # ------------------------------------------------------------- what subclasses override
 
     _uses_groups = True
+    _needs_groups = False  # for standard errors
     _words = LINEAR
     _takes_several = False
     _for_new_groups = POPULATION_LINE  # what to do where new groups are an error
@@ -282,10 +284,11 @@ class BaseGroupedRegressor(
         if is_dask(X):
             return self._fit_moments(*sum_up_partitions(self, X, y, groups, sample_weight))
         rows, columns = read_training_rows(self, X, y, groups, sample_weight)
-        check_enough_rows(rows.X, rows.sample_weight, has_groups=rows.codes is not None)
-        warn_about_small_weights(rows.sample_weight)
-        warn_about_column_of_groups(self, rows, columns)
-        return self._fit_moments(sum_up(rows, columns), columns, RowsAgain(rows))
+        own = rows_of_model(self, rows)
+        check_enough_rows(own.X, own.sample_weight, has_groups=own.codes is not None)
+        warn_about_small_weights(own.sample_weight)
+        warn_about_column_of_groups(self, own, columns)
+        return self._fit_moments(sum_up(own, columns), columns, RowsAgain(rows))
 
     @in_one_piece
     def marginal_effects(

@@ -62,6 +62,16 @@ GIVEN_TWICE = (
     "The groups must be given once, but got both `groups` and group_by={group_by!r}. Leave one "
     "of them out."
 )
+NO_CLUSTERS = (
+    "standard_errors={kind!r} of {name} needs clusters, but got no groups. Pass "
+    "fit(X, y, groups=...) with the cluster of each row, or group_by=... in the constructor, "
+    "or take standard_errors='classical'."
+)
+SEVERAL_CLUSTERS = (
+    "standard_errors={kind!r} of {name} takes one grouping factor, whose groups are the "
+    "clusters, but got {factors}. Pass the clusters as groups, and the groups of the other "
+    "factors as dummy columns: pd.get_dummies(X, columns=[...], drop_first=True)."
+)
 MISSING_IN_FIT = (
     "{name} was fitted without groups, so this is a pooled {pooled} with no group "
     "effects. Pass them as `model.fit(X, y, groups=groups)`, or name the column of X that "

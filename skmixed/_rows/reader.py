@@ -17,6 +17,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from skmixed._numerics.least_squares.cluster_sums import ClusterSums
 from skmixed._numerics.moments.cells import FactorMoments
 from skmixed._numerics.moments.moments import GroupedMoments, dense
 from skmixed._numerics.moments.second_pass import ConstantColumns, LeftOver, hardly_vary
@@ -48,10 +49,12 @@ from skmixed._rows.messages import (
     LOST_BY_SCIKIT_LEARN,
     MISSING_IN_FIT,
     NAMED_INTERCEPT,
+    NO_CLUSTERS,
+    SEVERAL_CLUSTERS,
 )
 from skmixed._rows.threads import one_blas_thread
 from skmixed._warn import is_called_from, warn
-from skmixed.exceptions import MissingGroupsWarning
+from skmixed.exceptions import MissingGroupsWarning, NotAvailableError
 
 INTERCEPT = "(Intercept)"
 # Rows by which a column of X is told from the labels of groups, before all are compared.
@@ -271,8 +274,10 @@ def find_group_by(model, *, reset):
 
 def number_groups(model, groups, n_rows):
     """Codes and labels of the groups of a fit; a warning and no labels without groups."""
-    if not model._uses_groups:
+    if not (model._uses_groups or model._needs_groups):
         return None, np.array([])
+    if model._needs_groups:
+        check_clusters(model, groups)
     if groups is None:
         lost = is_called_from("sklearn.model_selection")
         message = LOST_BY_SCIKIT_LEARN if lost else MISSING_IN_FIT
@@ -285,6 +290,16 @@ def number_groups(model, groups, n_rows):
         return tuple(zip(*parts, strict=True))
     codes, labels = encode_groups(groups, n_rows)
     return codes, labels.to_numpy()
+
+
+def check_clusters(model, groups):
+    """Refuse fits with cluster-robust errors that have no clusters, or several factors."""
+    given = {"kind": model.standard_errors, "name": type(model).__name__}
+    if groups is None:
+        raise ValueError(NO_CLUSTERS.format(**given))
+    if is_several(groups):
+        message = SEVERAL_CLUSTERS.format(**given, factors=list(groups.columns))
+        raise NotAvailableError(message)
 
 
 def _number_factor(name, labels, n_rows):
@@ -359,6 +374,11 @@ def sum_up(rows, columns):
     return moments
 
 
+def rows_of_model(model, rows):
+    """Leave out labels that are those of clusters alone, where groups have no effects."""
+    return rows if model._uses_groups else rows._replace(codes=None, labels=np.array([]))
+
+
 def rows_that_count(rows):
     """Leave out rows of weight 0, and groups of nothing else."""
     X, y, codes, labels, weight = rows
@@ -393,7 +413,12 @@ class RowsAgain:
     def sum_up_what_is_left(self, lines):
         """Lines -> lines with more digits."""
         X, y, codes, _, weight = self.rows
+        codes = codes if len(lines.labels) else None  # clusters may have no lines
         return LeftOver.from_rows(lines, X, y, codes, weight).as_lines(lines)
+
+    def sum_up_clusters(self, residuals, with_squares):
+        """Residuals -> sums by cluster."""
+        return ClusterSums.from_rows(residuals, *self.rows, with_squares=with_squares)
 
     @cached_property
     def rows(self):

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from skmixed._estimators.least_squares import FixedEffectsRegressor
+from skmixed._estimators.fixed_effects import FixedEffectsRegressor
 from skmixed._estimators.likelihoods.base import BaseLikelihoodModel
 from skmixed._numerics.inference.wald import products_with_dummies, sequential_contrasts
 from skmixed._public import public
@@ -69,7 +69,8 @@ def anova_frame(
     DataFrame
         A row for each term; columns sum_sq and mean_sq, which are the statistic's numerator
         in units of the residual variance, df_num, df_denom, statistic (F) and p_value. For
-        binary and count outcomes without the first two. Columns without a coefficient do not
+        binary and count outcomes without the first two, which are NaN with standard errors
+        robust to clusters. Columns without a coefficient do not
         count in df_num, and a term without any is NaN.
 
     Raises
@@ -145,7 +146,11 @@ def _line(tested, test):
     """Numbers of a term, NaN if it was not tested."""
     if test is None:
         return [np.nan] * len(COLUMNS)
-    mean_sq = test.statistic / test.scale * getattr(tested.model, "residual_variance_", np.nan)
+    model = tested.model
+    # a covariance robust to clusters is not that of squares over one variance
+    robust = getattr(model, "_clusters", None) is not None
+    unit = np.nan if robust else getattr(model, "residual_variance_", np.nan)
+    mean_sq = test.statistic / test.scale * unit
     sum_sq = mean_sq * test.df_num
     return [sum_sq, mean_sq, test.df_num, test.df_denom, test.statistic, test.p_value]
 

@@ -11,10 +11,10 @@ from scipy.stats import chi2
 from sklearn.utils.validation import check_is_fitted
 
 from skmixed._estimators.iterative import error_of_difference
-from skmixed._estimators.least_squares import PooledRegressor
 from skmixed._estimators.likelihoods.base import BaseLikelihoodModel
 from skmixed._estimators.likelihoods.fitted import SumsOfRows
 from skmixed._estimators.mixed import BaseMixedRegressor
+from skmixed._estimators.pooled import PooledRegressor
 from skmixed._numerics.linalg.digits import LOG_LIKELIHOOD_ERROR, SAME_SUMS
 from skmixed._public import public
 from skmixed._rows.reader import INTERCEPT

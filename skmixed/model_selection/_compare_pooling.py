@@ -8,7 +8,7 @@ from typing import Any, Literal
 import pandas as pd
 from sklearn.utils import check_random_state
 
-from skmixed._estimators.least_squares import FixedEffectsRegressor
+from skmixed._estimators.fixed_effects import FixedEffectsRegressor
 from skmixed._public import public
 from skmixed._reports.pooling_names import INTERCEPT, SLOPES, icc_of
 from skmixed._rows import chosen_columns

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sklearn.base import BaseEstimator, RegressorMixin
 
-from skmixed._estimators.least_squares import FixedEffectsRegressor, PooledRegressor
+from skmixed._estimators.fixed_effects import FixedEffectsRegressor
 from skmixed._estimators.likelihoods.random_intercept_classifier import (
     RandomInterceptClassifier,
 )
@@ -13,6 +13,7 @@ from skmixed._estimators.likelihoods.random_intercept_poisson import (
 )
 from skmixed._estimators.likelihoods.random_slope_classifier import RandomSlopeClassifier
 from skmixed._estimators.likelihoods.random_slope_poisson import RandomSlopePoissonRegressor
+from skmixed._estimators.pooled import PooledRegressor
 from skmixed._estimators.random_intercept import RandomInterceptRegressor
 from skmixed._estimators.random_slope import RandomSlopeRegressor
 from skmixed._reports.pooling_names import (

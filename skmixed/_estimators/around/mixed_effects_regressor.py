@@ -515,6 +515,7 @@ class MixedEffectsRegressor(
     # ------------------------------------------------- what readers of rows ask of a model
 
     _uses_groups = True
+    _needs_groups = False
     _takes_several = True
     _words = AROUND
 
