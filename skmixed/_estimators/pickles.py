@@ -100,8 +100,8 @@ def pack(value):
     elif type(value) in RECORDS.values():
         values = {field.name: pack(getattr(value, field.name)) for field in fields(value)}
         return {PACKED: "record", "of": type(value).__name__, "fields": values}
-    elif type(value) is tuple and value and type(value[0]) in RECORDS.values():
-        return {PACKED: "tuple", "parts": [pack(part) for part in value]}
+    elif type(value) in (tuple, list) and any(type(part) in RECORDS.values() for part in value):
+        return {PACKED: type(value).__name__, "parts": [pack(part) for part in value]}
     elif type(value) is dict and PACKED not in value:
         parts = [[key, pack(part)] for key, part in value.items()]
         if any(packed is not value[key] for key, packed in parts):
@@ -117,8 +117,9 @@ def unpack(value):
     if kind == "record":
         values = {name: unpack(part) for name, part in value["fields"].items()}
         return RECORDS[value["of"]](**values)
-    if kind == "tuple":
-        return tuple(unpack(part) for part in value["parts"])
+    if kind in ("tuple", "list"):
+        parts = [unpack(part) for part in value["parts"]]
+        return parts if kind == "list" else tuple(parts)
     if kind == "dict":
         return {key: unpack(part) for key, part in value["parts"]}
     if kind == "index":

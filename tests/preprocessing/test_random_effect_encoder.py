@@ -100,9 +100,8 @@ def test_each_fold_is_a_refit_with_the_variances_held(columns):
 def test_each_fold_is_exact_given_the_same_ratios(columns):
     X, y = make_rows()
     given = ["size", "age"]
-    codes = [pd.factorize(X[column])[0] for column in columns]
-    sizes = [code.max() + 1 for code in codes]
-    model = LinearEffects(Rows(X[given].to_numpy(), y.to_numpy(), codes, sizes, columns, None))
+    codes, labels = zip(*(pd.factorize(X[column]) for column in columns), strict=True)
+    model = LinearEffects(Rows(X[given].to_numpy(), y.to_numpy(), codes, labels, columns, None))
     where = zip(*np.nonzero(model.ratios.kept), strict=True)
     kept = [(columns[f], given[k]) for f, k in where]
     for train, test in FOLDS.split(X):
