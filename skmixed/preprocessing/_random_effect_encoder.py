@@ -150,9 +150,11 @@ class RandomEffectEncoder(OnePiece, PacksTables, TransformerMixin, BaseEstimator
 
     Of a numeric target the variances (and which means are left out) are those of all rows, in
     each fold, and the effects without a fold follow from cross-products, exactly and without
-    another fit. So an encoding knows of its row's y by the variances, two numbers. In
+    another fit. So an encoding knows of its row's y by a few numbers alone. In
     simulations of 300 to 30,000 rows the error of boosting behind was between 0.3% below and
-    0.2% above that with all estimated anew without each fold. Of a binary target the model is fitted cv + 2 times for each column, and each column has a
+    0.2% above that with all estimated anew without each fold.
+
+    Of a binary target the model is fitted cv + 2 times for each column, and each column has a
     model of its own.
 
     References
