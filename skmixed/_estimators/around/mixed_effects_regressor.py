@@ -506,7 +506,7 @@ class MixedEffectsRegressor(
 
     @property
     def between_coef_(self) -> pd.Series:
-        """Coefficients of the group means that are used.
+        """Name the coefficients of the group means that are used.
 
         Returns
         -------
