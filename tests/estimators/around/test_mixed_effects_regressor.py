@@ -273,6 +273,10 @@ def test_what_else_is_refused():
         MixedEffectsRegressor(Ridge(), cv=ShuffleSplit(2)).fit(X, y, groups=shop)
     with pytest.raises(ValueError, match=r"returned shape \(48, 2\) for 48"):
         MixedEffectsRegressor(TwoColumns()).fit(X, y, groups=shop)
+    with pytest.raises(
+        ValueError, match=r"Ridge\(\) cannot take text, .* hold some: kind\. For"
+    ):
+        MixedEffectsRegressor(Ridge()).fit(texts, y, groups=shop)
     two = np.column_stack([shop, np.arange(len(y)) % 7])
     with pytest.raises(ValueError, match=r"needs no groups .*got GroupKFold.*single factor"):
         MixedEffectsRegressor(Ridge(), cv=GroupKFold(3)).fit(X, y, groups=two)
