@@ -30,11 +30,11 @@ class TablesMixin:
         Returns
         -------
         DataFrame of shape (1, n_statistics)
-            The columns that the model has of method, n_rows, n_groups (or
-            ``n_groups_<factor>``), log_likelihood, criterion, aic, bic, r2, adjusted_r2,
-            r2_within, residual_dof, sigma (standard deviation of residuals), icc,
-            r2_marginal, r2_conditional, singular and converged. `pandas.concat` puts those
-            of several models below each other.
+            The columns that the model has of method, standard_errors (if they are robust to
+            clusters), n_rows, n_groups (or ``n_groups_<factor>``), log_likelihood, criterion,
+            aic, bic, r2, adjusted_r2, r2_within, residual_dof, sigma (standard deviation of
+            residuals), icc, r2_marginal, r2_conditional, singular and converged.
+            `pandas.concat` puts those of several models below each other.
 
         See Also
         --------

@@ -24,6 +24,8 @@ OF_GROUPS = {
     "singular": "singular_",
     "converged": "converged_",
 }
+SIZES = ["method", "standard_errors", "n_rows", "n_groups"]
+ORDER = [*SIZES, *OF_ALL, "sigma", *OF_GROUPS]
 
 
 def statistics_of(model):
@@ -45,6 +47,10 @@ def statistics_of(model):
         **_numbers_of_groups(model),
     }
     found |= _attributes(model, OF_ALL)
+    if "residual_dof" in found:
+        found["residual_dof"] = whole(found["residual_dof"])
+    if (clusters := getattr(model, "_clusters", None)) is not None:
+        found["standard_errors"] = f"{clusters.kind}, {clusters.n_clusters} clusters"
     variance = getattr(model, "residual_variance_", None)
     if isinstance(variance, pd.Series):  # of strata
         found |= {f"sigma_{stratum}": value**0.5 for stratum, value in variance.items()}
@@ -54,6 +60,12 @@ def statistics_of(model):
     if mixed and model.n_groups_:
         found |= _attributes(model, OF_GROUPS)
     return found
+
+
+def order_of(name):
+    """Place a statistic among the others, those of factors and strata beside their kind."""
+    places = [i for i, key in enumerate(ORDER) if name == key or name.startswith(f"{key}_")]
+    return places[-1] if places else len(ORDER)
 
 
 def method_of(model):

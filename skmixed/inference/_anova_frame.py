@@ -71,8 +71,8 @@ def anova_frame(
         A row for each term; columns sum_sq and mean_sq, which are the statistic's numerator
         in units of the residual variance, df_num, df_denom, statistic (F) and p_value. For
         binary and count outcomes without the first two, which are NaN with standard errors
-        robust to clusters. Columns without a coefficient do not
-        count in df_num, and a term without any is NaN.
+        robust to clusters. Columns without a coefficient do not count in df_num, and a term
+        without any is NaN.
 
     Raises
     ------

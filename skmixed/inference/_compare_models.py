@@ -11,7 +11,7 @@ import pandas as pd
 
 from skmixed._estimators.grouped import BaseGroupedModel
 from skmixed._public import public
-from skmixed._reports.fit_statistics import method_of, statistics_of
+from skmixed._reports.fit_statistics import method_of, order_of, statistics_of
 from skmixed._reports.layout import STARS, Printed, column_as_text
 from skmixed.inference._coefficients import NamedModel
 from skmixed.inference._likelihood_ratio_test import SAME_SUMS, sums_of_y
@@ -80,7 +80,7 @@ class ModelComparison(Printed):
                 column_as_text(own[column], like=errors_of_all)
                 for column in ("estimate", "std_error")
             )
-            cells = estimates + " (" + errors + ")"
+            cells = estimates + (" (" + errors + ")").where(errors != "", "")
             if self.stars:
                 cells += ["*" * sum(p < bound for bound in BOUNDS) for p in own["p_value"]]
             text[name] = cells.where(own["estimate"].notna(), "")
@@ -183,6 +183,8 @@ def _side_by_side(parts, of_one):
     columns = {name: of_one(one) for name, one in parts.items()}
     rows = list(dict.fromkeys(label for column in columns.values() for label in column.index))
     rows.sort(key=lambda label: label[0] == RESIDUAL)  # stands last
+    if all(isinstance(label, str) for label in rows):
+        rows.sort(key=order_of)
     table = {name: [column.get(label) for label in rows] for name, column in columns.items()}
     several = rows and isinstance(rows[0], tuple)
     index = pd.MultiIndex.from_tuples(rows) if several else pd.Index(rows)

@@ -101,6 +101,21 @@ def test_as_many_contrasts_as_clusters_are_not_tested():
     assert model.set_params(standard_errors="CR1")._clusters.kind == "CR2"  # of the fit
 
 
+def test_too_few_clusters_for_hotellings_degrees_of_freedom():
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(6), [2, 5, 9, 14, 20, 28])
+    X = rng.normal(size=(len(groups), 5)) + 5 * rng.normal(size=(6, 5))[groups]
+    model = PooledRegressor(standard_errors="CR2").fit(X, rng.normal(size=len(X)), groups)
+    with pytest.raises(ValueError, match="CR2': there are too few clusters for 5 combinations"):
+        wald_test(model, [f"x{i}" for i in range(5)])
+
+
+def test_what_each_cluster_has_of_its_own_is_not_tested():
+    message = r"'\(Intercept\)' has none that is robust to clusters: each cluster has its own"
+    with pytest.raises(ValueError, match=message):
+        wald_test(fit("unbalanced_fixed", "CR1"), "(Intercept)")
+
+
 def test_frames_agree_and_have_no_sums_of_squares():
     model = fit("unbalanced_fixed", "CR2")
     table = anova_frame(model)

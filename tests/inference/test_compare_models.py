@@ -67,6 +67,19 @@ def test_what_is_printed(models):
     assert "<caption>Fixed effects (standard errors)</caption>" in html
 
 
+def test_errors_robust_to_clusters_are_named():
+    robust = FixedEffectsRegressor(standard_errors="CR1").fit(X, Y, groups=SUBJECT)
+    table = compare_models([robust])
+    assert table.fit_statistics.loc["standard_errors"].item() == "CR1, 18 clusters"
+    assert list(table.fit_statistics.index[:4]) == [
+        "method",
+        "standard_errors",
+        "n_rows",
+        "n_groups",
+    ]
+    assert "()" not in str(table)  # the average intercept has no such error
+
+
 def test_as_markdown_and_as_latex(models):
     table = compare_models([models["slope"]], ["a_b & c | d"], stars=True)
     markdown, latex = table.to_markdown(), table.to_latex()
