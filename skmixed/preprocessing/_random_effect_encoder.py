@@ -15,7 +15,6 @@ from sklearn.model_selection import (
     KFold,
     StratifiedGroupKFold,
     StratifiedKFold,
-    check_cv,
 )
 from sklearn.utils.validation import (
     check_array,
@@ -31,8 +30,13 @@ from skmixed._rows.classes import check_two_classes, encode_classes
 from skmixed._rows.columns import as_table
 from skmixed._rows.containers import take_rows
 from skmixed._rows.features import complete, read_target
-from skmixed._rows.folds import check_partition
-from skmixed._rows.labels import check_weights, match_groups, number_categories
+from skmixed._rows.folds import make_folds
+from skmixed._rows.labels import (
+    check_weights,
+    encode_groups,
+    match_groups,
+    number_categories,
+)
 from skmixed._rows.threads import one_blas_thread
 from skmixed._sklearn_private import StrOptions, check_feature_names_in, fit_context
 from skmixed._state import OnePiece, in_one_piece, in_one_step
@@ -55,6 +59,10 @@ NEEDS_Y = (
 SPARSE_TO_ENCODE = (
     "{name} needs a dense X, but got a sparse one. Convert it with X.toarray(), or keep the "
     "sparse columns apart in a ColumnTransformer."
+)
+PASS_GROUPS = (
+    "Pass them, as in fit_transform(X, y, groups=groups); in a pipeline they are routed where "
+    "metadata routing is enabled."
 )
 NOTHING_GIVEN = (
     "{name} was handed no other columns than {columns}, so the effects are not given any "
@@ -279,7 +287,7 @@ class RandomEffectEncoder(OnePiece, PacksTables, TransformerMixin, BaseEstimator
         effects = self._learn(rows)
         encoded = np.zeros((len(rows.codes), 2, len(rows.y)))
         with one_blas_thread():
-            for train, test in self._folds(rows.y, groups):
+            for train, test in self._folds(rows.y, groups, rows.weight):
                 columns = effects.without(train, test)
                 for into, column, codes in zip(encoded, columns, rows.codes, strict=True):
                     into[:, test] = column.look_up(codes[test])
@@ -389,7 +397,7 @@ class RandomEffectEncoder(OnePiece, PacksTables, TransformerMixin, BaseEstimator
     def _name(self, position):
         return str(check_feature_names_in(self)[position])
 
-    def _folds(self, y, groups):
+    def _folds(self, y, groups, weight):
         """Training and test rows of each fold."""
         binary = self.target_type_ == "binary"
         cv = self.cv
@@ -398,10 +406,9 @@ class RandomEffectEncoder(OnePiece, PacksTables, TransformerMixin, BaseEstimator
             kind = kinds[groups is None][binary]
             state = self.random_state if self.shuffle else None
             cv = kind(cv, shuffle=self.shuffle, random_state=state)
-        splitter = check_cv(cv, y, classifier=binary)
-        folds = list(splitter.split(np.empty((len(y), 0)), y, groups))
-        check_partition(folds, len(y))
-        return folds
+        if groups is not None:
+            groups, _ = encode_groups(groups, len(y))
+        return make_folds(cv, y, groups, weight, PASS_GROUPS, classifier=binary)
 
     # ----------------------------------------------------------------- rows -> effects -> rows
 

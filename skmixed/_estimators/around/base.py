@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 import numpy as np
 from sklearn import get_config
 from sklearn.base import clone, is_classifier
@@ -10,6 +12,7 @@ from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import has_fit_parameter
 
+from skmixed._estimators.around.number_columns import number_columns
 from skmixed._rows.routing import refuse_class, takes_groups
 from skmixed._sklearn_private import safe_indexing
 
@@ -31,6 +34,16 @@ OTHER_SHAPE = (
     "`estimator` must predict one number for each row, but {given!r} returned shape {shape} "
     "for {n_rows} rows."
 )
+
+TEXT = (
+    "X must hold what `estimator` takes, but {given!r} cannot take text, and these columns "
+    "hold some: {names}. For HistGradientBoostingRegressor make them categories, "
+    "X[column].astype('category'); for others encode them in front of it, "
+    "make_pipeline(make_column_transformer((OneHotEncoder(), columns), "
+    "remainder='passthrough'), estimator)."
+)
+
+TEXT_TYPES = ("object", "str")
 
 
 def default_base(estimator):
@@ -56,9 +69,10 @@ def fit_base(base, X, y, sample_weight=None, rows=None):
         rows = np.arange(len(y)) if rows is None else np.arange(len(y))[rows]
         rows = rows[sample_weight[rows] > 0]
         weight["sample_weight"] = sample_weight[rows]
-    if rows is None:
-        return clone(base).fit(X, y)
-    return clone(base).fit(safe_indexing(X, rows), y[rows], **weight)
+    with _text_explained(base, X):
+        if rows is None:
+            return clone(base).fit(X, y)
+        return clone(base).fit(safe_indexing(X, rows), y[rows], **weight)
 
 
 def predict_base(fitted, X):
@@ -111,6 +125,20 @@ def _predict_fold(base, X, y, less, sample_weight, train, test):
         y[train] -= less(train)
     fitted = fit_base(base, X, y, sample_weight, train)
     return predict_base(fitted, safe_indexing(X, test))
+
+
+@contextmanager
+def _text_explained(base, X):
+    """Name the columns of text where the regressor cannot read them."""
+    try:
+        yield
+    except ValueError as error:
+        if "could not convert string" not in str(error) or not hasattr(X, "columns"):
+            raise
+        others = np.setdiff1d(np.arange(X.shape[1]), number_columns(X))
+        text = [i for i in others if str(list(X.dtypes)[i]).lower().startswith(TEXT_TYPES)]
+        names = ", ".join(str(X.columns[i]) for i in text or others)  # or categories of text
+        raise ValueError(TEXT.format(given=base, names=names)) from error
 
 
 def _takes_weights(base):

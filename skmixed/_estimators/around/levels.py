@@ -75,7 +75,7 @@ class Rows:
             self,
             X=self.numbers[rows],
             numbers=self.numbers[rows],
-            groups=safe_indexing(self.groups, rows),
+            groups=_take_labels(self.groups, rows),
             y=self.y[rows],
             weight=None if self.weight is None else self.weight[rows],
             codes=[codes[rows] for codes in self.codes],
@@ -247,6 +247,14 @@ def _columns_of_start(numbers, slopes, means):
     X = X[:, chosen].toarray() if issparse(X) else X[:, chosen]
     slopes = [[chosen.index(i) for i in own] for own in slopes]
     return X, slopes, []
+
+
+def _take_labels(groups, rows):
+    if isinstance(
+        groups, pd.api.extensions.ExtensionArray
+    ):  # not all of them know `[rows, ...]`
+        return groups.take(rows)
+    return safe_indexing(groups, rows)
 
 
 def _stack(parts):

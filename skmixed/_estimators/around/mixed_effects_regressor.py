@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin
-from sklearn.model_selection import KFold, check_cv
+from sklearn.model_selection import KFold
 from sklearn.utils import column_or_1d, get_tags
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
@@ -52,7 +52,7 @@ from skmixed._rows.containers import take_rows
 from skmixed._rows.dask_partitions import refuse_dask
 from skmixed._rows.factors import SEVERAL, by_factor
 from skmixed._rows.features import read_target
-from skmixed._rows.folds import check_partition
+from skmixed._rows.folds import make_folds
 from skmixed._rows.labels import check_weights
 from skmixed._rows.messages import NEEDS_ROWS, Words, missing_in_predict
 from skmixed._rows.reader import Columns, by_features_alone, number_groups, split_off_groups
@@ -67,7 +67,11 @@ from skmixed._sklearn_private import (
 from skmixed._state import OnePiece, in_one_piece, in_one_step
 from skmixed.exceptions import MissingGroupsWarning
 
-NEEDS_Y = "{name} requires y to be passed, but the target y is None."
+NEEDS_Y = "MixedEffectsRegressor requires y to be passed, but the target y is None."
+FOLDS_OF_ONE_FACTOR = (
+    "Folds are split by the groups of a single factor; of several, pass the folds: "
+    "cv=list(GroupKFold(5).split(X, y, one_of_them))."
+)
 SEVERAL_TARGETS = (
     "y must be one column, but got shape {shape}. Fit a model for each: "
     "sklearn.multioutput.MultiOutputRegressor(model)."
@@ -549,8 +553,6 @@ class MixedEffectsRegressor(
     def _read_training_rows(self, X, y, groups, sample_weight):
         given = {"y": y, "groups": groups, "sample_weight": sample_weight}
         X, y, groups, sample_weight = take_rows(X=X, **given)
-        if y is None:
-            raise ValueError(NEEDS_Y.format(name=type(self).__name__))
         features, groups = self._split(X, groups, reset=True)
         self._columns = Columns.of(self, X, groups).with_target(y)
         self._numbers = None if issparse(features) else number_columns(features)
@@ -605,11 +607,8 @@ class MixedEffectsRegressor(
         cv = self.cv
         if isinstance(cv, Integral):
             cv = KFold(cv, shuffle=True, random_state=self.random_state)
-        cv = check_cv(cv)
         groups = rows.codes[0] if len(rows.codes) == 1 and takes_groups(cv, "split") else None
-        folds = list(cv.split(np.empty((rows.n_rows, 0)), rows.y, groups))
-        check_partition(folds, rows.n_rows)
-        return folds
+        return make_folds(cv, rows.y, groups, rows.weight, FOLDS_OF_ONE_FACTOR)
 
     def _fit_residuals(self, rows):
         """Fit the model of the groups to residuals, and learn which means it has."""
@@ -664,6 +663,8 @@ class MixedEffectsRegressor(
 
 def _read_target(y):
     """Check that y is one column of numbers."""
+    if y is None:
+        raise ValueError(NEEDS_Y)
     shape = np.asarray(y).shape
     if len(shape) == 2 and shape[1] > 1:
         raise ValueError(SEVERAL_TARGETS.format(shape=shape))

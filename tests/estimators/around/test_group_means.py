@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skmixed._estimators.around.group_means import GroupMeans
@@ -34,6 +34,7 @@ def of_pandas(x, groups, weight):
     return center, within, between / size, error, sizes, means
 
 
+@settings(max_examples=40)
 @given(st.integers(0, 10_000), st.booleans())
 def test_means_are_shrunken_by_the_ratio_of_variances(seed, weighted):
     rng = np.random.default_rng(seed)

@@ -93,7 +93,7 @@ def test_steps(base):
 
 
 def test_means_tell_of_effects_that_go_with_features():
-    X, y, shop = make_rows(2_000, 200, confounded=1.0)
+    X, y, shop = make_rows(800, 80, confounded=1.0)
     model = MixedEffectsRegressor(Ridge(), random_state=0).fit(X, y, groups=shop)
     plain = MixedEffectsRegressor(Ridge(), random_state=0, between=False)
     plain.fit(X, y, groups=shop)
@@ -104,7 +104,7 @@ def test_means_tell_of_effects_that_go_with_features():
 
 
 def test_a_new_group_has_the_means_of_the_rows_given_and_a_row_alone_its_own():
-    X, y, shop = make_rows(2_000, 200, confounded=1.0)
+    X, y, shop = make_rows(800, 80, confounded=1.0)
     model = MixedEffectsRegressor(Ridge(), random_state=0).fit(X, y, groups=shop)
     rows = X.head(3)
     alone = [model.predict(rows.iloc[[i]], groups=["new"])[0] for i in range(3)]
@@ -147,14 +147,14 @@ def test_text_categories_and_missing_values():
     encode = make_column_transformer(
         (OneHotEncoder(), ["kind"]), remainder="passthrough", verbose_feature_names_out=False
     )
-    model = MixedEffectsRegressor(make_pipeline(encode, Ridge()), group_by="shop")
+    model = MixedEffectsRegressor(make_pipeline(encode, Ridge()), group_by="shop", cv=3)
     by_text = model.set_params(random_state=0).fit(X, y).predict(X)
     numbers = X.assign(kind=(X["kind"] == "y") * 1.0, other=(X["kind"] == "x") * 1.0)
-    near = MixedEffectsRegressor(Ridge(), group_by="shop", random_state=0).fit(numbers, y)
+    near = MixedEffectsRegressor(Ridge(), group_by="shop", cv=3, random_state=0).fit(numbers, y)
     assert np.corrcoef(by_text, near.predict(X=numbers))[0, 1] > 0.99
     X.loc[:40, "size"] = np.nan
     trees = HistGradientBoostingRegressor(
-        categorical_features="from_dtype", max_iter=10, random_state=0
+        categorical_features="from_dtype", max_iter=3, random_state=0
     )
     X["kind"] = X["kind"].astype("category")
     model.set_params(estimator=trees).fit(X, y)
@@ -211,7 +211,7 @@ def test_slopes_of_several_factors():
     town = np.arange(400) % 7
     X, y = X.assign(shop=shop, town=town), y + town**2 % 7 / 3 + (town - 3) * X["rent"] / 3
     model = MixedEffectsRegressor(
-        Ridge(), group_by=["shop", "town"], slopes={"town": ["rent"]}, random_state=0
+        Ridge(), group_by=["shop", "town"], slopes={"town": ["rent"]}, cv=3, random_state=0
     ).fit(X, y)
     assert model.random_effects_["town"].columns.tolist() == ["(Intercept)", "rent"]
     assert model.random_effects_["shop"].columns.tolist() == ["(Intercept)"]
@@ -273,6 +273,26 @@ def test_what_else_is_refused():
         MixedEffectsRegressor(Ridge(), cv=ShuffleSplit(2)).fit(X, y, groups=shop)
     with pytest.raises(ValueError, match=r"returned shape \(48, 2\) for 48"):
         MixedEffectsRegressor(TwoColumns()).fit(X, y, groups=shop)
+    with pytest.raises(
+        ValueError, match=r"Ridge\(\) cannot take text, .* hold some: kind\. For"
+    ):
+        MixedEffectsRegressor(Ridge()).fit(texts, y, groups=shop)
+    two = np.column_stack([shop, np.arange(len(y)) % 7])
+    with pytest.raises(ValueError, match=r"needs no groups .*got GroupKFold.*single factor"):
+        MixedEffectsRegressor(Ridge(), cv=GroupKFold(3)).fit(X, y, groups=two)
+    half = (np.arange(len(y)) < len(y) / 2) * 1.0
+    with pytest.raises(ValueError, match=r"fold 1 of 2 has none. Shuffle the rows"):
+        MixedEffectsRegressor(Ridge(), cv=KFold(2)).fit(X, y, groups=shop, sample_weight=half)
+
+
+@pytest.mark.parametrize("dtype", ["string", "string[pyarrow]", "category", "Int64"])
+def test_labels_in_arrays_of_pandas(dtype):
+    X, y, shop = make_rows()
+    numbers = pd.factorize(shop)[0]
+    labels = pd.array(numbers.astype(str) if "str" in dtype else numbers, dtype=dtype)
+    model = MixedEffectsRegressor(Ridge(), cv=FOLDS).fit(X, y, groups=labels)
+    expected = MixedEffectsRegressor(Ridge(), cv=FOLDS).fit(X, y, groups=shop)
+    assert model.predict(X, groups=labels) == pytest.approx(expected.predict(X, groups=shop))
 
 
 class TwoColumns(RegressorMixin, BaseEstimator):
@@ -323,6 +343,8 @@ def test_a_fit_that_fails_leaves_the_model_as_it_was():
     before = model.predict(X, groups=shop)
     with pytest.raises(ValueError, match="one column"):
         model.fit(X, np.column_stack([y, y]), groups=shop)
+    with pytest.raises(ValueError, match="requires y to be passed"):
+        model.update_groups(X, None, groups=shop)
     with pytest.raises(ValueError, match="inconsistent"):
         model.update_groups(X, y[:10], groups=shop)
     assert model.predict(X, groups=shop) == pytest.approx(before)
@@ -330,16 +352,16 @@ def test_a_fit_that_fails_leaves_the_model_as_it_was():
 
 def test_search_and_routing():
     X, y, shop = make_rows()
-    model = MixedEffectsRegressor(Ridge(), group_by="shop", random_state=0)
+    model = MixedEffectsRegressor(Ridge(), group_by="shop", between=False, cv=2, random_state=0)
     X_all = X.assign(shop=shop)
-    search = GridSearchCV(model, {"estimator__alpha": [0.1, 1e6]}, cv=3).fit(X_all, y)
+    search = GridSearchCV(model, {"estimator__alpha": [0.1, 1e6]}, cv=2).fit(X_all, y)
     assert search.best_params_ == {"estimator__alpha": 0.1}
     with sklearn.config_context(enable_metadata_routing=True):
         routed = cross_validate(
-            clone(model).set_params(group_by=None), X, y, cv=3, params={"groups": shop}
+            clone(model).set_params(group_by=None), X, y, cv=2, params={"groups": shop}
         )
     assert routed["test_score"] == pytest.approx(
-        cross_validate(model, X_all, y, cv=3)["test_score"]
+        cross_validate(model, X_all, y, cv=2)["test_score"]
     )
 
 
