@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from skmixed import _saved_by_0_1
 from skmixed._describe.describe_factors import FactorsDescription
 from skmixed._describe.describe_groups import GroupDescription, describe_groups
-from skmixed._estimators.least_squares import FixedEffectsRegressor, PooledRegressor
+from skmixed._estimators.around.mixed_effects_regressor import MixedEffectsRegressor
+from skmixed._estimators.fixed_effects import FixedEffectsRegressor
 from skmixed._estimators.likelihoods.random_intercept_classifier import (
     RandomInterceptClassifier,
 )
@@ -16,6 +17,7 @@ from skmixed._estimators.likelihoods.random_intercept_poisson import (
 )
 from skmixed._estimators.likelihoods.random_slope_classifier import RandomSlopeClassifier
 from skmixed._estimators.likelihoods.random_slope_poisson import RandomSlopePoissonRegressor
+from skmixed._estimators.pooled import PooledRegressor
 from skmixed._estimators.random_intercept import RandomInterceptRegressor
 from skmixed._estimators.random_slope import RandomSlopeRegressor
 from skmixed._rows.moments import GroupedMoments
@@ -35,6 +37,7 @@ __all__ = [
     "FixedEffectsRegressor",
     "GroupDescription",
     "GroupedMoments",
+    "MixedEffectsRegressor",
     "PooledRegressor",
     "RandomInterceptClassifier",
     "RandomInterceptPoissonRegressor",

@@ -28,7 +28,12 @@ from sklearn.utils import _safe_indexing as safe_indexing
 from sklearn.utils._indexing import _get_column_indices as get_column_indices
 from sklearn.utils._metadata_requests import SIMPLE_METHODS
 from sklearn.utils._optional_dependencies import check_matplotlib_support
-from sklearn.utils._param_validation import Interval, InvalidParameterError, StrOptions
+from sklearn.utils._param_validation import (
+    HasMethods,
+    Interval,
+    InvalidParameterError,
+    StrOptions,
+)
 from sklearn.utils._param_validation import validate_params as _validate_params
 from sklearn.utils.parallel import _get_threadpool_controller as get_threadpool_controller
 from sklearn.utils.validation import _check_feature_names_in as check_feature_names_in
@@ -39,6 +44,7 @@ from sklearn.utils.validation import _num_samples as num_samples
 __all__ = [
     "SIMPLE_METHODS",
     "BaseScorer",
+    "HasMethods",
     "Interval",
     "MultimetricScorer",
     "PassthroughScorer",

@@ -284,4 +284,4 @@ def _(way):
 
 
 if __name__ == "__main__":
-    composition_table.write(CELLS, BEGIN, END)
+    composition_table.write(composition_table.render(CELLS), BEGIN, END)

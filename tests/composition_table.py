@@ -56,7 +56,12 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.utils import estimator_html_repr
 from sklearn.utils.fixes import parse_version
 
-from skmixed import RandomInterceptRegressor, RandomSlopeClassifier, RandomSlopeRegressor
+from skmixed import (
+    MixedEffectsRegressor,
+    RandomInterceptRegressor,
+    RandomSlopeClassifier,
+    RandomSlopeRegressor,
+)
 from skmixed.datasets import make_mixed_regression
 from skmixed.exceptions import SingularFitWarning
 from skmixed.inspection import importances
@@ -69,7 +74,10 @@ BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
 
 METADATA, COLUMN, POSITION = "by metadata", "by column", "by position"
 WORKS, ERROR = "works", "error"
-MODELS = (RandomInterceptRegressor, RandomSlopeRegressor)
+MODELS = (RandomInterceptRegressor, RandomSlopeRegressor, MixedEffectsRegressor)
+# For tools of what MixedEffectsRegressor has not: coefficients, a grid of parameters of lines,
+# and fits that are the same for rows repeated and for weights, which its folds are not.
+LINEAR = MODELS[:2]
 
 # The last two features matter little, so that selections have something to drop.
 X, Y, GROUPS = make_mixed_regression(
@@ -137,6 +145,8 @@ class Way:
         if issubclass(self.base, (RandomSlopeRegressor, RandomSlopeClassifier)):
             # fewer variances, so that small parts of the rows can tell them
             params = {"covariance": "diag", **params}
+        if self.base is MixedEffectsRegressor:
+            params = {"estimator": LinearRegression(), "cv": 2, "random_state": 0, **params}
         return self.base(**params)
 
     def model(self, **params):
@@ -477,7 +487,7 @@ def check_search(way, search):
     return got, [*np.take(scores, order), *expected, r2_score(Y[TEST], expected)]
 
 
-@tool("`GridSearchCV`, `fit` and `score`")
+@tool("`GridSearchCV`, `fit` and `score`", models=LINEAR)
 def _(way):
     return check_search(way, GridSearchCV(way.model(), GRID, cv=CV))
 
@@ -668,7 +678,9 @@ def _(way):
     return check_without_metadata(way, model, expected)
 
 
-@array_tool("`BaggingRegressor`", position=works("with `max_features` left at 1.0"))
+@array_tool(
+    "`BaggingRegressor`", position=works("with `max_features` left at 1.0"), models=LINEAR
+)
 def _(way):
     model = BaggingRegressor(way.model(), n_estimators=3, random_state=0)
     model.fit(way.rows(TRAIN), Y[TRAIN], **way.some_groups(TRAIN))
@@ -680,7 +692,7 @@ def _(way):
 UNSUPPORTED = "got an unexpected keyword argument 'groups'"
 
 
-@array_tool("`AdaBoostRegressor`", Outcome(ERROR, "`group_by=0`", UNSUPPORTED))
+@array_tool("`AdaBoostRegressor`", Outcome(ERROR, "`group_by=0`", UNSUPPORTED), models=LINEAR)
 def _(way):
     model = AdaBoostRegressor(way.model(), n_estimators=3, random_state=0)
     model.fit(way.rows(TRAIN), Y[TRAIN], **way.some_groups(TRAIN))
@@ -764,7 +776,7 @@ IMPORTANCE = works("with `importance_getter=importances`")
 POOR_NAME = nameless("`group_by=0` and `importance_getter=importances`")
 
 
-@array_tool("`RFE`", column=POOR_NAME, position=IMPORTANCE)
+@array_tool("`RFE`", column=POOR_NAME, position=IMPORTANCE, models=LINEAR)
 def _(way):
     extra = int(way.how != METADATA)
     selector = RFE(
@@ -849,7 +861,13 @@ def _(way):
     return np.flatnonzero(selector.get_support()), sorted(kept)
 
 
-@tool("`SelectFromModel`", column=IMPORTANCE, position=IMPORTANCE, numeric=True)
+@tool(
+    "`SelectFromModel`",
+    column=IMPORTANCE,
+    position=IMPORTANCE,
+    numeric=True,
+    models=LINEAR,
+)
 def _(way):
     selector = SelectFromModel(way.model(), threshold=0.5, importance_getter=importance(way))
     selector.fit(way.rows(TRAIN), Y[TRAIN], **way.some_groups(TRAIN))
@@ -1022,13 +1040,13 @@ def _describe_column(name, position):
     return f"by name: {name}; by position: {_describe(position)}"
 
 
-def write(cells=CELLS, begin=BEGIN, end=END):
-    """Put the table between the marks of the document."""
+def write(table, begin=BEGIN, end=END):
+    """Put a table between the marks of the document."""
     text = DOCUMENT.read_text(encoding="utf-8")
     before, rest = text.split(begin)
-    after, table = rest.split(end)[1], render(cells)
+    after = rest.split(end)[1]
     DOCUMENT.write_text(f"{before}{begin}\n\n{table}\n\n{end}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    write()
+    write(render())

@@ -1,5 +1,6 @@
 """Every cell of the table in docs/composition.md holds, and the table there is this one."""
 
+import composition_of_encoding
 import composition_of_outcomes
 import composition_table
 import numpy as np
@@ -58,9 +59,28 @@ def test_groups_matter_to_the_loop_by_hand(base):
     assert set(GROUPS[TEST]) <= set(GROUPS[TRAIN])
 
 
-@pytest.mark.parametrize("table", [composition_table, composition_of_outcomes])
+@pytest.mark.parametrize(
+    "cell",
+    [
+        pytest.param(cell, id=str(cell), marks=SLOW if cell.slow else ())
+        for cell in composition_of_encoding.CELLS
+    ],
+)
+def test_encoding_is_that_of_a_loop_by_hand(cell):
+    got, expected = cell.check()
+    np.testing.assert_allclose(got, expected, rtol=0, atol=1e-10)
+
+
+TABLES = {
+    composition_table: render,
+    composition_of_outcomes: lambda: render(composition_of_outcomes.CELLS),
+    composition_of_encoding: composition_of_encoding.render,
+}
+
+
+@pytest.mark.parametrize("table", TABLES)
 def test_document_holds_this_table(table):
     text = DOCUMENT.read_text(encoding="utf-8")
     written = text.split(table.BEGIN)[1].split(table.END)[0].strip()
     message = f"docs/composition.md is out of date; run: {table.COMMAND}"
-    assert written == render(table.CELLS), message
+    assert written == TABLES[table](), message

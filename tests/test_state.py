@@ -7,6 +7,7 @@ import pickle
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import cache
 from itertools import cycle
 from threading import Barrier, Event
 
@@ -315,11 +316,18 @@ def everything(model, rows):
         yield answer(model, rows)
 
 
+@cache
+def fitted_model(name):
+    """A fitted model, its rows, and all that it says of them; to be copied before a change."""
+    rows = rows_of(MODELS[name], *make_rows())
+    model = clone(MODELS[name]).fit(**rows)
+    return model, rows, list(everything(copy.deepcopy(model), rows))
+
+
 @pytest.mark.parametrize(("name", "changed"), ONE_BY_ONE, ids=str)
 def test_parameters_set_after_a_fit_change_no_answer(name, changed):
-    rows = rows_of(MODELS[name], *make_rows())
-    fitted = clone(MODELS[name]).fit(**rows)
-    expected = list(everything(copy.deepcopy(fitted), rows))
+    model, rows, expected = fitted_model(name)
+    fitted = copy.deepcopy(model)
     fitted.set_params(**changed)
     stored = pickle.loads(pickle.dumps(fitted))
     for model in (fitted, stored):
@@ -547,8 +555,12 @@ def one_copy(model, rows):
 
 
 @pytest.mark.usefixtures("quick_switches")
-@pytest.mark.parametrize("read", [one_call, one_copy])
-def test_who_predicts_during_fits_sees_one_of_them(model, read):
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [*((name, one_call) for name in MODELS), ("by column", one_copy), ("pooled", one_copy)],
+)
+def test_who_predicts_during_fits_sees_one_of_them(name, read):
+    model = clone(MODELS[name])
     asked, *fits = (rows_of(model, *make_rows(100, seed)) for seed in range(3))
     allowed = [one_call(clone(model).fit(**rows), asked) for rows in fits]
     assert not np.array_equal(*allowed)
@@ -558,8 +570,17 @@ def test_who_predicts_during_fits_sees_one_of_them(model, read):
 
 
 @pytest.mark.usefixtures("quick_switches")
-@pytest.mark.parametrize("method", ["partial_fit", "update_groups"])
-def test_who_predicts_during_batches_sees_whole_ones(stream, method):
+@pytest.mark.parametrize(
+    ("name", "method"),
+    [
+        ("intercept", "partial_fit"),
+        ("slope", "update_groups"),
+        ("by column", "partial_fit"),
+        ("by column", "update_groups"),
+    ],
+)
+def test_who_predicts_during_batches_sees_whole_ones(name, method):
+    stream = clone(MODELS[name])
     asked = rows_of(stream, *make_rows(20))
     X, y, groups = make_rows(2000)
     batches = [

@@ -22,6 +22,7 @@ from skmixed._reports.layout import Printed, column_as_text, table_as_text
 from skmixed._reports.tests import with_tests
 from skmixed._rows.factors import MEANS_INSTEAD, refuse_factors
 from skmixed._rows.routing import predicting_model
+from skmixed._rows.strata import refuse_strata
 from skmixed.preprocessing._within_between import BETWEEN, WITHIN, WithinBetween
 
 LEVEL = 0.95
@@ -343,6 +344,8 @@ def _model_and_terms(estimator):
         raise TypeError(NO_MODEL.format(model=model) + RECIPE)
     check_is_fitted(model)
     refuse_factors(model._columns, "compare_slopes", MEANS_INSTEAD)
+    remedy = "Use wald_test(model, terms) for the columns of the means between groups."
+    refuse_strata(model._columns, "compare_slopes", remedy)
     if model is estimator:
         return model, model._terms
     split = estimator[-2] if len(estimator) > 1 else None

@@ -19,7 +19,13 @@ BATCH = 20
 
 def parameter_names(model):
     """Names of all parameters as in lme4: sd_, cor_, sigma and the fixed effects."""
-    return [*random_names(model), "sigma", *model.coef_cov_.index]
+    return [*random_names(model), *_residual_names(model), *model.coef_cov_.index]
+
+
+def _residual_names(model):
+    """Name the residual standard deviation: of strata, one for each."""
+    variances = model.residual_variance_
+    return [f"sigma|{s}" for s in variances.index] if np.ndim(variances) else ["sigma"]
 
 
 def random_names(model):
@@ -37,7 +43,8 @@ def random_names(model):
 def estimates(model):
     """Estimates of all parameters, in the order of their names."""
     cov = [cov.to_numpy() for _, cov, _ in _factors(model)]
-    return _in_order(model, cov, np.asarray(model.residual_variance_), model._coefficients)
+    sigma = np.sqrt(np.atleast_1d(model.residual_variance_))
+    return np.concatenate([random_parameters(model, cov), sigma, model._coefficients])
 
 
 def wald_limits(model, level):

@@ -19,7 +19,10 @@ from skmixed._numerics.inference.degrees_of_freedom import (
     kenward_roger_f,
 )
 from skmixed._numerics.inference.wald import combined_df, uncorrelated
+from skmixed._numerics.least_squares.cluster_robust import ClusterRobust
+from skmixed._reports.cluster_robust import NO_KENWARD_ROGER
 from skmixed._reports.messages import KENWARD_ROGER_ML
+from skmixed._rows.strata import refuse_strata
 
 
 @dataclass(frozen=True)
@@ -137,6 +140,66 @@ class ByKenwardRoger:
         return JointTest(statistic, len(L), df, scale)
 
 
+@dataclass(frozen=True)
+class ByClusters(ByCovariance):
+    """Tests by a covariance that is robust to clusters.
+
+    Attributes
+    ----------
+    clusters : ClusterRobust
+        Where degrees of freedom come from.
+    """
+
+    clusters: ClusterRobust
+
+    @classmethod
+    def of(cls, clusters):
+        """Test by the degrees of freedom of these clusters."""
+        return cls(clusters.cov, clusters.degrees_of_freedom, clusters)
+
+    def joint(self, Ls, beta):
+        """Test that all combinations of a set are 0, as `ByCovariance` does."""
+        return [self._joint(L, L @ beta) for L in Ls]
+
+    def _joint(self, L, values):
+        statistic, _ = uncorrelated(values, L @ np.nan_to_num(self.cov) @ L.T)
+        if np.isnan(statistic) or len(L) >= self.clusters.n_clusters:
+            return JointTest(np.nan, len(L), np.nan)
+        df = self.clusters.joint_df(L)
+        if not df > 0:
+            return JointTest(np.nan, len(L), df)
+        scale = 1.0 if self.clusters.adjusted is None else df / (df + len(L) - 1)
+        return JointTest(scale * statistic, len(L), df, scale)
+
+
+def tests_of_regression(model, df_method):
+    """Make the tests of a fitted regression by least squares.
+
+    There is one variance, so that the methods of mixed models all come to `residual_dof_`; with
+    standard errors robust to clusters, to the degrees of freedom of these.
+
+    Parameters
+    ----------
+    model : estimator
+        Of any kind of standard errors.
+    df_method : {"satterthwaite", "kenward-roger", "normal", None}
+        How to find degrees of freedom.
+
+    Returns
+    -------
+    ByCovariance or ByClusters
+    """
+    cov, clusters = model.coef_cov_.to_numpy(), model._clusters
+    if clusters is not None and df_method == "kenward-roger":
+        name = type(model).__name__
+        raise ValueError(NO_KENWARD_ROGER.format(name=name, kind=clusters.kind))
+    if df_method == "normal":
+        return ByCovariance(cov, _infinite)
+    if clusters is not None:
+        return ByClusters.of(clusters)
+    return ByCovariance(cov, lambda L: np.full(len(L), model.residual_dof_))
+
+
 def tests_of_mixed(model, df_method):
     """Make the tests of a fitted linear mixed model.
 
@@ -153,6 +216,8 @@ def tests_of_mixed(model, df_method):
     """
     fitted = model._fitted
     if df_method == "kenward-roger":
+        remedy = "Use df_method='satterthwaite'."
+        refuse_strata(model._columns, "df_method='kenward-roger'", remedy)
         if not fitted.specification.reml:
             raise ValueError(KENWARD_ROGER_ML)
         sigma = np.sqrt(model.residual_variance_) / fitted.coordinates.y_scale

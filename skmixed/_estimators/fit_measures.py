@@ -45,7 +45,7 @@ class FitMeasuresMixin:
         float
             Between 0 and 1.
         """
-        self._check_has_groups("r2_marginal_", several=True, iterative=True)
+        self._check_has_groups("r2_marginal_", several=True, iterative=True, strata=True)
         return self._fitted.explained_variance().marginal
 
     @property
@@ -60,7 +60,7 @@ class FitMeasuresMixin:
         float
             Between 0 and 1.
         """
-        self._check_has_groups("r2_conditional_", several=True, iterative=True)
+        self._check_has_groups("r2_conditional_", several=True, iterative=True, strata=True)
         return self._fitted.explained_variance().conditional
 
     @in_one_piece

@@ -22,6 +22,7 @@ from skmixed._numerics.inference.explained_variance import explained_variance
 from skmixed._numerics.inference.pooling import own_effects
 from skmixed._numerics.inference.prediction import Uncertainty
 from skmixed._numerics.inference.profile.limits import profile_limits
+from skmixed._numerics.least_squares.cluster_robust import ClusterRobust
 from skmixed._numerics.least_squares.fixed_effects import solve_fixed_effects, solve_pooled
 from skmixed._numerics.moments.coordinates import near_means
 from skmixed._numerics.moments.moments import GroupedMoments, dense
@@ -176,12 +177,15 @@ class FittedRegression:
         Whether there is an intercept, if not.
     lines : OwnLines or None
         Of the same rows, with the digits of a second pass; None if there was none.
+    clusters : ClusterRobust or None
+        What makes tests robust to clusters; None for classical ones.
     """
 
     moments: GroupedMoments
     has_own_lines: bool
     fit_intercept: bool = True
     lines: OwnLines | None = None
+    clusters: ClusterRobust | None = None
 
     def variance_of_means(self, X, codes):
         """Variances of predictions around the true means of rows, over sigma2.

@@ -15,6 +15,7 @@ from skmixed._estimators.pickles import PacksTables
 from skmixed._estimators.predictions import PredictionsMixin
 from skmixed._estimators.simulation import SimulationMixin
 from skmixed._estimators.streaming import StreamingMixin
+from skmixed._estimators.tables import TablesMixin
 from skmixed._reports.messages import NO_GROUP_EFFECTS
 from skmixed._rows.dask import sum_up_partitions
 from skmixed._rows.dask_partitions import is_dask
@@ -32,11 +33,14 @@ from skmixed._rows.messages import LINEAR
 from skmixed._rows.reader import (
     INTERCEPT,
     RowsAgain,
+    find_variance_by,
     read_training_rows,
+    rows_of_model,
     sum_up,
     warn_about_column_of_groups,
 )
 from skmixed._rows.routing import without_groups
+from skmixed._rows.strata import refuse_strata
 from skmixed._sklearn_private import SIMPLE_METHODS, fit_context
 from skmixed._state import OnePiece, in_one_piece, in_one_step
 from skmixed.exceptions import NotAvailableError
@@ -105,6 +109,11 @@ class BaseGroupedModel(OnePiece, PacksTables, BaseEstimator):
         check_is_fitted(self)
         return self._for_each_factor(self._lines_of, self._group_effects)
 
+    @property
+    def _sigma2(self):
+        """What variances over sigma2 are multiplied by."""
+        return self.residual_variance_
+
     def _lines_of(self, effects):
         """Lines of groups with these effects."""
         lines = np.tile([self.intercept_, *self._slopes], (len(effects), 1))
@@ -151,13 +160,15 @@ class BaseGroupedModel(OnePiece, PacksTables, BaseEstimator):
             return 0.0
         return self._coefficients[-len(self._terms) :][position]
 
-    def _check_has_groups(self, name, *, several=False, iterative=False):
+    def _check_has_groups(self, name, *, several=False, iterative=False, strata=False):
         """Refuse what needs group effects, if the model should have them and has none.
 
-        And what does not exist yet for several factors, or for the iterative solver, unless it
-        is told that it does.
+        And what does not exist yet for several factors, for the iterative solver, or for
+        residual variances that differ, unless it is told that it does.
         """
         check_is_fitted(self)
+        if not strata:
+            refuse_strata(self._columns, name)
         if not several:
             refuse_factors(self._columns, name)
         if not iterative and is_iterative(self):
@@ -171,6 +182,7 @@ class BaseGroupedModel(OnePiece, PacksTables, BaseEstimator):
     # ------------------------------------------------------------- what subclasses override
 
     _uses_groups = True
+    _needs_groups = False  # for standard errors
     _words = LINEAR
     _takes_several = False
     _for_new_groups = POPULATION_LINE  # what to do where new groups are an error
@@ -237,6 +249,7 @@ class BaseGroupedRegressor(
     PredictionsMixin,  # predict, predict_population, predict_interval, score
     SimulationMixin,  # simulate
     StreamingMixin,  # partial_fit, fit_moments
+    TablesMixin,  # augment, fit_statistics_frame
     RegressorMixin,
     BaseGroupedModel,
 ):
@@ -280,12 +293,17 @@ class BaseGroupedRegressor(
             The fitted estimator. After an error it is as it was before.
         """
         if is_dask(X):
+            if find_variance_by(self, reset=True) is not None:
+                self._check_takes_sums("A fit to dask collections")
             return self._fit_moments(*sum_up_partitions(self, X, y, groups, sample_weight))
         rows, columns = read_training_rows(self, X, y, groups, sample_weight)
-        check_enough_rows(rows.X, rows.sample_weight, has_groups=rows.codes is not None)
-        warn_about_small_weights(rows.sample_weight)
-        warn_about_column_of_groups(self, rows, columns)
-        return self._fit_moments(sum_up(rows, columns), columns, RowsAgain(rows))
+        own = rows_of_model(self, rows)
+        check_enough_rows(own.X, own.sample_weight, has_groups=own.codes is not None)
+        warn_about_small_weights(own.sample_weight)
+        warn_about_column_of_groups(self, own, columns)
+        if columns.variance_by is not None:
+            return self._fit_strata(own, columns, X)
+        return self._fit_moments(sum_up(own, columns), columns, RowsAgain(rows))
 
     @in_one_piece
     def marginal_effects(

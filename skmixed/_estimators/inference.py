@@ -20,6 +20,7 @@ from skmixed._estimators.contrasts import tests_of_mixed
 from skmixed._estimators.iterative import is_iterative, refuse_iterative
 from skmixed._estimators.several_factors import tabulate_factors
 from skmixed._reports.tests import DfMethod, with_tests
+from skmixed._rows.strata import refuse_strata
 from skmixed._rows.threads import one_blas_thread
 from skmixed._sklearn_private import Interval, StrOptions, validate_params
 from skmixed._state import in_one_piece
@@ -76,7 +77,7 @@ class InferenceMixin:
         mean_ses         2.11       0.36   191.18      0.0
         catholic         1.72       0.28   149.98      0.0
         """
-        self._check_has_groups("fixed_effects_frame", several=True, iterative=True)
+        self._check_has_groups("fixed_effects_frame", several=True, iterative=True, strata=True)
         with one_blas_thread():
             return _tabulate_fixed_effects(self, level, df_method)
 
@@ -166,7 +167,10 @@ class InferenceMixin:
         (Intercept)               251.41  231.99  270.82
         Days                       10.47    8.89   12.05
         """
-        self._check_has_groups("confint", several=True, iterative=True)
+        self._check_has_groups("confint", several=True, iterative=True, strata=True)
+        if method != "wald":
+            remedy = "Use method='wald'."
+            refuse_strata(self._columns, f"confint(method={method!r})", remedy)
         if method != "wald" and is_iterative(self):
             refuse_iterative(f"confint(method={method!r})", "method='wald'")
         with one_blas_thread():
@@ -234,7 +238,9 @@ class InferenceMixin:
         0    308  (Intercept)      40.8       12.7   13.9   67.7
         1    309  (Intercept)     -77.8       12.7 -104.8  -50.9
         """
-        self._check_has_groups("random_effects_frame", several=True)
+        self._check_has_groups("random_effects_frame", several=True, strata=True)
+        remedy = "conditional_cov_ has the covariances given the variances."
+        refuse_strata(self._columns, "random_effects_frame", remedy)
         names = self._factors_named(factor)
         if self._columns.factors:
             return tabulate_factors(self, level, names)
@@ -242,7 +248,9 @@ class InferenceMixin:
 
     def _coefficient_tests(self, df_method):
         """Make tests of combinations of the fixed effects; Satterthwaite's if it is None."""
-        self._check_has_groups("A test of fixed effects", several=True, iterative=True)
+        self._check_has_groups(
+            "A test of fixed effects", several=True, iterative=True, strata=True
+        )
         return tests_of_mixed(self, df_method or "satterthwaite")
 
     @property
@@ -258,11 +266,11 @@ class InferenceMixin:
             A block of rows for each group, indexed by group and term; of several factors a
             dictionary of these.
         """
-        self._check_has_groups("conditional_cov_", several=True)
+        self._check_has_groups("conditional_cov_", several=True, strata=True)
         fitted = self._fitted
         if not self._columns.factors:
             cov = fitted.covariance_to_user(fitted.uncertainty.given_parameters())
-            return covariance_by_group(self.residual_variance_ * cov, self.random_effects_)
+            return covariance_by_group(self._sigma2 * cov, self.random_effects_)
         return {
             name: covariance_by_group(
                 self.residual_variance_ * fitted.covariance_to_user(f, H), effects

@@ -32,6 +32,7 @@ from skmixed._estimators.several_factors import (
     store_known,
     weights_of_factors,
 )
+from skmixed._estimators.strata import fit_rows_of_strata, noise_of_rows
 from skmixed._estimators.streaming import RowsSeen, UpdatingMixin
 from skmixed._numerics.fit.fit import Fit, Specification
 from skmixed._reports.iterative import warn_about_probes
@@ -43,10 +44,12 @@ from skmixed._reports.several_factors import warn_about_factors
 from skmixed._reports.summary import ModelSummary
 from skmixed._reports.tests import DfMethod
 from skmixed._rows.factors import by_factor, name_of
+from skmixed._rows.messages import NOT_FOR_STRATA
 from skmixed._rows.reader import INTERCEPT
 from skmixed._rows.threads import one_blas_thread
 from skmixed._sklearn_private import Interval, StrOptions
 from skmixed._state import in_one_piece
+from skmixed.exceptions import NotAvailableError
 
 
 class BaseMixedRegressor(
@@ -88,6 +91,7 @@ class BaseMixedRegressor(
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="neither")],
         **SOLVER_CONSTRAINTS,
+        "variance_by": [str, Integral, None],
     }
 
     def __init__(
@@ -102,6 +106,7 @@ class BaseMixedRegressor(
         solver: Literal["auto", "exact", "iterative"] = "auto",
         n_probes: int | Literal["auto"] = "auto",
         random_state: Any = 0,
+        variance_by: str | int | None = None,
     ) -> None:
         self.group_by = group_by
         self.method = method
@@ -112,6 +117,7 @@ class BaseMixedRegressor(
         self.solver = solver
         self.n_probes = n_probes
         self.random_state = random_state
+        self.variance_by = variance_by
 
     @in_one_piece
     def summary(
@@ -156,7 +162,28 @@ class BaseMixedRegressor(
         return Specification(reml=self.method == "reml", fit_intercept=self.fit_intercept)
 
     def _check_knows_std(self, name):
-        self._check_has_groups(name, several=True, iterative=True)
+        self._check_has_groups(name, several=True, iterative=True, strata=True)
+
+    def _check_takes_sums(self, method):
+        by = self.variance_by
+        if by is not None:
+            remedy = "Use fit(X, y), with all rows in memory."
+            raise NotAvailableError(NOT_FOR_STRATA.format(name=method, by=by, remedy=remedy))
+
+    def _noise(self, X):
+        return 1.0 if self._columns.variance_by is None else noise_of_rows(self, X)
+
+    @property
+    def _sigma2(self):
+        """What variances over sigma2 are multiplied by."""
+        strata = getattr(self._fitted, "strata", None)
+        return self.residual_variance_ if strata is None else strata.sigma2
+
+    @property
+    def _moments(self):
+        """Sums over the rows of the fit, as they are."""
+        strata = getattr(self._fitted, "strata", None)
+        return self._fitted.moments if strata is None else strata.moments.total
 
     def _factors_named(self, factor):
         """Names of the factors that are asked for."""
@@ -182,6 +209,9 @@ class BaseMixedRegressor(
         return norm.ppf(probability)
 
     # ------------------------------------------------------- moments -> solution -> attributes
+
+    def _fit_strata(self, rows, columns, X):
+        return fit_rows_of_strata(self, rows, columns, X)
 
     def _fit_moments(self, moments, columns, again=None):
         self._columns = columns

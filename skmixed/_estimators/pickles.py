@@ -8,6 +8,7 @@ from dataclasses import fields
 import numpy as np
 import pandas as pd
 
+from skmixed._estimators.around.group_means import GroupMeans
 from skmixed._estimators.fitted import FittedModel, FittedRegression
 from skmixed._estimators.fixed_effects_of_factors import FittedFactorEffects
 from skmixed._estimators.likelihoods.fitted import (
@@ -16,6 +17,7 @@ from skmixed._estimators.likelihoods.fitted import (
     SumsOfRows,
 )
 from skmixed._estimators.several_factors import FittedFactors
+from skmixed._estimators.strata import FittedStrata, Strata
 from skmixed._estimators.streaming import RowsSeen
 from skmixed._numerics.fit.criterion_iterative import Probes
 from skmixed._numerics.fit.fit import Specification
@@ -26,6 +28,7 @@ from skmixed._numerics.likelihoods.conditional import ConditionalEffects
 from skmixed._numerics.moments.cells import Cells, FactorMoments
 from skmixed._numerics.moments.moments import GroupedMoments
 from skmixed._numerics.moments.own_lines import OwnLines
+from skmixed._numerics.moments.strata import StratifiedMoments
 from skmixed._rows.reader import Columns
 from skmixed._saved_by_0_1 import REFUSAL
 
@@ -48,7 +51,9 @@ RECORDS = {
         FittedLikelihood,
         FittedModel,
         FittedRegression,
+        FittedStrata,
         GroupedMoments,
+        GroupMeans,
         Nested,
         OwnLines,
         Probes,
@@ -56,6 +61,8 @@ RECORDS = {
         Redundancy,
         RowsSeen,
         Specification,
+        Strata,
+        StratifiedMoments,
         SumsOfRows,
     )
 }
@@ -93,8 +100,8 @@ def pack(value):
     elif type(value) in RECORDS.values():
         values = {field.name: pack(getattr(value, field.name)) for field in fields(value)}
         return {PACKED: "record", "of": type(value).__name__, "fields": values}
-    elif type(value) is tuple and value and type(value[0]) in RECORDS.values():
-        return {PACKED: "tuple", "parts": [pack(part) for part in value]}
+    elif type(value) in (tuple, list) and any(type(part) in RECORDS.values() for part in value):
+        return {PACKED: type(value).__name__, "parts": [pack(part) for part in value]}
     elif type(value) is dict and PACKED not in value:
         parts = [[key, pack(part)] for key, part in value.items()]
         if any(packed is not value[key] for key, packed in parts):
@@ -110,8 +117,9 @@ def unpack(value):
     if kind == "record":
         values = {name: unpack(part) for name, part in value["fields"].items()}
         return RECORDS[value["of"]](**values)
-    if kind == "tuple":
-        return tuple(unpack(part) for part in value["parts"])
+    if kind in ("tuple", "list"):
+        parts = [unpack(part) for part in value["parts"]]
+        return parts if kind == "list" else tuple(parts)
     if kind == "dict":
         return {key: unpack(part) for key, part in value["parts"]}
     if kind == "index":

@@ -81,9 +81,10 @@ class PredictionsMixin:
         check_is_fitted(self)
         if return_std:
             self._check_knows_std("return_std")
+        noise = self._noise(X) if return_std else None
         X, groups = read_rows(self, X, groups)
         y, codes = self._predict_rows(X, groups)
-        return (y, self._std_of_new_y(X, codes)) if return_std else y
+        return (y, self._std_of_new_y(X, codes, noise)) if return_std else y
 
     @overload
     def predict_population(
@@ -120,9 +121,10 @@ class PredictionsMixin:
         if is_dask(X):
             method = "predict_population"
             return predict_partitions(model, X, method=method, return_std=return_std)
+        noise = self._noise(X) if return_std else None
         X, _ = read_rows(model, X)
         y = model._predict_fixed(X)
-        return (y, model._std_of_new_y(X, model._all_new(len(y)))) if return_std else y
+        return (y, model._std_of_new_y(X, model._all_new(len(y)), noise)) if return_std else y
 
     @renamed(confidence_level="level")
     @in_one_piece
@@ -178,12 +180,14 @@ class PredictionsMixin:
         """
         check_is_fitted(self)
         self._check_knows_std("predict_interval")
+        noise = self._noise(X) if kind == "observation" else None
         X, groups = read_rows(self, X, groups)
         mean, codes = self._predict_rows(X, groups)
         variance = self._variance_of_means(X, codes)
         if kind == "observation":
-            variance += residual_variance(sample_weight, X, ", or ask for kind='mean'")
-        variance *= self.residual_variance_
+            precision = residual_variance(sample_weight, X, ", or ask for kind='mean'")
+            variance += noise * precision
+        variance *= self._sigma2
         half = self._quantile((1 + level) / 2) * np.sqrt(variance)
         return np.column_stack([mean - half, mean + half])
 
@@ -247,9 +251,13 @@ class PredictionsMixin:
         """Variances of predictions around the true means of rows, over sigma2."""
         return self._fitted.variance_of_means(X, codes)
 
-    def _std_of_new_y(self, X, codes):
+    def _noise(self, X):
+        """Residual variances of rows as they are handed in, over sigma2."""
+        return 1.0
+
+    def _std_of_new_y(self, X, codes, noise):
         """Return the standard deviation of a new y around its prediction."""
-        return np.sqrt(self.residual_variance_ * (1 + self._variance_of_means(X, codes)))
+        return np.sqrt(self._sigma2 * (noise + self._variance_of_means(X, codes)))
 
     def _check_knows_std(self, name):
         """Refuse questions about uncertainty that the fit cannot answer."""
@@ -298,6 +306,7 @@ def residual_variance(sample_weight, X, instead=""):
     Returns
     -------
     ndarray of shape (n_rows,) or float
+        1 / weight.
     """
     weight = check_weights(sample_weight, X)
     if weight is None:

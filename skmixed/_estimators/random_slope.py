@@ -107,6 +107,11 @@ class RandomSlopeRegressor(SlopesMixin, BaseMixedRegressor):
         error falls with the root of their number.
     random_state : int, RandomState instance or None, default=0
         What the probes are drawn by. The same number gives the same fit.
+    variance_by : str, int or None, default=None
+        Name (of a DataFrame's column) or position of the column of X that names the stratum of
+        each row: residuals have a variance of their own in each stratum, as by nlme's
+        ``varIdent``. It is no feature; to have both, give X a second column. With one grouping
+        factor, from rows in memory; see :doc:`/variances_that_differ`.
 
     Attributes
     ----------
@@ -122,15 +127,16 @@ class RandomSlopeRegressor(SlopesMixin, BaseMixedRegressor):
         Each group's own line: fixed plus random effects.
     random_effects_cov_ : DataFrame of shape (n_random, n_random)
         Covariance of u_j, sigma2 Psi.
-    residual_variance_ : float
-        sigma2, in squared units of y.
+    residual_variance_ : float, or Series of shape (n_strata,)
+        sigma2, in squared units of y; with `variance_by` that of each stratum.
     theta_ : ndarray
         Free entries of the relative covariance factor Lambda, Psi = Lambda Lambda', as in
         lme4: the lower triangle column by column, or its diagonal; of several factors one
-        after the other.
-    icc_ : float
+        after the other. With `variance_by` it is relative to the harmonic mean of the rows'
+        residual variances.
+    icc_ : float, or Series of shape (n_strata,)
         Share of the random effects in the variance not explained by X, averaged over the
-        rows.
+        rows; with `variance_by` over those of each stratum.
     pooling_weights_ : DataFrame of shape (n_groups, n_random)
         How much a group's own rows tell of each random effect: 1 - (conditional variance) /
         (variance), between 0 (drawn to the population) and 1.
@@ -172,12 +178,14 @@ class RandomSlopeRegressor(SlopesMixin, BaseMixedRegressor):
         By `fit`: if factors divide the rows into the same groups, if each group of one of
         several factors has a single row, if a tuple joins different labels to the same text
         or to the name of another column, if factors that cross have more groups than memory
-        holds and ``solver="exact"``, or if conjugate gradients do not converge.
+        holds and ``solver="exact"``, or if conjugate gradients do not converge. With
+        `variance_by`, if a row has no stratum, the variance of a stratum goes to 0, or
+        residuals are too small beside y to be seen in one pass over the rows.
     NotAvailableError
         By what does not exist yet for several factors, such as
-        `skmixed.inference.compare_slopes`, or for the iterative solver: `pooling_weights_`,
-        `random_effects_frame`, `confint` and others. It is a `ValueError` and an
-        `AttributeError`.
+        `skmixed.inference.compare_slopes`, for the iterative solver: `pooling_weights_`,
+        `random_effects_frame`, `confint` and others, or for `variance_by`: `partial_fit`,
+        `loo_predict` and others. It is a `ValueError` and an `AttributeError`.
 
     Warns
     -----
@@ -289,6 +297,7 @@ class RandomSlopeRegressor(SlopesMixin, BaseMixedRegressor):
         solver: Literal["auto", "exact", "iterative"] = "auto",
         n_probes: int | Literal["auto"] = "auto",
         random_state: Any = 0,
+        variance_by: str | int | None = None,
     ) -> None:
         super().__init__(
             group_by=group_by,
@@ -300,6 +309,7 @@ class RandomSlopeRegressor(SlopesMixin, BaseMixedRegressor):
             solver=solver,
             n_probes=n_probes,
             random_state=random_state,
+            variance_by=variance_by,
         )
         self.slopes = slopes
         self.covariance = covariance

@@ -18,6 +18,7 @@ from skmixed._rows.factors import factors_as_fitted, of_factor
 from skmixed._rows.labels import number_new_groups
 from skmixed._rows.messages import missing_in_predict
 from skmixed._rows.reader import INTERCEPT, read_rows
+from skmixed._rows.strata import refuse_strata
 from skmixed._sklearn_private import Interval, validate_params
 from skmixed._state import in_one_piece
 
@@ -108,6 +109,7 @@ class SimulationMixin:
         (48.6, 30.7)
         """
         check_is_fitted(self)
+        refuse_strata(self._columns, "simulate")
         rng = check_random_state(random_state)
         given = {"groups": groups, "sample_weight": sample_weight}
         X, groups, sample_weight = take_rows(X=X, **given)

@@ -26,10 +26,7 @@ class SlopesMixin:
         slopes = self._by_factor("slopes", factors, [])
         levels = self._by_factor("random_intercept", factors, True)
         self._by_factor("covariance", factors, "full")  # is checked
-        found = [
-            find_feature_columns(X, chosen, self.group_by, parameter="slopes")
-            for chosen in slopes
-        ]
+        found = [self._find_features(X, chosen, parameter="slopes") for chosen in slopes]
         for name, chosen, positions, has_level in zip(
             factors, slopes, found, levels, strict=True
         ):
@@ -66,7 +63,7 @@ class SlopesMixin:
     def _random_only(self, X, terms, chosen, slopes):
         if isinstance(chosen, bool | np.bool_):
             return [] if chosen else slopes
-        fixed = find_feature_columns(X, chosen, self.group_by, parameter="fixed_slopes")
+        fixed = self._find_features(X, chosen, parameter="fixed_slopes")
         others = [terms[position] for position in fixed if position not in slopes]
         if others:
             raise ValueError(
@@ -75,6 +72,12 @@ class SlopesMixin:
                 "Leave them out: columns of X without random slopes are fixed effects anyway."
             )
         return [position for position in slopes if position not in fixed]
+
+    def _find_features(self, X, chosen, *, parameter):
+        variance_by = getattr(self, "variance_by", None)  # of linear models
+        return find_feature_columns(
+            X, chosen, self.group_by, parameter=parameter, variance_by=variance_by
+        )
 
     def _by_factor(self, parameter, factors, default):
         return by_factor(

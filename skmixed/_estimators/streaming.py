@@ -95,6 +95,7 @@ class StreamingMixin:
         >>> round(model.icc_, 4), model.n_groups_
         (0.0475, 160)
         """
+        self._check_takes_sums("partial_fit")
         if "_seen" in vars(self):
             self._validate_params()  # scikit-learn checks those of the first batch
             self._check_same_model()
@@ -139,6 +140,7 @@ class StreamingMixin:
         >>> round(RandomInterceptRegressor().fit_moments(first + rest).icc_, 3)
         0.047
         """
+        self._check_takes_sums("fit_moments")
         if not hasattr(moments, "sums"):
             raise TypeError(NOT_MOMENTS.format(given=type(moments).__name__))
         if not same_groups_named(moments.group_by, self.group_by):
@@ -151,6 +153,9 @@ class StreamingMixin:
         return self._fit_moments(sums, columns)
 
     # --------------------------------------------------------------------- steps of the above
+
+    def _check_takes_sums(self, method):
+        """Refuse what sums without rows cannot tell."""
 
     def __sklearn_is_fitted__(self):
         return "_seen" in vars(self)

@@ -8,6 +8,13 @@ from textwrap import fill
 import numpy as np
 import pandas as pd
 
+from skmixed._reports.markup import (
+    latex_table,
+    latex_text,
+    markdown_table,
+    markdown_text,
+)
+
 STYLE = (
     "<style>"
     ".skmixed-summary table {border-collapse: collapse; margin: 0.2em 0 0.9em 0}"
@@ -70,6 +77,37 @@ class Printed:
             blocks.append(f"<p><b>{escape(name)}</b></p><ul>{items}</ul>")
         blocks += [f"<p>{escape(note)}</p>" for note in self._notes()]
         return f'{STYLE}<div class="skmixed-summary">{"".join(blocks)}</div>'
+
+    def to_markdown(self) -> str:
+        """Write all of it as Markdown.
+
+        Returns
+        -------
+        str
+            Sentences, and tables with their captions in bold.
+        """
+        blocks = [f"**{self.title}**", *self.remarks]
+        for name, table in self._tables():
+            blocks += [f"**{name}**", markdown_table(table)]
+        for name, sentences in self._lists().items():
+            blocks += [f"**{name}**", "\n".join(f"- {sentence}" for sentence in sentences)]
+        return "\n\n".join([*blocks, *map(markdown_text, self._notes())])
+
+    def to_latex(self) -> str:
+        """Write all of it for LaTeX, with the package booktabs.
+
+        Returns
+        -------
+        str
+            Paragraphs, and a table environment for each table.
+        """
+        blocks = [latex_text(sentence) for sentence in (self.title, *self.remarks)]
+        blocks += [latex_table(name, table) for name, table in self._tables()]
+        for name, sentences in self._lists().items():
+            items = "\n".join(rf"\item {latex_text(sentence)}" for sentence in sentences)
+            lines = [latex_text(name), r"\begin{itemize}", items, r"\end{itemize}"]
+            blocks.append("\n".join(lines))
+        return "\n\n".join([*blocks, *map(latex_text, self._notes())])
 
 
 def _as_item(sentence):

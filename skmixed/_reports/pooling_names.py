@@ -8,6 +8,9 @@ MULTILEVEL = (INTERCEPT, SLOPES)
 OURS = (POOLED, FIXED, INTERCEPT, FIXED_SLOPES, SLOPES)
 # Of binary outcomes and counts.
 ONE_HOT, ENCODED = "one-hot + ridge", "target encoding"
+# Of any outcome, if asked for; mixed boosting of a continuous one.
+BOOSTING, WITH_EFFECTS = "boosting", "boosting with effects"
+MIXED_BOOSTING = "mixed boosting"
 # Scores that rank models, as sentences and axes call them.
 LOSSES = {"rmse": "RMSE", "log_loss": "log loss", "poisson_deviance": "Poisson deviance"}
 

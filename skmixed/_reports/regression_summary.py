@@ -22,6 +22,11 @@ OTHER_AIC = (
     "AIC and BIC are not to be compared with those of a mixed model, by REML or ML: compare "
     "AIC with its conditional_aic()."
 )
+OWN_OF_CLUSTERS = (
+    "The average group's intercept, and slopes that groups have of their own, have no "
+    "cluster-robust standard errors: each cluster fits its own, so residuals do not tell "
+    "how they vary."
+)
 NESTED = (
     "Each group of {fine} lies in one of {coarse}, so that {coarse} adds nothing to {fine}: it "
     "has no coefficients of its own."
@@ -128,6 +133,13 @@ class RegressionSummary(PrintsCorrelations):
             (number for name, number in self.fit_statistics.items() if "Groups (" in name), 0
         )
 
+    @property
+    def _whose_df(self):
+        errors = self.fit_statistics.get("Standard errors", "")
+        if not errors:
+            return "the residual df"
+        return "Satterthwaite's df" if "CR2" in errors else "clusters less one as df"
+
     def _notes(self):
         yield from super()._notes()
         if self._n_groups:
@@ -138,9 +150,8 @@ class RegressionSummary(PrintsCorrelations):
     def _tables(self):
         yield "Fit", series_as_text(self.fit_statistics)
         if len(self.fixed_effects):
-            caption = (
-                f"Fixed effects ({percent(self.level)} intervals; t, with the residual df)"
-            )
+            df = self._whose_df
+            caption = f"Fixed effects ({percent(self.level)} intervals; t, with {df})"
             yield caption, table_as_text(self.fixed_effects, stars=self.stars)
         sizes = self.effective_sizes
         if sizes is not None and sizes["groups"].lt(self._n_groups).any():
@@ -165,11 +176,20 @@ def _fit_statistics(model):
         "Adjusted R2": model.adjusted_r2_,
         "Residual degrees of freedom": whole(model.residual_dof_),
         "Residual variance": model.residual_variance_,
+        **_standard_errors(model),
         "Log-likelihood": model.log_likelihood_,
         "AIC": model.aic_,
         "BIC": model.bic_,
     }
     return pd.Series(statistics, dtype=object)
+
+
+def _standard_errors(model):
+    """Name errors that are robust to clusters."""
+    if (clusters := model._clusters) is None:
+        return {}
+    kind, n = clusters.kind, clusters.n_clusters
+    return {"Standard errors": f"cluster-robust {kind}, {n} clusters"}
 
 
 def _remarks(model):
@@ -179,7 +199,8 @@ def _remarks(model):
         return (WITHOUT_GROUPS.format(pooled=model._words.pooled),)
     if model._columns.factors:
         return _remarks_on_factors(model)
-    return ("The line is that of the average group.",)
+    line = "The line is that of the average group."
+    return (line,) if model._clusters is None else (line, OWN_OF_CLUSTERS)
 
 
 def _without_coefficient(model, fixed_effects):

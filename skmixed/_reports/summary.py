@@ -164,8 +164,9 @@ def _fit_statistics(model):
     name = "REML criterion" if _by_reml(model) else "Deviance"
     of_groups, factors = {}, model._columns.factors
     if model.n_groups_:
+        has_strata = model._columns.variance_by is not None
         of_groups = {
-            "Design effect": model.design_effect_,
+            **({} if has_strata else {"Design effect": model.design_effect_}),
             "R2, fixed effects": model.r2_marginal_,
             "R2, fixed and random effects": model.r2_conditional_,
         }
@@ -178,11 +179,18 @@ def _fit_statistics(model):
             "Log-likelihood": model.log_likelihood_,
             "AIC": model.aic_,
             "BIC": model.bic_,
-            **({} if factors else {"Intraclass correlation": model.icc_}),
+            **({} if factors else _icc(model)),
             **of_groups,
         },
         dtype=object,
     )
+
+
+def _icc(model):
+    """Name the intraclass correlation: of strata, one for each."""
+    if not np.ndim(model.icc_):
+        return {"Intraclass correlation": model.icc_}
+    return {f"Intraclass correlation ({s})": value for s, value in model.icc_.items()}
 
 
 def _error_of_criterion(model):
@@ -202,12 +210,13 @@ def _variance_components(model):
     for name, cov, correlated in _covariances(model):
         parts.append(components_of(name, cov, correlated))
         shares.append(list(cov.index) == [INTERCEPT])
-    parts.append(
-        components_of("Residual", pd.DataFrame([[model.residual_variance_]], [""], [""]))
-    )
+    # of strata one for each, in place of a single one without a name
+    residual = np.atleast_1d(model.residual_variance_)
+    names = getattr(model.residual_variance_, "index", pd.Index([""])).map(str)
+    parts.append(components_of("Residual", pd.DataFrame(np.diag(residual), names, names)))
     table = pd.concat(parts)
     table.index.names = ["level", "term"]
-    if all(shares):  # random intercepts alone
+    if all(shares) and len(residual) == 1:  # random intercepts alone
         total = max(table["variance"].sum(), np.finfo(float).tiny)
         table["share"] = table["variance"] / total
     return table
@@ -351,6 +360,8 @@ def _singular_factors(model):
 
 def _remark_on_level_2(model):
     """Say what predictors that vary between groups alone do to the variance there."""
+    if model._columns.variance_by is not None:
+        return  # the variance without them would be that of another model
     variation = _variation(model)
     level_2 = variation.index[variation["varies"] == "between groups"]
     level_2 = [term for term in level_2 if term not in model.random_effects_cov_]

@@ -8,14 +8,15 @@ import numpy as np
 import pandas as pd
 
 from skmixed._rows.columns import as_table
-from skmixed._rows.factors import group_columns, split_groups
+from skmixed._rows.factors import take_columns
+from skmixed._rows.strata import columns_taken_out
 from skmixed._sklearn_private import get_column_indices
 
 # What the parameters that name columns may be.
 SLOPES = [str, Integral, slice, "array-like", callable]
 
 
-def find_feature_columns(X, columns, group_by, *, parameter):
+def find_feature_columns(X, columns, group_by, *, parameter, variance_by=None):
     """Positions of chosen columns among the features, that is, without the group column.
 
     Parameters
@@ -28,6 +29,8 @@ def find_feature_columns(X, columns, group_by, *, parameter):
         The group columns.
     parameter : str
         Which parameter named the columns; for errors.
+    variance_by : str, int or None, default=None
+        The column of strata.
 
     Returns
     -------
@@ -35,13 +38,11 @@ def find_feature_columns(X, columns, group_by, *, parameter):
         Positions in the order given.
     """
     X = as_table(X)
-    features = np.arange(X.shape[1])
-    if group_by is not None:
-        features = np.delete(features, group_columns(X, group_by))
+    features = np.delete(np.arange(X.shape[1]), columns_taken_out(X, group_by, variance_by))
     if isinstance(columns, str) and columns == "all":
         return list(range(len(features)))
     if callable(columns):
-        X = X if group_by is None else split_groups(X, group_by)[0]
+        X = take_columns(X, features)
         features, columns = np.arange(X.shape[1]), columns(X)
     try:
         positions = [features.tolist().index(i) for i in _positions(X, columns)]
@@ -50,7 +51,8 @@ def find_feature_columns(X, columns, group_by, *, parameter):
         raise ValueError(
             f"{parameter}={columns!r} must be feature columns of X, but the columns of X are "
             f"{names}"
-            + (f" and {group_by!r} holds the groups." if group_by is not None else ".")
+            + (f" and {group_by!r} holds the groups" if group_by is not None else "")
+            + (f" and {variance_by!r} the strata." if variance_by is not None else ".")
         ) from error
     if len(set(positions)) < len(positions):
         raise ValueError(f"{parameter}={columns!r} must name each column once.")

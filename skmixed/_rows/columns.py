@@ -27,7 +27,7 @@ def as_table(X):
     return X
 
 
-def split_group_column(X, group_by):
+def split_group_column(X, group_by, parameter="group_by"):
     """Take the group column out of X.
 
     Parameters
@@ -36,6 +36,8 @@ def split_group_column(X, group_by):
         Features and, among them, the groups.
     group_by : str or int
         Name (DataFrame only) or position of the column, or name of a pandas index level.
+    parameter : str, default="group_by"
+        Which parameter named it; for errors.
 
     Returns
     -------
@@ -46,7 +48,7 @@ def split_group_column(X, group_by):
         The group column.
     """
     X = as_table(X)
-    position = find_group_column(X, group_by)
+    position = find_group_column(X, group_by, parameter)
     if position is None:
         return X, X.index.get_level_values(group_by)
     others = np.delete(np.arange(X.shape[1]), position)
@@ -69,7 +71,7 @@ def dense_column(X, position):
     return X[:, [position]].toarray().ravel() if issparse(X) else X[:, position]
 
 
-def find_group_column(X, group_by):
+def find_group_column(X, group_by, parameter="group_by"):
     """Position of the group column in X.
 
     Parameters
@@ -78,6 +80,8 @@ def find_group_column(X, group_by):
         Features and, among them, the groups.
     group_by : str or int
         Name (DataFrame only) or position of the column, or name of a pandas index level.
+    parameter : str, default="group_by"
+        Which parameter named it; for errors.
 
     Returns
     -------
@@ -87,25 +91,25 @@ def find_group_column(X, group_by):
     n_columns = X.shape[1]
     if isinstance(group_by, bool | np.bool_):
         raise ValueError(
-            f"group_by={group_by} must be the name or the position of a column of X."
+            f"{parameter}={group_by} must be the name or the position of a column of X."
         )
     if not isinstance(group_by, str | Integral):
         raise ValueError(
-            f"group_by={group_by!r} must be the name or the position of a column of X."
+            f"{parameter}={group_by!r} must be the name or the position of a column of X."
         )
     if not isinstance(group_by, str):
         if not -n_columns <= group_by < n_columns:
             raise ValueError(
-                f"group_by={group_by} must be the position of a column of X, but X has "
+                f"{parameter}={group_by} must be the position of a column of X, but X has "
                 f"{n_columns} columns."
             )
         return group_by % n_columns
     if not hasattr(X, "columns"):
         raise ValueError(
-            f"group_by={group_by!r} names a column, so X must be a DataFrame, but got "
+            f"{parameter}={group_by!r} names a column, so X must be a DataFrame, but got "
             f"{type(X).__name__}. Pass a DataFrame (in a pipeline, "
             "transformer.set_output(transform='pandas')) or the column's position, as in "
-            "group_by=0."
+            f"{parameter}=0."
         )
     columns = list(X.columns)
     if group_by in columns:
@@ -114,7 +118,7 @@ def find_group_column(X, group_by):
     if group_by in levels:
         return None
     raise ValueError(
-        f"group_by={group_by!r} must be a column of X"
+        f"{parameter}={group_by!r} must be a column of X"
         + (f" or a level of its index, {levels}" if levels else "")
         + f", but the columns that arrived are {columns}. {_remedy(group_by, columns)}"
     )

@@ -58,9 +58,11 @@ from skmixed._rows.reader import (
     Columns,
     RowsAgain,
     TrainingRows,
+    check_clusters,
     find_group_by,
     number_groups,
     read_rows_and_target,
+    rows_of_model,
     sum_up,
 )
 from skmixed._rows.threads import one_blas_thread
@@ -125,6 +127,15 @@ class PartitionsAgain:
         if abs(left.n - lines.n) > SAME_SUMS * lines.n:
             raise ValueError(OTHER_ROWS_AGAIN.format(first=lines.n, second=left.n))
         return left.as_lines(lines)
+
+    def sum_up_clusters(self, residuals, with_squares):
+        """Residuals -> sums by cluster."""
+        more = (residuals, with_squares)
+        sums = _add_up_partitions(_sum_up_clusters, self.model, self.X, self.rows, *more)
+        n = residuals.equations.n
+        if abs(sums.n - n) > SAME_SUMS * n:
+            raise ValueError(OTHER_ROWS_AGAIN.format(first=n, second=sums.n))
+        return sums
 
 
 # ---------------------------------------------------------------------------- for the methods
@@ -191,6 +202,8 @@ def _learn_columns(model, X, groups):
     labels = None if groups is None else take_factors(empty_labels(groups))
     if model.group_by is not None:
         labels = split_groups(empty, model.group_by)[1]
+    if model._needs_groups:
+        check_clusters(model, labels)
     if is_several(labels) and model._uses_groups:
         refuse_several(model, list(labels.columns))
     return Columns.of(model, empty, labels)
@@ -274,6 +287,7 @@ def _sum_up(X, y, groups, sample_weight, model, columns):
     rows, part = _read_partition(X, y, groups, sample_weight, model)
     if rows is None:
         return part
+    rows = rows_of_model(model, rows)
     moments, constant = sum_up(rows, columns), None
     if rows.codes is not None and not columns.factors:
         every_column = range(1, len(moments.shift))
@@ -288,14 +302,33 @@ def _sum_up_what_is_left(X, y, groups, sample_weight, model, lines):
     if rows is None:
         return part
     X, y, codes, labels, weight = RowsAgain(rows).rows
+    if not len(lines.labels):  # clusters may have no lines
+        codes = None
     if codes is not None:
-        known, _, positions = merge(lines.labels, labels)
-        if len(known) > len(lines.labels):
-            n_new = len(known) - len(lines.labels)
-            raise ValueError(OTHER_GROUPS_AGAIN.format(n_new=n_new))
-        codes = positions[codes]
+        codes = _positions_among(lines, labels)[codes]
     with one_blas_thread():
         return part._replace(sums=LeftOver.from_rows(lines, X, y, codes, weight))
+
+
+def _sum_up_clusters(X, y, groups, sample_weight, model, residuals, with_squares):
+    """Sum up a partition, cluster by cluster."""
+    rows, part = _read_partition(X, y, groups, sample_weight, model)
+    if rows is None:
+        return part
+    again = RowsAgain(rows)
+    if len(residuals.lines.labels):
+        _positions_among(residuals.lines, again.rows.labels)
+    with one_blas_thread():
+        return part._replace(sums=again.sum_up_clusters(residuals, with_squares))
+
+
+def _positions_among(lines, labels):
+    """Where labels are among those of the lines."""
+    known, _, positions = merge(lines.labels, labels)
+    if len(known) > len(lines.labels):
+        n_new = len(known) - len(lines.labels)
+        raise ValueError(OTHER_GROUPS_AGAIN.format(n_new=n_new))
+    return positions
 
 
 def _read_partition(X, y, groups, sample_weight, model):
@@ -308,7 +341,7 @@ def _read_partition(X, y, groups, sample_weight, model):
     if model._columns.factors:
         groups = factors_as_fitted(groups, model._columns)
     n_missing = 0
-    if groups is not None and model._uses_groups:
+    if groups is not None and (model._uses_groups or model._needs_groups):
         n_missing = np.count_nonzero(np.asarray(pd.isna(groups)), axis=0)
     part = Part(None, n_rows, n_missing)
     if np.any(n_missing) or _all_zero(sample_weight):

@@ -186,7 +186,7 @@ def split_groups(X, group_by):
             )
         groups[name] = _joined([labels[column] for column in factor])
     others = np.delete(np.arange(X.shape[1]), group_columns(X, group_by))
-    return _take_columns(X, others), as_factors(groups)
+    return take_columns(X, others), as_factors(groups)
 
 
 def as_factors(groups):
@@ -343,7 +343,8 @@ def _called(labels, column, X):
     return str(name)
 
 
-def _take_columns(X, others):
+def take_columns(X, others):
+    """Take some columns of any table, by their positions."""
     if hasattr(X, "iloc"):
         return X.iloc[:, others]
     if hasattr(X, "columns"):  # polars

@@ -128,6 +128,21 @@ def cells_explained(X, y=None, *, groups=None, positions=None):
         raise
 
 
+def complete(values):
+    """Fill up missing values for a linear model.
+
+    A column with missing values becomes two: its mean stands where one is missing, and the
+    second column says where. Coefficients are then those of the rows that are complete.
+    """
+    missing = np.isnan(values)
+    some = missing.any(axis=0)
+    if not some.any():
+        return values
+    n_there = np.maximum(len(missing) - missing.sum(axis=0), 1)
+    means = np.where(missing, 0.0, values).sum(axis=0) / n_there
+    return np.column_stack([np.where(missing, means, values), missing[:, some]])
+
+
 def read_target(y):
     """Check a target on its own; return a vector of numbers."""
     try:

@@ -62,6 +62,16 @@ GIVEN_TWICE = (
     "The groups must be given once, but got both `groups` and group_by={group_by!r}. Leave one "
     "of them out."
 )
+NO_CLUSTERS = (
+    "standard_errors={kind!r} of {name} needs clusters, but got no groups. Pass "
+    "fit(X, y, groups=...) with the cluster of each row, or group_by=... in the constructor, "
+    "or take standard_errors='classical'."
+)
+SEVERAL_CLUSTERS = (
+    "standard_errors={kind!r} of {name} takes one grouping factor, whose groups are the "
+    "clusters, but got {factors}. Pass the clusters as groups, and the groups of the other "
+    "factors as dummy columns: pd.get_dummies(X, columns=[...], drop_first=True)."
+)
 MISSING_IN_FIT = (
     "{name} was fitted without groups, so this is a pooled {pooled} with no group "
     "effects. Pass them as `model.fit(X, y, groups=groups)`, or name the column of X that "
@@ -342,6 +352,30 @@ NEGATIVE_COUNTS = (
 )
 COUNTS_ARE_ZERO = (
     "y must have a count above 0, but all {n_rows} are 0, so that no rate but 0 fits them best."
+)
+
+ALSO_THE_GROUPS = (
+    "variance_by={variance_by!r} must be another column than those of group_by, but names one "
+    "of them. Groups that differ in spread: give X a column of strata, such as the kind of the "
+    "group, that holds many groups each."
+)
+NO_STRATUM = "The column variance_by={variance_by!r} names the stratum of each row. {said}"
+NOT_A_STRATUM = (
+    "The residual variance of a row is that of its stratum, but these were not seen in fit: "
+    "{new}. Known are {known}. Use predict(X) for the mean alone, which does not need it."
+)
+NOT_FOR_STRATA = (
+    "{name} does not exist for variances that differ, by variance_by={by!r}. {remedy}"
+)
+STRATUM_WITHOUT_VARIANCE = (
+    "The residual variance of stratum {label!r}, {n} of {n_rows} rows, goes to 0: "
+    "coefficients and random effects fit its rows exactly. Join it to another, as in "
+    "X[{by!r}].replace({label!r}, ...), leave its rows out, or use fewer random effects; "
+    "method='reml' needs fewer rows of a stratum than 'ml'."
+)
+STRATA_READ_ONCE = (
+    "With variance_by rows are read once: take an offset off y, or group means off the columns "
+    "that lie far apart, before the fit; or fit without variance_by, which reads them again."
 )
 
 

@@ -283,6 +283,7 @@ class _Rows(BaseEstimator):
 
     _parameter_constraints = {"slopes": [*SLOPES, dict], "group_by": SEVERAL}
     _uses_groups = True
+    _needs_groups = False
     _words = LINEAR
     _takes_several = True
 

@@ -17,20 +17,21 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from skmixed._numerics.least_squares.cluster_sums import ClusterSums
 from skmixed._numerics.moments.cells import FactorMoments
 from skmixed._numerics.moments.moments import GroupedMoments, dense
 from skmixed._numerics.moments.second_pass import ConstantColumns, LeftOver, hardly_vary
-from skmixed._rows.columns import dense_column
+from skmixed._rows.columns import as_table, dense_column
 from skmixed._rows.containers import take_rows
 from skmixed._rows.dask_partitions import refuse_dask
 from skmixed._rows.factors import (
     factors_as_fitted,
-    group_columns,
     is_several,
     of_factor,
     parts_of,
     refuse_several,
     split_groups,
+    take_columns,
     take_factors,
 )
 from skmixed._rows.features import cells_explained, numeric_columns
@@ -48,10 +49,13 @@ from skmixed._rows.messages import (
     LOST_BY_SCIKIT_LEARN,
     MISSING_IN_FIT,
     NAMED_INTERCEPT,
+    NO_CLUSTERS,
+    SEVERAL_CLUSTERS,
 )
+from skmixed._rows.strata import columns_taken_out
 from skmixed._rows.threads import one_blas_thread
 from skmixed._warn import is_called_from, warn
-from skmixed.exceptions import MissingGroupsWarning
+from skmixed.exceptions import MissingGroupsWarning, NotAvailableError
 
 INTERCEPT = "(Intercept)"
 # Rows by which a column of X is told from the labels of groups, before all are compared.
@@ -85,13 +89,16 @@ class Columns:
     random_only : tuple of int
         Those of the slopes that are not fixed effects, too.
     group : tuple of int
-        Positions of the groups among the columns of X; empty if they are none of them.
+        Positions of the groups, and of the strata, among the columns of X; empty if they are
+        none of them.
     target : str or None
         Name of y, if it has one.
     factors : tuple of Columns
         What there is to know of each factor, where there are several: slopes and name.
     siblings : tuple of str
         Names of all factors, where there are several.
+    variance_by : str, int or None
+        Which column of X holds the strata of rows whose residual variances differ.
     """
 
     terms: tuple[str, ...]
@@ -103,6 +110,7 @@ class Columns:
     target: str | None = None
     factors: tuple[Columns, ...] = ()
     siblings: tuple[str, ...] = ()
+    variance_by: Any = None
 
     @classmethod
     def of(cls, model, X, groups):
@@ -128,10 +136,14 @@ class Columns:
         name = "group" if name is None else str(name) or "group"
         slopes = tuple(model._find_slopes(X, (name,))[0])
         random_only = tuple(model._find_random_only(X, terms, (name,), [slopes])[0])
-        return cls(terms, slopes, name, model.group_by, random_only, group)
+        variance_by = find_variance_by(model, reset=True)
+        return cls(
+            terms, slopes, name, model.group_by, random_only, group, variance_by=variance_by
+        )
 
     @classmethod
     def _of_several(cls, model, X, terms, names, group):
+        variance_by = find_variance_by(model, reset=True)
         slopes = [tuple(part) for part in model._find_slopes(X, names)]
         random_only = [tuple(o) for o in model._find_random_only(X, terms, names, slopes)]
         known = {"group": group, "siblings": tuple(names)}
@@ -141,7 +153,8 @@ class Columns:
         )
         every, only = (tuple(sorted(set().union(*part))) for part in (slopes, random_only))
         name = ", ".join(names)
-        return cls(terms, every, name, model.group_by, only, factors=factors, **known)
+        known |= {"factors": factors, "variance_by": variance_by}
+        return cls(terms, every, name, model.group_by, only, **known)
 
     @property
     def names(self):
@@ -210,13 +223,12 @@ def read_further_rows(model, X, y, groups=None, sample_weight=None):
 def read_rows(model, X, groups=None):
     """Check rows to predict; return X without the group column, and the groups."""
     X, groups = take_rows(X=X, groups=groups)
-    X, groups = _split_off_groups(model, X, groups, reset=False)
+    X, groups = split_off_groups(model, X, groups, reset=False)
     checks = _checks(model, null_model=True)
-    group_by = find_group_by(model, reset=False)
-    known = _what_is_known(model, groups, group_by)
+    known = _what_is_known(model, groups, reset=False)
     X = numeric_columns(X, **known)
     with cells_explained(X, **known):
-        if group_by is None:
+        if not _takes_columns_out(model, reset=False):
             X = validate_data(model, X, reset=False, **checks)
         else:
             X = check_array(X, **checks)
@@ -227,13 +239,12 @@ def read_rows(model, X, groups=None):
 def read_rows_and_target(model, X, y, groups=None, *, reset=False):
     """Check rows and their target; return X without the group column, y and the groups."""
     X, y, groups = take_rows(X=X, y=y, groups=groups)
-    X, groups = _split_off_groups(model, X, groups, reset=reset, y=y)
+    X, groups = split_off_groups(model, X, groups, reset=reset, y=y)
     checks = _checks(model, null_model=groups is not None or not reset)
-    group_by = find_group_by(model, reset=reset)
-    known = _what_is_known(model, groups, group_by)
+    known = _what_is_known(model, groups, reset=reset)
     X = numeric_columns(X, **known)
     with cells_explained(X, y, **known):
-        if group_by is None:
+        if not _takes_columns_out(model, reset=reset):
             X, y = validate_data(model, X, y, reset=reset, y_numeric=True, **checks)
         else:
             X, y = check_X_y(X, y, y_numeric=True, **checks)
@@ -247,19 +258,41 @@ def by_features_alone(model, X):
     """Give a fitted model as it were without its group column, if X is without it."""
     check_is_fitted(model)
     columns, names = model._columns, getattr(X, "columns", None)
-    if columns.group_by is None or np.shape(X)[1:] != (len(columns.terms),):
+    if not _takes_columns_out(model, reset=False):
+        return model
+    if names is not None and columns.variance_by in list(names):
+        return _by_features_and_strata(model, X)
+    if np.shape(X)[1:] != (len(columns.terms),):
         return model
     if names is not None:
         index = getattr(X, "index", None)
         there = {*names, *getattr(index, "names", [getattr(index, "name", None)])}
-        if there.intersection(column for part in parts_of(columns.group_by) for column in part):
+        groups = [] if columns.group_by is None else parts_of(columns.group_by)
+        strata = [] if columns.variance_by is None else [columns.variance_by]
+        if there.intersection([*(name for part in groups for name in part), *strata]):
             return model
-    coef = columns.without_group(model.coef_)
-    known = {"n_features_in_": len(columns.terms), "coef_": coef}
+    known = {"n_features_in_": len(columns.terms)}
+    if hasattr(model, "coef_"):
+        known["coef_"] = columns.without_group(model.coef_)
     if hasattr(model, "feature_names_in_"):
         known["feature_names_in_"] = np.array(columns.terms, dtype=object)
     alone = copy(model)
-    vars(alone).update(known, _columns=replace(columns, group_by=None, group=()))
+    bare = replace(columns, group_by=None, group=(), variance_by=None)
+    vars(alone).update(known, _columns=bare)
+    return alone
+
+
+def _by_features_and_strata(model, X):
+    """Give a model as it were without its group column, if X has the strata alone."""
+    columns, names = model._columns, list(X.columns)
+    features = [name for name in names if name != columns.variance_by]
+    if columns.group_by is None or features != list(columns.terms):
+        return model
+    strata = replace(columns, group_by=None, group=(names.index(columns.variance_by),))
+    known = {"n_features_in_": len(names), "feature_names_in_": np.array(names, dtype=object)}
+    alone = copy(model)
+    coef = strata.with_group(columns.without_group(model.coef_))
+    vars(alone).update(known, coef_=coef, _columns=strata)
     return alone
 
 
@@ -268,10 +301,17 @@ def find_group_by(model, *, reset):
     return model.group_by if reset else model._columns.group_by
 
 
+def find_variance_by(model, *, reset):
+    """Which column holds the strata, likewise; None for models without that parameter."""
+    return getattr(model if reset else model._columns, "variance_by", None)
+
+
 def number_groups(model, groups, n_rows):
     """Codes and labels of the groups of a fit; a warning and no labels without groups."""
-    if not model._uses_groups:
+    if not (model._uses_groups or model._needs_groups):
         return None, np.array([])
+    if model._needs_groups:
+        check_clusters(model, groups)
     if groups is None:
         lost = is_called_from("sklearn.model_selection")
         message = LOST_BY_SCIKIT_LEARN if lost else MISSING_IN_FIT
@@ -284,6 +324,16 @@ def number_groups(model, groups, n_rows):
         return tuple(zip(*parts, strict=True))
     codes, labels = encode_groups(groups, n_rows)
     return codes, labels.to_numpy()
+
+
+def check_clusters(model, groups):
+    """Refuse fits with cluster-robust errors that have no clusters, or several factors."""
+    given = {"kind": model.standard_errors, "name": type(model).__name__}
+    if groups is None:
+        raise ValueError(NO_CLUSTERS.format(**given))
+    if is_several(groups):
+        message = SEVERAL_CLUSTERS.format(**given, factors=list(groups.columns))
+        raise NotAvailableError(message)
 
 
 def _number_factor(name, labels, n_rows):
@@ -358,6 +408,11 @@ def sum_up(rows, columns):
     return moments
 
 
+def rows_of_model(model, rows):
+    """Leave out labels that are those of clusters alone, where groups have no effects."""
+    return rows if model._uses_groups else rows._replace(codes=None, labels=np.array([]))
+
+
 def rows_that_count(rows):
     """Leave out rows of weight 0, and groups of nothing else."""
     X, y, codes, labels, weight = rows
@@ -392,7 +447,12 @@ class RowsAgain:
     def sum_up_what_is_left(self, lines):
         """Lines -> lines with more digits."""
         X, y, codes, _, weight = self.rows
+        codes = codes if len(lines.labels) else None  # clusters may have no lines
         return LeftOver.from_rows(lines, X, y, codes, weight).as_lines(lines)
+
+    def sum_up_clusters(self, residuals, with_squares):
+        """Residuals -> sums by cluster."""
+        return ClusterSums.from_rows(residuals, *self.rows, with_squares=with_squares)
 
     @cached_property
     def rows(self):
@@ -415,15 +475,22 @@ def _read_with_target(model, X, y, groups, sample_weight, *, reset):
     return TrainingRows(X, y, codes, labels, sample_weight), groups
 
 
-def _split_off_groups(model, X, groups, *, reset, y="no_validation"):
+def split_off_groups(model, X, groups, *, reset, y="no_validation"):
     """Take the group column out of X, if one is named."""
     refuse_dask(X)
     group_by, groups = find_group_by(model, reset=reset), take_factors(groups)
-    if group_by is not None:
-        if groups is not None:
-            raise ValueError(GIVEN_TWICE.format(group_by=group_by))
+    variance_by = find_variance_by(model, reset=reset)
+    if group_by is not None and groups is not None:
+        raise ValueError(GIVEN_TWICE.format(group_by=group_by))
+    if _takes_columns_out(model, reset=reset):
         validate_data(model, X, y, reset=reset, skip_check_array=True)
+    taken = [] if variance_by is None else columns_taken_out(X, group_by, variance_by)
+    given = X
+    if group_by is not None:
         X, groups = split_groups(X, group_by)
+    if variance_by is not None:
+        given = as_table(given)
+        X = take_columns(given, np.delete(np.arange(given.shape[1]), taken))
     null_model = groups is not None or not reset
     if null_model and hasattr(X, "columns") and len(X.columns) == 0:
         X = np.empty((len(X), 0))  # check_array does not take a frame without columns
@@ -436,11 +503,17 @@ def _checks(model, *, null_model):
     return {**checks, "ensure_min_features": 0} if null_model else checks
 
 
-def _what_is_known(model, groups, group_by):
-    """Tell what errors about the features, without the group column, must know."""
-    positions = None
-    if isinstance(group_by, Integral):
-        positions = np.delete(np.arange(model.n_features_in_), group_by)
+def _takes_columns_out(model, *, reset):
+    """Whether some columns of X are no features."""
+    names = find_group_by(model, reset=reset), find_variance_by(model, reset=reset)
+    return any(name is not None for name in names)
+
+
+def _what_is_known(model, groups, *, reset):
+    """Tell what errors about the features, without columns taken out, must know."""
+    named = find_group_by(model, reset=reset), find_variance_by(model, reset=reset)
+    taken = [position for position in named if isinstance(position, Integral)]
+    positions = np.delete(np.arange(model.n_features_in_), taken) if taken else None
     return {"groups": groups, "positions": positions}
 
 
@@ -456,4 +529,4 @@ def _name_columns(model):
 
 def _find_group(model, X):
     """Positions of the groups among the columns of X."""
-    return tuple(group_columns(X, model.group_by))
+    return tuple(columns_taken_out(X, model.group_by, find_variance_by(model, reset=True)))

@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 
 from skmixed._estimators.contrasts import around_their_means
-from skmixed._estimators.least_squares import FixedEffectsRegressor
+from skmixed._estimators.fixed_effects import FixedEffectsRegressor
 from skmixed._estimators.likelihoods.base import BaseLikelihoodModel
 from skmixed._numerics.inference.wald import products_with_dummies, sequential_contrasts
 from skmixed._public import public
 from skmixed._reports.tests import DfMethod
 from skmixed._rows.reader import INTERCEPT
 from skmixed._rows.routing import columns_of_features
+from skmixed._rows.strata import refuse_strata
 from skmixed._warn import warn
 from skmixed.exceptions import NotAvailableError
 from skmixed.inference._coefficients import NamedModel
@@ -75,8 +76,9 @@ def anova_frame(
     DataFrame
         A row for each term; columns sum_sq and mean_sq, which are the statistic's numerator
         in units of the residual variance, df_num, df_denom, statistic (F) and p_value. For
-        binary and count outcomes without the first two. Columns without a coefficient do not
-        count in df_num, and a term without any is NaN.
+        binary and count outcomes without the first two, which are NaN with standard errors
+        robust to clusters. Columns without a coefficient do not count in df_num, and a term
+        without any is NaN.
 
     Raises
     ------
@@ -132,6 +134,8 @@ def anova_frame(
     if type not in ("I", "III"):
         raise ValueError(NO_SUCH_TYPE.format(type=type))
     tested = NamedModel.of(estimator)
+    remedy = "It scales squares by one residual variance; use wald_test(model, terms)."
+    refuse_strata(tested.model._columns, "anova_frame", remedy)
     found = _given_terms(tested, terms) if terms is not None else _found_terms(tested)
     rows = _sequential(tested, found) if type == "I" else np.eye(len(tested.names))
     if type == "III":
@@ -151,7 +155,11 @@ def _line(tested, test):
     """Numbers of a term, NaN if it was not tested."""
     if test is None:
         return [np.nan] * len(COLUMNS)
-    mean_sq = test.statistic / test.scale * getattr(tested.model, "residual_variance_", np.nan)
+    model = tested.model
+    # a covariance robust to clusters is not that of squares over one variance
+    robust = getattr(model, "_clusters", None) is not None
+    unit = np.nan if robust else getattr(model, "residual_variance_", np.nan)
+    mean_sq = test.statistic / test.scale * unit
     sum_sq = mean_sq * test.df_num
     return [sum_sq, mean_sq, test.df_num, test.df_denom, test.statistic, test.p_value]
 

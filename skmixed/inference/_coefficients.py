@@ -12,6 +12,7 @@ import pandas as pd
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from skmixed._estimators.contrasts import ByClusters, ByKenwardRoger
 from skmixed._estimators.grouped import BaseGroupedModel
 from skmixed._numerics.inference.wald import independent_rows
 from skmixed._rows.routing import names_of_coefficients, predicting_model
@@ -45,11 +46,21 @@ SINGULAR = (
     "is explained exactly, or because there are fewer independent groups than combinations. "
     "Test fewer of them at once."
 )
-TOO_FEW = (
-    "`{what}` cannot be tested by Kenward and Roger's F: there are too few groups for the "
-    "expansion of {n} combinations at once. Use df_method='satterthwaite', or test them one by "
-    "one by contrast_frame(..., df_method='kenward-roger')."
+OF_EACH_CLUSTER = (
+    "A test needs a standard error, but {names} {have} none that is robust to clusters: each "
+    "cluster has its own. Leave {them} out, or fit with standard_errors='classical'."
 )
+TOO_FEW = {
+    ByKenwardRoger: (
+        "`{what}` cannot be tested by Kenward and Roger's F: there are too few groups for the "
+        "expansion of {n} combinations at once. Use df_method='satterthwaite', or test them "
+        "one by one by contrast_frame(..., df_method='kenward-roger')."
+    ),
+    ByClusters: (
+        "`{what}` cannot be tested with standard_errors='CR2': there are too few clusters for "
+        "{n} combinations at once. Test them one by one by contrast_frame."
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -184,9 +195,11 @@ class NamedModel:
         names = list(np.array(self.names, dtype=object)[without])
         one = len(names) == 1
         words = {"names": ", ".join(map(repr, names)), "have": "has" if one else "have"}
-        if np.isfinite(self.model._coefficients[without]).any():
-            raise ValueError(NO_VARIANCE.format(**words))
         them = "it" if one else "them"
+        if np.isfinite(self.model._coefficients[without]).any():
+            of_clusters = getattr(self.model, "_clusters", None) is not None
+            reason = OF_EACH_CLUSTER if of_clusters else NO_VARIANCE
+            raise ValueError(reason.format(them=them, **words))
         raise ValueError(DROPPED.format(parameter=parameter, them=them, **words))
 
     def tests(self, df_method):
@@ -204,7 +217,7 @@ class NamedModel:
 
         Parameters
         ----------
-        tests : ByCovariance or ByKenwardRoger
+        tests : ByCovariance, ByClusters or ByKenwardRoger
             Those of the model.
         Ls : dict of ndarray of shape (k, n_coef)
             Weights, which may be linearly dependent, by what is tested.
@@ -219,7 +232,7 @@ class NamedModel:
             found = dict(zip(Ls, tests.joint(rows, self.beta) if rows else [], strict=True))
         for what, test in found.items():
             if np.isnan(test.statistic):
-                reason = TOO_FEW if test.df_denom == 0 else SINGULAR
+                reason = TOO_FEW[type(tests)] if test.df_denom <= 0 else SINGULAR
                 raise ValueError(reason.format(what=what, n=test.df_num))
         return found
 

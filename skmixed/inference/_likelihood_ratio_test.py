@@ -11,10 +11,10 @@ from scipy.stats import chi2
 from sklearn.utils.validation import check_is_fitted
 
 from skmixed._estimators.iterative import error_of_difference
-from skmixed._estimators.least_squares import PooledRegressor
 from skmixed._estimators.likelihoods.base import BaseLikelihoodModel
 from skmixed._estimators.likelihoods.fitted import SumsOfRows
 from skmixed._estimators.mixed import BaseMixedRegressor
+from skmixed._estimators.pooled import PooledRegressor
 from skmixed._numerics.linalg.digits import LOG_LIKELIHOOD_ERROR, SAME_SUMS
 from skmixed._public import public
 from skmixed._rows.reader import INTERCEPT
@@ -230,7 +230,7 @@ def _check_same_distribution(small, large):
 
 def _check_same_rows(small, large):
     """Compare what is known of y, and the groups: the rows themselves are not kept."""
-    same_y = np.allclose(_sums_of_y(small), _sums_of_y(large), rtol=SAME_SUMS, atol=0)
+    same_y = np.allclose(sums_of_y(small), sums_of_y(large), rtol=SAME_SUMS, atol=0)
     one, other = _paired_factors(small, large)
     shared = one.keys() & other.keys()
     same = all(_same_groups(one[name].moments, other[name].moments) for name in shared)
@@ -247,8 +247,19 @@ def _n_groups(factors):
     return " x ".join(str(len(factor.moments.labels)) for factor in factors.values()) or "0"
 
 
-def _sums_of_y(model):
-    """Sum of the weights, mean and sum of squares around it."""
+def sums_of_y(model):
+    """Sum up what is known of y without its rows.
+
+    Parameters
+    ----------
+    model : estimator
+        A fitted model.
+
+    Returns
+    -------
+    list of float
+        Sum of the weights, mean, and sum of squares around it.
+    """
     moments = model._moments
     if isinstance(moments, SumsOfRows):
         return moments.of_y
@@ -278,6 +289,7 @@ def _check_nested(small, large):
             f"but {only} is in one model alone. Fit both models with method='ml'."
         )
     one, other = _paired_factors(small, large)
+    _check_nested_strata(small, large)
     lost = fixed[0] - fixed[1]
     for name, factor in one.items():
         terms = other[name].terms if name in other else frozenset()
@@ -291,6 +303,25 @@ def _check_nested(small, large):
             f"`small` must be nested in `large`, but {what} is in `small` alone. If the models "
             "were given in the wrong order, swap them."
         )
+
+
+def _check_nested_strata(small, large):
+    """Refuse strata of the smaller model that are not those of the larger one."""
+    one, other = _strata_of(small), _strata_of(large)
+    if one is None:
+        return
+    same = other is not None and one.labels.equals(other.labels)
+    if not same or not np.allclose(one.moments.n, other.moments.n, rtol=SAME_SUMS):
+        raise ValueError(
+            "`small` must be nested in `large`, but its residual variances differ between the "
+            f"strata of variance_by={small._columns.variance_by!r}, and those of `large` do "
+            f"not, by variance_by={getattr(large._columns, 'variance_by', None)!r}. Give both "
+            "the same strata, or `small` none."
+        )
+
+
+def _strata_of(model):
+    return getattr(model._fitted, "strata", None)
 
 
 def _fixed_terms(model):

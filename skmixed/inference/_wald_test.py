@@ -107,7 +107,9 @@ def wald_test(estimator: Any, terms: Any, *, df_method: DfMethod | None = None) 
         How to find the denominator degrees of freedom. By default Satterthwaite's method for
         linear mixed models, `residual_dof_` for regressions by least squares, and "normal",
         chi-square, for binary and count outcomes, for which there is nothing else. For
-        regressions all but "normal" come to `residual_dof_`.
+        regressions all but "normal" come to `residual_dof_`; with `standard_errors` robust
+        to clusters to the degrees of freedom of these, and Kenward and Roger's method is an
+        error.
 
     Returns
     -------
@@ -121,7 +123,7 @@ def wald_test(estimator: Any, terms: Any, *, df_method: DfMethod | None = None) 
     ValueError
         If a coefficient does not exist or was not estimated, a combination is 0, the
         covariance of the combinations is singular, Kenward and Roger's method is asked of a
-        fit by ML, or groups are too few for it.
+        fit by ML or with errors robust to clusters, or groups are too few for the test.
     NotAvailableError
         If the model was fitted without groups, or Kenward and Roger's method is asked of a fit
         by the iterative solver.
@@ -145,6 +147,10 @@ def wald_test(estimator: Any, terms: Any, *, df_method: DfMethod | None = None) 
     Roger's method widens C for the estimation of the variances, and matches the first two
     moments of F by a multiple of F.
 
+    With ``standard_errors="CR2"`` of a regression the test is HTZ of clubSandwich: Hotelling's
+    T^2, with degrees of freedom that match the first two moments of C. CR0, CR1 and CR1S take
+    F with those of the clusters but one.
+
     References
     ----------
     Kuznetsova, A., Brockhoff, P. B. and Christensen, R. H. B. (2017). lmerTest package: tests
@@ -153,6 +159,10 @@ def wald_test(estimator: Any, terms: Any, *, df_method: DfMethod | None = None) 
 
     Kenward, M. G. and Roger, J. H. (1997). Small sample inference for fixed effects from
     restricted maximum likelihood. Biometrics, 53, 983-997. doi:10.2307/2533558
+
+    Pustejovsky, J. E. and Tipton, E. (2018). Small-sample methods for cluster-robust variance
+    estimation and hypothesis testing in fixed effects models. Journal of Business & Economic
+    Statistics, 36, 672-683. doi:10.1080/07350015.2016.1247004
 
     Examples
     --------

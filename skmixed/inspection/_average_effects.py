@@ -15,8 +15,8 @@ from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted
 
 from skmixed._estimators.contrasts import around_their_means
+from skmixed._estimators.fixed_effects import FixedEffectsRegressor
 from skmixed._estimators.inference import LEVEL
-from skmixed._estimators.least_squares import FixedEffectsRegressor
 from skmixed._estimators.likelihoods.base import BaseLikelihoodModel
 from skmixed._estimators.likelihoods.fitted import quadratic_forms
 from skmixed._numerics.likelihoods.averages import averaged_mean
@@ -144,8 +144,8 @@ def average_predictions(
     >>> average_predictions(model, X, at={"catholic": [0, 1]}).round(2)
               estimate  std_error      df  lower  upper
     catholic
-    0            12.10       0.19  145.27  11.72  12.48
-    1            13.40       0.22  157.61  12.97  13.83
+    0            11.89       0.18  160.44  11.54  12.25
+    1            13.61       0.20  138.85  13.22  14.00
     """
     averages, at = _Averages.of(estimator, X), {} if at is None else dict(at)
     values = [_values_at(name, some) for name, some in at.items()]

@@ -60,7 +60,7 @@ class AverageEffectsDisplay:
     >>> at = {"catholic": [0, 1]}
     >>> display = AverageEffectsDisplay.from_estimator(model, X, at=at)
     >>> display.frame["estimate"].round(1).tolist()
-    [12.1, 13.4]
+    [11.9, 13.6]
     """
 
     def __init__(self, *, frame):

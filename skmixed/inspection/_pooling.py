@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 
 from skmixed._public import public
-from skmixed._reports.pooling_names import LOSSES, MULTILEVEL, title_regime
+from skmixed._reports.pooling_names import LOSSES, MIXED_BOOSTING, MULTILEVEL, title_regime
 from skmixed.inspection._style import BLUE, INK, QUIET, break_lines, make_axes, width_for
 
 ROW, MIN_HEIGHT = 0.34, 2.2  # inches
@@ -78,7 +78,7 @@ class PoolingDisplay:
             if np.isnan(scores[self.score]):
                 _say_that_it_failed(ax, row)
             else:
-                color = BLUE if model in MULTILEVEL else INK
+                color = BLUE if model in (*MULTILEVEL, MIXED_BOOSTING) else INK
                 self.bars_[regime, model] = self._draw_scores(ax, row, scores, color)
 
     def _draw_scores(self, ax, row, scores, color):

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import pandas as pd
 from sklearn.utils import check_random_state
 
-from skmixed._estimators.least_squares import FixedEffectsRegressor
+from skmixed._estimators.fixed_effects import FixedEffectsRegressor
 from skmixed._public import public
 from skmixed._reports.pooling_names import INTERCEPT, SLOPES, icc_of
 from skmixed._rows import chosen_columns
@@ -35,6 +35,7 @@ from skmixed.model_selection._pooling_splits import split_regimes
         "group_by": SEVERAL,
         "slopes": [*chosen_columns.SLOPES, dict, None],
         "target_type": [StrOptions(set(TARGET_TYPES))],
+        "boosting": ["boolean"],
         "estimators": [dict, None],
         "n_splits": [Interval(Integral, 2, None, closed="left")],
         "n_repeats": [Interval(Integral, 1, None, closed="left")],
@@ -52,6 +53,7 @@ def compare_pooling(
     group_by: Any = None,
     slopes: Any = None,
     target_type: Literal["auto", "continuous", "binary", "count"] = "auto",
+    boosting: bool = False,
     estimators=None,
     n_splits: int = 5,
     n_repeats=2,
@@ -98,6 +100,10 @@ def compare_pooling(
         What y is. "auto" takes labels, truth values, and numbers that are all 0 or 1 for
         "binary", other numbers for "continuous"; counts must be asked for. "continuous"
         compares linear models of a y that is 0 or 1, too.
+    boosting : bool, default=False
+        Whether gradient boosting is compared, too: "boosting" of the features alone, "boosting
+        with effects" behind a `RandomEffectEncoder` and, of a continuous y, "mixed boosting",
+        a `MixedEffectsRegressor`. It takes dense features, and a second or so for each fold.
     estimators : dict of str to estimator, default=None
         Other regressors to compare, or of a binary outcome classifiers with `predict_proba`, by
         the name to print. With `group_by` they are given X with
@@ -216,7 +222,7 @@ def compare_pooling(
     outcome = target.outcome
     refuse_several(found, outcome)
     check_sizes(found, n_splits)
-    models = make_models(X, found, group_by, slopes, estimators, outcome.target_type)
+    models = make_models(X, found, group_by, slopes, boosting, estimators, outcome.target_type)
     several = models.get(SLOPES, models[INTERCEPT])
     most = several if found.are_several else FixedEffectsRegressor(group_by=group_by)
     some_vary = check_rows(most, X, target.numbers, found)

@@ -1,4 +1,4 @@
-"""Linear models of encoded groups: what binary outcomes and counts are mostly modelled by."""
+"""Models of encoded groups: what binary outcomes and counts are mostly modelled by."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.linear_model import LogisticRegression, PoissonRegressor
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.preprocessing import OneHotEncoder, StandardScaler, TargetEncoder
-from sklearn.utils import check_array
+from sklearn.utils import check_array, get_tags
 
-from skmixed._rows.factors import split_groups
+from skmixed._rows.factors import is_several, split_groups, take_factors
 from skmixed._rows.features import numeric_columns
 from skmixed._rows.labels import encode_groups, match_groups
 from skmixed._sklearn_private import num_samples
@@ -33,7 +33,7 @@ class EncodedGroups(BaseEstimator):
         Classifier or regressor; `alpha=None` is the penalty of `PENALTY` for all rows.
     encoder : transformer, default=None
         Makes columns of the groups' numbers; none if None.
-    group_by : str or int, default=None
+    group_by : str, int, tuple or list of these, default=None
         Where the groups are, if they are in X.
     """
 
@@ -48,11 +48,12 @@ class EncodedGroups(BaseEstimator):
 
     def fit(self, X, y, groups=None):
         X, groups = self._split(X, groups)
-        codes, self.labels_ = encode_groups(groups, num_samples(X))
+        numbered = [encode_groups(column, num_samples(X)) for column in _columns_of(groups)]
+        codes, self.labels_ = zip(*numbered, strict=True)
         with config_context(**ALONE):
             scaler = StandardScaler(with_mean=not issparse(X))
             self.scaler_ = scaler.fit(X) if X.shape[1] else None
-            columns = self._join(X, self._encode_training(codes[:, None], y))
+            columns = self._join(X, self._encode_training(np.column_stack(codes), y))
             self.model_ = self._model_of(columns).fit(columns, y)
         return self
 
@@ -71,7 +72,12 @@ class EncodedGroups(BaseEstimator):
 
     def _columns(self, X, groups):
         X, groups = self._split(X, groups)
-        codes = match_groups(groups, self.labels_, num_samples(X))[0][:, None]
+        codes = np.column_stack(
+            [
+                match_groups(column, labels, num_samples(X))[0]
+                for column, labels in zip(_columns_of(groups), self.labels_, strict=True)
+            ]
+        )
         with config_context(**ALONE):
             return self._join(X, self.encoder and self.encoder_.transform(codes))
 
@@ -80,7 +86,7 @@ class EncodedGroups(BaseEstimator):
         if self.encoder is None:
             return None
         self.encoder_ = clone(self.encoder).fit(codes, y)
-        if isinstance(self.encoder, OneHotEncoder):
+        if not get_tags(self.encoder).target_tags.required:
             return self.encoder_.transform(codes)
         cv = StratifiedKFold(shuffle=True, random_state=0)
         return cross_val_predict(self.encoder, codes, y, cv=cv, method="transform")
@@ -102,6 +108,12 @@ class EncodedGroups(BaseEstimator):
         if "alpha" in model.get_params() and model.alpha is None:
             model.set_params(alpha=PENALTY / columns.shape[0])
         return model
+
+
+def _columns_of(groups):
+    """Labels of each factor."""
+    groups = take_factors(groups)
+    return [groups[name] for name in groups] if is_several(groups) else [groups]
 
 
 def pooled(is_binary, group_by):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sklearn.base import BaseEstimator, RegressorMixin
 
-from skmixed._estimators.least_squares import FixedEffectsRegressor, PooledRegressor
+from skmixed._estimators.fixed_effects import FixedEffectsRegressor
 from skmixed._estimators.likelihoods.random_intercept_classifier import (
     RandomInterceptClassifier,
 )
@@ -13,6 +13,7 @@ from skmixed._estimators.likelihoods.random_intercept_poisson import (
 )
 from skmixed._estimators.likelihoods.random_slope_classifier import RandomSlopeClassifier
 from skmixed._estimators.likelihoods.random_slope_poisson import RandomSlopePoissonRegressor
+from skmixed._estimators.pooled import PooledRegressor
 from skmixed._estimators.random_intercept import RandomInterceptRegressor
 from skmixed._estimators.random_slope import RandomSlopeRegressor
 from skmixed._reports.pooling_names import (
@@ -29,6 +30,7 @@ from skmixed._reports.pooling_names import (
 from skmixed._rows.chosen_columns import find_feature_columns
 from skmixed._rows.factors import split_groups, take_factors
 from skmixed._rows.routing import refuse_class
+from skmixed.model_selection._pooling_boosting import boosting_models
 from skmixed.model_selection._pooling_encoded import one_hot, pooled, target_encoded
 from skmixed.model_selection._pooling_given import LINEAR
 from skmixed.model_selection._pooling_outcomes import BINARY, CONTINUOUS
@@ -71,7 +73,7 @@ class OneFactorIntercept(RegressorMixin, BaseEstimator):
         return X, take_factors(groups)[self.factor]
 
 
-def make_models(X, groups, group_by, slopes, estimators, target_type):
+def make_models(X, groups, group_by, slopes, boosting, estimators, target_type):
     """Models to compare, by name.
 
     Parameters
@@ -80,7 +82,7 @@ def make_models(X, groups, group_by, slopes, estimators, target_type):
         Rows.
     groups : Groups
         Of the rows.
-    group_by, slopes, estimators : object
+    group_by, slopes, boosting, estimators : object
         As given to `compare_pooling`.
     target_type : {"continuous", "binary", "count"}
         What y is.
@@ -101,6 +103,10 @@ def make_models(X, groups, group_by, slopes, estimators, target_type):
         models = _models_of_likelihoods(is_binary, group_by, slopes)
         reserved = {**models, SLOPES: None}
         method = "predict_proba" if is_binary else "predict"
+    if boosting:
+        with_trees = boosting_models(X, groups, group_by, target_type)
+        models |= with_trees
+        reserved |= with_trees
     for name, estimator in (estimators or {}).items():
         _check_estimator(name, estimator, reserved, method)
         models[name] = estimator

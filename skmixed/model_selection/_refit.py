@@ -85,6 +85,7 @@ class RefitsFromMoments:
             rows, columns = read_training_rows(model, X, y, groups, sample_weight)
             if not isinstance(model, BaseMixedRegressor):
                 refuse_factors(columns, "a refit from moments")  # folds are fitted in the loop
+            model._check_takes_sums("a refit from moments")
         warn_about_column_of_groups(model, rows, columns)
         check_enough_rows(rows.X, rows.sample_weight, has_groups=rows.codes is not None)
         parameters = estimator.get_params(deep=False)

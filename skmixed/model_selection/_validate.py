@@ -13,7 +13,8 @@ from sklearn.model_selection import cross_validate as sklearn_cross_validate
 from sklearn.utils import check_array, indexable
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 
-from skmixed._estimators.least_squares import FixedEffectsRegressor, PooledRegressor
+from skmixed._estimators.fixed_effects import FixedEffectsRegressor
+from skmixed._estimators.pooled import PooledRegressor
 from skmixed._estimators.random_intercept import RandomInterceptRegressor
 from skmixed._estimators.random_slope import RandomSlopeRegressor
 from skmixed._public import public

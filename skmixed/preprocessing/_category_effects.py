@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 from scipy.linalg import LinAlgWarning
 
 from skmixed._estimators.iterative import ENOUGH, FEW_PROBES
@@ -38,8 +39,8 @@ class Rows:
     codes : list of ndarray of shape (n_rows,)
         For each column the number of the row's category; rows without one have numbers of
         their own, from `n_categories` on, so that they are categories of one row.
-    n_categories : list of int
-        How many categories each column has.
+    labels : list of Index
+        The categories of each column.
     names : list of str
         Of the columns.
     weight : ndarray of shape (n_rows,) or None
@@ -48,15 +49,20 @@ class Rows:
     given: np.ndarray
     y: np.ndarray
     codes: list[np.ndarray]
-    n_categories: list[int]
+    labels: list[pd.Index]
     names: list[str]
     weight: np.ndarray | None
 
+    @property
+    def n_categories(self):
+        """How many categories each column has."""
+        return [len(labels) for labels in self.labels]
+
     def of_columns(self, columns):
         """Take some of the columns that are encoded."""
-        parts = (self.codes, self.n_categories, self.names)
-        codes, sizes, names = ([part[k] for k in columns] for part in parts)
-        return replace(self, codes=codes, n_categories=sizes, names=names)
+        parts = (self.codes, self.labels, self.names)
+        codes, labels, names = ([part[k] for k in columns] for part in parts)
+        return replace(self, codes=codes, labels=labels, names=names)
 
     def take(self, rows):
         """Take some of the rows."""

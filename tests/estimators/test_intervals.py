@@ -13,13 +13,24 @@ from skmixed import RandomInterceptRegressor, RandomSlopeRegressor
 from skmixed.datasets import load_hsb, load_sleepstudy, make_mixed_regression
 from skmixed.exceptions import MissingGroupsWarning, SingularFitWarning
 
-CASES = [case for case in load_cases() if not case.expected["is_singular"]]
-
-
-@pytest.fixture(scope="module", params=CASES, ids=lambda case: case.name)
-def fitted(request):
-    case = request.param
-    return case, case.estimator.fit(case.X, case.y, case.groups, case.sample_weight)
+# One of each form of a model; tests/numerics/inference/test_profile.py has the limits of all
+FORMS = {
+    "v_rail-expected",
+    "v_sleepstudy_nointercept-expected",
+    "v_sleepstudy_slope_ml-expected",
+    "v_sleepstudy_slope_reml-expected",
+    "v_sleepstudy_slopeonly-expected",
+    "v_sleepstudy_uncorr_reml-expected",
+    "v_oxboys_quad-expected",
+    "v_badscale_slope-expected",
+    "v_weights_int-expected",
+    "v_weights_slope-expected",
+}
+CASES = [
+    pytest.param(case, id=case.name, marks=() if case.name in FORMS else pytest.mark.slow)
+    for case in load_cases()
+    if not case.expected["is_singular"]
+]
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +44,9 @@ def is_raw(case, name):
     return name == "sigma" and case.raw_weight is not None
 
 
-def test_profile_intervals_as_lme4(fitted):
-    case, model = fitted
+@pytest.mark.parametrize("case", CASES)
+def test_profile_intervals_as_lme4(case):
+    model = case.estimator.fit(case.X, case.y, case.groups, case.sample_weight)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SingularFitWarning)
         found = model.confint()

@@ -85,8 +85,7 @@ def test_agrees_with_the_dense_covariance(
     assert estimated.tolist() == [True, fixed_slopes, fixed_slopes, True]
 
 
-@pytest.mark.parametrize("method", ["reml", "ml"])
-@pytest.mark.parametrize("covariance", ["full", "diag"])
+@pytest.mark.parametrize(("method", "covariance"), [("reml", "full"), ("ml", "diag")])
 @pytest.mark.parametrize("fixed", [[0], [1], []])
 @pytest.mark.parametrize("fit_intercept", [True, False])
 def test_some_slopes_that_are_fixed_effects(rows, method, covariance, fixed, fit_intercept):

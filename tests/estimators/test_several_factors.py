@@ -141,7 +141,8 @@ def test_variances_and_effects(case, fitted):
         found = fitted.random_effects_cov_[name].to_numpy()
         np.testing.assert_allclose(found, cov, rtol=1e-3, atol=1e-6 * expected["sigma"] ** 2)
         weights = fitted.pooling_weights_[name].to_numpy()
-        left = fitted.conditional_cov_[name].to_numpy().reshape(len(weights), -1, len(cov))
+        of_labels = fitted.conditional_cov_[name]
+        left = of_labels.to_numpy().reshape(len(weights), -1, len(cov))
         share = np.divide(
             np.einsum("jaa->ja", left),
             np.diag(found),
@@ -157,7 +158,7 @@ def test_variances_and_effects(case, fitted):
         for label, block in expected["ranef_postvar"][name].items():
             block = np.array(block, dtype=float)
             kind = type(effects.index[0])
-            own = fitted.conditional_cov_[name].loc[kind(label)].to_numpy()
+            own = of_labels.loc[kind(label)].to_numpy()
             known = np.isfinite(block)
             np.testing.assert_allclose(
                 own[known], block[known], rtol=2e-3, atol=1e-7 * scale**2
@@ -1050,3 +1051,24 @@ def test_effects_of_a_factor_are_drawn(model):
         RandomEffectsDisplay.from_estimator(model)
     with pytest.raises(ValueError, match="factor='pupil' must be one of"):
         RandomEffectsDisplay.from_estimator(model, factor="pupil")
+
+
+@pytest.mark.parametrize("n_factors", [2, 3])
+def test_no_fixed_effects_at_all(n_factors):
+    rng = np.random.default_rng(n_factors)
+    names = list("abc")[:n_factors]
+    X = pd.DataFrame({name: rng.integers(0, 5 + 3 * i, 90) for i, name in enumerate(names)})
+    y = rng.normal(size=90) + sum(rng.normal(size=20)[X[name]] for name in names)
+    model = RandomInterceptRegressor(group_by=names, fit_intercept=False).fit(X, y)
+    Z = {name: pd.get_dummies(X[name]).to_numpy(np.float64) for name in names}
+    V = model.residual_variance_ * np.eye(90)
+    for name in names:
+        V += model.random_effects_cov_[name].iloc[0, 0] * Z[name] @ Z[name].T
+    alpha = np.linalg.solve(V, np.asarray(y))
+    expected = -(90 * np.log(2 * np.pi) + np.linalg.slogdet(V)[1] + y @ alpha) / 2
+    assert model.log_likelihood_ == pytest.approx(expected)
+    for name in names:  # and the derivative by the variance is 0
+        effects = model.random_effects_cov_[name].iloc[0, 0] * Z[name].T @ alpha
+        assert model.random_effects_[name].iloc[:, 0].to_numpy() == pytest.approx(effects)
+        slope = np.sum((Z[name].T @ alpha) ** 2) - np.sum(Z[name] * np.linalg.solve(V, Z[name]))
+        assert slope == pytest.approx(0, abs=1e-4)

@@ -1,10 +1,13 @@
 """scikit-learn's own checks of an estimator, with no expected failures."""
 
 import pytest
+from sklearn.linear_model import Ridge
+from sklearn.tree import DecisionTreeRegressor
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skmixed import (
     FixedEffectsRegressor,
+    MixedEffectsRegressor,
     PooledRegressor,
     RandomInterceptClassifier,
     RandomInterceptPoissonRegressor,
@@ -32,6 +35,8 @@ pytestmark = [
 @parametrize_with_checks(
     [
         FixedEffectsRegressor(),
+        MixedEffectsRegressor(DecisionTreeRegressor(random_state=0), cv=3),
+        MixedEffectsRegressor(Ridge(), between=False, cv=3),
         PooledRegressor(),
         RandomEffectEncoder([0]),
         RandomEffectEncoder([0], target_type="continuous"),

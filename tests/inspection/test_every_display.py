@@ -1,7 +1,6 @@
 """What all displays have in common."""
 
 import inspect
-import subprocess
 import sys
 
 import matplotlib.pyplot as plt
@@ -41,6 +40,8 @@ DISPLAYS = {
     "influence-groups": (InfluenceDisplay, {}),
     "influence-rows": (InfluenceDisplay, {"by": "row"}),
 }
+# How a model is found and given its rows does not depend on the kind of a picture.
+ONE_OF_EACH = {display: name for name, (display, _) in reversed(DISPLAYS.items())}.values()
 # Displays that take rows, and models without random effects.
 OF_ALL_MODELS = GroupLinesDisplay, ResidualsDisplay, PredictiveCheckDisplay
 
@@ -59,8 +60,15 @@ def first_feature(X):
     return X.columns[0] if hasattr(X, "columns") else "x0"
 
 
-@pytest.mark.parametrize("data", ["sleep", "schools", "crowd"])
-@pytest.mark.parametrize("name", DISPLAYS)
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        (name, data)
+        for name in DISPLAYS
+        for data in ("sleep", "schools", "crowd")
+        if not (name.endswith("panels") and data == "schools")  # as many panels as of a crowd
+    ],
+)
 def test_it_draws_few_and_many_groups(name, data, request):
     model, X, y, groups = request.getfixturevalue(data)
     display = draw(name, model, X, y, groups, first_feature(X))
@@ -109,7 +117,7 @@ def test_it_can_be_drawn_again_on_given_axes(name, sleep):
         display.plot(plt.subplots(1, 5)[1], **kind)
 
 
-@pytest.mark.parametrize("name", DISPLAYS)
+@pytest.mark.parametrize("name", ONE_OF_EACH)
 def test_groups_as_a_column(name, sleep):
     model, X, y, groups = sleep
     table = X.assign(Subject=groups)
@@ -119,7 +127,7 @@ def test_groups_as_a_column(name, sleep):
     assert_same_data(display, expected)
 
 
-@pytest.mark.parametrize("name", DISPLAYS)
+@pytest.mark.parametrize("name", ONE_OF_EACH)
 @pytest.mark.parametrize("inside", ["pipeline", "search"])
 def test_the_model_is_found_in_pipelines_and_searches(name, inside):
     frame = load_sleepstudy().frame
@@ -217,13 +225,3 @@ def test_without_matplotlib_it_says_what_is_missing(name, sleep, monkeypatch):
         draw(name, *sleep, "Days")
     with pytest.raises(ImportError, match=f"{class_name}.plot requires matplotlib"):
         display.plot()
-
-
-def test_matplotlib_is_imported_on_use():
-    code = "import sys, skmixed.inspection; sys.exit('matplotlib' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-def test_displays_are_imported_on_use():
-    code = "import sys, skmixed; sys.exit('skmixed.inspection' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -204,7 +204,8 @@ def test_slopes_by_factor_and_other_models(rows):
 def test_a_factor_within_another(rows):
     X, y, groups = rows
     frame = X.join(groups).assign(c=groups["a"] // 3)
-    comparison = compare_pooling(frame, y, group_by=["c", ("c", "a"), "b"], **OPTIONS)
+    options = {**OPTIONS, "n_splits": 2}
+    comparison = compare_pooling(frame, y, group_by=["c", ("c", "a"), "b"], **options)
     assert list(comparison.scores["regime"].unique()) == [
         KNOWN,
         "new groups of c:a",
@@ -242,7 +243,7 @@ def test_rows_that_are_in_no_cell_are_counted():
     """A row whose group of b has no other row is never known in b."""
     X, y, groups = make_mixed_regression(120, 1, (8, 6), random_state=0)
     groups[:6, 1] = np.arange(10, 16)
-    comparison = compare_pooling(X, y, groups, **OPTIONS)
+    comparison = compare_pooling(X, y, groups, **{**OPTIONS, "n_splits": 2})
     share = comparison.scores.query("model == 'pooled'").groupby("regime")["n_test"].sum()
     assert share[KNOWN] == 114
     assert "95% of the rows are tested in known groups" in str(comparison)
@@ -264,7 +265,7 @@ def test_folds_that_our_models_refuse_are_told():
     assert "random intercept in new groups of a and new groups of a and b, 6 of 6" in text
 
 
-def test_errors(rows):
+def test_errors(rows, comparison):
     X, y, groups = rows
     few = groups.assign(b=groups["b"] % 2)
     with pytest.raises(ValueError, match=r"Factor 'b': .*got 2 groups and n_splits=5"):
@@ -277,7 +278,6 @@ def test_errors(rows):
         compare_pooling(X, y, groups, slopes={"a": []})
     with pytest.raises(ValueError, match="must have the names of factors as keys"):
         compare_pooling(X, y, groups, slopes={"c": "x"})
-    comparison = compare_pooling(X, y, groups, n_splits=2, n_repeats=1, random_state=0)
     with pytest.raises(ValueError, match='must be "known groups" or "new groups of a" or'):
         comparison.difference("pooled", "a alone", "new groups")
 

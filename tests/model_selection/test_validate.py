@@ -3,6 +3,7 @@
 import time
 import warnings
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -134,8 +135,23 @@ def folds_in_the_loop(monkeypatch):
     return count
 
 
-@pytest.mark.parametrize("splitter", SPLITTERS)
-@pytest.mark.parametrize("model", MODELS)
+def slow_unless(pairs):
+    """All pairs of a model and a splitter; those that are not given are slow."""
+    return [
+        pytest.param(*pair, marks=() if pair in pairs else pytest.mark.slow)
+        for pair in product(MODELS, SPLITTERS)
+    ]
+
+
+# Each model with new rows and new groups, and each splitter with one variance and with two:
+# what a model and a splitter do together depends on whether groups are known alone.
+PAIRS = {
+    *product(MODELS, ["kfold", "groups"]),
+    *product(["intercept", "slope"], SPLITTERS),
+}
+
+
+@pytest.mark.parametrize(("model", "splitter"), slow_unless(PAIRS))
 def test_every_fold_is_that_of_the_loop(rows, model, splitter, folds_in_the_loop):
     X, y, groups = rows
     assert_same(MODELS[model], X, y, groups, cv=SPLITTERS[splitter], return_train_score=True)
@@ -212,9 +228,15 @@ def test_groups_of_distinct_weights_are_interpolated(folds_in_the_loop):
     assert not folds_in_the_loop
 
 
-@pytest.mark.parametrize("splitter", ["kfold", "within", "one group"])
+@pytest.mark.parametrize(
+    ("model", "splitter"),
+    [
+        *product(["intercept", "pooled"], ["kfold", "within", "one group"]),
+        *product(["slope", "diagonal"], ["kfold"]),
+        ("slope", "one group"),
+    ],
+)
 @pytest.mark.parametrize("kind", ["fractions", "zeros"])
-@pytest.mark.parametrize("model", ["intercept", "slope", "diagonal", "pooled"])
 def test_weights(rows, model, kind, splitter, folds_in_the_loop):
     X, y, groups = rows
     rng = np.random.default_rng(0)
@@ -282,22 +304,27 @@ def test_containers(rows, kind, splitter):
 
 
 @pytest.mark.parametrize("splitter", ["kfold", "one group"])
-@pytest.mark.parametrize("model", [RandomInterceptRegressor, RandomSlopeRegressor])
+@pytest.mark.parametrize("model", ["intercept", "slope"])
 def test_groups_as_a_column(rows, model, splitter):
     """The groups given are for the splitter alone."""
     X, y, groups = rows
     frame = pd.DataFrame(X, columns=["a", "b", "c"]).assign(site=groups)
     region = groups // 3 if splitter == "one group" else None
     scoring = ["r2", "neg_mean_absolute_error"]
-    model = model(group_by="site")
+    model = clone(MODELS[model]).set_params(group_by="site")
     assert_same(model, frame, y, region, cv=SPLITTERS[splitter], scoring=scoring)
 
 
 SUMS = ["r2", "neg_mean_squared_error", "neg_root_mean_squared_error"]
 
 
-@pytest.mark.parametrize("splitter", ["kfold", "groups", "within", "repeated"])
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize(
+    ("model", "splitter"),
+    [
+        *product(MODELS, ["kfold"]),
+        *product(["intercept", "slope", "new groups"], ["groups", "within", "repeated"]),
+    ],
+)
 def test_scores_that_are_sums_of_squares(rows, model, splitter, monkeypatch):
     """The rows of a partition are not looked at again, and the scores are the same."""
     X, y, groups = rows

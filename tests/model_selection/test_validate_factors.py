@@ -87,7 +87,8 @@ def assert_same(model, X, y, atol=1e-8, **options):
     ("name", "splitter"),
     [
         *((name, splitter) for name in MODELS for splitter in ("rows", "schools")),
-        *(("slopes", splitter) for splitter in ("one school", "within schools", "repeated")),
+        *(("slopes", splitter) for splitter in ("one school", "within schools")),
+        ("crossed", "repeated"),
     ],
 )
 def test_every_fold_is_that_of_the_loop(rows, name, splitter, folds_in_the_loop):

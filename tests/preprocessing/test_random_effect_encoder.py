@@ -100,9 +100,8 @@ def test_each_fold_is_a_refit_with_the_variances_held(columns):
 def test_each_fold_is_exact_given_the_same_ratios(columns):
     X, y = make_rows()
     given = ["size", "age"]
-    codes = [pd.factorize(X[column])[0] for column in columns]
-    sizes = [code.max() + 1 for code in codes]
-    model = LinearEffects(Rows(X[given].to_numpy(), y.to_numpy(), codes, sizes, columns, None))
+    codes, labels = zip(*(pd.factorize(X[column]) for column in columns), strict=True)
+    model = LinearEffects(Rows(X[given].to_numpy(), y.to_numpy(), codes, labels, columns, None))
     where = zip(*np.nonzero(model.ratios.kept), strict=True)
     kept = [(columns[f], given[k]) for f, k in where]
     for train, test in FOLDS.split(X):
@@ -376,3 +375,14 @@ def test_columns_that_divide_the_rows_alike_are_refused():
     encoder = RandomEffectEncoder(["shop", "name"], given=["size"])
     with pytest.raises(ValueError, match="'name' divide the rows into the same groups"):
         encoder.fit(X.assign(name=X["shop"] + "!"), y)
+
+
+def test_folds_that_keep_groups_together_need_their_labels():
+    rng = np.random.default_rng(0)
+    X, y = pd.DataFrame({"x": rng.normal(size=40), "shop": np.arange(40) % 5}), np.arange(40.0)
+    encoder = RandomEffectEncoder("shop", cv=GroupKFold(2))
+    with pytest.raises(ValueError, match=r"needs no groups .*got GroupKFold.*fit_transform\("):
+        encoder.fit_transform(X, y)
+    labels = np.array([None, *["a", "b"] * 19, "a"], dtype=object)
+    with pytest.raises(ValueError, match="must have a label for every row in fit, but 1 of 40"):
+        encoder.fit_transform(X, y, groups=labels)

@@ -17,6 +17,7 @@ from skmixed._estimators.likelihoods.inference import LikelihoodInferenceMixin
 from skmixed._estimators.likelihoods.measures import LikelihoodMeasuresMixin
 from skmixed._estimators.likelihoods.predictions import AveragedMeansMixin
 from skmixed._estimators.simulation import SimulationMixin
+from skmixed._estimators.tables import TablesMixin
 from skmixed._reports.likelihood_messages import (
     NODES_OF_SEVERAL,
     NOT_AVAILABLE,
@@ -48,6 +49,7 @@ class BaseLikelihoodModel(
     AveragedMeansMixin,  # means of rows of known and of new groups
     SimulationMixin,  # simulate
     LikelihoodInferenceMixin,  # tables of effects, intervals
+    TablesMixin,  # augment, fit_statistics_frame
     LikelihoodMeasuresMixin,  # intraclass correlation, explained variance
     BaseGroupedModel,
 ):

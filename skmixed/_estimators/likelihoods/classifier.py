@@ -12,7 +12,12 @@ from sklearn.metrics import accuracy_score
 from skmixed._estimators.likelihoods.base import BaseLikelihoodModel
 from skmixed._numerics.likelihoods.families import binomial
 from skmixed._reports.likelihood_messages import NO_WEIGHTS_TO_DRAW
-from skmixed._rows.classes import check_two_classes, encode_classes, read_classes
+from skmixed._rows.classes import (
+    check_two_classes,
+    encode_classes,
+    encode_known_classes,
+    read_classes,
+)
 from skmixed._rows.containers import take_rows
 from skmixed._rows.labels import check_weights, warn_about_small_weights
 from skmixed._rows.messages import BINARY
@@ -193,6 +198,10 @@ class BaseMixedClassifier(ClassifierMixin, BaseLikelihoodModel):
 
     def _as_target(self, draws):
         return self.classes_[draws.astype(np.intp)]
+
+    def _means_of_rows(self, X, y, groups):
+        fitted = self.predict_proba(X, groups)[:, 1]
+        return fitted, self.predict_population(X), encode_known_classes(y, self.classes_)
 
     def _said_of_y(self):
         other, label = self.classes_.tolist()

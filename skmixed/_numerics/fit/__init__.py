@@ -21,6 +21,7 @@
                                 whose least value is known
 `estimate`                      the search that a problem needs: for one column, or several
 `flat_directions`               which variances and covariances no y can tell apart
+`strata`                        residual variances that differ between strata of rows
 `solution`                      coefficients, variances and random effects at the optimum
 ==============================  ==========================================================
 

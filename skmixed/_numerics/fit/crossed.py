@@ -128,12 +128,13 @@ class Crossed:
         """Return views (q_f, J_f, m) of an array (size, m)."""
         J = self.problem.n_levels
         return {
-            f: x[rows].reshape(self.problem.q[f], J[f], -1) for f, rows in self.slices.items()
+            f: x[rows].reshape(self.problem.q[f], J[f], x.shape[1])
+            for f, rows in self.slices.items()
         }
 
     def join(self, parts: dict[int, Array]) -> Array:
         """Put such arrays together again."""
-        return np.concatenate([parts[f].reshape(-1, parts[f].shape[-1]) for f in self.left])
+        return np.concatenate([np.concatenate(parts[f]) for f in self.left])
 
     def levels(self, f: int, g: int) -> tuple[Positions, Positions]:
         """Return the levels of f and of g in each cell."""

@@ -261,14 +261,13 @@ class DenseLayout:
 
     def stack(self, C: Sequence[Array]) -> Array:
         """Put columns (q_f, m, J_f) of the others into rows (f, a, l), shape (n, m)."""
-        return np.concatenate(
-            [C[f].swapaxes(1, 2).reshape(-1, C[f].shape[1]) for f in self.others]
-        )
+        parts = [C[f].swapaxes(1, 2) for f in self.others]  # (q_f, J_f, m), m may be 0
+        return np.concatenate([np.concatenate(part) for part in parts])
 
     def unstack(self, rows: Array, f: int) -> Array:
         """Return the columns (q_f, m, J_f) of one of them."""
         q, J = self.problem.q[f], self.problem.n_levels[f]
-        part = rows[self.start[f] : self.start[f] + q * J].reshape(q, J, -1)
+        part = rows[self.start[f] : self.start[f] + q * J].reshape(q, J, rows.shape[1])
         return np.ascontiguousarray(part.swapaxes(1, 2))
 
     @property

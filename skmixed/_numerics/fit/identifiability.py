@@ -147,7 +147,8 @@ def absorbed(T: Array, C: Array, G: Array, n: float) -> Array:
     p, q = len(T) - 1, len(G)
     L = np.linalg.cholesky(T[:-1, :-1])
     C = C[:, :-1].transpose(1, 0, 2)  # axes m a k
-    explained = np.linalg.solve(L, C.reshape(p, -1)).reshape(p, q, -1)
+    flat = C.reshape(p, q * C.shape[-1])  # p may be 0
+    explained = np.linalg.solve(L, flat).reshape(C.shape)
     G = G.sum(axis=-1)
     size = np.sqrt(np.diag(G))
     free = G - np.einsum("mak,mbk->ab", explained, explained)

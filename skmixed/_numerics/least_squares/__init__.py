@@ -10,6 +10,8 @@
 `dummies`                   the three before, for all factors
 `absorbed`                  what the effects of all levels leave of the columns
 `fixed_effects_of_factors`  coefficients beside these effects
+`cluster_sums`              sums over the rows of each cluster, in a second pass
+`cluster_robust`            covariances robust to clusters, and tests by them
 `alone`                     rows that effects fit whatever they are
 ==========================  ==============================================================
 """

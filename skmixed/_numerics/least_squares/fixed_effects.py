@@ -80,6 +80,10 @@ class FixedEffects:
         Columns without a coefficient because the groups' lines contain them.
     dependent : ndarray of shape (n_columns,), dtype bool
         Columns without one because they depend linearly on those before them.
+    equations : NormalEquations
+        Of the regression.
+    lines : OwnLines
+        What was solved, around the average group.
     """
 
     regression: Regression
@@ -87,6 +91,8 @@ class FixedEffects:
     within_r2: float
     absorbed: NDArray[np.bool_]
     dependent: NDArray[np.bool_]
+    equations: NormalEquations
+    lines: OwnLines
 
     @property
     def beta(self) -> Array:
@@ -163,13 +169,18 @@ def solve_pooled(problem: Problem) -> Regression:
     -------
     Regression
     """
+    return pooled_equations(problem).solve()
+
+
+def pooled_equations(problem: Problem) -> NormalEquations:
+    """Return the normal equations of this regression."""
     return NormalEquations(
         A=problem.T,
         n=problem.n,
         dof=problem.n - problem.p,
         noise=problem.noise,
         coordinates=problem.coordinates,
-    ).solve()
+    )
 
 
 def solve_fixed_effects(moments: GroupedMoments | OwnLines) -> FixedEffects:
@@ -218,6 +229,8 @@ def solve_fixed_effects(moments: GroupedMoments | OwnLines) -> FixedEffects:
         ),
         absorbed=absorbed,
         dependent=coordinates.dependent,
+        equations=equations,
+        lines=moments,
     )
 
 

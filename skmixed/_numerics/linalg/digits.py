@@ -48,6 +48,8 @@ DUMMIES_TOLERANCE = 1e-10
 NULL_SQUARE = 1e-13
 # The same among the levels of several factors, by the eigenvalues of blocks of many columns.
 NULL_EIGENVALUE = 1e-10
+# Leverages nearer to 1 than this are 1: a cluster determines that direction of the fit alone.
+LEVERAGE_ERROR = 1e-10
 # Shares of variation nearer to 0 or 1 than this are reported as exactly that.
 SHARE_ERROR = 1e-10
 

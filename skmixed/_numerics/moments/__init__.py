@@ -3,6 +3,7 @@
 ==================  ======================================================================
 `moments`           one pass over the rows: cross-products, in total and by group
 `cells`            the same with several factors, and where their levels meet
+`strata`            the same for each stratum of rows, to be weighted afterwards
 `own_lines`         the same in a basis of each group's lines, where nothing cancels
 `second_pass`       the rows once more, for digits that the first pass cannot see
 `columns`           moments of fewer columns, or of their within and between parts

@@ -88,16 +88,16 @@ class LeftOver:
         if codes is not None and not there.all():
             lines, codes = lines.of_groups(groups), (np.cumsum(there) - 1)[codes]
         r, n_columns = len(lines.random), len(lines.shift)
-        own = lines.in_centred_basis() if codes is not None else np.zeros((r, n_columns, 0))
+        own = lines_by_group(lines) if codes is not None else np.zeros((r, 0, n_columns))
         T = np.zeros((n_columns, n_columns))
         sums = np.zeros((r, len(groups), r + n_columns))
         size = max(CHUNK_VALUES // (r * n_columns), MIN_CHUNK_ROWS)
         for start in range(0, X.shape[0], size):
             rows = slice(start, start + size)
             weight = 1.0 if sample_weight is None else sample_weight[rows, None]
-            E = _without_fixed_part(lines, dense(X[rows]), y[rows])
+            E = without_fixed_part(lines, dense(X[rows]), y[rows])
             if codes is not None:
-                Z = _take_own_lines_off(lines, own, E, codes[rows])
+                Z = take_own_lines_off(lines, own, E, codes[rows])
                 add_by_group(sums, np.hstack([Z, E]), weight * Z, codes[rows])
             T += E.T @ (weight * E)
         return cls(groups, T, np.ascontiguousarray(np.swapaxes(sums, 1, 2)))
@@ -208,24 +208,38 @@ def hardly_vary(lines: OwnLines) -> list[int]:
     return [int(column) for column in np.flatnonzero(few)]
 
 
-def _without_fixed_part(lines: OwnLines, X: Array, y: Array) -> Array:
-    """Return rows D around the shift, whose last column is v = y - x'b."""
-    D = np.ones((len(y), len(lines.shift)))
+def without_fixed_part(
+    lines: OwnLines, X: Array, y: Array, buffer: Array | None = None
+) -> Array:
+    """Return rows D around the shift, whose last column is v = y - x'b; perhaps in a buffer."""
+    D = np.empty((len(y), len(lines.shift))) if buffer is None else buffer[: len(y)]
+    D[:, 0] = 1.0
     np.subtract(X, lines.shift[1:-1], out=D[:, 1:-1])
     # differences are taken of numbers that are alike: y and x of their shifts, then v
     D[:, -1] = (y - lines.y_shift) - D[:, 1:-1] @ lines.taken
     return D
 
 
-def _take_own_lines_off(
+def lines_by_group(lines: OwnLines) -> Array:
+    """Return the lines in the centred basis, shape (n_random, n_groups, n_columns)."""
+    # those of a group lie together, to be taken as a whole for each of its rows
+    return np.ascontiguousarray(lines.in_centred_basis().swapaxes(1, 2))
+
+
+def take_own_lines_off(
     lines: OwnLines, own: Array, D: Array, codes: NDArray[np.integer[Any]]
 ) -> Array:
-    """Take each row's own line off D, in place; return Z, (1, z - mean of the group)."""
+    """Take each row's own line off D, in place; return Z, (1, z - mean of the group).
+
+    `own` are the lines of `lines_by_group`.
+    """
     random = list(lines.random)
     Z = D[:, random]
-    Z[:, 1:] -= own[0][random[1:]][:, codes].T  # own[0] holds the groups' means
-    for z, line in zip(Z.T, own, strict=True):
-        D -= z[:, None] * line[:, codes].T
+    means = own[0].take(codes, axis=0)
+    Z[:, 1:] -= means[:, random[1:]]
+    D -= means
+    for z, line in zip(Z.T[1:], own[1:], strict=True):
+        D -= z[:, None] * line.take(codes, axis=0)
     D[:, random] = 0.0  # Z is its own line
     return Z
 

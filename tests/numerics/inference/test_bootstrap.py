@@ -106,7 +106,7 @@ def test_moments_are_distributed_as_those_of_rows(design):
     cov[-1, :-1] = cov[:-1, -1] = 2 * linear @ V @ mu
     cov[-1, -1] = 2 * np.sum(V * V) + 4 * mu @ V @ mu
     sd = np.sqrt(np.diag(cov))
-    n = 4000
+    n = 2000
     found = (draws(sampler, n) - mean) / sd
     np.testing.assert_allclose(found.mean(0), 0, atol=4.5 / np.sqrt(n))
     np.testing.assert_allclose(found.T @ found / n, cov / np.outer(sd, sd), atol=8 / np.sqrt(n))
@@ -173,8 +173,11 @@ def test_drawn_moments_are_those_of_some_rows(sizes, q, seed):
     assert np.linalg.eigvalsh(within)[0] > -1e-6 * np.trace(drawn.T)
 
 
-@pytest.mark.parametrize("reml", [True, False], ids=["reml", "ml"])
-@pytest.mark.parametrize("sds", [(1.0, 0.7), (1.0, 0.0), (0.0, 0.0)], ids=str)
+@pytest.mark.parametrize(
+    ("sds", "reml"),
+    [((1.0, 0.7), True), ((1.0, 0.7), False), ((1.0, 0.0), True), ((0.0, 0.0), False)],
+    ids=str,
+)
 @pytest.mark.parametrize(
     ("random", "structure"),
     [((0,), {}), ((0, 1), {}), ((0, 1, 2), {}), ((0, 1), {"diagonal": True})],
@@ -183,7 +186,7 @@ def test_drawn_moments_are_those_of_some_rows(sizes, q, seed):
 def test_refits_equal_fits_from_scratch(random, structure, sds, reml):
     X, y, groups = simulate([4, 5, 6, 7, 8] * 4, sds=sds)
     criterion, Lambda = fit(1e3 * X, 10 * y - 5, groups, random, reml=reml, **structure)
-    seeds = spawn(10)
+    seeds = spawn(6)
     found = bootstrap(criterion, Lambda, seeds=seeds, **OPTIONS)
     assert found.converged.all()
     sampler = MomentSampler.from_fit(criterion, Lambda)

@@ -418,11 +418,12 @@ def test_uncorrelated_effects_have_no_correlation():
 
 
 @pytest.mark.parametrize(
-    "options", [{"fixed_slopes": False}, {"random_intercept": False}], ids=str
+    ("q", "options"), [(2, {"fixed_slopes": False}), (3, {"random_intercept": False})], ids=str
 )
-def test_other_columns(options):
-    X, y, groups = simulate(2, q=3)
-    limits = profile_limits(problem_of(X, y, groups, (0, 1, 2), **options), level=0.95)
+def test_other_columns(q, options):
+    X, y, groups = simulate(3, q=q)
+    random = tuple(range(q))
+    limits = profile_limits(problem_of(X, y, groups, random, **options), level=0.95)
     D = np.column_stack([np.ones(len(y)), X])
     fixed = D if options.get("fixed_slopes", True) else D[:, :1]
     Z = D if options.get("random_intercept", True) else D[:, 1:]
