@@ -13,6 +13,7 @@
 `contrasts`                 tests of combinations of coefficients, whatever the model
 `leave_out`                 `loo_predict`
 `influence`                 `residuals_frame`, `influence_frame`
+`influence_of_rows`         what these tabulate, in one pass over the rows
 `tables`                    `augment`, `fit_statistics_frame`, what maketables reads
 `rows_of_groups`            rows of a fit read again, and fits without some of them
 `leave_out_of_factors`      the same with several factors

@@ -105,7 +105,7 @@ class LeaveOutMixin:
 
 
 def groups_to_leave_out(model, leave, factor, *, option):
-    """Names of the factors, of which the first is left out with leave="group".
+    """Name the factors, of which the first is left out with leave="group".
 
     Parameters
     ----------
@@ -121,6 +121,7 @@ def groups_to_leave_out(model, leave, factor, *, option):
     Returns
     -------
     list of str
+        One, or those of all factors.
     """
     names = model._factors_named(factor)
     if leave == "row" and factor is not None:
@@ -131,7 +132,22 @@ def groups_to_leave_out(model, leave, factor, *, option):
 
 
 def rows_of_fit(model, name, X, y, groups, sample_weight):
-    """Read rows again that a mixed model was fitted to, for a method of this name."""
+    """Read rows again that a mixed model was fitted to, for a method of this name.
+
+    Parameters
+    ----------
+    model : estimator
+        The fitted model.
+    name : str
+        The method that is called.
+    X, y, groups, sample_weight : array-likes
+        As for `fit`.
+
+    Returns
+    -------
+    RowsOfGroups or RowsOfFactors
+        The rows beside the fit.
+    """
     model._check_has_groups(name, several=True)
     if groups is None and model._columns.group_by is None:
         raise ValueError(missing_in_predict(model, name))

@@ -306,6 +306,7 @@ def residual_variance(sample_weight, X, instead=""):
     Returns
     -------
     ndarray of shape (n_rows,) or float
+        1 / weight.
     """
     weight = check_weights(sample_weight, X)
     if weight is None:

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
-from skmixed._estimators.influence import Influence, InfluenceMixin
+from skmixed._estimators.influence import InfluenceMixin
+from skmixed._estimators.influence_of_rows import Influence
 from skmixed._estimators.predictions import LEVEL
 from skmixed._reports.fit_statistics import statistics_of
 from skmixed._rows.containers import take_rows

@@ -248,7 +248,18 @@ def _n_groups(factors):
 
 
 def sums_of_y(model):
-    """Sum of the weights, mean and sum of squares around it."""
+    """Sum up what is known of y without its rows.
+
+    Parameters
+    ----------
+    model : estimator
+        A fitted model.
+
+    Returns
+    -------
+    list of float
+        Sum of the weights, mean, and sum of squares around it.
+    """
     moments = model._moments
     if isinstance(moments, SumsOfRows):
         return moments.of_y

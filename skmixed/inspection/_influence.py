@@ -7,7 +7,8 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
-from skmixed._estimators.influence import Influence, InfluenceMixin
+from skmixed._estimators.influence import InfluenceMixin
+from skmixed._estimators.influence_of_rows import Influence
 from skmixed._estimators.leave_out import groups_to_leave_out
 from skmixed._public import public
 from skmixed._sklearn_private import Interval, StrOptions, validate_params

@@ -48,8 +48,8 @@ from skmixed.preprocessing._category_effects import (
     LogisticEffects,
     Rows,
 )
+from skmixed.preprocessing._columns import as_container, check_distinct, get_column
 from skmixed.preprocessing._given_columns import read_given
-from skmixed.preprocessing._within_between import as_container, check_distinct, get_column
 
 STD_ERROR = "_std_error"
 NEEDS_Y = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from numbers import Integral
 from typing import Any, Self
 
@@ -31,7 +30,6 @@ from skmixed._rows.labels import (
 from skmixed._rows.messages import (
     GIVEN_TWICE,
     MISSING_IN_TRANSFORM,
-    NAMED_TWICE,
     NO_GROUPS_TO_SPLIT_BY,
     ONLY_IN_TRANSFORM,
     SPARSE_TO_SPLIT,
@@ -41,6 +39,7 @@ from skmixed._sklearn_private import StrOptions, check_feature_names_in, fit_con
 from skmixed._state import OnePiece, in_one_piece, in_one_step
 from skmixed._warn import warn
 from skmixed.exceptions import MissingGroupsWarning
+from skmixed.preprocessing._columns import as_container, check_distinct, get_column
 
 WITHIN, BETWEEN = "_within", "_between"
 FLOATS = [np.float64, np.float32]
@@ -376,23 +375,3 @@ class WithinBetween(OnePiece, PacksTables, TransformerMixin, BaseEstimator):
 # Around what scikit-learn has put around them, which names the columns by what was fitted.
 WithinBetween.fit_transform = in_one_step(WithinBetween.fit_transform)
 WithinBetween.transform = in_one_piece(WithinBetween.transform)
-
-
-def get_column(X, position):
-    """One column of a frame of pandas or polars, or of an array."""
-    return X.iloc[:, position] if hasattr(X, "iloc") else X[:, position]
-
-
-def as_container(X, columns, names):
-    """Make a table like X of columns: a frame of one, an array of an array."""
-    if not hasattr(X, "columns"):
-        return np.stack(columns).T  # writes whole columns, three times as fast as rows
-    table = dict(zip(names, columns, strict=True))
-    return pd.DataFrame(table, X.index) if hasattr(X, "iloc") else type(X)(table)
-
-
-def check_distinct(names):
-    """Refuse columns of equal names."""
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    if twice:
-        raise ValueError(NAMED_TWICE.format(names=", ".join(twice)))

@@ -510,7 +510,13 @@ class MixedEffectsRegressor(
 
     @property
     def between_coef_(self) -> pd.Series:
-        """Coefficients of the group means that are used."""
+        """Name the coefficients of the group means that are used.
+
+        Returns
+        -------
+        Series
+            By the column whose mean it is.
+        """
         n_slopes = len(self._columns.slopes)
         names = self._names_of(self._means)[n_slopes:]
         coef = self.residual_model_.coef_[n_slopes:] if names else []
