@@ -34,7 +34,6 @@ OTHER_SHAPE = (
     "`estimator` must predict one number for each row, but {given!r} returned shape {shape} "
     "for {n_rows} rows."
 )
-
 TEXT = (
     "X must hold what `estimator` takes, but {given!r} cannot take text, and these columns "
     "hold some: {names}. For HistGradientBoostingRegressor make them categories, "
@@ -42,7 +41,6 @@ TEXT = (
     "make_pipeline(make_column_transformer((OneHotEncoder(), columns), "
     "remainder='passthrough'), estimator)."
 )
-
 TEXT_TYPES = ("object", "str")
 
 
