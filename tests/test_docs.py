@@ -6,6 +6,7 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -43,6 +44,7 @@ def test_code_runs_and_prints_what_is_shown(page, tmp_path, monkeypatch):
             exec(runnable(code), names)
         if page not in OF_A_READER:
             assert lines(printed.getvalue()) == lines(expected)
+    plt.close("all")
 
 
 def test_links_between_pages_work():
