@@ -1,6 +1,6 @@
 """Whether variances of strata are tested and used at the level named: a table of the docs.
 
-``python tests/calibration/strata.py`` draws 200 data sets of each design and writes
+``python tests/calibration/strata.py`` draws 1,000 data sets of each design and writes
 docs/strata_table.md; give another number of data sets as an argument for a look.
 """
 
@@ -17,7 +17,7 @@ from joblib import Parallel, delayed
 from skmixed import RandomInterceptRegressor
 from skmixed.inference import likelihood_ratio_test
 
-DATA_SETS, GROUPS, SIZES = 200, (10, 30, 100), (2, 3, 5, 8, 12)
+DATA_SETS, GROUPS, SIZES = 1_000, (10, 30, 100), (2, 3, 5, 8, 12)
 DEVIATIONS = np.array([1.0, 1.0, 3.0])
 
 
