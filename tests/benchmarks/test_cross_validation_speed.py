@@ -114,4 +114,4 @@ def test_influence_relative_to_a_fit(model, by, median_seconds, record_ratio):
     )
     ratio = seconds["ours"] / seconds["fit"]
     record_ratio(f"influence of a {by}, 1e6 x 10, 10,000 groups, {model} / fit", ratio)
-    assert ratio <= 40.0
+    assert ratio <= 20.0
